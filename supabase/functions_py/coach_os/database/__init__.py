@@ -1,0 +1,47 @@
+"""The way to the database: one call, `rpc(name, **params)`, by one of two transports.
+
+    async with open_database(settings) as database:
+        swept = await database.rpc("service.sweep_overdue_bookings", p_limit=5000)
+
+The transports give equal results and equal errors; which one is used follows from the settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+from coach_os.database.data_api import DataApiDatabase
+from coach_os.database.postgres import PostgresDatabase
+
+__all__ = ["DataApiDatabase", "Database", "PostgresDatabase"]
+
+
+class Database(Protocol):
+    """What sweeps, routes and commands are given."""
+
+    async def rpc(self, name: str, /, **params: Any) -> Any:
+        """Call a function as `service_role`, in a transaction of its own.
+
+        Args:
+            name: `service.x` or `public.x`.
+            params: by the function's parameter names; left out = its default, `None` = NULL. UUIDs, dates, aware
+                datetimes and decimals are taken as they are; lists fill arrays and jsonb, dicts jsonb.
+
+        Returns:
+            What JSON has: a scalar's value, `None` for void, a dict for one row, a list for a set (of dicts where it
+            has columns). UUIDs and instants are strings, instants in UTC.
+
+        Raises:
+            Refusal: a rule refused, or an argument is malformed.
+            Unavailable: the database cannot be reached, or went away in the middle; the call is not repeated.
+            Fault: a missing function, a wrong key, a defect.
+            ValueError, TypeError: the name or an argument could never be sent.
+        """
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...

@@ -1,0 +1,204 @@
+"""Calls by a pool of Postgres connections: one message to the server, one transaction, one answer.
+
+A call is a single simple query, which the server runs as one transaction of its own: there is no connection state to
+leave behind, no prepared statement, and a transaction pooler in between sees one unit. The arguments are one quoted
+literal in it; names come from a strict pattern and the catalogue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple, Self, cast
+
+import psycopg
+from psycopg import AsyncConnection, pq, sql
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from coach_os.database.calls import (
+    Function,
+    checked_result,
+    encode_arguments,
+    error_for,
+    function_missing,
+    function_named,
+)
+from coach_os.errors import CoachError, Unavailable
+
+#: A peer that vanished without a word is noticed within about half a minute.
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
+_SIGNATURES = sql.SQL("""
+    select p.prorettype = 'void'::regtype,
+           p.proretset,
+           t.typtype = 'c' or coalesce(p.proargmodes && array['o', 'b', 't']::"char"[], false),
+           p.pronargs - p.pronargdefaults,
+           array(select a.name from unnest(p.proargnames, p.proargmodes) with ordinality as a (name, mode, place)
+                  where coalesce(a.mode, 'i') in ('i', 'b') order by a.place),
+           array(select format_type(a.type, null) from unnest(p.proargtypes) with ordinality as a (type, place)
+                  order by a.place)
+      from pg_catalog.pg_proc as p
+      join pg_catalog.pg_type as t on t.oid = p.prorettype
+     where p.pronamespace = to_regnamespace({schema}) and p.proname = {name} and p.prokind = 'f'
+""")
+
+# What the Data API sets for a secret key, so that a rule sees the same caller by either transport.
+_CALL = sql.SQL("""
+    set local role service_role;
+    set local timezone = 'UTC';
+    set local statement_timeout = {timeout};
+    select pg_catalog.set_config('request.jwt.claims', '{{"role":"service_role"}}', true);
+    {query}
+""")
+
+
+class _Signature(NamedTuple):
+    is_void: bool
+    is_set: bool
+    has_columns: bool
+    required: int
+    names: list[str]
+    types: list[str]
+
+    def accepts(self, given: set[str]) -> bool:
+        return given.issuperset(self.names[: self.required]) and given.issubset(self.names)
+
+
+class PostgresDatabase:
+    """`rpc` over psycopg.
+
+    `timeout` bounds the wait for a connection, `call_timeout` the statement itself; both in seconds.
+    """
+
+    def __init__(
+        self, dsn: str, *, min_size: int = 0, max_size: int = 10, timeout: float = 5.0, call_timeout: float = 60.0
+    ) -> None:
+        self._call_timeout = call_timeout
+        self._signatures: dict[Function, list[_Signature]] = {}
+        self._pool = AsyncConnectionPool(
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout,
+            # Give up on a server that is down instead of backing off for minutes: the next call tries afresh.
+            reconnect_timeout=timeout,
+            max_waiting=max_size * 20,
+            open=False,
+            name="coach-os",
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": None,
+                "connect_timeout": max(2, round(timeout)),
+                "application_name": "coach-os",
+                **_KEEPALIVE,
+            },
+        )
+
+    async def open(self) -> None:
+        """Start the pool; it connects when it is first needed, so this succeeds while the database is down."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=5.0)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def rpc(self, name: str, /, **params: Any) -> Any:
+        """See `coach_os.database.Database.rpc`."""
+        function, arguments = function_named(name), encode_arguments(params)
+        try:
+            connection = await self._connection()
+            try:
+                signature = await self._signature(connection, function, set(params))
+                result = await self._call(connection, _query(function, signature, params, arguments))
+            finally:
+                await self._pool.putconn(connection)
+            return None if signature.is_void else checked_result(result)
+        except (PoolTimeout, PoolClosed, TooManyRequests) as error:
+            raise Unavailable() from error
+        except TimeoutError as error:
+            raise Unavailable(
+                "call_timeout", "The database did not answer in time.", "Try again in a moment."
+            ) from error
+        except psycopg.Error as error:
+            if error.sqlstate == "42883":
+                self._signatures.pop(function, None)
+            raise _translated(error) from error
+
+    async def _connection(self) -> AsyncConnection[Any]:
+        # A server that was restarted leaves dead connections behind; they say so without a round trip.
+        while True:
+            connection = await self._pool.getconn()
+            if _is_alive(connection):
+                return connection
+            await connection.close()
+            await self._pool.putconn(connection)
+
+    async def _call(self, connection: AsyncConnection[Any], query: sql.Composable) -> Any:
+        timeout = sql.Literal(round(self._call_timeout * 1000))
+        async with asyncio.timeout(self._call_timeout + 5.0):
+            cursor = await connection.execute(_CALL.format(timeout=timeout, query=query))
+            while cursor.nextset():
+                pass
+            row = await cursor.fetchone()
+        return row[0] if row else None
+
+    async def _signature(self, connection: AsyncConnection[Any], function: Function, given: set[str]) -> _Signature:
+        for signatures in (self._signatures.get(function, []), None):
+            if signatures is None:
+                query = _SIGNATURES.format(schema=sql.Literal(function.schema), name=sql.Literal(function.name))
+                cursor = await connection.execute(query)
+                signatures = self._signatures[function] = [_Signature(*row) for row in await cursor.fetchall()]
+            fitting = [signature for signature in signatures if signature.accepts(given)]
+            if len(fitting) == 1:
+                return fitting[0]
+        raise function_missing()
+
+
+def _query(function: Function, signature: _Signature, params: dict[str, Any], arguments: str) -> sql.Composed:
+    """One select that calls the function and gives its result as PostgREST shapes it."""
+    # format_type() writes what a cast reads; it comes from the catalogue, never from a caller.
+    types = {name: sql.SQL(cast(Any, kind)) for name, kind in zip(signature.names, signature.types, strict=True)}
+    columns = [sql.SQL("{} {}").format(sql.Identifier(name), types[name]) for name in params]
+    passed = [sql.SQL("{0} => a.{0}").format(sql.Identifier(name)) for name in params]
+    parts = {
+        "call": sql.SQL("{}({})").format(sql.Identifier(*function), sql.SQL(", ").join(passed)),
+        "source": sql.SQL("(select) as a"),
+    }
+    if params:
+        parts["source"] = sql.SQL("json_to_record({}::json) as a({})").format(
+            sql.Literal(arguments), sql.SQL(", ").join(columns)
+        )
+    if signature.is_void:
+        return sql.SQL("select {call} from {source}").format(**parts)
+    if signature.has_columns and signature.is_set:
+        rows = "select coalesce(json_agg(r), '[]'::json) from (select c.* from {source}, lateral {call} as c) as r"
+        return sql.SQL(rows).format(**parts)
+    if signature.has_columns:
+        return sql.SQL("select row_to_json(r) from (select c.* from {source}, lateral {call} as c) as r").format(
+            **parts
+        )
+    if signature.is_set:
+        return sql.SQL("select coalesce(json_agg(r.v), '[]'::json) from {source}, lateral {call} as r(v)").format(
+            **parts
+        )
+    return sql.SQL("select to_json({call}) from {source}").format(**parts)
+
+
+def _is_alive(connection: AsyncConnection[Any]) -> bool:
+    try:
+        connection.pgconn.consume_input()
+    except psycopg.Error:
+        return False
+    return connection.pgconn.status == pq.ConnStatus.OK
+
+
+def _translated(error: psycopg.Error) -> CoachError:
+    if error.sqlstate is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Unavailable()
+    diagnostics = error.diag
+    return error_for(error.sqlstate, diagnostics.message_primary, diagnostics.message_detail, diagnostics.message_hint)
