@@ -1,0 +1,233 @@
+-- Helpers of the pgTAP tests: who is speaking, what must be refused, and a world of two organisations.
+-- Invariant: loaded into the test template alone, never by a migration; the world is made through the doors apps use.
+--
+-- How a file is written. It opens with `begin;`, plans, and ends with `select * from finish();` and `rollback;`; psql runs it, as the
+-- non-superuser `postgres`, against a database that all files share. Every name in tests.names is at hand in two forms:
+--   :'kilo_package'             a psql variable, for plain statements;
+--   tests.id('kilo_package')    a function, also inside $$ … $$, where psql replaces nothing.
+-- A test's own ids: `insert … returning id as purchase \gset` makes :'purchase'; `select tests.remember('purchase', :'purchase')` the other form.
+--
+--   begin;
+--   select plan(2);
+--   select tests.sign_in('coach@kilo.example');
+--   select ok(use_session(:'kilo_package'), 'a click takes one session');
+--   select tests.refuses($$ select complete_booking(tests.id('lima_booking')) $$, 404, 'booking_not_found', 'another tenant''s booking does not exist');
+--   select * from finish();
+--   rollback;
+--
+-- The world: organisations kilo and lima, each with NAME_owner (coach@NAME.example, signed up through the API), NAME_client
+-- (client@NAME.example, may sign in), NAME_offer (10 sessions), NAME_package (10 left), NAME_booking (tomorrow, on the package);
+-- in kilo also desk@, manager@ and accountant@kilo.example, and nobody@nowhere.example belongs to no organisation.
+
+create schema tests;
+grant usage on schema tests to public;
+alter default privileges in schema tests grant execute on functions to public;
+
+create table tests.names (
+  name text primary key,
+  id uuid not null
+);
+grant select on tests.names to public;
+
+create function tests.id(p_name text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_id uuid := (select n.id from tests.names as n where n.name = p_name);
+begin
+  if v_id is null then
+    raise exception 'the world knows nothing by the name %', p_name;
+  end if;
+  return v_id;
+end;
+$$;
+
+create function tests.remember(p_name text, p_id uuid)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  insert into tests.names values (p_name, p_id) on conflict (name) do update set id = excluded.id returning id;
+$$;
+
+-- Auth's part of a sign-up; only Auth may write auth.users.
+create function tests.sign_up(p_email text, p_name text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid := gen_random_uuid();
+begin
+  insert into auth.users (id, email, email_confirmed_at) values (v_id, p_email, now());
+  return tests.remember(p_name, v_id);
+end;
+$$;
+
+create function tests.user_id(p_email text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_id uuid := (select u.id from auth.users as u where u.email = p_email);
+begin
+  if v_id is null then
+    raise exception 'nobody has signed up as %', p_email;
+  end if;
+  return v_id;
+end;
+$$;
+
+-- Not definers: a definer function may not change the role.
+create function tests.become(p_role text, p_claims jsonb)
+returns void
+language plpgsql volatile
+as $$
+begin
+  perform set_config('role', p_role, true), set_config('request.jwt.claims', p_claims::text, true);
+end;
+$$;
+
+create function tests.sign_in(p_email text)
+returns void
+language sql volatile
+as $$
+  select tests.become('authenticated',
+    jsonb_build_object('sub', tests.user_id(p_email), 'email', p_email, 'role', 'authenticated'));
+$$;
+
+create function tests.sign_out()
+returns void
+language sql volatile
+as $$
+  select tests.become('anon', '{"role": "anon"}');
+$$;
+
+create function tests.as_service()
+returns void
+language sql volatile
+as $$
+  select tests.become('service_role', '{"role": "service_role"}');
+$$;
+
+-- Back to `postgres`, who owns the tables: to arrange and to look.
+create function tests.as_owner()
+returns void
+language sql volatile
+as $$
+  select tests.become('none', '{}');
+$$;
+
+-- True when the statement is refused by SQLSTATE PT<status> with this slug; the message is for people and may change.
+create function tests.refuses(p_sql text, p_status integer, p_slug text, p_description text)
+returns text
+language plpgsql volatile
+as $$
+declare
+  v_state text;
+  v_slug text;
+  v_message text;
+begin
+  begin
+    execute p_sql;
+  exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail, v_message = message_text;
+  end;
+  if v_state = 'PT' || p_status and v_slug = p_slug then
+    return extensions.ok(true, p_description);
+  end if;
+  return extensions.ok(false, p_description) || e'\n' || extensions.diag(
+    format('wanted: PT%s %s', p_status, p_slug) || e'\n'
+    || coalesce(format('got: %s %s (%s)', v_state, v_slug, v_message), 'got: no refusal'));
+end;
+$$;
+
+-- True when Postgres itself forbids it: no grant, no policy that lets the row in, no usage of the schema.
+create function tests.forbids(p_sql text, p_description text)
+returns text
+language plpgsql volatile
+as $$
+begin
+  return extensions.throws_ok(p_sql, '42501', null, p_description);
+end;
+$$;
+
+create function tests.make_org(p_name text)
+returns void
+language plpgsql volatile
+as $$
+declare
+  v_coach text := format('coach@%s.example', p_name);
+  v_id uuid;
+  v_offer uuid;
+  v_client uuid;
+begin
+  perform tests.sign_up(v_coach, p_name || '_owner'), tests.sign_up(format('client@%s.example', p_name), p_name || '_client_user');
+  perform tests.sign_in(v_coach);
+
+  insert into public.orgs (name, slug) values (initcap(p_name), p_name) returning id into v_id;
+  perform tests.remember(p_name, v_id);
+  insert into public.org_members (org_id, user_id, role) values (v_id, auth.uid(), 'owner');
+  insert into public.branding (org_id, display_name) values (v_id, initcap(p_name));
+  insert into public.booking_settings (org_id, timezone) values (v_id, 'Australia/Brisbane');
+
+  insert into public.clients (org_id, full_name, email, phone)
+  values (v_id, format('Client of %s', initcap(p_name)), format('client@%s.example', p_name), '+61400000000')
+  returning id into v_client;
+  perform tests.remember(p_name || '_client', v_client);
+
+  insert into public.offers (org_id, name, offer_type, price_cents, sessions_included)
+  values (v_id, 'Ten sessions', 'session_pack', 80000, 10)
+  returning id into v_offer;
+  perform tests.remember(p_name || '_offer', v_offer);
+
+  perform tests.remember(p_name || '_package', tests.sell(p_name, p_name || '_client', p_name || '_offer'));
+  perform tests.remember(p_name || '_booking',
+    tests.book(p_name, p_name || '_client', p_name || '_package', now() + interval '1 day'));
+  perform tests.as_owner();
+  update public.clients set auth_user_id = tests.id(p_name || '_client_user') where org_id = v_id and id = v_client;
+end;
+$$;
+
+-- A manual sale, as the app's package form makes it; the caller is signed in.
+create function tests.sell(p_org text, p_client text, p_offer text, p_sessions integer default 10)
+returns uuid
+language sql volatile
+as $$
+  insert into public.client_purchases
+    (org_id, client_id, offer_id, amount_paid_cents, sessions_total, sessions_used, payment_status, payment_method)
+  values (tests.id(p_org), tests.id(p_client), tests.id(p_offer), 80000, p_sessions, 0, 'succeeded', 'cash')
+  returning id;
+$$;
+
+-- A booking of an hour, as the calendar makes it; the caller is signed in.
+create function tests.book(p_org text, p_client text, p_package text, p_start timestamptz)
+returns uuid
+language sql volatile
+as $$
+  insert into public.bookings (org_id, client_id, purchase_id, start_time, end_time, duration_mins)
+  values (tests.id(p_org), tests.id(p_client), tests.id(p_package), p_start, p_start + interval '1 hour', 60)
+  returning id;
+$$;
+
+create function tests.join_org(p_org text, p_email text, p_role text, p_name text)
+returns void
+language plpgsql volatile
+as $$
+begin
+  perform tests.sign_up(p_email, p_name);
+  insert into public.org_members (org_id, user_id, role) values (tests.id(p_org), tests.id(p_name), p_role);
+end;
+$$;
+
+create function tests.make_world()
+returns void
+language plpgsql volatile
+as $$
+begin
+  perform tests.make_org('kilo'), tests.make_org('lima');
+  perform tests.join_org('kilo', 'manager@kilo.example', 'manager', 'kilo_manager'),
+          tests.join_org('kilo', 'desk@kilo.example', 'front_desk', 'kilo_desk'),
+          tests.join_org('kilo', 'accountant@kilo.example', 'accountant_readonly', 'kilo_accountant'),
+          tests.sign_up('nobody@nowhere.example', 'nobody');
+end;
+$$;
