@@ -1,17 +1,17 @@
 """What can go wrong with the machine rather than with a rule: one sentence, and a hint that says what to do."""
 
+from coach_os.errors import CoachError
 
-class StackError(Exception):
+
+class StackError(CoachError):
     """The stack cannot do what was asked; `str()` is a sentence for a person, `hint` the next action."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        super().__init__(503, "stack_unavailable", message, hint)
 
 
 class PortInUse(StackError):
-    """Another process listens on the port; the CLI exits 3 and nothing was started."""
+    """Another process listens on the port; nothing was started."""
 
     def __init__(self, port: int, what: str, variable: str | None = None) -> None:
         hint = f"Stop what listens there, or set {variable} to a free port." if variable else "Choose another port."

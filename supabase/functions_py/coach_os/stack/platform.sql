@@ -29,3 +29,46 @@ begin
   end if;
 end;
 $$;
+
+-- As on hosted Supabase: whoever changes the schema, the Data API hears of it when the change commits.
+create or replace function extensions.pgrst_ddl_watch()
+returns event_trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if exists (
+    select from pg_catalog.pg_event_trigger_ddl_commands() as c
+     where c.schema_name is distinct from 'pg_temp'
+       and (c.command_tag ~ '^(CREATE|ALTER) (SCHEMA|TABLE|FOREIGN TABLE|VIEW|MATERIALIZED VIEW|FUNCTION|TRIGGER|TYPE|RULE)'
+            or c.command_tag in ('CREATE TABLE AS', 'SELECT INTO', 'COMMENT', 'GRANT', 'REVOKE'))
+  ) then
+    notify pgrst, 'reload schema';
+  end if;
+end;
+$$;
+
+create or replace function extensions.pgrst_drop_watch()
+returns event_trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  if exists (
+    select from pg_catalog.pg_event_trigger_dropped_objects() as o
+     where not o.is_temporary
+       and o.object_type in ('schema', 'table', 'foreign table', 'view', 'materialized view', 'function', 'trigger', 'type', 'rule')
+  ) then
+    notify pgrst, 'reload schema';
+  end if;
+end;
+$$;
+
+do $$
+begin
+  if not exists (select from pg_catalog.pg_event_trigger where evtname = 'pgrst_ddl_watch') then
+    create event trigger pgrst_ddl_watch on ddl_command_end execute function extensions.pgrst_ddl_watch();
+  end if;
+  if not exists (select from pg_catalog.pg_event_trigger where evtname = 'pgrst_drop_watch') then
+    create event trigger pgrst_drop_watch on sql_drop execute function extensions.pgrst_drop_watch();
+  end if;
+end;
+$$;

@@ -26,13 +26,15 @@ alter role authenticator login noinherit nosuperuser nocreatedb nocreaterole nob
 alter role postgres login inherit nosuperuser createdb createrole replication bypassrls;
 alter role supabase_auth_admin nologin noinherit nosuperuser nocreatedb createrole nobypassrls;
 -- Hosted Supabase has two logins here, authenticator and supabase_auth_admin; @supabase/lite serves both through one
--- connection. It owns nothing and grants nothing: what it may not do, no request can make it do.
-alter role data_api login noinherit nosuperuser nocreatedb nocreaterole nobypassrls;
+-- connection. It owns nothing and grants nothing: what it may not do, no request can make it do. It may read, because
+-- lite learns the schema from information_schema, which hides what one may not touch; a request takes on its own role.
+alter role data_api login inherit nosuperuser nocreatedb nocreaterole nobypassrls;
 
 grant anon, authenticated, service_role to authenticator;
 grant anon, authenticated, service_role to data_api;
 grant anon, authenticated, service_role, authenticator to postgres with admin option;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
+grant pg_read_all_data to data_api;
 
 alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';

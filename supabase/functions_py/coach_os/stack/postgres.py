@@ -9,7 +9,6 @@ import importlib.util
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ import psutil
 
 from coach_os.stack import accounts
 from coach_os.stack.errors import CorruptDataDirectory, PortInUse, StackError, VersionMismatch
+from coach_os.stack.ports import free_port, port_is_free
 
 SUPERUSER = "supabase_admin"
 """The bootstrap superuser, as on hosted Supabase; `postgres` is made by the platform and is no superuser."""
@@ -286,24 +286,6 @@ class _Postmaster:
         if str(data_dir) not in command:
             return None
         return cls(pid, port, ready=len(lines) > 7 and lines[7].strip() == "ready")
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @functools.cache

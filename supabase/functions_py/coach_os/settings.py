@@ -1,0 +1,165 @@
+"""Every environment variable that this project reads, in one place; nothing else looks at the environment.
+
+`load_settings()` answers for the caller's situation: what the environment names, else this project's embedded stack.
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from coach_os.errors import Fault
+from coach_os.stack.state import read_state
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class InvalidSettings(Fault):
+    """An environment variable has a value that cannot be meant; the message names it, never its value."""
+
+    def __init__(self, variables: list[str]) -> None:
+        names = ", ".join(sorted(variables))
+        super().__init__(
+            "settings_invalid", f"These environment variables cannot be read: {names}.", "Correct or unset them."
+        )
+
+
+class Settings(BaseSettings):
+    """The environment. An empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="DATABASE_URL",
+        description="A PostgreSQL to work on (hosted Supabase, `supabase start`). Unset: the embedded stack.",
+    )
+    supabase_url: str | None = Field(
+        default=None,
+        validation_alias="SUPABASE_URL",
+        description="The Data API to work through, where there is no way to the database itself.",
+    )
+    supabase_publishable_key: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"),
+        description="The key that apps carry; grants what `anon` may.",
+    )
+    supabase_secret_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
+        description="The key of the Python side with SUPABASE_URL; grants what `service_role` may.",
+    )
+    service_url: str | None = Field(
+        default=None,
+        validation_alias="SERVICE_URL",
+        description="Where the ASGI service answers, as `coach status` shows it.",
+    )
+    cron_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="CRON_SECRET",
+        description="The bearer secret of POST /functions/v1/cron-…. Unset: those routes refuse.",
+    )
+    data_api_url: str | None = Field(
+        default=None,
+        validation_alias="COACH_DATA_API_URL",
+        description="Development only: the Data API that the service puts itself in front of. Set by `coach up`.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        validation_alias="COACH_CORS_ORIGINS",
+        description="Origins of browser apps that may call the service, separated by commas; * allows any.",
+    )
+    pool_size: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        validation_alias="COACH_POOL_SIZE",
+        description="Database connections that one service process holds at most.",
+    )
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        validation_alias="COACH_LOG_LEVEL",
+        description="debug, info, warning or error.",
+    )
+    home: Path | None = Field(
+        default=None,
+        validation_alias="COACH_HOME",
+        description="The directory that holds .coach/. Unset: the checkout, else the current directory.",
+    )
+    api_port: Port | None = Field(
+        default=None,
+        validation_alias="COACH_API_PORT",
+        description="The embedded stack's port for apps. Unset: a free one, kept in .coach/.",
+    )
+    db_port: Port | None = Field(
+        default=None,
+        validation_alias="COACH_DB_PORT",
+        description="The embedded stack's port for PostgreSQL. Unset: a free one, kept in .coach/.",
+    )
+    debug: bool = Field(
+        default=False,
+        validation_alias="COACH_DEBUG",
+        description="Show tracebacks of the `coach` command.",
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the environment names a database or a Data API, so that the embedded stack is not meant."""
+        return self.database_url is not None or self.supabase_url is not None
+
+    @property
+    def stack_home(self) -> Path:
+        """The directory of the embedded stack's state and data."""
+        return (self.home or _project_root()) / ".coach"
+
+    def with_embedded(self) -> Self:
+        """These settings with what the embedded stack of this project says, unless the environment names another."""
+        state = None if self.is_remote else read_state(self.stack_home)
+        if state is None:
+            return self
+        return self.model_copy(
+            update={
+                "database_url": SecretStr(state.database_url),
+                "supabase_publishable_key": self.supabase_publishable_key or state.publishable_key,
+                "supabase_secret_key": self.supabase_secret_key or SecretStr(state.secret_key),
+                "service_url": self.service_url or state.service_url,
+            }
+        )
+
+
+def read_environment() -> Settings:
+    """The environment alone.
+
+    Raises:
+        InvalidSettings: a variable's value cannot be read.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise InvalidSettings([str(part["loc"][0]) for part in error.errors()]) from None
+
+
+def load_settings() -> Settings:
+    """The environment, completed by the embedded stack where it names no database of its own.
+
+    Raises:
+        InvalidSettings: a variable's value cannot be read.
+        StackError: the state of the embedded stack is damaged.
+    """
+    return read_environment().with_embedded()
+
+
+def _project_root() -> Path:
+    checkout = Path(__file__).resolve().parents[3]
+    return (
+        checkout
+        if (checkout / "supabase" / "config.toml").exists() or (checkout / "pyproject.toml").exists()
+        else Path.cwd()
+    )
