@@ -1,0 +1,66 @@
+-- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
+
+alter table public.orgs enable row level security;
+alter table public.roles enable row level security;
+alter table public.role_permissions enable row level security;
+alter table public.org_members enable row level security;
+alter table public.profiles enable row level security;
+alter table public.branding enable row level security;
+revoke all on public.orgs, public.roles, public.role_permissions, public.org_members, public.profiles, public.branding
+  from public, anon, authenticated, service_role;
+
+grant execute on function private.orgs_with(text), private.active_org_id(), private.founds(uuid) to authenticated;
+
+-- orgs: a member, a client of it, its founder before the first membership, a platform admin.
+grant select, insert (name, slug, commission_rate) on public.orgs to authenticated;
+grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed) on public.orgs to authenticated;
+grant select on public.orgs to service_role;
+create policy orgs_select_people on public.orgs for select to authenticated
+  using (id = any ((select private.orgs_with('org.read'))::uuid[])
+         or id = any ((select private.my_client_org_ids())::uuid[])
+         or (created_by = (select auth.uid()) and private.founds(id))
+         or (select private.is_platform_admin()));
+create policy orgs_insert_founder on public.orgs for insert to authenticated
+  with check (created_by = (select auth.uid()));
+create policy orgs_update_members on public.orgs for update to authenticated
+  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.is_platform_admin()));
+
+-- roles, role_permissions: the same for everyone who signs in.
+grant select on public.roles, public.role_permissions to authenticated, service_role;
+create policy roles_select_all on public.roles for select to authenticated using ((select auth.uid()) is not null);
+create policy role_permissions_select_all on public.role_permissions for select to authenticated
+  using ((select auth.uid()) is not null);
+
+-- org_members: one's own row of the active organisation; the founder's own insert (guarded by trigger).
+grant select, insert (org_id, user_id, role) on public.org_members to authenticated;
+grant select on public.org_members to service_role;
+create policy org_members_select_self on public.org_members for select to authenticated
+  using (user_id = (select auth.uid()) and org_id = (select private.active_org_id()));
+create policy org_members_insert_founder on public.org_members for insert to authenticated
+  with check (user_id = (select auth.uid()) and role = 'owner');
+
+-- profiles: one's own.
+grant select, update (full_name) on public.profiles to authenticated;
+grant select on public.profiles to service_role;
+create policy profiles_select_self on public.profiles for select to authenticated using (id = (select auth.uid()));
+create policy profiles_update_self on public.profiles for update to authenticated using (id = (select auth.uid()));
+
+-- branding: members read, owners and managers write, the founder inserts.
+grant select, insert (org_id, display_name, primary_color), update (display_name, primary_color) on public.branding to authenticated;
+grant select on public.branding to service_role;
+create policy branding_select_people on public.branding for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy branding_insert_members on public.branding for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('org.write'))::uuid[]) or private.founds(org_id));
+create policy branding_update_members on public.branding for update to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.orgs
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.org_members
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.branding
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before update on public.profiles
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();

@@ -1,0 +1,34 @@
+-- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
+
+insert into public.roles (role, description) values
+  ('owner', 'Owns the business: everything, including members and roles'),
+  ('manager', 'Runs the business: everything but owners'),
+  ('coach', 'Trains clients: clients, bookings, sessions and sales'),
+  ('front_desk', 'Serves the desk: clients, bookings, check-ins and sales'),
+  ('staff', 'The existing app''s coach'),
+  ('accountant_readonly', 'Reads what accounting needs');
+
+insert into public.role_permissions (role, permission)
+select r.role, p.permission
+  from (values
+    ('org.read',          '{owner,manager,coach,staff,front_desk,accountant_readonly}'::text[]),
+    ('org.write',         '{owner,manager}'),
+    ('members.read',      '{owner,manager,coach,staff,front_desk}'),
+    ('members.write',     '{owner,manager}'),
+    ('owners.write',      '{owner}'),
+    ('settings.write',    '{owner,manager,coach,staff}'),
+    ('audit.read',        '{owner,manager}'),
+    ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
+    ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('offers.write',      '{owner,manager,coach,staff}'),
+    ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('packages.sell',     '{owner,manager,coach,staff,front_desk}'),
+    ('packages.correct',  '{owner,manager,coach,staff}'),
+    ('sessions.use',      '{owner,manager,coach,staff,front_desk}'),
+    ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
+    ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('bookings.write',    '{owner,manager,coach,staff,front_desk}')
+  ) as p (permission, roles)
+ cross join unnest(p.roles) as r (role);

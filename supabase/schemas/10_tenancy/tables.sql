@@ -1,0 +1,76 @@
+-- Tenancy: organisations, who belongs to them, what a role may do, and how an organisation looks.
+-- Invariant: every tenant table's key starts with org_id, and a person's rights come from org_members and role_permissions alone.
+-- Not here: the timezone and booking rules of an organisation (40_scheduling), platform admins (15_operations).
+
+create table public.orgs (
+  id uuid primary key default gen_random_uuid(),
+  name text not null,
+  slug text not null,
+  commission_rate numeric not null default 0.05,
+  waiver_template text,
+  proforma_disclaimer text,
+  onboarding_completed boolean not null default false,
+  created_by uuid default auth.uid() references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  constraint orgs_slug_unique unique (slug),
+  constraint orgs_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint orgs_slug_form check (slug ~ '^[^\s[:upper:]/?#]{1,100}$'),
+  constraint orgs_commission_rate_share check (commission_rate between 0 and 1)
+);
+comment on table public.orgs is 'An organisation: one business, one tenant.';
+comment on column public.orgs.slug is 'The organisation''s name in addresses, unique everywhere; made from the name when it is not sent.';
+comment on column public.orgs.commission_rate is 'The platform''s share of sales, 0 to 1; only a platform admin changes it.';
+comment on column public.orgs.created_by is 'Who signed the organisation up: the only one who may join it as its first member.';
+create index orgs_created_by_idx on public.orgs (created_by);
+
+create table public.roles (
+  role text primary key,
+  description text not null
+);
+comment on table public.roles is 'The roles a member can have.';
+
+create table public.role_permissions (
+  role text not null references public.roles (role) on delete cascade,
+  permission text not null,
+  primary key (role, permission),
+  constraint role_permissions_permission_form check (permission ~ '^[a-z_]+\.[a-z_]+$')
+);
+comment on table public.role_permissions is 'What each role may do; permissions are noun.verb.';
+
+create table public.org_members (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  role text not null references public.roles (role) on delete restrict,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_members_user_once unique (org_id, user_id)
+);
+comment on table public.org_members is
+  'Who belongs to an organisation, and as what. A person sees their own row of their active organisation; list_members shows the team.';
+create index org_members_user_idx on public.org_members (user_id);
+create index org_members_role_idx on public.org_members (role);
+
+create table public.profiles (
+  id uuid primary key references auth.users (id) on delete cascade,
+  full_name text,
+  active_org_id uuid references public.orgs (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint profiles_full_name_length check (char_length(full_name) <= 200)
+);
+comment on table public.profiles is 'A person who signs in: name and active organisation. Made when they first belong to one.';
+comment on column public.profiles.active_org_id is 'The organisation the apps show; changed by switch_org.';
+create index profiles_active_org_idx on public.profiles (active_org_id);
+
+create table public.branding (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  display_name text not null,
+  primary_color text not null default '#111111',
+  logo_path text,
+  logo_url text,
+  updated_at timestamptz not null default now(),
+  constraint branding_display_name_length check (char_length(btrim(display_name)) between 1 and 200),
+  constraint branding_primary_color_hex check (primary_color ~ '^#[0-9A-Fa-f]{3,8}$')
+);
+comment on table public.branding is 'How an organisation looks to its clients; an absent row means the defaults.';

@@ -1,0 +1,83 @@
+-- Operations for the Python side: the record of job runs, health.
+
+create function service.start_job_run(p_job text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_value(p_job ~ '^[a-z_]{1,60}$', 'job');
+  insert into private.job_runs (job) values (p_job) returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function service.start_job_run is
+  'Records that a job begins; returns the run''s id. Fails: value_not_allowed 422.';
+revoke all on function service.start_job_run(text) from public, anon, authenticated;
+grant execute on function service.start_job_run(text) to service_role;
+
+create function service.finish_job_run(p_id uuid, p_result jsonb default null, p_error text default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update private.job_runs as j
+     set finished_at = clock_timestamp(), result = p_result, error = p_error
+   where j.id = p_id and j.finished_at is null;
+$$;
+comment on function service.finish_job_run is
+  'Records how a run ended, once: its counts, or the slug of what stopped it.';
+revoke all on function service.finish_job_run(uuid, jsonb, text) from public, anon, authenticated;
+grant execute on function service.finish_job_run(uuid, jsonb, text) to service_role;
+
+create function service.list_job_runs(p_job text default null, p_limit integer default 20)
+returns table (id uuid, job text, started_at timestamptz, finished_at timestamptz, result jsonb, error text)
+language sql stable security definer set search_path = ''
+as $$
+  select j.id, j.job, j.started_at, j.finished_at, j.result, j.error
+    from private.job_runs as j
+   where p_job is null or j.job = p_job
+   order by j.started_at desc
+   limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.list_job_runs is
+  'The latest runs, newest first; a run without finished_at is running or was killed.';
+revoke all on function service.list_job_runs(text, integer) from public, anon, authenticated;
+grant execute on function service.list_job_runs(text, integer) to service_role;
+
+create function service.list_alerts(p_org_id uuid, p_limit integer default 100)
+returns table (id uuid, kind text, client_id uuid, purchase_id uuid, booking_id uuid, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select a.id, a.kind, a.client_id, a.purchase_id, a.booking_id, a.created_at
+    from public.alerts as a
+   where a.org_id = p_org_id and a.resolved_at is null
+   order by a.created_at desc
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_alerts is
+  'An organisation''s open alerts, newest first. Fails: org_not_found 404.';
+revoke all on function service.list_alerts(uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_alerts(uuid, integer) to service_role;
+
+create function service.health()
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_migration text;
+begin
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    execute 'select max(version) from supabase_migrations.schema_migrations' into v_migration;
+  end if;
+  return jsonb_build_object('database', 'ok', 'migration', v_migration, 'server_version', current_setting('server_version'));
+end;
+$$;
+comment on function service.health is
+  'Answers when the database does: its version and its latest migration.';
+revoke all on function service.health() from public, anon, authenticated;
+grant execute on function service.health() to service_role;

@@ -1,0 +1,68 @@
+-- Who may see and write settings, session types and bookings directly.
+
+alter table public.booking_settings enable row level security;
+alter table public.session_types enable row level security;
+alter table public.bookings enable row level security;
+revoke all on public.booking_settings, public.session_types, public.bookings from public, anon, authenticated, service_role;
+
+-- booking_settings: members, the founder's first insert; a client reads the rules they book by.
+grant select, insert (org_id, timezone) on public.booking_settings to authenticated;
+grant select on public.booking_settings to service_role;
+grant update (allow_client_booking, buffer_between_mins, early_cutoff_before_hour, early_cutoff_time, gst_registered, late_notice_hours,
+              max_advance_days, min_notice_hours, pass_stripe_fees, slot_duration_mins, timezone,
+              session_click_window_secs, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
+  on public.booking_settings to authenticated;
+create policy booking_settings_select_people on public.booking_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy booking_settings_insert_members on public.booking_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]) or private.founds(org_id));
+create policy booking_settings_update_members on public.booking_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+
+-- session_types: members write, a client reads.
+grant select, delete on public.session_types to authenticated;
+grant select on public.session_types to service_role;
+grant insert (org_id, name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
+              buffer_after_mins, max_per_day, sort_order)
+  on public.session_types to authenticated;
+grant update (name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
+              buffer_after_mins, max_per_day, updated_at)
+  on public.session_types to authenticated;
+create policy session_types_select_people on public.session_types for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy session_types_insert_members on public.session_types for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy session_types_update_members on public.session_types for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy session_types_delete_members on public.session_types for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+
+-- bookings: members write (triggers guard), a client reads and cancels their own; the portal's server has its own columns.
+grant select on public.bookings to authenticated, service_role;
+grant insert (org_id, client_id, start_time, end_time, duration_mins, offer_id, session_type, purchase_id, location_type, status,
+              booked_by, booking_source, notes, client_notes)
+  on public.bookings to authenticated;
+grant update (client_id, start_time, end_time, duration_mins, session_type, status, cancelled_at, notes, client_confirmed,
+              confirmation_sent_at, reminder_sent)
+  on public.bookings to authenticated;
+grant insert (org_id, client_id, purchase_id, start_time, end_time, duration_mins, session_type, location_type, status, booking_source,
+              booked_by)
+  on public.bookings to service_role;
+grant update (status, cancelled_at, confirmation_sent_at, client_confirmed) on public.bookings to service_role;
+create policy bookings_select_people on public.bookings for select to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy bookings_insert_members on public.bookings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy bookings_update_people on public.bookings for update to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.booking_settings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.session_types
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.bookings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
