@@ -9,16 +9,17 @@ alter table public.branding enable row level security;
 revoke all on public.orgs, public.roles, public.role_permissions, public.org_members, public.profiles, public.branding
   from public, anon, authenticated, service_role;
 
-grant execute on function private.orgs_with(text), private.active_org_id(), private.founds(uuid) to authenticated;
+grant execute on function private.orgs_with(text), private.active_org_id(), private.founds(uuid), private.has_members(uuid) to authenticated;
 
--- orgs: a member, a client of it, its founder before the first membership, a platform admin.
+-- orgs: a member, a client of it, its founder before the first membership, a platform admin. The founder is told by the row's own
+-- column: the insert asks for the row back, and no function can see it yet.
 grant select, insert (name, slug, commission_rate) on public.orgs to authenticated;
 grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed) on public.orgs to authenticated;
 grant select on public.orgs to service_role;
 create policy orgs_select_people on public.orgs for select to authenticated
   using (id = any ((select private.orgs_with('org.read'))::uuid[])
          or id = any ((select private.my_client_org_ids())::uuid[])
-         or (created_by = (select auth.uid()) and private.founds(id))
+         or (created_by = (select auth.uid()) and not private.has_members(id))
          or (select private.is_platform_admin()));
 create policy orgs_insert_founder on public.orgs for insert to authenticated
   with check (created_by = (select auth.uid()));

@@ -22,12 +22,20 @@ $$;
 comment on function private.active_org_id is 'The signed-in person''s active organisation; null when they belong to none.';
 
 -- The founder is who made an organisation that nobody has joined yet: they may dress it up and join it, once.
+create function private.has_members(p_org_id uuid)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from public.org_members as m where m.org_id = p_org_id);
+$$;
+comment on function private.has_members is 'True once somebody has joined the organisation.';
+
 create function private.founds(p_org_id uuid)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select exists (select from public.orgs as o where o.id = p_org_id and o.created_by = (select auth.uid()))
-     and not exists (select from public.org_members as m where m.org_id = p_org_id);
+     and not private.has_members(p_org_id);
 $$;
 comment on function private.founds is 'True for the person who made this organisation, as long as nobody has joined it.';
 
