@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg
 from psycopg import sql
 from psycopg.errors import lookup
 
-from coach_os.stack.errors import StackError
+from coach_os.errors import Refusal
 from coach_os.stack.statements import Statement, split_statements
 
 # Any constant will do as long as every version of this program uses the same.
@@ -35,24 +36,37 @@ alter table supabase_migrations.schema_migrations add column if not exists name 
 Progress = Callable[[str, int, int], None]
 
 
-class MigrationError(StackError):
+class MigrationError(Refusal):
     """A database that cannot be migrated as it stands. Nothing was left half-done."""
+
+    code: ClassVar[str] = "migration_refused"
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(409, self.code, message, hint)
 
 
 class NewerDatabase(MigrationError):
     """The database holds migrations that this checkout does not know."""
 
+    code = "database_newer"
+
 
 class OutOfOrder(MigrationError):
     """A file of this checkout is older than the newest one applied."""
+
+    code = "migration_out_of_order"
 
 
 class ChangedMigration(MigrationError):
     """A file was edited after it had been applied."""
 
+    code = "migration_changed"
+
 
 class FailedMigration(MigrationError):
     """A statement failed; its file was rolled back."""
+
+    code = "migration_failed"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from coach_os.stack.errors import StackError
+from coach_os.errors import Refusal
 from coach_os.stack.migrations import describe_error
 from coach_os.stack.statements import split_statements
 
@@ -32,6 +32,13 @@ select p.oid::regprocedure::text, l.lanname
 _VALIDATORS = {"sql": "fmgr_sql_validator", "plpgsql": "plpgsql_validator"}
 
 
+class SchemaError(Refusal):
+    """The schemas, or what should become a migration, are not right yet. Nothing was written."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(422, "schema_invalid", message, hint)
+
+
 def schemas_directory() -> Path:
     """`supabase/schemas` of the checkout; an installed wheel has none, it carries migrations."""
     return Path(__file__).resolve().parents[3] / "schemas"
@@ -41,15 +48,15 @@ def schema_files(directory: Path | None = None) -> list[Path]:
     """The files in load order; a file that fits no room is refused, since it would silently never load.
 
     Raises:
-        StackError: there is no such directory, or a file in it belongs to no room.
+        SchemaError: there is no such directory, or a file in it belongs to no room.
     """
     directory = directory or schemas_directory()
     if not directory.is_dir():
-        raise StackError(f"There is no {directory}.", "Run this in a checkout of the project.")
+        raise SchemaError(f"There is no {directory}.", "Run this in a checkout of the project.")
     files = [path for room in ROOMS for path in sorted(directory.glob(room))]
     if stray := sorted(set(directory.rglob("*.sql")) - set(files)):
         rooms = ", ".join(room.removeprefix("*/") for room in ROOMS)
-        raise StackError(f"{stray[0].relative_to(directory)} is none of a domain's rooms.", f"The rooms are {rooms}.")
+        raise SchemaError(f"{stray[0].relative_to(directory)} is none of a domain's rooms.", f"The rooms are {rooms}.")
     return files
 
 
@@ -57,7 +64,7 @@ def load_schemas(url: str, directory: Path | None = None) -> None:
     """Load every room as the owner, in one transaction, then check every function's body.
 
     Raises:
-        StackError: a statement failed; it names the file and line.
+        SchemaError: a statement failed; it names the file and line.
     """
     directory = directory or schemas_directory()
     with psycopg.connect(url, prepare_threshold=None) as connection:
@@ -69,7 +76,7 @@ def load_schemas(url: str, directory: Path | None = None) -> None:
                     connection.execute(sql.SQL(statement.text))
                 except psycopg.Error as error:
                     place = f"{path.relative_to(directory)}:{statement.line}"
-                    raise StackError(f"{place} failed: {describe_error(error)}") from None
+                    raise SchemaError(f"{place} failed: {describe_error(error)}") from None
         _check_functions(connection)
 
 
@@ -80,4 +87,4 @@ def _check_functions(connection: psycopg.Connection) -> None:
             validator = sql.Identifier("pg_catalog", _VALIDATORS[language])
             connection.execute(sql.SQL("select {}({}::regprocedure)").format(validator, sql.Literal(function)))
         except psycopg.Error as error:
-            raise StackError(f"The function {function} is wrong: {describe_error(error)}") from None
+            raise SchemaError(f"The function {function} is wrong: {describe_error(error)}") from None
