@@ -1,4 +1,6 @@
-"""Every environment variable that this project reads, in one place; nothing else looks at the environment.
+"""Every environment variable that this project reads, in one place.
+
+Nothing else looks at the environment, but for COACH_DEBUG, which must work when this module does not.
 
 `load_settings()` answers for the caller's situation: what the environment names, else this project's embedded stack.
 """
@@ -6,7 +8,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from coach_os.errors import Fault
@@ -104,6 +106,8 @@ class Settings(BaseSettings):
         description="Show tracebacks of the `coach` command.",
     )
 
+    _embedded: bool = PrivateAttr(default=False)
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -112,7 +116,7 @@ class Settings(BaseSettings):
     @property
     def is_remote(self) -> bool:
         """Whether the environment names a database or a Data API, so that the embedded stack is not meant."""
-        return self.database_url is not None or self.supabase_url is not None
+        return not self._embedded and (self.database_url is not None or self.supabase_url is not None)
 
     @property
     def stack_home(self) -> Path:
@@ -124,7 +128,7 @@ class Settings(BaseSettings):
         state = None if self.is_remote else read_state(self.stack_home)
         if state is None:
             return self
-        return self.model_copy(
+        completed = self.model_copy(
             update={
                 "database_url": SecretStr(state.database_url),
                 "supabase_publishable_key": self.supabase_publishable_key or state.publishable_key,
@@ -132,6 +136,8 @@ class Settings(BaseSettings):
                 "service_url": self.service_url or state.service_url,
             }
         )
+        completed._embedded = True
+        return completed
 
 
 def read_environment() -> Settings:

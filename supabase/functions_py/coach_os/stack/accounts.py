@@ -57,6 +57,13 @@ def give(path: Path, account: Account, mode: int = 0o700) -> None:
     path.chmod(mode)
 
 
+def match_owner(path: Path, home: Path) -> None:
+    """Give a file that root wrote in somebody's directory to that somebody, who must read it tomorrow."""
+    if os.geteuid() == 0:
+        owner = home.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def open_way_to(path: Path) -> None:
     """Let other accounts pass through (not list) each directory above `path`."""
     for parent in path.resolve().parents:

@@ -4,6 +4,7 @@ Roles belong to the cluster and schemas to a database: a template prepared once 
 (`create database … template … owner postgres`).
 """
 
+import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -14,6 +15,8 @@ from coach_os.stack.errors import ForeignPlatform, StackError
 
 MARK = "coach-os platform"
 """How the comments on what we made begin; an `auth` without it is somebody else's."""
+
+SCRIPTS = ("platform_roles.sql", "platform.sql", "platform_auth.sql")
 
 LOGINS = ("postgres", "authenticator", "data_api")
 
@@ -61,6 +64,11 @@ def apply_platform(admin_url: str, *, open_defaults: bool = False, passwords: Ma
             connection.execute(_OPEN_DEFAULTS.format(*verbs * 3).encode())
     except psycopg.OperationalError as error:
         raise StackError(f"The database cannot be reached: {str(error).strip()}") from error
+
+
+def platform_digest() -> str:
+    """What identifies this version of the shim: a database prepared by the same needs no second visit."""
+    return hashlib.sha256(b"".join(map(_script, SCRIPTS))).hexdigest()
 
 
 def _refuse_foreign(connection: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -114,6 +114,10 @@ class PostgresServer:
         secret = f":{quote(password, safe='')}" if password else ""
         return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
 
+    def socket_url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
+        """A connection string over the socket, which needs no password: its directory lets in the owner and root."""
+        return f"postgresql://{user}@/{database}?host={quote(str(self.socket_dir), safe='')}&port={self.port}"
+
     def is_running(self) -> bool:
         """Whether a server runs on this data directory and accepts connections."""
         running = self._postmaster()
@@ -220,11 +224,22 @@ class PostgresServer:
             if result.returncode == 0:
                 return
             log = self._log_since(log_start)
-            # A killed postmaster's children need a moment to notice.
-            if "still in use" in log and "shared memory" in log and time.monotonic() < deadline:
+            if time.monotonic() < deadline and self._may_try_again(log):
                 time.sleep(0.2)
                 continue
             raise self._explain(log, port)
+
+    def _may_try_again(self, log: str) -> bool:
+        """Whether a server that was killed is in the way, and its traces are gone or going."""
+        # Its children need a moment to notice that it died.
+        if "still in use" in log and "shared memory" in log:
+            return True
+        # Its id may live on as a zombie (a container without an init) or as another program; PostgreSQL cannot tell.
+        # Removing the file is safe: a new server still refuses while anything is attached to the cluster's memory.
+        if 'lock file "postmaster.pid" already exists' in log and self._postmaster() is None:
+            (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+            return True
+        return False
 
     def _explain(self, log: str, port: int) -> StackError:
         if "Address already in use" in log or "could not bind" in log:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from coach_os.stack.accounts import match_owner
 from coach_os.stack.errors import StackError
 from coach_os.stack.ports import free_port
 
@@ -22,15 +23,20 @@ FORMAT = 1
 
 @dataclass
 class ProcessRecord:
-    """A process we started: its id, and when it started, because ids come back."""
+    """A process we started: its id, when it started (ids come back), and the port it listens on."""
 
     pid: int
     started: float
+    port: int
 
 
 @dataclass
 class State:
-    """The embedded stack of one project."""
+    """The embedded stack of one project.
+
+    `platform` is the digest of the shim that its database has, `service_fronts` the Data API that the running service
+    stands before.
+    """
 
     db_port: int
     api_port: int
@@ -41,6 +47,8 @@ class State:
     admin_password: str
     owner_password: str
     data_api_password: str
+    platform: str = ""
+    service_fronts: str | None = None
     processes: dict[str, ProcessRecord] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -108,6 +116,7 @@ def write_state(home: Path, state: State) -> None:
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(dataclasses.asdict(state), file, indent=2)
+    match_owner(draft, home)
     draft.replace(path)
 
 
@@ -121,6 +130,7 @@ def locked(home: Path, *, seconds: float = 120) -> Iterator[None]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         handle = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        match_owner(home / "lock", home)
     except OSError as error:
         raise StackError(
             f"{home} cannot be used: {error.strerror}.",
@@ -154,5 +164,5 @@ def _is_text(value: object) -> bool:
 def _damaged(path: Path) -> StackError:
     return StackError(
         f"{path} is damaged.",
-        "Restore it, or move the directory .coach away (it holds the local database): the next `coach up` starts anew.",
+        "Restore it, or remove it: the next `coach up` makes new keys and keeps the database.",
     )
