@@ -8,12 +8,15 @@ The transports give equal results and equal errors; which one is used follows fr
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol, Self
 
 from coach_os.database.data_api import DataApiDatabase
 from coach_os.database.postgres import PostgresDatabase
+from coach_os.errors import Fault
+from coach_os.settings import Settings
 
-__all__ = ["DataApiDatabase", "Database", "PostgresDatabase"]
+__all__ = ["DataApiDatabase", "Database", "PostgresDatabase", "call", "open_database"]
 
 
 class Database(Protocol):
@@ -45,3 +48,32 @@ class Database(Protocol):
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *_: object) -> None: ...
+
+
+def open_database(settings: Settings) -> Database:
+    """The transport that the settings call for: `DATABASE_URL`, else `SUPABASE_URL` with the secret key.
+
+    It connects when it is first used.
+
+    Raises:
+        Fault: the settings name neither.
+    """
+    if settings.database_url is not None:
+        return PostgresDatabase(settings.database_url.get_secret_value(), max_size=settings.pool_size)
+    if settings.supabase_url is not None and settings.supabase_secret_key is not None:
+        return DataApiDatabase(settings.supabase_url, settings.supabase_secret_key.get_secret_value())
+    raise Fault(
+        "database_unset",
+        "There is no database to work on.",
+        "Run coach up, or set DATABASE_URL, or SUPABASE_URL and SUPABASE_SECRET_KEY.",
+    )
+
+
+def call(settings: Settings, name: str, /, **params: Any) -> Any:
+    """One call from code that is not asynchronous, such as a command; see `Database.rpc`."""
+
+    async def once() -> Any:
+        async with open_database(settings) as database:
+            return await database.rpc(name, **params)
+
+    return asyncio.run(once())

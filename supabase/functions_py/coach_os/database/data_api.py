@@ -16,6 +16,9 @@ from coach_os.errors import CoachError, Unavailable
 #: What a gateway answers when what stands behind it is away.
 _GATEWAY_CODES = ("502", "503", "504", "520", "521", "522", "523", "524")
 
+#: Shorter than servers keep an idle connection (5 s is common), so that no call is sent into one that is just closing.
+_LIMITS = httpx.Limits(max_connections=50, max_keepalive_connections=10, keepalive_expiry=3.0)
+
 #: `@supabase/lite` writes instants as Postgres prints them, PostgREST as JSON does.
 _PRINTED_INSTANT = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d)(:\d\d)?")
 
@@ -26,7 +29,7 @@ class DataApiDatabase:
     def __init__(self, url: str, secret_key: str, *, timeout: float = 5.0, call_timeout: float = 60.0) -> None:
         # One HTTP client per database, closed with it. No layer below repeats a POST.
         self._http = httpx.AsyncClient(
-            transport=_NullTransport(httpx.AsyncHTTPTransport()),
+            transport=_NullTransport(httpx.AsyncHTTPTransport(limits=_LIMITS)),
             timeout=httpx.Timeout(call_timeout, connect=timeout, pool=timeout),
         )
         self._client = AsyncClient(

@@ -1,0 +1,65 @@
+"""How an error leaves over HTTP: always `{"error", "slug", "hint"}`, never a value, a trace or a library's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from coach_os.errors import CoachError, Fault
+from coach_os.logs import get_logger
+
+log = get_logger(__name__)
+
+_BY_STATUS = {
+    404: ("route_not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    413: ("request_too_large", "The request is too large."),
+}
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    error: str = Field(description="A sentence for a person; holds no data.")
+    slug: str = Field(description="Stable; branch on it.", examples=["cron_secret_wrong"])
+    hint: str | None = Field(default=None, description="The next action.")
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Give every error of the application this form; what nobody raised on purpose is `RequestContext`'s."""
+    app.add_exception_handler(CoachError, _on_ours)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_form)
+
+
+def http_problem(status: int, headers: Any = None) -> JSONResponse:
+    """The answer to a request that no route took."""
+    slug, sentence = _BY_STATUS.get(status, ("request_refused", "The request was refused."))
+    return JSONResponse(Problem(error=sentence, slug=slug).model_dump(), status, headers=headers)
+
+
+async def _on_ours(_: Request, error: Any) -> JSONResponse:
+    headers = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "5"}}.get(error.status)
+    if isinstance(error, Fault):
+        log.error("request_failed", slug=error.slug, code=error.code, exc_info=error)
+    elif error.status >= 500:
+        log.warning("request_failed", slug=error.slug)
+    return JSONResponse(error.as_json(), error.status, headers=headers)
+
+
+async def _on_http(_: Request, error: Any) -> JSONResponse:
+    return http_problem(error.status_code, error.headers)
+
+
+async def _on_form(_: Request, error: Any) -> JSONResponse:
+    # Where it is wrong, not what was sent.
+    places = sorted({".".join(map(str, part["loc"])) for part in error.errors()})
+    problem = Problem(
+        error="The request does not have the form it needs.", slug="request_invalid", hint=f"Check {', '.join(places)}."
+    )
+    return JSONResponse(problem.model_dump(), 422)

@@ -1,0 +1,76 @@
+"""The sweeps: what must happen although nobody asks, each safe to run at any time and on any number of machines.
+
+`SWEEPS` is the list that the `coach sweep` command and the cron route read; a new sweep is a module and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from coach_os.database import Database
+from coach_os.errors import CoachError, Refusal
+from coach_os.sweeps.bookings import sweep_overdue_bookings
+from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
+
+__all__ = ["SWEEPS", "Sweep", "SweepResult", "run_all", "run_sweep", "stop_on_signals"]
+
+
+class Run(Protocol):
+    """The one signature of every sweep."""
+
+    async def __call__(
+        self, database: Database, *, limit: int | None = None, dry_run: bool = False, should_stop: ShouldStop = never
+    ) -> SweepResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweep by its name; `description` is the help text and the API documentation."""
+
+    name: str
+    description: str
+    run: Run
+
+
+SWEEPS: Mapping[str, Sweep] = {
+    sweep.name: sweep
+    for sweep in (
+        Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", sweep_overdue_bookings),
+    )
+}
+
+
+async def run_sweep(
+    database: Database,
+    name: str,
+    *,
+    limit: int | None = None,
+    dry_run: bool = False,
+    should_stop: ShouldStop = never,
+) -> SweepResult:
+    """Run one sweep by its name.
+
+    Raises:
+        Refusal: there is no such sweep (404), or the limit is not positive (422).
+        CoachError: what stopped it.
+    """
+    if name not in SWEEPS:
+        raise Refusal(404, "sweep_unknown", "There is no such sweep.", f"Choose one of: {', '.join(SWEEPS)}, all.")
+    if limit is not None and limit < 1:
+        raise Refusal(422, "limit_invalid", "A limit must be at least 1.", "Leave it out to run until nothing is due.")
+    return await SWEEPS[name].run(database, limit=limit, dry_run=dry_run, should_stop=should_stop)
+
+
+async def run_all(
+    database: Database, *, limit: int | None = None, dry_run: bool = False, should_stop: ShouldStop = never
+) -> list[SweepResult]:
+    """Run every sweep, each at most `limit`; one that fails is reported in its result and holds up no other."""
+    results = []
+    for name in SWEEPS:
+        try:
+            results.append(await run_sweep(database, name, limit=limit, dry_run=dry_run, should_stop=should_stop))
+        except CoachError as error:
+            results.append(SweepResult(name, dry_run=dry_run, error=error.slug))
+    return results
