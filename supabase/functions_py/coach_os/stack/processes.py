@@ -15,6 +15,7 @@ from coach_os.stack.state import ProcessRecord
 
 LOG_LIMIT = 10 * 1024 * 1024
 START_SECONDS = 30
+OUR_COMMANDS = ("coach_os/stack/data_api.mjs", "coach_os.app:app")
 
 
 def spawn(
@@ -63,6 +64,19 @@ def terminate(record: ProcessRecord | None, *, seconds: float = 5) -> bool:
     except psutil.NoSuchProcess:
         pass
     return True
+
+
+def strays(home: Path) -> list[ProcessRecord]:
+    """Processes that `spawn` started with a log in `home`, whoever kept their records."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = process.cmdline()
+            if any(mark in word for word in command for mark in OUR_COMMANDS) and process.cwd() == str(home.resolve()):
+                found.append(ProcessRecord(process.pid, process.create_time(), 0))
+        except psutil.Error:
+            continue  # it ended meanwhile, or belongs to somebody else
+    return found
 
 
 def answers(url: str, *, seconds: float = 2) -> bool:

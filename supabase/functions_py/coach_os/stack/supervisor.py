@@ -15,9 +15,9 @@ from coach_os.stack.migrations import migrate
 from coach_os.stack.platform import apply_platform, platform_digest
 from coach_os.stack.ports import free_port, port_is_free
 from coach_os.stack.postgres import SUPERUSER, PostgresServer
-from coach_os.stack.processes import is_alive, terminate
+from coach_os.stack.processes import is_alive, strays, terminate
 from coach_os.stack.service import start_service
-from coach_os.stack.state import ProcessRecord, State, locked, new_state, read_state, write_state
+from coach_os.stack.state import STATE_FILE, ProcessRecord, State, locked, new_state, read_state, write_state
 
 DATA_API, SERVICE = "data_api", "service"
 
@@ -50,7 +50,7 @@ def up(settings: Settings, say: Say = lambda text: None) -> Up:
     """
     home = settings.stack_home
     with locked(home), ExitStack() as undo:
-        state = read_state(home) or new_state()
+        state = read_state(home) or _begin(home)
         started: list[str] = []
         _settle_ports(state, home, settings)
         write_state(home, state)
@@ -73,18 +73,24 @@ def down(settings: Settings, say: Say = lambda text: None) -> list[str]:
     if not home.exists():
         return []
     with locked(home):
-        state = read_state(home)
-        if state is None:
-            return []
+        state = read_state(home) or _begin(home)
         stopped = [name for name in (SERVICE, DATA_API) if terminate(state.processes.pop(name, None))]
         server = postgres_server(state, home)
         if server.pid is not None:
             server.stop()
             stopped.append("postgres")
-        write_state(home, state)
+        if (home / STATE_FILE).exists():
+            write_state(home, state)
         for name in stopped:
             say(f"stopped {name}")
         return stopped
+
+
+def _begin(home: Path) -> State:
+    """A new state; what an earlier one, now lost, had started is stopped, since nobody knows its keys any more."""
+    for record in strays(home):
+        terminate(record)
+    return new_state()
 
 
 def _settle_ports(state: State, home: Path, settings: Settings) -> None:
