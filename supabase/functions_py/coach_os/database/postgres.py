@@ -191,6 +191,8 @@ def _query(function: Function, signature: _Signature, params: dict[str, Any], ar
 
 def _is_alive(connection: AsyncConnection[Any]) -> bool:
     try:
+        # Twice: the first may find the server's parting words, and only the next one that it hung up.
+        connection.pgconn.consume_input()
         connection.pgconn.consume_input()
     except psycopg.Error:
         return False

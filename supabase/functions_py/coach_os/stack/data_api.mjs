@@ -84,6 +84,17 @@ function statusOf(code) {
   return undefined;
 }
 
+// Lite hands an RPC's jsonb arguments over as JSON already; writing them once more would store a string.
+function toJson(value) {
+  if (typeof value !== "string") return JSON.stringify(value);
+  try {
+    JSON.parse(value);
+    return value;
+  } catch {
+    return JSON.stringify(value);
+  }
+}
+
 // Mail is kept for the developer to open, as a local mailbox would.
 let letters = 0;
 const mailbox = {
@@ -97,7 +108,13 @@ const mailbox = {
 
 const connection = new PlatformConnection({
   url: config.databaseUrl,
-  postgresOptions: { max: 10, prepare: false, onnotice: () => {}, connection: { application_name: "data_api" } },
+  postgresOptions: {
+    max: 10,
+    prepare: false,
+    onnotice: () => {},
+    connection: { application_name: "data_api" },
+    types: { jsonb: { to: 3802, from: [3802], serialize: toJson, parse: JSON.parse } },
+  },
 });
 const app = new App({
   connection,
