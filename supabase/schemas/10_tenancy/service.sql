@@ -37,6 +37,28 @@ comment on function service.find_org is
 revoke all on function service.find_org(text) from public, anon, authenticated;
 grant execute on function service.find_org(text) to service_role;
 
+create function service.get_org(p_org text)
+returns table (org_id uuid, name text, slug text, timezone text, members integer, clients integer, packages integer, open_alerts integer, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_id uuid := service.find_org(p_org);
+begin
+  return query
+  select o.id, o.name, o.slug, private.org_timezone(o.id),
+         (select count(*)::integer from public.org_members as m where m.org_id = o.id),
+         (select count(*)::integer from public.clients as c where c.org_id = o.id),
+         (select count(*)::integer from public.client_purchases as p where p.org_id = o.id),
+         (select count(*)::integer from public.alerts as a where a.org_id = o.id and a.resolved_at is null), o.created_at
+    from public.orgs as o
+   where o.id = v_id;
+end;
+$$;
+comment on function service.get_org is
+  'The organisation with this slug or id, and how much it holds. Fails: org_not_found 404.';
+revoke all on function service.get_org(text) from public, anon, authenticated;
+grant execute on function service.get_org(text) to service_role;
+
 create function service.create_org(
   p_name text, p_owner_email text, p_slug text default null,
   p_timezone text default null)

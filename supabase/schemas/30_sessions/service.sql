@@ -22,6 +22,10 @@ language plpgsql stable security definer set search_path = ''
 as $$
 begin
   perform private.require_known_org(p_org_id);
+  if p_client_id is not null
+     and not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.refuse_client();
+  end if;
   return query
   select p.id, p.client_id, c.full_name, o.name, p.sessions_total, p.sessions_used, p.sessions_remaining,
          public.bookable_sessions_remaining(p.id), p.payment_status, p.expires_at, upper_inf(p.frozen_periods)
@@ -34,9 +38,34 @@ begin
 end;
 $$;
 comment on function service.list_packages is
-  'An organisation''s or a client''s packages, newest first. Fails: org_not_found 404.';
+  'An organisation''s or a client''s packages, newest first. Fails: org_not_found 404, client_not_found 404.';
 revoke all on function service.list_packages(uuid, uuid, integer) from public, anon, authenticated;
 grant execute on function service.list_packages(uuid, uuid, integer) to service_role;
+
+create function service.get_package(p_purchase_id uuid)
+returns table (
+  purchase_id uuid, org_id uuid, client_id uuid, client_name text, offer_id uuid, offer_name text, amount_paid_cents integer,
+  currency text, payment_status text, payment_method text, sessions_total integer, sessions_used integer,
+  sessions_remaining integer, bookable integer, purchased_at timestamptz, expires_at timestamptz, frozen_since timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.package_org(p_purchase_id);
+begin
+  return query
+  select p.id, p.org_id, p.client_id, c.full_name, p.offer_id, o.name, p.amount_paid_cents, p.currency, p.payment_status,
+         p.payment_method, p.sessions_total, p.sessions_used, p.sessions_remaining, public.bookable_sessions_remaining(p.id),
+         p.purchased_at, p.expires_at, (select lower(r) from unnest(p.frozen_periods) as r where upper_inf(r))
+    from public.client_purchases as p
+    join public.clients as c on c.org_id = p.org_id and c.id = p.client_id
+    join public.offers as o on o.org_id = p.org_id and o.id = p.offer_id
+   where p.org_id = v_org_id and p.id = p_purchase_id;
+end;
+$$;
+comment on function service.get_package is
+  'One package: whose, what was paid, what is used, left and bookable, and since when it is frozen. Fails: purchase_not_found 404.';
+revoke all on function service.get_package(uuid) from public, anon, authenticated;
+grant execute on function service.get_package(uuid) to service_role;
 
 create function service.list_session_entries(p_purchase_id uuid, p_limit integer default 200)
 returns table (entry_id uuid, kind text, used_delta integer, total_delta integer, reason text, booking_id uuid, actor_id uuid, created_at timestamptz)
