@@ -1,0 +1,31 @@
+"""coach alert: what an organisation must be told and can act on."""
+
+import asyncio
+
+from coach_cli import output
+from coach_cli.parameters import Json, Limit, Org, noun, rpc_in_org
+from coach_cli.words import ALERTS, moment
+
+app = noun("List what an organisation must act on.")
+
+COLUMNS = ("id", "kind", "client_id", "purchase_id", "booking_id", "created_at")
+HEADINGS = {
+    "created_at": "since",
+    "kind": "what",
+    "booking_id": "booking",
+    "purchase_id": "package",
+    "client_id": "client",
+}
+
+
+@app.command("list", epilog="Example: coach alert list --org kilo")
+def list_alerts(org: Org, limit: Limit = 100, json: Json = False) -> None:
+    """List the open alerts, newest first."""
+    rows = asyncio.run(rpc_in_org("service.list_alerts", org, p_limit=limit))
+    if json:
+        output.print_rows(rows, COLUMNS, json=True)
+        return
+    readable = [
+        {**row, "created_at": moment(row["created_at"]), "kind": ALERTS.get(row["kind"], row["kind"])} for row in rows
+    ]
+    output.print_rows(readable, HEADINGS, title="Open alerts")

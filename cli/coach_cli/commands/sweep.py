@@ -1,0 +1,155 @@
+"""coach sweep: what must happen although nobody asks. Cron calls these; any number may run at once."""
+
+import asyncio
+import json as jsonlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Self
+
+import typer
+
+from coach_cli import output
+from coach_cli.parameters import Json, noun, rpc
+from coach_cli.parameters import Limit as RowLimit
+from coach_cli.words import with_moments
+from coach_os.database import Database, open_database
+from coach_os.errors import CoachError, Unavailable
+from coach_os.logs import configure_logging
+from coach_os.settings import load_settings
+from coach_os.sweeps import SWEEPS, SweepResult, run_sweep, stop_on_signals
+
+app = noun("Run sweeps, and show how they ended.")
+
+COLUMNS = ("sweep", "completed", "charged", "uncovered", "skipped", "batches", "seconds", "is_complete", "dry_run", "error")
+RUN_COLUMNS = ("id", "job", "started_at", "finished_at", "result", "error")
+
+Watch = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1, max=86_400, metavar="SECONDS", envvar="COACH_SWEEP_WATCH", help="Run again and again, with this pause."
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=100_000_000, metavar="N", envvar="COACH_SWEEP_LIMIT", help="Take at most so many bookings a run."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", envvar="COACH_DRY_RUN", help="Say what would be done, and change nothing.")
+]
+
+
+@app.command("bookings", epilog="Example: coach sweep bookings --dry-run")
+def sweep_bookings(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Complete bookings that are over, and take the sessions they cost."""
+    _sweep(["bookings"], watch, limit, dry_run, json)
+
+
+@app.command("all", epilog="Example: coach sweep all --watch 60")
+def sweep_all(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Run every sweep; one that fails holds up no other.
+
+    With --watch and --json it prints one line of JSON for each sweep of each round.
+    """
+    _sweep(list(SWEEPS), watch, limit, dry_run, json)
+
+
+@app.command("runs", epilog="Example: coach sweep runs --job sweep_bookings --limit 5")
+def list_runs(
+    job: Annotated[str | None, typer.Option(metavar="JOB", help="Only this job's, such as sweep_bookings.")] = None,
+    limit: RowLimit = 20,
+    json: Json = False,
+) -> None:
+    """List the latest runs, newest first; one without an end is running, or was killed."""
+    rows = rpc("service.list_job_runs", p_job=job, p_limit=limit)
+    readable = rows if json else with_moments(rows, "started_at", "finished_at")
+    output.print_rows(readable, RUN_COLUMNS, json=json, title="Runs")
+
+
+def _sweep(names: list[str], watch: float | None, limit: int | None, dry_run: bool, json: bool) -> None:
+    configure_logging("error")
+    failed = asyncio.run(_rounds(names, watch, limit, dry_run, json))
+    if failed is not None:
+        raise failed
+
+
+async def _rounds(
+    names: list[str], watch: float | None, limit: int | None, dry_run: bool, json: bool
+) -> CoachError | None:
+    """Sweep once, or until a signal; returns the first error of the last round."""
+    with stop_on_signals() as stop:
+        async with open_database(load_settings()) as database:
+            while True:
+                results, failed = await _round(database, names, limit, dry_run, stop.is_set)
+                _print(results, json, lines=watch is not None)
+                if watch is None or stop.is_set():
+                    return failed
+                # A database that is away comes back; whatever else is wrong stays wrong.
+                if failed is not None and not isinstance(failed, Unavailable):
+                    return failed
+                if failed is not None:
+                    output.fail(failed.message, f"Trying again in {watch:g} seconds.")
+                try:
+                    await asyncio.wait_for(stop.wait(), watch)
+                except TimeoutError:
+                    continue
+                return None
+
+
+async def _round(
+    database: Database, names: list[str], limit: int | None, dry_run: bool, should_stop: Callable[[], bool]
+) -> tuple[list[SweepResult], CoachError | None]:
+    results: list[SweepResult] = []
+    failed: CoachError | None = None
+    for name in names:
+        with _counted(database, name) as counted:
+            try:
+                results.append(await run_sweep(counted, name, limit=limit, dry_run=dry_run, should_stop=should_stop))
+            except CoachError as error:
+                failed = failed or error
+                results.append(SweepResult(name, dry_run=dry_run, error=error.slug))
+    return results, failed
+
+
+def _print(results: list[SweepResult], json: bool, *, lines: bool) -> None:
+    rows = [result.as_json() for result in results]
+    if json and lines:
+        for row in rows:
+            print(jsonlib.dumps(row), flush=True)
+    elif json:
+        output.print_json(rows)
+    else:
+        output.print_rows(rows, COLUMNS)
+
+
+class _Counted:
+    """A database that tells a progress bar how many bookings each batch completed or settled."""
+
+    def __init__(self, database: Database, advance: Callable[[int], None]) -> None:
+        self._database = database
+        self._advance = advance
+
+    async def rpc(self, name: str, /, **params: Any) -> Any:
+        result = await self._database.rpc(name, **params)
+        if name.startswith("service.sweep_"):
+            self._advance(sum(max(row["completed"], row["charged"] + row["uncovered"]) for row in result))
+        return result
+
+    async def open(self) -> None:
+        await self._database.open()
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+@contextmanager
+def _counted(database: Database, name: str) -> Iterator[Database]:
+    with output.progress(f"sweeping {name}") as advance:
+        yield _Counted(database, advance)

@@ -1,0 +1,54 @@
+"""The slugs of the database in plain words, for tables; JSON keeps the slugs."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+REASONS = {
+    "click": "taken at a click",
+    "check_in": "checked in before the booking was over",
+    "completion": "the booking was completed",
+    "sweep": "the sweep completed the booking",
+    "no_show": "the client did not come",
+    "late_cancellation": "cancelled too late",
+    "released": "given back",
+    "completion_undone": "given back: the completion was undone",
+    "editor": "corrected in the package editor",
+    "correction": "corrected by an operator",
+    "sold_with_used": "already used when it was written into the books",
+    "package_exhausted": "refused: no session was left",
+    "package_invalid": "refused: the package was not valid",
+    "uncovered": "refused: no session was left for the booking",
+    "already_charged": "nothing: the booking was charged before",
+    "nothing_to_release": "nothing: there was no session to give back",
+}
+
+ALERTS = {"booking_uncovered": "a session was held that no package could pay for"}
+
+
+def reason(slug: Any) -> str:
+    """Why the ledger has an entry.
+
+    >>> reason("sweep")
+    'the sweep completed the booking'
+    """
+    return REASONS.get(slug, str(slug).replace("_", " "))
+
+
+def moment(value: Any) -> str | None:
+    """An instant as the database sent it, to the minute and in UTC.
+
+    >>> moment("2026-11-21T03:44:19.52+00:00")
+    '2026-11-21 03:44 UTC'
+    """
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:  # infinity
+        return str(value)
+
+
+def with_moments(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:
+    """The rows with these instants as `moment` writes them."""
+    return [{**row, **{key: moment(row[key]) for key in keys}} for row in rows]
