@@ -164,8 +164,4 @@ def load_settings() -> Settings:
 
 def _project_root() -> Path:
     checkout = Path(__file__).resolve().parents[3]
-    return (
-        checkout
-        if (checkout / "supabase" / "config.toml").exists() or (checkout / "pyproject.toml").exists()
-        else Path.cwd()
-    )
+    return checkout if (checkout / "supabase" / "migrations").is_dir() else Path.cwd()
