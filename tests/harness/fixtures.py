@@ -11,6 +11,7 @@ import pytest
 from coach_os.stack.versions import DEFAULT_VERSION, VERSIONS
 from tests.harness.cluster import Cluster
 from tests.harness.database import Database
+from tests.harness.world import World, make_world
 
 # A developer's shell may name a real database: no test may ever reach it.
 _FOREIGN = ("DATABASE_URL", "SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY", "PGHOST", "PGSERVICE")
@@ -75,6 +76,12 @@ def db(cluster: Cluster) -> Iterator[Database]:
     database = cluster.clone(cluster.migrated_template())
     yield database
     cluster.drop(database)
+
+
+@pytest.fixture
+def world(db: Database) -> World:
+    """Two organisations in the test's database, made through the doors apps use: `world.kilo`, `world.lima`."""
+    return make_world(db)
 
 
 @pytest.fixture

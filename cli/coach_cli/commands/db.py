@@ -17,6 +17,7 @@ from coach_os.stack.freeze import freeze_baseline
 from coach_os.stack.migrations import migrate as apply_migrations
 from coach_os.stack.migrations import pending
 from coach_os.stack.processes import is_alive
+from coach_os.stack.reference import render_reference
 from coach_os.stack.state import read_state
 from coach_os.stack.supervisor import DATA_API
 from coach_os.stack.tools import psql_command, run_supabase
@@ -147,6 +148,12 @@ def types(schema: Schema = None, database_url: DatabaseUrl = None) -> None:
     if result.returncode != 0:
         raise _tool_failed("gen types", result.stderr)
     print(result.stdout, end="")
+
+
+@app.command(epilog="Example: coach db reference > docs/rpc.md")
+def reference(database_url: DatabaseUrl = None) -> None:
+    """Print the RPC reference, made from the database's own comments."""
+    print(render_reference(_url(database_url)), end="")
 
 
 def _settings(database_url: str | None) -> Settings:
