@@ -66,7 +66,7 @@ async def recorded(
     try:
         await sweep(result)
     except BaseException as error:
-        result.error = error.slug if isinstance(error, CoachError) else "interrupted"
+        result.error = _slug(error)
         raise
     finally:
         result.seconds = time.monotonic() - started
@@ -74,6 +74,12 @@ async def recorded(
             await _finish(database, result)
         log.info("sweep_finished", **result.as_json())
     return result
+
+
+def _slug(error: BaseException) -> str:
+    if isinstance(error, CoachError):
+        return error.slug
+    return "internal_error" if isinstance(error, Exception) else "interrupted"
 
 
 async def _finish(database: Database, result: SweepResult) -> None:
