@@ -36,7 +36,7 @@ def cron(sweep: str = "bookings", secret: str | None = SECRET, **options: Any) -
 
 
 def get(path: str, headers: dict[str, Any] | None = None) -> Ask:
-    return get(path, headers)
+    return lambda client: client.get(path, headers=headers)
 
 
 def problem(response: httpx.Response) -> tuple[int, str]:
