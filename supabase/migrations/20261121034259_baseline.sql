@@ -627,6 +627,8 @@ declare
   v_row jsonb := to_jsonb(new);
   v_rule record;
   v_ok boolean;
+  v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
+    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
 begin
   for v_rule in
     select a.attname
@@ -639,15 +641,16 @@ begin
 
   for v_rule in
     select c.conname, c.contype, pg_catalog.pg_get_expr(c.conbin, c.conrelid) as expression,
-           c.confrelid::regclass as parent, k.own, k.pairs, c.conindid
+           c.confrelid::regclass as parent, k.own, k.pairs, k.is_made_here
       from pg_catalog.pg_constraint as c
       left join lateral (
         select array_agg(a.attname::text) as own,
-               string_agg(format('p.%I = ($1).%I', coalesce(f.attname, a.attname), a.attname), ' and ') as pairs
+               string_agg(format('p.%I = ($1).%I', coalesce(f.attname, a.attname), a.attname), ' and ') as pairs,
+               bool_or(a.atthasdef) as is_made_here
           from unnest(c.conkey, c.confkey) as u (own, parent)
           join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = u.own
           left join pg_catalog.pg_attribute as f on f.attrelid = c.confrelid and f.attnum = u.parent) as k on c.contype <> 'c'
-     where c.conrelid = tg_relid and c.contype in ('c', 'f', 'u')
+     where c.conrelid = tg_relid and c.contype in ('c', 'f', 'u', 'p')
      order by c.contype, c.conname
   loop
     if v_rule.contype = 'c' then
@@ -657,6 +660,9 @@ begin
                              format('The rule is %s.', v_rule.conname));
       end if;
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
+      -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
+      -- A key that is made here (an id) collides with nothing.
+      continue when v_is_outsider or v_rule.contype = 'p' and v_rule.is_made_here;
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
       continue when tg_op = 'UPDATE'
         and not exists (select from unnest(v_rule.own) as c (name) where v_row -> c.name is distinct from to_jsonb(old) -> c.name);
@@ -718,13 +724,26 @@ as $$
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
-create function private.active_org_id()
-returns uuid
+-- The active organisation; and until the person has joined it (a sign-up that stopped half-way), the one they are left with:
+-- never two memberships, and none hidden by an organisation that was founded and not joined.
+create function private.shown_org_ids()
+returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select p.active_org_id from public.profiles as p where p.id = (select auth.uid());
+  select coalesce(array_agg(s.org_id), '{}')
+    from (select p.active_org_id as org_id from public.profiles as p where p.id = (select auth.uid())
+          union all
+          (select m.org_id from public.org_members as m
+            where m.user_id = (select auth.uid())
+              and not exists (select
+                                from public.profiles as p
+                                join public.org_members as a on a.user_id = p.id and a.org_id = p.active_org_id
+                               where p.id = (select auth.uid()))
+            order by m.created_at, m.org_id limit 1)) as s
+   where s.org_id is not null;
 $$;
-comment on function private.active_org_id is 'The signed-in person''s active organisation; null when they belong to none.';
+comment on function private.shown_org_ids is
+  'Whose membership row the signed-in person sees: the active organisation''s, or while they have not joined it, their oldest.';
 
 -- The founder is who made an organisation that nobody has joined yet: they may dress it up and join it, once.
 create function private.has_members(p_org_id uuid)
@@ -2426,7 +2445,7 @@ alter table public.branding enable row level security;
 revoke all on public.orgs, public.roles, public.role_permissions, public.org_members, public.profiles, public.branding
   from public, anon, authenticated, service_role;
 
-grant execute on function private.orgs_with(text), private.active_org_id(), private.founds(uuid), private.has_members(uuid) to authenticated;
+grant execute on function private.orgs_with(text), private.shown_org_ids(), private.founds(uuid), private.has_members(uuid) to authenticated;
 
 -- orgs: a member, a client of it, its founder before the first membership, a platform admin. The founder is told by the row's own
 -- column: the insert asks for the row back, and no function can see it yet.
@@ -2453,7 +2472,7 @@ create policy role_permissions_select_all on public.role_permissions for select 
 grant select, insert (org_id, user_id, role) on public.org_members to authenticated;
 grant select on public.org_members to service_role;
 create policy org_members_select_self on public.org_members for select to authenticated
-  using (user_id = (select auth.uid()) and org_id = (select private.active_org_id()));
+  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[]));
 create policy org_members_insert_founder on public.org_members for insert to authenticated
   with check (user_id = (select auth.uid()) and role = 'owner');
 

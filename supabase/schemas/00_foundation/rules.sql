@@ -53,6 +53,8 @@ declare
   v_row jsonb := to_jsonb(new);
   v_rule record;
   v_ok boolean;
+  v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
+    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
 begin
   for v_rule in
     select a.attname
@@ -65,15 +67,16 @@ begin
 
   for v_rule in
     select c.conname, c.contype, pg_catalog.pg_get_expr(c.conbin, c.conrelid) as expression,
-           c.confrelid::regclass as parent, k.own, k.pairs, c.conindid
+           c.confrelid::regclass as parent, k.own, k.pairs, k.is_made_here
       from pg_catalog.pg_constraint as c
       left join lateral (
         select array_agg(a.attname::text) as own,
-               string_agg(format('p.%I = ($1).%I', coalesce(f.attname, a.attname), a.attname), ' and ') as pairs
+               string_agg(format('p.%I = ($1).%I', coalesce(f.attname, a.attname), a.attname), ' and ') as pairs,
+               bool_or(a.atthasdef) as is_made_here
           from unnest(c.conkey, c.confkey) as u (own, parent)
           join pg_catalog.pg_attribute as a on a.attrelid = c.conrelid and a.attnum = u.own
           left join pg_catalog.pg_attribute as f on f.attrelid = c.confrelid and f.attnum = u.parent) as k on c.contype <> 'c'
-     where c.conrelid = tg_relid and c.contype in ('c', 'f', 'u')
+     where c.conrelid = tg_relid and c.contype in ('c', 'f', 'u', 'p')
      order by c.contype, c.conname
   loop
     if v_rule.contype = 'c' then
@@ -83,6 +86,9 @@ begin
                              format('The rule is %s.', v_rule.conname));
       end if;
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
+      -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
+      -- A key that is made here (an id) collides with nothing.
+      continue when v_is_outsider or v_rule.contype = 'p' and v_rule.is_made_here;
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
       continue when tg_op = 'UPDATE'
         and not exists (select from unnest(v_rule.own) as c (name) where v_row -> c.name is distinct from to_jsonb(old) -> c.name);

@@ -9,7 +9,7 @@ alter table public.branding enable row level security;
 revoke all on public.orgs, public.roles, public.role_permissions, public.org_members, public.profiles, public.branding
   from public, anon, authenticated, service_role;
 
-grant execute on function private.orgs_with(text), private.active_org_id(), private.founds(uuid), private.has_members(uuid) to authenticated;
+grant execute on function private.orgs_with(text), private.shown_org_ids(), private.founds(uuid), private.has_members(uuid) to authenticated;
 
 -- orgs: a member, a client of it, its founder before the first membership, a platform admin. The founder is told by the row's own
 -- column: the insert asks for the row back, and no function can see it yet.
@@ -36,7 +36,7 @@ create policy role_permissions_select_all on public.role_permissions for select 
 grant select, insert (org_id, user_id, role) on public.org_members to authenticated;
 grant select on public.org_members to service_role;
 create policy org_members_select_self on public.org_members for select to authenticated
-  using (user_id = (select auth.uid()) and org_id = (select private.active_org_id()));
+  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[]));
 create policy org_members_insert_founder on public.org_members for insert to authenticated
   with check (user_id = (select auth.uid()) and role = 'owner');
 

@@ -13,13 +13,26 @@ as $$
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
-create function private.active_org_id()
-returns uuid
+-- The active organisation; and until the person has joined it (a sign-up that stopped half-way), the one they are left with:
+-- never two memberships, and none hidden by an organisation that was founded and not joined.
+create function private.shown_org_ids()
+returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select p.active_org_id from public.profiles as p where p.id = (select auth.uid());
+  select coalesce(array_agg(s.org_id), '{}')
+    from (select p.active_org_id as org_id from public.profiles as p where p.id = (select auth.uid())
+          union all
+          (select m.org_id from public.org_members as m
+            where m.user_id = (select auth.uid())
+              and not exists (select
+                                from public.profiles as p
+                                join public.org_members as a on a.user_id = p.id and a.org_id = p.active_org_id
+                               where p.id = (select auth.uid()))
+            order by m.created_at, m.org_id limit 1)) as s
+   where s.org_id is not null;
 $$;
-comment on function private.active_org_id is 'The signed-in person''s active organisation; null when they belong to none.';
+comment on function private.shown_org_ids is
+  'Whose membership row the signed-in person sees: the active organisation''s, or while they have not joined it, their oldest.';
 
 -- The founder is who made an organisation that nobody has joined yet: they may dress it up and join it, once.
 create function private.has_members(p_org_id uuid)
