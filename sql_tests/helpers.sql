@@ -151,6 +151,70 @@ begin
 end;
 $$;
 
+-- True when the statement runs and finds no row to change: what row level security hides is not refused but absent.
+create function tests.changes_nothing(p_sql text, p_description text)
+returns text
+language plpgsql volatile
+as $$
+declare
+  v_rows bigint;
+  v_state text;
+begin
+  begin
+    execute p_sql;
+    get diagnostics v_rows = row_count;
+  exception when others then
+    get stacked diagnostics v_state = returned_sqlstate;
+  end;
+  if v_rows = 0 then
+    return extensions.ok(true, p_description);
+  end if;
+  return extensions.ok(false, p_description) || e'\n'
+    || extensions.diag(coalesce(format('got: refused with %s', v_state), format('got: %s rows', v_rows)));
+end;
+$$;
+
+-- Six promises of one RPC that acts on kilo's things: whoever has no business there is kept out, each in their own way.
+-- p_unpermitted is the email of a kilo member whose role lacks the permission.
+create function tests.only_for_members(p_call text, p_slug text, p_unpermitted text, p_name text)
+returns setof text
+language plpgsql volatile
+as $$
+begin
+  perform tests.sign_in('coach@lima.example');
+  return next tests.refuses(p_call, 404, p_slug, p_name || ': for a coach of another organisation it does not exist');
+  perform tests.sign_in('nobody@nowhere.example');
+  return next tests.refuses(p_call, 404, p_slug, p_name || ': for somebody without a membership it does not exist');
+  perform tests.sign_in('client@kilo.example');
+  return next tests.refuses(p_call, 404, p_slug, p_name || ': for a signed-in client it does not exist');
+  perform tests.sign_in(p_unpermitted);
+  return next tests.refuses(p_call, 403, 'permission_missing', p_name || ': a role without the permission is told so');
+  perform tests.sign_out();
+  return next tests.forbids(p_call, p_name || ': a visitor may not call it');
+  perform tests.as_service();
+  return next tests.forbids(p_call, p_name || ': the service has its own door');
+  perform tests.as_owner();
+end;
+$$;
+
+-- Everything a refusal says: SQLSTATE, message, detail, hint; null when there is none.
+create function tests.refusal_of(p_sql text)
+returns text
+language plpgsql volatile
+as $$
+declare
+  v_message text;
+  v_detail text;
+  v_hint text;
+begin
+  execute p_sql;
+  return null;
+exception when others then
+  get stacked diagnostics v_message = message_text, v_detail = pg_exception_detail, v_hint = pg_exception_hint;
+  return concat_ws(' | ', sqlstate, v_message, v_detail, v_hint);
+end;
+$$;
+
 create function tests.make_org(p_name text)
 returns void
 language plpgsql volatile
