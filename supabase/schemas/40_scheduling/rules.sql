@@ -209,6 +209,23 @@ comment on function private.tg_bookings__guard_transition is
 create trigger bookings__guard_transition before update of status on public.bookings
   for each row when (new.settlement is not distinct from old.settlement) execute function private.tg_bookings__guard_transition();
 
+-- The existing calendar completes by a bare update and then calls use_session without naming the booking. Whoever settles the
+-- booking in between (complete_booking, a check-in by name) must not turn that call into a second session.
+create function private.tg_bookings__expect_follow_up()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.follow_up_by := auth.uid();
+  new.follow_up_until := clock_timestamp() + interval '2 minutes';
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__expect_follow_up is 'Remembers who completed a booking directly: their use_session call for it is still to come.';
+create trigger bookings__expect_follow_up before update of status on public.bookings
+  for each row when (new.status = 'completed' and new.purchase_id is not null and current_user = 'authenticated')
+  execute function private.tg_bookings__expect_follow_up();
+
 create function private.refuse_transition()
 returns void
 language sql volatile security invoker set search_path = ''

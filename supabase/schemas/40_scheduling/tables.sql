@@ -93,6 +93,8 @@ create table public.bookings (
   due_since timestamptz,
   completed_at timestamptz,
   completion_undone_at timestamptz,
+  follow_up_by uuid,
+  follow_up_until timestamptz,
   cancelled_at timestamptz,
   cancelled_by uuid references auth.users (id) on delete set null,
   cancellation_reason text,
@@ -130,11 +132,15 @@ comment on column public.bookings.settlement is
   'Null until it is over or charged; then due (to be settled), charged, waived (given back), uncovered (no package could pay), none (no package).';
 comment on column public.bookings.due_since is 'When it became due; the sweep settles it two minutes later if nobody has.';
 comment on column public.bookings.completion_undone_at is 'A person took the completion back: the sweep leaves it alone until it is completed again.';
+comment on column public.bookings.follow_up_by is
+  'Who completed it by a direct write and will ask use_session for its session without naming it: that call is this booking''s, once.';
+comment on column public.bookings.follow_up_until is 'How long that call is waited for: as long as the sweep leaves the booking to it.';
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
 create index bookings_client_idx on public.bookings (org_id, client_id, purchase_id);
 create index bookings_package_open_idx on public.bookings (org_id, purchase_id)
   where purchase_id is not null and (settlement = 'due' or (settlement is null and status in ('pending', 'confirmed')));
+create index bookings_follow_up_idx on public.bookings (org_id, purchase_id) where follow_up_by is not null;
 create index bookings_overdue_idx on public.bookings (end_time)
   where status = 'confirmed' and completion_undone_at is null;
 create index bookings_due_idx on public.bookings (due_since) where settlement = 'due';
@@ -143,6 +149,7 @@ create index bookings_session_type_idx on public.bookings (org_id, session_type_
 create index bookings_booked_by_idx on public.bookings (booked_by) where booked_by is not null;
 create index bookings_cancelled_by_idx on public.bookings (cancelled_by) where cancelled_by is not null;
 comment on index public.bookings_package_open_idx is 'What a package still owes: bookable_sessions_remaining and the oldest due booking.';
+comment on index public.bookings_follow_up_idx is 'The calls that use_session waits for on a package.';
 comment on index public.bookings_overdue_idx is 'The sweep''s work list; its cost grows with what is due.';
 
 -- The ledger is older than the booking it may charge.

@@ -117,9 +117,13 @@ begin
        order by b.start_time, b.id
          for no key update
     loop
+      perform private.meet_follow_up(v_package, v_booking.id, p_actor_id, p_now);
       return private.settle_booking(v_package, v_booking, private.settle_reason(v_booking.status), null, p_actor_id, p_now) = 'charged';
     end loop;
-    if private.is_same_click(v_package, p_actor_id, p_now) then
+    v_booking := private.meet_follow_up(v_package, null, p_actor_id, p_now);
+    if v_booking.id is not null then
+      return v_booking.settlement is not distinct from 'charged';
+    elsif private.is_same_click(v_package, p_actor_id, p_now) then
       return true;
     end if;
   end if;
@@ -136,6 +140,26 @@ begin
 end;
 $$;
 comment on function private.take_session is 'Takes one session from a package under its lock; true when taken (or had been). The caller has authorised.';
+
+-- The call that a direct completion announced: the person's own first, else the one for the booking they are settling. Null
+-- when none was waited for. With several bookings and people it does not matter whose call settles which, only how many come.
+create function private.meet_follow_up(p_package public.client_purchases, p_booking_id uuid, p_actor_id uuid, p_now timestamptz)
+returns public.bookings
+language sql volatile security definer set search_path = ''
+as $$
+  update public.bookings as b
+     set follow_up_by = null, follow_up_until = null
+    from (select w.id
+            from public.bookings as w
+           where w.org_id = p_package.org_id and w.purchase_id = p_package.id and w.follow_up_by is not null
+             and (w.id = p_booking_id or w.follow_up_by = p_actor_id and w.follow_up_until > p_now)
+           order by w.follow_up_by is not distinct from p_actor_id desc, w.start_time, w.id
+           limit 1) as met
+   where b.org_id = p_package.org_id and b.id = met.id
+  returning b.*;
+$$;
+comment on function private.meet_follow_up is
+  'Ends the wait for one unnamed use_session call on a locked package and returns the booking it was for, null when none was waited for.';
 
 -- A double click: the same person took a session, not given back since, within the organisation's window. Clicks are
 -- compared by when they arrived, not by when they got the lock.

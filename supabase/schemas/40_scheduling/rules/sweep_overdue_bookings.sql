@@ -90,7 +90,7 @@ begin
     update public.bookings as b
        set status = case b.status when 'confirmed' then 'completed' else b.status end,
            completed_at = case b.status when 'confirmed' then p_now else b.completed_at end,
-           settlement = d.verdict, due_since = null, updated_at = p_now
+           settlement = d.verdict, due_since = null, follow_up_by = null, follow_up_until = null, updated_at = p_now
       from ended as d
      where b.org_id = d.org_id and b.id = d.id and not p_dry_run
     returning b.id),
