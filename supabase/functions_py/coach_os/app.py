@@ -1,6 +1,6 @@
 """The HTTP service: routes and what they are documented as, nothing else.
 
-Start it with `uvicorn --factory coach_os.app:create_app`. It keeps no state, so any number may run; it starts while the
+Start it with `uvicorn --factory coach_os.app:service`. It keeps no state, so any number may run; it starts while the
 database is down, and `/readyz` says so.
 """
 
@@ -22,12 +22,15 @@ from coach_os.database import Database, open_database
 from coach_os.errors import CoachError, Unavailable
 from coach_os.front import PREFIXES, Front, upstream_of
 from coach_os.functions import cron
-from coach_os.logs import configure_logging
+from coach_os.logs import configure_logging, get_logger
 from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
 from coach_os.problems import Problem, add_handlers
 from coach_os.settings import Settings, load_settings
+from coach_os.stack.errors import StackError
 from coach_os.stack.migrations import read_migrations
 from coach_os.sweeps import SWEEPS
+
+log = get_logger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
 #: Development's front carries what apps send to the Data API.
@@ -103,6 +106,16 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         for prefix in PREFIXES:
             app.mount(prefix, front)
     return app
+
+
+def service() -> FastAPI:
+    """What a server starts: the application by the environment, or one line that says why not, and exit code 3."""
+    try:
+        return create_app()
+    except (CoachError, StackError) as error:
+        configure_logging()
+        log.critical("service_not_started", reason=error.message, hint=error.hint)
+        raise SystemExit(3) from None
 
 
 def _middleware(settings: Settings, *, with_front: bool) -> list[Middleware]:

@@ -34,7 +34,7 @@ def start_service(state: State, home: Path, *, data_api_url: str | None) -> Proc
         "-m",
         "uvicorn",
         "--factory",
-        "coach_os.app:create_app",
+        "coach_os.app:service",
         "--host",
         "127.0.0.1",
         "--port",
