@@ -149,6 +149,15 @@ async function reload() {
   }
 }
 
+// Lite takes +61400000000 in a filter for a number and loses the plus; in quotes it stays the text that it is.
+const PLUS_NUMBER = /(?<=\.|,|%2C|\(|%28)%2B\d+(?=[&,)]|%2C|%29|$)/gi;
+
+function withQuotedPlus(request) {
+  const [address, query = ""] = request.url.split("?", 2);
+  const quoted = query.replace(PLUS_NUMBER, "%22$&%22");
+  return quoted === query ? request : new Request(`${address}?${quoted}`, request);
+}
+
 async function answer(request, { incoming }) {
   const { pathname } = new URL(request.url);
   if (pathname === "/health") {
@@ -162,7 +171,7 @@ async function answer(request, { incoming }) {
   if (!pathname.startsWith("/rest/v1") && !pathname.startsWith("/auth/v1")) {
     return Response.json({ message: "Not found" }, { status: 404 });
   }
-  return app.fetch(request, { peerAddress: incoming.socket.remoteAddress ?? null });
+  return app.fetch(withQuotedPlus(request), { peerAddress: incoming.socket.remoteAddress ?? null });
 }
 
 const server = serve({ fetch: answer, hostname: "127.0.0.1", port: config.port }, () => log("started", { port: config.port }));
