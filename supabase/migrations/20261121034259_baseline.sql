@@ -398,7 +398,7 @@ create table public.session_entries (
   constraint session_entries_release_gives_one check (kind <> 'release' or used_delta in (0, -1)),
   constraint session_entries_charge_is_numbered
     check ((charge_no is not null) = (kind = 'use' and used_delta = 1 and booking_id is not null)),
-  constraint session_entries_release_names_entry check (released_entry_id is null or (kind = 'release' and used_delta = -1)),
+  constraint session_entries_release_names_entry check (released_entry_id is null or kind = 'release'),
   constraint session_entries_request_is_answered check ((request_id is null) = (answer is null))
 );
 comment on table public.session_entries is
@@ -514,6 +514,8 @@ create table public.bookings (
   due_since timestamptz,
   completed_at timestamptz,
   completion_undone_at timestamptz,
+  follow_up_by uuid,
+  follow_up_until timestamptz,
   cancelled_at timestamptz,
   cancelled_by uuid references auth.users (id) on delete set null,
   cancellation_reason text,
@@ -551,11 +553,15 @@ comment on column public.bookings.settlement is
   'Null until it is over or charged; then due (to be settled), charged, waived (given back), uncovered (no package could pay), none (no package).';
 comment on column public.bookings.due_since is 'When it became due; the sweep settles it two minutes later if nobody has.';
 comment on column public.bookings.completion_undone_at is 'A person took the completion back: the sweep leaves it alone until it is completed again.';
+comment on column public.bookings.follow_up_by is
+  'Who completed it by a direct write and will ask use_session for its session without naming it: that call is this booking''s, once.';
+comment on column public.bookings.follow_up_until is 'How long that call is waited for: as long as the sweep leaves the booking to it.';
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
 create index bookings_client_idx on public.bookings (org_id, client_id, purchase_id);
 create index bookings_package_open_idx on public.bookings (org_id, purchase_id)
   where purchase_id is not null and (settlement = 'due' or (settlement is null and status in ('pending', 'confirmed')));
+create index bookings_follow_up_idx on public.bookings (org_id, purchase_id) where follow_up_by is not null;
 create index bookings_overdue_idx on public.bookings (end_time)
   where status = 'confirmed' and completion_undone_at is null;
 create index bookings_due_idx on public.bookings (due_since) where settlement = 'due';
@@ -564,6 +570,7 @@ create index bookings_session_type_idx on public.bookings (org_id, session_type_
 create index bookings_booked_by_idx on public.bookings (booked_by) where booked_by is not null;
 create index bookings_cancelled_by_idx on public.bookings (cancelled_by) where cancelled_by is not null;
 comment on index public.bookings_package_open_idx is 'What a package still owes: bookable_sessions_remaining and the oldest due booking.';
+comment on index public.bookings_follow_up_idx is 'The calls that use_session waits for on a package.';
 comment on index public.bookings_overdue_idx is 'The sweep''s work list; its cost grows with what is due.';
 
 -- The ledger is older than the booking it may charge.
@@ -1282,6 +1289,10 @@ declare
   v_sessions integer;
   v_expires_at timestamptz;
 begin
+  -- Asked first: what follows would tell people outside the organisation its prices.
+  if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.sell')) then
+    perform private.refuse_permission();
+  end if;
   select o.* into v_offer from public.offers as o where o.org_id = new.org_id and o.id = new.offer_id;
   if not found then
     perform private.fail(404, 'offer_not_found', 'There is no such offer.', 'Reload the price list.');
@@ -1436,10 +1447,29 @@ comment on function private.tg_client_purchases__guard_delete is 'Refuses to del
 create trigger client_purchases__guard_delete before delete on public.client_purchases
   for each row execute function private.tg_client_purchases__guard_delete();
 
+-- The RPC's rule binds the editor too: a role that may sell but not correct leaves the expiry alone.
+create function private.tg_client_purchases__guard_expiry()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('packages.correct')) then
+    perform private.refuse_permission();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_expiry is 'Lets members with packages.correct alone change an expiry: permission_missing 403.';
+create trigger client_purchases__guard_expiry before update of expires_at on public.client_purchases
+  for each row when (current_user in ('anon', 'authenticated') and new.expires_at is distinct from old.expires_at)
+  execute function private.tg_client_purchases__guard_expiry();
+
 create trigger client_purchases__audit after update of payment_status, payment_method, expires_at, frozen_periods on public.client_purchases
   for each row when ((old.payment_status, old.payment_method, old.expires_at, old.frozen_periods)
                      is distinct from (new.payment_status, new.payment_method, new.expires_at, new.frozen_periods))
   execute function private.tg__audit('sessions_used', 'sessions_remaining', 'sessions_total', 'entry_count', 'valid_during');
+create trigger client_purchases__audit_delete after delete on public.client_purchases
+  for each row execute function private.tg__audit();
 
 -- The app adds to a stale copy of times_used after each sale; the sale itself has counted, as the owner.
 create function private.tg_promo_codes__keep_count()
@@ -1685,6 +1715,58 @@ comment on function private.tg_bookings__guard_transition is
 create trigger bookings__guard_transition before update of status on public.bookings
   for each row when (new.settlement is not distinct from old.settlement) execute function private.tg_bookings__guard_transition();
 
+-- The existing calendar completes by a bare update and then calls use_session without naming the booking. Whoever settles the
+-- booking in between (complete_booking, a check-in by name) must not turn that call into a second session.
+create function private.tg_bookings__expect_follow_up()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.follow_up_by := auth.uid();
+  new.follow_up_until := clock_timestamp() + interval '2 minutes';
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__expect_follow_up is 'Remembers who completed a booking directly: their use_session call for it is still to come.';
+create trigger bookings__expect_follow_up before update of status on public.bookings
+  for each row when (new.status = 'completed' and new.purchase_id is not null and current_user = 'authenticated')
+  execute function private.tg_bookings__expect_follow_up();
+
+-- A session that was taken or waived before the end (a check-in): the calendar would complete the booking and then ask for
+-- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking.
+create function private.tg_bookings__guard_settled()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
+                       'Complete it with complete_booking, which takes nothing more.');
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__guard_settled is 'Refuses a direct completion of a booking whose session is settled: booking_settled 409.';
+create trigger bookings__guard_settled before update of status on public.bookings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')
+                     and old.status = 'confirmed' and new.status = 'completed' and old.settlement is not null)
+  execute function private.tg_bookings__guard_settled();
+
+-- What the coach was told ends with its cause: charged later, waived, or taken back.
+create function private.tg_bookings__resolve_alert()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.alerts as a
+     set resolved_at = clock_timestamp()
+   where a.org_id = new.org_id and a.booking_id = new.id and a.kind = 'booking_uncovered' and a.resolved_at is null;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__resolve_alert is 'Resolves the alert about a booking that is uncovered no longer.';
+create trigger bookings__resolve_alert after update on public.bookings
+  for each row when (old.settlement = 'uncovered' and new.settlement is distinct from 'uncovered')
+  execute function private.tg_bookings__resolve_alert();
+
 create function private.refuse_transition()
 returns void
 language sql volatile security invoker set search_path = ''
@@ -1759,8 +1841,9 @@ begin
       from public.session_entries as e
      where e.org_id = p_org_id and e.booking_id = p_booking_id and e.charge_no is not null
        and not exists (select from public.session_entries as r where r.org_id = e.org_id and r.released_entry_id = e.id);
-    v_package.sessions_used := private.enter_session(v_package, 'release', -1, 'completion_undone', p_actor_id, p_now,
-                                                     p_released_entry_id => v_entry_id);
+    -- A correction to zero has given it back already: then the entry is only marked as released.
+    v_package.sessions_used := private.enter_session(v_package, 'release', -least(v_package.sessions_used, 1), 'completion_undone',
+                                                     p_actor_id, p_now, p_released_entry_id => v_entry_id);
   end if;
   update public.bookings as b
      set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now
@@ -2175,10 +2258,6 @@ begin
     perform private.enter_session(p_package, 'use', 1, p_reason, p_actor_id, p_now,
                                   p_booking_id => p_booking.id, p_charge_no => v_charge_no,
                                   p_request_id => p_request_id, p_answer => 1);
-    update public.alerts as a
-       set resolved_at = p_now
-     where p_booking.settlement = 'uncovered'
-       and a.org_id = p_booking.org_id and a.booking_id = p_booking.id and a.kind = 'booking_uncovered' and a.resolved_at is null;
     v_settlement := 'charged';
   else
     if p_request_id is not null then
@@ -2262,17 +2341,22 @@ begin
   elsif p_booking_id is not null then
     return private.charge_booking(v_package, p_booking_id, p_request_id, p_actor_id, p_now);
   elsif p_request_id is null then
-    -- The existing app completes a booking and then asks without naming it: the oldest one that is due is meant.
+    -- The existing app completes a booking and then asks without naming it: the oldest one that is due is meant. What a
+    -- no-show or a late cancellation owes is not: the sweep takes that.
     for v_booking in
       select b.*
         from public.bookings as b
-       where b.org_id = p_org_id and b.purchase_id = p_purchase_id and b.settlement = 'due'
+       where b.org_id = p_org_id and b.purchase_id = p_purchase_id and b.status = 'completed' and b.settlement = 'due'
        order by b.start_time, b.id
          for no key update
     loop
+      perform private.meet_follow_up(v_package, v_booking.id, p_actor_id, p_now);
       return private.settle_booking(v_package, v_booking, private.settle_reason(v_booking.status), null, p_actor_id, p_now) = 'charged';
     end loop;
-    if private.is_same_click(v_package, p_actor_id, p_now) then
+    v_booking := private.meet_follow_up(v_package, null, p_actor_id, p_now);
+    if v_booking.id is not null then
+      return v_booking.settlement is not distinct from 'charged';
+    elsif private.is_same_click(v_package, p_actor_id, p_now) then
       return true;
     end if;
   end if;
@@ -2289,6 +2373,26 @@ begin
 end;
 $$;
 comment on function private.take_session is 'Takes one session from a package under its lock; true when taken (or had been). The caller has authorised.';
+
+-- The call that a direct completion announced: the person's own first, else the one for the booking they are settling. Null
+-- when none was waited for. With several bookings and people it does not matter whose call settles which, only how many come.
+create function private.meet_follow_up(p_package public.client_purchases, p_booking_id uuid, p_actor_id uuid, p_now timestamptz)
+returns public.bookings
+language sql volatile security definer set search_path = ''
+as $$
+  update public.bookings as b
+     set follow_up_by = null, follow_up_until = null
+    from (select w.id
+            from public.bookings as w
+           where w.org_id = p_package.org_id and w.purchase_id = p_package.id and w.follow_up_by is not null
+             and (w.id = p_booking_id or w.follow_up_by = p_actor_id and w.follow_up_until > p_now)
+           order by w.follow_up_by is not distinct from p_actor_id desc, w.start_time, w.id
+           limit 1) as met
+   where b.org_id = p_package.org_id and b.id = met.id
+  returning b.*;
+$$;
+comment on function private.meet_follow_up is
+  'Ends the wait for one unnamed use_session call on a locked package and returns the booking it was for, null when none was waited for.';
 
 -- A double click: the same person took a session, not given back since, within the organisation's window. Clicks are
 -- compared by when they arrived, not by when they got the lock.
@@ -2412,7 +2516,7 @@ begin
     update public.bookings as b
        set status = case b.status when 'confirmed' then 'completed' else b.status end,
            completed_at = case b.status when 'confirmed' then p_now else b.completed_at end,
-           settlement = d.verdict, due_since = null, updated_at = p_now
+           settlement = d.verdict, due_since = null, follow_up_by = null, follow_up_until = null, updated_at = p_now
       from ended as d
      where b.org_id = d.org_id and b.id = d.id and not p_dry_run
     returning b.id),
@@ -2919,7 +3023,9 @@ as $$
 declare
   v_id uuid;
 begin
-  select o.id into v_id from public.orgs as o where o.slug = p_org or o.id::text = p_org;
+  -- A slug may look like another organisation's id: the id wins.
+  select o.id into v_id from public.orgs as o where o.slug = p_org or o.id::text = p_org
+   order by (o.id::text = p_org) desc limit 1;
   if not found then
     perform private.refuse_org();
   end if;

@@ -25,7 +25,9 @@ as $$
 declare
   v_id uuid;
 begin
-  select o.id into v_id from public.orgs as o where o.slug = p_org or o.id::text = p_org;
+  -- A slug may look like another organisation's id: the id wins.
+  select o.id into v_id from public.orgs as o where o.slug = p_org or o.id::text = p_org
+   order by (o.id::text = p_org) desc limit 1;
   if not found then
     perform private.refuse_org();
   end if;

@@ -185,6 +185,10 @@ declare
   v_sessions integer;
   v_expires_at timestamptz;
 begin
+  -- Asked first: what follows would tell people outside the organisation its prices.
+  if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.sell')) then
+    perform private.refuse_permission();
+  end if;
   select o.* into v_offer from public.offers as o where o.org_id = new.org_id and o.id = new.offer_id;
   if not found then
     perform private.fail(404, 'offer_not_found', 'There is no such offer.', 'Reload the price list.');
@@ -339,10 +343,29 @@ comment on function private.tg_client_purchases__guard_delete is 'Refuses to del
 create trigger client_purchases__guard_delete before delete on public.client_purchases
   for each row execute function private.tg_client_purchases__guard_delete();
 
+-- The RPC's rule binds the editor too: a role that may sell but not correct leaves the expiry alone.
+create function private.tg_client_purchases__guard_expiry()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('packages.correct')) then
+    perform private.refuse_permission();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_expiry is 'Lets members with packages.correct alone change an expiry: permission_missing 403.';
+create trigger client_purchases__guard_expiry before update of expires_at on public.client_purchases
+  for each row when (current_user in ('anon', 'authenticated') and new.expires_at is distinct from old.expires_at)
+  execute function private.tg_client_purchases__guard_expiry();
+
 create trigger client_purchases__audit after update of payment_status, payment_method, expires_at, frozen_periods on public.client_purchases
   for each row when ((old.payment_status, old.payment_method, old.expires_at, old.frozen_periods)
                      is distinct from (new.payment_status, new.payment_method, new.expires_at, new.frozen_periods))
   execute function private.tg__audit('sessions_used', 'sessions_remaining', 'sessions_total', 'entry_count', 'valid_during');
+create trigger client_purchases__audit_delete after delete on public.client_purchases
+  for each row execute function private.tg__audit();
 
 -- The app adds to a stale copy of times_used after each sale; the sale itself has counted, as the owner.
 create function private.tg_promo_codes__keep_count()

@@ -153,7 +153,7 @@ create table public.session_entries (
   constraint session_entries_release_gives_one check (kind <> 'release' or used_delta in (0, -1)),
   constraint session_entries_charge_is_numbered
     check ((charge_no is not null) = (kind = 'use' and used_delta = 1 and booking_id is not null)),
-  constraint session_entries_release_names_entry check (released_entry_id is null or (kind = 'release' and used_delta = -1)),
+  constraint session_entries_release_names_entry check (released_entry_id is null or kind = 'release'),
   constraint session_entries_request_is_answered check ((request_id is null) = (answer is null))
 );
 comment on table public.session_entries is

@@ -226,6 +226,41 @@ create trigger bookings__expect_follow_up before update of status on public.book
   for each row when (new.status = 'completed' and new.purchase_id is not null and current_user = 'authenticated')
   execute function private.tg_bookings__expect_follow_up();
 
+-- A session that was taken or waived before the end (a check-in): the calendar would complete the booking and then ask for
+-- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking.
+create function private.tg_bookings__guard_settled()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
+                       'Complete it with complete_booking, which takes nothing more.');
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__guard_settled is 'Refuses a direct completion of a booking whose session is settled: booking_settled 409.';
+create trigger bookings__guard_settled before update of status on public.bookings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')
+                     and old.status = 'confirmed' and new.status = 'completed' and old.settlement is not null)
+  execute function private.tg_bookings__guard_settled();
+
+-- What the coach was told ends with its cause: charged later, waived, or taken back.
+create function private.tg_bookings__resolve_alert()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.alerts as a
+     set resolved_at = clock_timestamp()
+   where a.org_id = new.org_id and a.booking_id = new.id and a.kind = 'booking_uncovered' and a.resolved_at is null;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__resolve_alert is 'Resolves the alert about a booking that is uncovered no longer.';
+create trigger bookings__resolve_alert after update on public.bookings
+  for each row when (old.settlement = 'uncovered' and new.settlement is distinct from 'uncovered')
+  execute function private.tg_bookings__resolve_alert();
+
 create function private.refuse_transition()
 returns void
 language sql volatile security invoker set search_path = ''
@@ -300,8 +335,9 @@ begin
       from public.session_entries as e
      where e.org_id = p_org_id and e.booking_id = p_booking_id and e.charge_no is not null
        and not exists (select from public.session_entries as r where r.org_id = e.org_id and r.released_entry_id = e.id);
-    v_package.sessions_used := private.enter_session(v_package, 'release', -1, 'completion_undone', p_actor_id, p_now,
-                                                     p_released_entry_id => v_entry_id);
+    -- A correction to zero has given it back already: then the entry is only marked as released.
+    v_package.sessions_used := private.enter_session(v_package, 'release', -least(v_package.sessions_used, 1), 'completion_undone',
+                                                     p_actor_id, p_now, p_released_entry_id => v_entry_id);
   end if;
   update public.bookings as b
      set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now

@@ -22,10 +22,6 @@ begin
     perform private.enter_session(p_package, 'use', 1, p_reason, p_actor_id, p_now,
                                   p_booking_id => p_booking.id, p_charge_no => v_charge_no,
                                   p_request_id => p_request_id, p_answer => 1);
-    update public.alerts as a
-       set resolved_at = p_now
-     where p_booking.settlement = 'uncovered'
-       and a.org_id = p_booking.org_id and a.booking_id = p_booking.id and a.kind = 'booking_uncovered' and a.resolved_at is null;
     v_settlement := 'charged';
   else
     if p_request_id is not null then
@@ -109,11 +105,12 @@ begin
   elsif p_booking_id is not null then
     return private.charge_booking(v_package, p_booking_id, p_request_id, p_actor_id, p_now);
   elsif p_request_id is null then
-    -- The existing app completes a booking and then asks without naming it: the oldest one that is due is meant.
+    -- The existing app completes a booking and then asks without naming it: the oldest one that is due is meant. What a
+    -- no-show or a late cancellation owes is not: the sweep takes that.
     for v_booking in
       select b.*
         from public.bookings as b
-       where b.org_id = p_org_id and b.purchase_id = p_purchase_id and b.settlement = 'due'
+       where b.org_id = p_org_id and b.purchase_id = p_purchase_id and b.status = 'completed' and b.settlement = 'due'
        order by b.start_time, b.id
          for no key update
     loop
