@@ -130,7 +130,7 @@ def load_calendar(tab: Caller) -> list[uuid.UUID]:
             mark_completed(tab, booking["id"])
         except psycopg.Error as error:
             # The app logs the error and goes on with the next booking.
-            if refusal(error) != (409, "booking_not_confirmed"):
+            if refusal(error) not in ((409, "booking_not_confirmed"), (409, "booking_settled")):
                 raise
             continue
         completed.append(booking["id"])

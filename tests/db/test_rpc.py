@@ -149,14 +149,14 @@ def test_an_argument_arrives_as_its_parameter_s_type(
         ("echo", {"p_unknown": 1}, Fault, 500, "function_missing"),
         ("give_ids", {}, Fault, 500, "function_missing"),
         ("no_such_function", {}, Fault, 500, "function_missing"),
-        ("forbidden", {}, Fault, 500, "permission_missing"),
+        ("forbidden", {}, Fault, 500, "grant_missing"),
         ("fail_with", {"p_code": "P0001"}, Fault, 500, "database_error"),
         ("fail_with", {"p_code": "23505"}, Fault, 500, "database_error"),
         ("fail_with", {"p_code": "22012"}, Fault, 500, "database_error"),
-        ("fail_with", {"p_code": "40001"}, Refusal, 409, "conflict"),
-        ("fail_with", {"p_code": "40P01"}, Refusal, 409, "conflict"),
-        ("fail_with", {"p_code": "55P03"}, Refusal, 409, "conflict"),
-        ("fail_with", {"p_code": "57014"}, Unavailable, 503, "call_timeout"),
+        ("fail_with", {"p_code": "40001"}, Refusal, 409, "write_conflict"),
+        ("fail_with", {"p_code": "40P01"}, Refusal, 409, "write_conflict"),
+        ("fail_with", {"p_code": "55P03"}, Refusal, 409, "write_conflict"),
+        ("fail_with", {"p_code": "57014"}, Unavailable, 503, "call_timed_out"),
         ("fail_with", {"p_code": "57P01"}, Unavailable, 503, "database_unavailable"),
         ("fail_with", {"p_code": "53300"}, Unavailable, 503, "database_unavailable"),
     ],
@@ -194,7 +194,7 @@ def test_the_publishable_key_may_not_call_the_service(data_api: State) -> None:
 
     with pytest.raises(Fault) as caught:
         asyncio.run(once())
-    assert caught.value.slug == "permission_missing"
+    assert caught.value.slug == "grant_missing"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_refused_call_changes_nothing(shapes: Database) -> None:
 
     with pytest.raises(Unavailable) as caught:
         asyncio.run(run())
-    assert caught.value.slug == "call_timeout"
+    assert caught.value.slug == "call_timed_out"
     assert shapes.owner.value("select count(*) from public.calls") == before
 
 

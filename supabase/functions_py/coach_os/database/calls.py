@@ -106,14 +106,14 @@ def error_for(code: str | None, message: str | None, details: str | None, hint: 
         return Unavailable()
     if code == "57014":
         return Unavailable(
-            "call_timeout", "The call took too long and was stopped; nothing was changed.", "Try again in a moment."
+            "call_timed_out", "The call took too long and was stopped; nothing was changed.", "Try again in a moment."
         )
     if code in _CONFLICT:
-        return Refusal(409, "conflict", "Another change got in the way; nothing was changed.", "Try again.")
+        return Refusal(409, "write_conflict", "Another change got in the way; nothing was changed.", "Try again.")
     if code in _FUNCTION_MISSING:
         return function_missing()
     if code == "42501":
-        return Fault("permission_missing", "The service may not do this in the database.", "Check the key.", code=code)
+        return Fault("grant_missing", "The service may not do this in the database.", "Check the key.", code=code)
     if code.startswith(("28", "PGRST30")):
         return key_refused()
     if code in _MALFORMED:

@@ -29,7 +29,7 @@ class DataApiDatabase:
     def __init__(self, url: str, secret_key: str, *, timeout: float = 5.0, call_timeout: float = 60.0) -> None:
         # One HTTP client per database, closed with it. No layer below repeats a POST.
         self._http = httpx.AsyncClient(
-            transport=_NullTransport(httpx.AsyncHTTPTransport(limits=_LIMITS)),
+            transport=_JsonTransport(httpx.AsyncHTTPTransport(limits=_LIMITS)),
             timeout=httpx.Timeout(call_timeout, connect=timeout, pool=timeout),
         )
         self._client = AsyncClient(
@@ -66,18 +66,24 @@ class DataApiDatabase:
         return checked_result(_with_instants(response.data))
 
 
-class _NullTransport(httpx.AsyncBaseTransport):
-    """Answers 200 `null` where the API says 204: the client cannot tell nothing from an empty set otherwise."""
+class _JsonTransport(httpx.AsyncBaseTransport):
+    """Answers 200 `null` where the API says 204: the client cannot tell nothing from an empty set otherwise.
+
+    A success that is no JSON comes from something else than the Data API, such as a login page.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._inner.handle_async_request(request)
-        if response.status_code != 204:
-            return response
-        await response.aclose()
-        return httpx.Response(200, content=b"null", request=request)
+        if response.status_code == 204:
+            await response.aclose()
+            return httpx.Response(200, content=b"null", request=request)
+        if response.is_success and "json" not in response.headers.get("content-type", ""):
+            await response.aclose()
+            raise httpx.RemoteProtocolError("not the Data API", request=request)
+        return response
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -122,7 +122,7 @@ class PostgresDatabase:
             raise Unavailable() from error
         except TimeoutError as error:
             raise Unavailable(
-                "call_timeout", "The database did not answer in time.", "Try again in a moment."
+                "call_timed_out", "The database did not answer in time.", "Try again in a moment."
             ) from error
         except psycopg.Error as error:
             if error.sqlstate == "42883":
