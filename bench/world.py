@@ -1,0 +1,95 @@
+"""The data that is measured on: organisations, each with a coach, clients, packages and bookings, of any size.
+
+Names count from 1 (`org1`, `coach1`, `client1`, `package1`) and an id is `md5(name)::uuid`: spread like real ids, and
+known to a script. Triggers and keys are off while it is written, since rows are right by construction.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from coach_os.stack.postgres import SUPERUSER, PostgresServer
+
+_ORGS = """
+insert into auth.users (id, email)
+select md5('coach' || n)::uuid, 'coach' || n || '@bench.example' from generate_series(1, %(orgs)s) as n;
+
+insert into public.orgs (id, name, slug, created_at)
+select md5('org' || n)::uuid, 'Organisation ' || n, 'org-' || n, now() from generate_series(1, %(orgs)s) as n;
+
+insert into public.org_members (org_id, user_id, role)
+select md5('org' || n)::uuid, md5('coach' || n)::uuid, 'coach' from generate_series(1, %(orgs)s) as n;
+
+insert into public.offers (org_id, id, name, offer_type, price_cents, sessions_included)
+select md5('org' || n)::uuid, md5('offer' || n)::uuid, 'Pack', 'session_pack', 10000, 10
+  from generate_series(1, %(orgs)s) as n;
+
+insert into public.clients (org_id, id, full_name)
+select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('client' || n)::uuid, 'Client ' || n
+  from generate_series(1, %(clients)s) as n;
+"""
+
+# Of client n, and of the same number.
+_PACKAGES = """
+insert into public.client_purchases (
+  org_id, id, client_id, offer_id, amount_paid_cents, sessions_total, payment_status, expires_at)
+select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('package' || n)::uuid, md5('client' || n)::uuid,
+       md5('offer' || (1 + (n - 1) %% %(orgs)s))::uuid, 10000, %(sessions)s, 'succeeded', now() + interval '1 year'
+  from generate_series(1, %(clients)s) as n;
+"""
+
+_OVERDUE = """
+insert into public.bookings (org_id, id, client_id, purchase_id, start_time, end_time)
+select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('booking' || n)::uuid,
+       md5('client' || (1 + (n - 1) %% %(clients)s))::uuid, md5('package' || (1 + (n - 1) %% %(clients)s))::uuid,
+       s.starts_at, s.starts_at + interval '1 hour'
+  from generate_series(1, %(bookings)s) as n,
+       lateral (select now() - interval '2 hours' - n * interval '7 seconds' as starts_at) as s;
+"""
+
+# Half a year behind, half a year ahead.
+_CALENDARS = """
+insert into public.bookings (org_id, id, client_id, start_time, end_time, status, settlement)
+select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('booking' || n)::uuid,
+       md5('client' || (1 + (n - 1) %% %(clients)s))::uuid, s.starts_at, s.starts_at + interval '1 hour',
+       case when s.starts_at < now() then 'completed' else 'confirmed' end,
+       case when s.starts_at < now() then 'none' end
+  from generate_series(1, %(bookings)s) as n,
+       lateral (select now() + interval '182 days' * (2.0 * n / %(bookings)s - 1) as starts_at) as s;
+"""
+
+
+def add_packages(server: PostgresServer, database: str, *, orgs: int, packages: int, sessions: int) -> None:
+    """Packages of `sessions` each, one for each client, dealt to the organisations in turn."""
+    with _unchecked(server, database) as connection:
+        _run(connection, _ORGS + _PACKAGES, orgs=orgs, clients=packages, sessions=sessions)
+
+
+def add_overdue_bookings(server: PostgresServer, database: str, *, orgs: int, packages: int, bookings: int) -> None:
+    """Packages, and confirmed bookings of them that are over, dealt to the packages in turn; half the sessions stay."""
+    with _unchecked(server, database) as connection:
+        sessions = 2 * -(-bookings // packages)
+        _run(
+            connection, _ORGS + _PACKAGES + _OVERDUE, orgs=orgs, clients=packages, sessions=sessions, bookings=bookings
+        )
+
+
+def add_calendars(server: PostgresServer, database: str, *, orgs: int, clients: int, bookings: int) -> None:
+    """Bookings without packages over a year around now, dealt to the organisations in turn."""
+    with _unchecked(server, database) as connection:
+        _run(connection, _ORGS + _CALENDARS, orgs=orgs, clients=clients, bookings=bookings)
+
+
+@contextmanager
+def _unchecked(server: PostgresServer, database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(server.url(database, SUPERUSER), autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        yield connection
+        connection.execute("vacuum (analyze)")
+        connection.execute("checkpoint")
+
+
+def _run(connection: psycopg.Connection, script: str, **sizes: int) -> None:
+    # A client-side cursor: several statements with parameters in one message.
+    psycopg.ClientCursor(connection).execute(script.encode(), sizes)
