@@ -1,0 +1,154 @@
+"""A small world for the replay: one organisation with a row in each table the apps use, and the people who call."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+from tests.clients.stack import Person, Stack
+from tests.contract.replay.calls import Call
+from tests.contract.replay.catalogue import Catalogue, Column
+from tests.contract.replay.values import is_set_by_contract, plausible
+
+Row = dict[str, Any]
+
+
+class World:
+    """Rows are made by the owner when a call first needs them; people sign up by themselves."""
+
+    def __init__(self, stack: Stack, calls: Iterable[Call]) -> None:
+        self.stack = stack
+        self.catalogue = Catalogue(stack.owner)
+        self.coach, self.client = stack.sign_up("coach"), stack.sign_up("client")
+        self.founder, self.admin = stack.sign_up("founder"), stack.sign_up("admin")
+        # Columns that some call filters by are never null, or the call could not find its row.
+        self._asked = {(call.table, name) for call in calls if call.table for name in call.filtered}
+        self.numbers = itertools.count(1)
+        self._making: set[str] = set()
+        self._rows: dict[str, Row] = {"orgs": self._found_org()}
+
+    def row(self, table: str) -> Row:
+        """The row of this table that the calls are about; empty where it is a view without rows."""
+        if table not in self._rows:
+            self._making.add(table)
+            row = self._existing(table) or self.make(table)
+            # The person who signs in as a client is this one.
+            self._rows[table] = self.change(table, row, {"auth_user_id": self.client.id}) if table == "clients" else row
+            self._making.discard(table)
+        elif table in self.catalogue.primary_keys:
+            # Calls write to it too.
+            key = self._key(table, self._rows[table])
+            where = sql.SQL("select * from public.{} where {}").format(sql.Identifier(table), self._pairs(key, " and "))
+            self._rows[table] = self._one(where, list(key.values()))
+        return self._rows[table]
+
+    def fresh(self, table: str, changes: Row) -> Row:
+        """Another row, for a call that changes or deletes it; of settings an organisation has no other."""
+        if table == "orgs" or self.is_settings(table) or table not in self.catalogue.primary_keys:
+            return self.row(table)
+        row = self.make(table)
+        return self.change(table, row, changes) if changes else row
+
+    def is_settings(self, table: str) -> bool:
+        """Whether an organisation has one row of it at most."""
+        return self.catalogue.primary_keys.get(table) == ("org_id",)
+
+    def make(self, table: str) -> Row:
+        """Inserts a row of the organisation, as the owner."""
+        n = next(self.numbers)
+        columns = [column for column in self.catalogue.tables[table].values() if self._is_filled(column)]
+        values = [self._adapted(column, self.value(column, n, self.coach)) for column in columns]
+        statement = sql.SQL("insert into public.{} ({}) values ({}) returning *").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
+            sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+        )
+        return self._one(statement, values)
+
+    def change(self, table: str, row: Row, changes: Row) -> Row:
+        """Updates a row by its key, as the owner."""
+        statement = sql.SQL("update public.{} set {} where {} returning *").format(
+            sql.Identifier(table), self._pairs(changes, ", "), self._pairs(self._key(table, row), " and ")
+        )
+        return self._one(statement, [*changes.values(), *self._key(table, row).values()])
+
+    def version(self, table: str, row: Row) -> str | None:
+        """What changes with every write to the row; None when it is gone."""
+        statement = sql.SQL("select xmin::text as v from public.{} where {}").format(
+            sql.Identifier(table), self._pairs(self._key(table, row), " and ")
+        )
+        found = self.stack.owner.execute(statement, list(self._key(table, row).values())).fetchone()
+        return found["v"] if found else None
+
+    def value(self, column: Column, n: int, person: Person | None) -> Any:
+        """What row number `n` holds in a column; people write their own id."""
+        parent = self.catalogue.parent_of(column.table, column.name)
+        if column.name == "org_id":
+            return str(self.row("orgs")["id"])
+        if parent == "auth.users" or column.name == "user_id":
+            return self.admin.id if column.table == "platform_admins" else person and person.id
+        if parent and not is_set_by_contract(column):
+            return str(self.row(parent)["id"])
+        return plausible(self.catalogue, column, n)
+
+    def new_org(self, founder: Person, *, joined: bool) -> str:
+        """An organisation without settings, for calls that insert the one row an organisation has."""
+        n = next(self.numbers)
+        row = self._one(
+            sql.SQL("insert into public.orgs (name, slug, created_by) values (%s, %s, %s) returning *"),
+            [f"New {n}", f"new-{n}", founder.id],
+        )
+        if joined:
+            self.stack.owner.execute(
+                "insert into public.org_members (org_id, user_id, role) values (%s, %s, 'owner')",
+                [row["id"], founder.id],
+            )
+        return str(row["id"])
+
+    def _found_org(self) -> Row:
+        """By the app's own sequence."""
+        org: Row = self.coach.from_("orgs").insert({"name": "Kilo", "slug": "kilo"}).select().single().run().ok()
+        self.coach.from_("org_members").insert(
+            {"org_id": org["id"], "user_id": self.coach.id, "role": "owner"}
+        ).run().ok()
+        return org
+
+    def _existing(self, table: str) -> Row | None:
+        """The row that the sign-up has made, or any of a view's."""
+        conditions = {"org_members": "user_id", "profiles": "id"}
+        if table in conditions:
+            where = sql.SQL("where {} = %s").format(sql.Identifier(conditions[table]))
+        elif table not in self.catalogue.primary_keys:
+            where = sql.SQL("where {} = %s limit 1").format(sql.Identifier("org_id"))
+        else:
+            return None
+        value = self.coach.id if table in conditions else self.row("orgs")["id"]
+        statement = sql.SQL("select * from public.{} ").format(sql.Identifier(table)) + where
+        return self.stack.owner.execute(statement, [value]).fetchone() or {}
+
+    def _is_filled(self, column: Column) -> bool:
+        if column.generated or column.name == "id":
+            return False
+        if column.required and not column.has_default:
+            return True
+        if (column.table, column.name) == ("clients", "auth_user_id"):
+            return False
+        parent = self.catalogue.parent_of(column.table, column.name)
+        # Tables may point at each other; the row that is being made for the other one cannot be named yet.
+        is_key = parent is not None and parent in self.catalogue.tables and parent not in {column.table, *self._making}
+        return is_key or is_set_by_contract(column) or (column.table, column.name) in self._asked
+
+    def _adapted(self, column: Column, value: Any) -> Any:
+        return Jsonb(value) if column.type == "jsonb" else value
+
+    def _key(self, table: str, row: Row) -> Row:
+        return {name: row[name] for name in self.catalogue.primary_keys[table]}
+
+    def _pairs(self, columns: Row, joint: str) -> sql.Composed:
+        return sql.SQL(joint).join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns)
+
+    def _one(self, statement: sql.Composable, parameters: list[Any]) -> Row:
+        row = self.stack.owner.execute(statement, parameters).fetchone()  # type: ignore[call-overload]
+        assert row is not None
+        return dict(row)
