@@ -278,9 +278,9 @@ as $$
     select
       from (select case p_column
                      when 'sessions_used' then p_package.sessions_used
-                       - sum(e.used_delta) over (order by e.created_at desc, e.id desc)
+                       - sum(e.used_delta) over (order by e.entry_no desc)
                      else p_package.sessions_total
-                       - sum(e.total_delta) over (order by e.created_at desc, e.id desc) end as value
+                       - sum(e.total_delta) over (order by e.entry_no desc) end as value
               from public.session_entries as e
              where e.org_id = p_package.org_id and e.purchase_id = p_package.id
                and e.kind <> 'opening' and e.created_at > p_now - interval '1 hour') as held

@@ -77,7 +77,7 @@ begin
   select e.id, e.kind, e.used_delta, e.total_delta, e.reason, e.booking_id, e.actor_id, e.created_at
     from public.session_entries as e
    where e.org_id = private.package_org(p_purchase_id) and e.purchase_id = p_purchase_id
-   order by e.created_at desc, e.id desc
+   order by e.entry_no desc
    limit least(greatest(p_limit, 1), 1000);
 end;
 $$;

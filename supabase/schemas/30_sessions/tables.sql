@@ -129,9 +129,13 @@ create index client_purchases_promo_code_idx on public.client_purchases (org_id,
 create unique index client_purchases_request_once on public.client_purchases (org_id, request_id) where request_id is not null;
 create index client_purchases_latest_idx on public.client_purchases (org_id, purchased_at desc);
 
+-- Drawn under the package's lock, so within a package it follows the order of the counter; created_at is when a caller arrived.
+create sequence private.session_entry_no;
+
 create table public.session_entries (
   org_id uuid not null,
   id uuid not null default gen_random_uuid(),
+  entry_no bigint not null default nextval('private.session_entry_no'),
   purchase_id uuid not null,
   kind text not null,
   used_delta integer not null,
@@ -158,6 +162,7 @@ create table public.session_entries (
 );
 comment on table public.session_entries is
   'The ledger of sessions: each taken, given back or corrected, once, with its reason. Append-only.';
+comment on column public.session_entries.entry_no is 'The order in which the counter moved; created_at is when the caller arrived, before waiting for the package.';
 comment on column public.session_entries.used_delta is 'Change of sessions_used; 0 keeps the answer of a request that moved nothing.';
 comment on column public.session_entries.total_delta is 'Change of sessions_total by a correction.';
 comment on column public.session_entries.charge_no is 'The how-manieth charge of this booking: unique, so that a booking is charged once per release.';

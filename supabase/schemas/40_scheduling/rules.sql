@@ -65,10 +65,14 @@ begin
   if auth.uid() is not null then
     new.booked_by := auth.uid();
   end if;
-  if new.purchase_id is not null
-     and not exists (select from public.client_purchases as p
-                      where p.org_id = new.org_id and p.client_id = new.client_id and p.id = new.purchase_id) then
-    perform private.refuse_purchase();
+  if new.purchase_id is not null then
+    -- The lock that the foreign key takes later: a delete of the package that is under way is waited for, and refused clearly.
+    perform from public.client_purchases as p
+      where p.org_id = new.org_id and p.client_id = new.client_id and p.id = new.purchase_id
+        for key share;
+    if not found then
+      perform private.refuse_purchase();
+    end if;
   end if;
   return new;
 end;

@@ -27,7 +27,7 @@ begin
    where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.kind = 'use' and e.used_delta = 1
      and (p_booking_id is null or e.booking_id = p_booking_id)
      and not exists (select from public.session_entries as r where r.org_id = e.org_id and r.released_entry_id = e.id)
-   order by e.created_at desc, e.id desc
+   order by e.entry_no desc
    limit 1;
   -- A package that came with used sessions, or was corrected upwards, has them to give back without an entry of their own.
   if v_package.sessions_used = 0 or (v_entry.id is null and p_booking_id is not null) then
@@ -54,12 +54,13 @@ returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select coalesce((
-    select e.kind = 'release' and e.created_at > p_now - private.click_window(p_package.org_id)
+    select e.kind = 'release'
       from public.session_entries as e
      where private.click_window(p_package.org_id) > '0'
        and e.org_id = p_package.org_id and e.purchase_id = p_package.id and e.actor_id = p_actor_id
+       and e.created_at > p_now - private.click_window(p_package.org_id)
        and (e.used_delta <> 0 or e.total_delta <> 0)
-     order by e.created_at desc, e.id desc
+     order by e.entry_no desc
      limit 1), false);
 $$;
 comment on function private.is_same_release is 'True when this person''s last movement of this package is a release within the click window.';
