@@ -374,9 +374,13 @@ create index client_purchases_promo_code_idx on public.client_purchases (org_id,
 create unique index client_purchases_request_once on public.client_purchases (org_id, request_id) where request_id is not null;
 create index client_purchases_latest_idx on public.client_purchases (org_id, purchased_at desc);
 
+-- Drawn under the package's lock, so within a package it follows the order of the counter; created_at is when a caller arrived.
+create sequence private.session_entry_no;
+
 create table public.session_entries (
   org_id uuid not null,
   id uuid not null default gen_random_uuid(),
+  entry_no bigint not null default nextval('private.session_entry_no'),
   purchase_id uuid not null,
   kind text not null,
   used_delta integer not null,
@@ -403,6 +407,7 @@ create table public.session_entries (
 );
 comment on table public.session_entries is
   'The ledger of sessions: each taken, given back or corrected, once, with its reason. Append-only.';
+comment on column public.session_entries.entry_no is 'The order in which the counter moved; created_at is when the caller arrived, before waiting for the package.';
 comment on column public.session_entries.used_delta is 'Change of sessions_used; 0 keeps the answer of a request that moved nothing.';
 comment on column public.session_entries.total_delta is 'Change of sessions_total by a correction.';
 comment on column public.session_entries.charge_no is 'The how-manieth charge of this booking: unique, so that a booking is charged once per release.';
@@ -1382,9 +1387,9 @@ as $$
     select
       from (select case p_column
                      when 'sessions_used' then p_package.sessions_used
-                       - sum(e.used_delta) over (order by e.created_at desc, e.id desc)
+                       - sum(e.used_delta) over (order by e.entry_no desc)
                      else p_package.sessions_total
-                       - sum(e.total_delta) over (order by e.created_at desc, e.id desc) end as value
+                       - sum(e.total_delta) over (order by e.entry_no desc) end as value
               from public.session_entries as e
              where e.org_id = p_package.org_id and e.purchase_id = p_package.id
                and e.kind <> 'opening' and e.created_at > p_now - interval '1 hour') as held
@@ -1571,10 +1576,14 @@ begin
   if auth.uid() is not null then
     new.booked_by := auth.uid();
   end if;
-  if new.purchase_id is not null
-     and not exists (select from public.client_purchases as p
-                      where p.org_id = new.org_id and p.client_id = new.client_id and p.id = new.purchase_id) then
-    perform private.refuse_purchase();
+  if new.purchase_id is not null then
+    -- The lock that the foreign key takes later: a delete of the package that is under way is waited for, and refused clearly.
+    perform from public.client_purchases as p
+      where p.org_id = new.org_id and p.client_id = new.client_id and p.id = new.purchase_id
+        for key share;
+    if not found then
+      perform private.refuse_purchase();
+    end if;
   end if;
   return new;
 end;
@@ -2161,7 +2170,7 @@ begin
    where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.kind = 'use' and e.used_delta = 1
      and (p_booking_id is null or e.booking_id = p_booking_id)
      and not exists (select from public.session_entries as r where r.org_id = e.org_id and r.released_entry_id = e.id)
-   order by e.created_at desc, e.id desc
+   order by e.entry_no desc
    limit 1;
   -- A package that came with used sessions, or was corrected upwards, has them to give back without an entry of their own.
   if v_package.sessions_used = 0 or (v_entry.id is null and p_booking_id is not null) then
@@ -2188,12 +2197,13 @@ returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select coalesce((
-    select e.kind = 'release' and e.created_at > p_now - private.click_window(p_package.org_id)
+    select e.kind = 'release'
       from public.session_entries as e
      where private.click_window(p_package.org_id) > '0'
        and e.org_id = p_package.org_id and e.purchase_id = p_package.id and e.actor_id = p_actor_id
+       and e.created_at > p_now - private.click_window(p_package.org_id)
        and (e.used_delta <> 0 or e.total_delta <> 0)
-     order by e.created_at desc, e.id desc
+     order by e.entry_no desc
      limit 1), false);
 $$;
 comment on function private.is_same_release is 'True when this person''s last movement of this package is a release within the click window.';
@@ -3357,7 +3367,7 @@ begin
   select e.id, e.kind, e.used_delta, e.total_delta, e.reason, e.booking_id, e.actor_id, e.created_at
     from public.session_entries as e
    where e.org_id = private.package_org(p_purchase_id) and e.purchase_id = p_purchase_id
-   order by e.created_at desc, e.id desc
+   order by e.entry_no desc
    limit least(greatest(p_limit, 1), 1000);
 end;
 $$;
