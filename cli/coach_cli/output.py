@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -101,11 +102,14 @@ def _print_table(rows: Sequence[Row], headings: Mapping[str, str], title: str | 
 
 def _print_plain(rows: Sequence[Row], headings: Mapping[str, str]) -> None:
     lines = [list(headings.values()), *([_text(row.get(key)) for key in headings] for row in rows)]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(headings))]
+    widths = [max(cell_len(line[index]) for line in lines) for index in range(len(headings))]
     right = [_is_numeric(rows, key) for key in headings]
     for line in lines:
-        cells = (cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right, strict=True))
-        print("  ".join(cells).rstrip())
+        padded = []
+        for cell, width, is_right in zip(line, widths, right, strict=True):
+            space = " " * (width - cell_len(cell))
+            padded.append(space + cell if is_right else cell + space)
+        print("  ".join(padded).rstrip())
 
 
 def _text(value: Any) -> str:

@@ -15,7 +15,7 @@ from coach_os.stack.state import ProcessRecord
 
 LOG_LIMIT = 10 * 1024 * 1024
 START_SECONDS = 30
-OUR_COMMANDS = ("coach_os/stack/data_api.mjs", "coach_os.app:app")
+OUR_COMMANDS = ("coach_os/stack/data_api.mjs", "coach_os.app:")
 
 
 def spawn(
