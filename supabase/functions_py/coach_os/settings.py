@@ -1,6 +1,7 @@
 """Every environment variable that this project reads, in one place.
 
-Nothing else looks at the environment, but for COACH_DEBUG, which must work when this module does not.
+Nothing else looks at the environment, but for COACH_DEBUG, which must work when this module does not, and the variables
+that only preset an option of the `coach` command, which its help names.
 
 `load_settings()` answers for the caller's situation: what the environment names, else this project's embedded stack.
 """
