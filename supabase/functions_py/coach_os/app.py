@@ -137,12 +137,15 @@ def _middleware(settings: Settings, *, with_front: bool) -> list[Middleware]:
     ]
 
 
-def _database(request: Request) -> Database:
+# Asynchronous, or each request would wait for a thread.
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _authorised(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> None:
+async def _authorised(
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+) -> None:
     secret = request.app.state.settings.cron_secret
     cron.authorise(secret.get_secret_value() if secret else None, given.credentials if given else None)
 
