@@ -215,6 +215,59 @@ exception when others then
 end;
 $$;
 
+-- The invariant of the ledger, over every package there is; leaves the owner signed in.
+create function tests.ledger_holds(p_description text)
+returns text
+language plpgsql volatile
+as $$
+begin
+  perform tests.as_owner();
+  return extensions.is_empty(
+    $q$ select p.id, p.sessions_used, p.entry_count
+          from public.client_purchases as p
+          left join public.session_entries as e on e.org_id = p.org_id and e.purchase_id = p.id
+         group by p.org_id, p.id
+        having p.sessions_used <> coalesce(sum(e.used_delta), 0) or p.entry_count <> count(e.id)
+            or p.sessions_used < 0 or p.sessions_used > coalesce(p.sessions_total, 0) $q$, p_description);
+end;
+$$;
+
+-- A package of kilo's with its own offer, for tests that need a small, an expiring or an unpaid one. As the owner.
+create function tests.make_package(
+  p_name text, p_sessions integer, p_expires_at timestamptz default null, p_payment_status text default 'succeeded')
+returns uuid
+language plpgsql volatile
+as $$
+declare
+  v_id uuid;
+begin
+  insert into public.client_purchases
+    (org_id, client_id, offer_id, amount_paid_cents, sessions_total, payment_status, expires_at, source)
+  values (tests.id('kilo'), tests.id('kilo_client'), tests.id('kilo_offer'), 0, p_sessions, p_payment_status, p_expires_at, 'import')
+  returning id into v_id;
+  return tests.remember(p_name, v_id);
+end;
+$$;
+
+-- An hour's booking of kilo's client on one of these packages (null: on none), by its start. As the owner.
+create function tests.make_booking(p_name text, p_package text, p_start timestamptz, p_status text default 'confirmed')
+returns uuid
+language plpgsql volatile
+as $$
+declare
+  v_id uuid;
+begin
+  insert into public.bookings (org_id, client_id, purchase_id, start_time, end_time)
+  values (tests.id('kilo'), tests.id('kilo_client'), case when p_package is not null then tests.id(p_package) end,
+          p_start, p_start + interval '1 hour')
+  returning id into v_id;
+  if p_status <> 'confirmed' then
+    update public.bookings set status = p_status where org_id = tests.id('kilo') and id = v_id;
+  end if;
+  return tests.remember(p_name, v_id);
+end;
+$$;
+
 create function tests.make_org(p_name text)
 returns void
 language plpgsql volatile
