@@ -158,6 +158,19 @@ function withQuotedPlus(request) {
   return quoted === query ? request : new Request(`${address}?${quoted}`, request);
 }
 
+// Lite forgets .single() on a write whose answer embeds another table: its one row comes in an array.
+async function withSingleRow(request, response) {
+  const asked = "application/vnd.pgrst.object+json";
+  const given = response.headers.get("content-type") ?? "";
+  const isAsked = (request.headers.get("accept") ?? "").includes(asked);
+  if (!isAsked || request.method === "GET" || !response.ok || !given.startsWith("application/json")) return response;
+  const rows = await response.json();
+  const headers = new Headers(response.headers);
+  headers.delete("content-length");
+  headers.set("content-type", `${asked}; charset=utf-8`);
+  return new Response(JSON.stringify(rows.length === 1 ? rows[0] : rows), { status: response.status, headers });
+}
+
 async function answer(request, { incoming }) {
   const { pathname } = new URL(request.url);
   if (pathname === "/health") {
@@ -171,7 +184,8 @@ async function answer(request, { incoming }) {
   if (!pathname.startsWith("/rest/v1") && !pathname.startsWith("/auth/v1")) {
     return Response.json({ message: "Not found" }, { status: 404 });
   }
-  return app.fetch(withQuotedPlus(request), { peerAddress: incoming.socket.remoteAddress ?? null });
+  const peerAddress = incoming.socket.remoteAddress ?? null;
+  return withSingleRow(request, await app.fetch(withQuotedPlus(request), { peerAddress }));
 }
 
 const server = serve({ fetch: answer, hostname: "127.0.0.1", port: config.port }, () => log("started", { port: config.port }));
