@@ -3,7 +3,8 @@
 Invariant: a database made by the migrations equals one made by the schemas (`differences` finds nothing).
 The baseline is the rooms themselves, one after another in one file and so in one transaction: a tool's rendering would
 move generated columns to a table's end and drop the comments. Later migrations are npm's pg-delta: planned between the
-two databases, rendered, and proven on a copy of the first before the file is written.
+two databases, rendered, and run on a copy of the first, again until nothing differs. (Its own `prove` gives up where one
+role has a right on a table and one on a column of it: the plan revokes the second with the first.)
 """
 
 import json
@@ -37,6 +38,8 @@ alter default privileges in schema public grant all on tables to anon, authentic
 alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
 alter default privileges in schema public grant all on functions to public, anon, authenticated, service_role
 """
+# How often a plan may be planned again from where it led: its statements can undo each other.
+_ROUNDS = 3
 # What the owner has by owning, and an extension's own comment, which hosted projects let nobody set.
 _NOISE = re.compile(
     r'(revoke|grant) .* (from|to) "postgres"$|alter .* owner to "postgres"$|comment on extension ', re.I | re.S
@@ -97,19 +100,17 @@ def freeze_baseline(*, directory: Path | None = None, schemas: Path | None = Non
 def differences(*, directory: Path | None = None, schemas: Path | None = None) -> str:
     """The SQL that would bring the migrations to the schemas, seed rows included; empty when they agree."""
     directory = directory or migrations_directory()
-    with _both(directory, schemas) as (ours, theirs):
-        return "\n\n".join(part for part in (_plan(ours, theirs, directory), *seed_changes(ours, theirs)) if part)
-
-
-@contextmanager
-def _both(directory: Path, schemas: Path | None) -> Iterator[tuple[str, str]]:
-    """The URLs of two databases of one scratch server: one made by the migrations, one by the schemas."""
     with _scratch_server() as server:
-        ours, theirs = _from_migrations(server, directory), _scratch(server, "theirs")
+        ours, theirs = _scratch(server, "ours"), _scratch(server, "theirs")
+        migrate(ours, directory=directory)
         load_schemas(theirs, schemas)
-        with psycopg.connect(theirs) as connection:
-            connection.execute(_OPEN_DEFAULTS)
-        yield ours, theirs
+        for url in (ours, theirs):
+            with psycopg.connect(url) as connection:
+                connection.execute(_OPEN_DEFAULTS)
+                # The ledger is the tool's, not the schema's.
+                connection.execute("drop schema if exists supabase_migrations cascade")
+        seeds = seed_changes(ours, theirs)
+        return "\n\n".join(f"{statement};" for statement in [*_plan(server, ours, theirs), *seeds])
 
 
 @contextmanager
@@ -133,41 +134,46 @@ def _oldest_binaries() -> Binaries:
 
 def _scratch(server: PostgresServer, database: str) -> str:
     """A new database, shaped as a new hosted project; its owner's URL."""
-    with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(database)))
+    _create(server, database, sql.SQL("template template0"))
     apply_platform(server.url(database, SUPERUSER))
     return server.url(database)
 
 
-def _from_migrations(server: PostgresServer, directory: Path) -> str:
-    url = _scratch(server, "ours")
-    migrate(url, directory=directory)
-    with psycopg.connect(url) as connection:
-        connection.execute(_OPEN_DEFAULTS)
-        # The ledger is the tool's, not the schema's.
-        connection.execute("drop schema if exists supabase_migrations cascade")
-    return url
+def _create(server: PostgresServer, database: str, how: sql.SQL) -> None:
+    with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {} {}").format(sql.Identifier(database), how))
 
 
-def _plan(ours: str, theirs: str, directory: Path) -> str:
-    """pg-delta's statements from one database to the other, proven elsewhere; empty when they agree."""
+def _plan(server: PostgresServer, ours: str, theirs: str) -> list[str]:
+    """pg-delta's statements from one database to the other, run on a copy of the first; none when they agree."""
+    if not (statements := _render(ours, theirs)):
+        return []
+    _create(server, "copy", sql.SQL("template ours owner postgres"))
+    script: list[str] = []
+    for _ in range(_ROUNDS):
+        with psycopg.connect(server.url("copy"), prepare_threshold=None) as connection:
+            for statement in statements:
+                connection.execute(sql.SQL(statement))
+        script += statements
+        if not (statements := _render(server.url("copy"), theirs)):
+            return script
+    raise SchemaError(f"pg-delta does not bring about {statements[-1].splitlines()[0]}", "Write it by hand.")
+
+
+def _render(source: str, desired: str) -> list[str]:
+    """One plan of pg-delta, as statements."""
     with tempfile.TemporaryDirectory(prefix="coach-plan-") as work:
-        plan, snapshot, script = (str(Path(work) / name) for name in ("plan.json", "theirs.json", "out.sql"))
-        _pgdelta("plan", "--source", ours, "--desired", theirs, "--out", plan, "--renames", "off")
-        answer = json.loads(_pgdelta("render", "--plan", plan, "--out", script, "--allow-drops"))
+        plan, script = Path(work) / "plan.json", Path(work) / "out.sql"
+        _pgdelta("plan", "--source", source, "--desired", desired, "--out", str(plan), "--renames", "off")
+        answer = json.loads(_pgdelta("render", "--plan", str(plan), "--out", str(script), "--allow-drops"))
         if not answer["changes"]:
-            return ""
+            return []
         if len(answer["files"]) != 1 or not answer["files"][0]["transactional"]:
             raise SchemaError(
                 "A part of this change cannot run in a transaction.", "Write that part as a migration by hand first."
             )
-        _pgdelta("snapshot", "--source", theirs, "--out", snapshot)
-        # pg-delta proves a plan on another cluster only: roles belong to the cluster.
-        with _scratch_server() as server:
-            clone = _from_migrations(server, directory)
-            _pgdelta("prove", "--plan", plan, "--clone", clone, "--desired-snapshot", snapshot)
-        statements = [statement.text for statement in split_statements(Path(script).read_text(encoding="utf-8"))]
-        return ";\n\n".join(text for text in statements if not _NOISE.match(text)) + ";"
+        statements = [statement.text for statement in split_statements(script.read_text(encoding="utf-8"))]
+        return [text for text in statements if not _NOISE.match(text)]
 
 
 def _pgdelta(command: str, *arguments: str) -> str:

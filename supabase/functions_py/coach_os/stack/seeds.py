@@ -88,14 +88,14 @@ def _delete(connection: psycopg.Connection, table: _Table, key: tuple[Any, ...])
         sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
         for name, value in zip(table.keys, key, strict=True)
     ]
-    query = sql.SQL("delete from {} where {};").format(table.identifier, sql.SQL(" and ").join(matches))
+    query = sql.SQL("delete from {} where {}").format(table.identifier, sql.SQL(" and ").join(matches))
     return query.as_string(connection)
 
 
 def _upsert(connection: psycopg.Connection, table: _Table, row: dict[str, Any]) -> str:
     rest = [name for name in table.columns if name not in table.keys]
     updates = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in rest)
-    query = sql.SQL("insert into {} ({}) values ({}) on conflict ({}) do {};").format(
+    query = sql.SQL("insert into {} ({}) values ({}) on conflict ({}) do {}").format(
         table.identifier,
         sql.SQL(", ").join(map(sql.Identifier, row)),
         sql.SQL(", ").join(map(sql.Literal, row.values())),
