@@ -28,6 +28,7 @@ select r.role, p.permission
     ('packages.correct',  '{owner,manager,coach,staff}'),
     ('sessions.use',      '{owner,manager,coach,staff,front_desk}'),
     ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
+    ('staff.write',       '{owner,manager}'),
     ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}')
   ) as p (permission, roles)

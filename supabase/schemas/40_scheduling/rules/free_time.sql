@@ -1,0 +1,253 @@
+-- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
+-- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+
+-- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
+-- day; a staff member with hours of their own is not bound by those that name nobody.
+create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
+returns table (staff_id uuid, open tstzmultirange)
+language sql stable security definer set search_path = ''
+as $$
+  with zone as (select private.org_timezone(p_org_id) as name),
+  days as (
+    select d::date as on_date, extract(dow from d)::integer as dow
+      from generate_series(p_from::timestamp, p_until::timestamp, interval '1 day') as d),
+  hours as (
+    select s.id as staff_id, a.day_of_week, a.specific_date, a.start_time, a.end_time, coalesce(a.is_available, true) as is_open
+      from unnest(p_staff_ids) as s (id)
+      join public.availability as a
+        on a.org_id = p_org_id
+       and (a.staff_id = s.id
+            or a.staff_id is null and not exists (
+                 select from public.availability as own
+                  where own.org_id = p_org_id and own.staff_id = s.id and own.specific_date is null and coalesce(own.is_available, true)))),
+  spans as (
+    select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
+      from days as d
+      join hours as h
+        on h.specific_date = d.on_date
+        or h.specific_date is null and h.day_of_week = d.dow
+           and not (h.is_open and exists (
+                 select from hours as x
+                  where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+    union all
+    select s.id, false, d.on_date + b.start_time, d.on_date + b.end_time
+      from days as d
+      join public.blocked_times as b on b.org_id = p_org_id and (b.date = d.on_date or b.day_of_week = d.dow)
+      join unnest(p_staff_ids) as s (id) on b.staff_id is null or b.staff_id = s.id),
+  instants as (
+    select p.staff_id, p.is_open, tstzrange(private.local_to_instant(z.name, p.starts), private.local_to_instant(z.name, p.ends, true)) as span
+      from spans as p cross join zone as z),
+  place as (
+    select range_agg(tstzrange(private.local_to_instant(z.name, d.on_date + l.opens_time),
+                               private.local_to_instant(z.name, d.on_date + l.closes_time, true))) as open
+      from public.location_hours as l
+      join days as d on d.dow = l.day_of_week
+     cross join zone as z
+     where l.org_id = p_org_id and l.location_id = p_location_id)
+  select i.staff_id,
+         (range_agg(i.span) filter (where i.is_open) - coalesce(range_agg(i.span) filter (where not i.is_open), '{}'))
+         * case when exists (select from public.location_hours as l where l.org_id = p_org_id and l.location_id = p_location_id)
+                then coalesce((select p.open from place as p), '{}') else '{(,)}'::tstzmultirange end
+    from instants as i
+   where not isempty(i.span)
+   group by i.staff_id
+  having bool_or(i.is_open);
+$$;
+comment on function private.open_time is
+  'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
+
+-- What is free as it stands: open time less what is taken. The calendar shows it; booking looks through free_starts.
+create function private.free_time(
+  p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null, p_now timestamptz default now())
+returns table (staff_id uuid, free tstzmultirange)
+language sql stable security definer set search_path = ''
+as $$
+  select o.staff_id, o.open - coalesce(t.busy, '{}')
+    from private.open_time(p_org_id, p_staff_ids, p_from, p_until, p_location_id) as o
+    left join lateral (
+      select range_agg(x.blocked) as busy
+        from private.occupancies as x
+       where x.org_id = p_org_id and x.staff_id = o.staff_id and x.seats > 0 and coalesce(x.expires_at > p_now, true)
+         and x.blocked && tstzrange(lower(o.open), upper(o.open))) as t on true;
+$$;
+comment on function private.free_time is 'Open time less what is booked or held, for each staff member.';
+
+-- Where a session of that length fits: it lies in open time, and its buffers reach into nobody else's. Starts lie on the grid of
+-- 15 minutes. The rank is how many minutes lie between it and the nearest taken time, at most a day: 0 is adjacent.
+create function private.free_starts(
+  p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
+  p_within tstzrange, p_now timestamptz, p_except uuid default null)
+returns table (staff_id uuid, start_time timestamptz, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with zone as (select private.org_timezone(p_org_id) as name),
+  open as (
+    select o.staff_id, s.span
+      from zone as z
+     cross join lateral private.open_time(p_org_id, p_staff_ids, (lower(p_within) at time zone z.name)::date - 1,
+                                          (upper(p_within) at time zone z.name)::date + 1, p_location_id) as o
+     cross join lateral unnest(o.open) as s (span)),
+  gaps as (
+    select i.id as staff_id, g.gap
+      from unnest(p_staff_ids) as i (id)
+     cross join lateral (
+       select '{(,)}'::tstzmultirange - coalesce(range_agg(x.blocked), '{}') as free
+         from private.occupancies as x
+        where x.org_id = p_org_id and x.staff_id = i.id and x.seats > 0 and coalesce(x.expires_at > p_now, true)
+          and x.id is distinct from p_except
+          and x.blocked && tstzrange(lower(p_within) - interval '2 days', upper(p_within) + interval '2 days')) as t
+     cross join lateral unnest(t.free) as g (gap)),
+  fits as (
+    select o.staff_id, g.gap,
+           greatest(lower(o.span), lower(g.gap) + p_before, lower(p_within)) as earliest,
+           least(upper(o.span) - p_duration, upper(g.gap) - p_duration - p_after, upper(p_within)) as latest
+      from open as o
+      join gaps as g on g.staff_id = o.staff_id and g.gap && o.span)
+  select f.staff_id, c.start_time,
+         least(1440, floor(extract(epoch from least(
+           coalesce(c.start_time - p_before - lower(f.gap), interval '1 day'),
+           coalesce(upper(f.gap) - (c.start_time + p_duration + p_after), interval '1 day'))) / 60))::integer
+    from fits as f
+   cross join lateral (
+     select to_timestamp(e * 900)
+       from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
+    ) as c (start_time)
+   where f.earliest <= f.latest;
+$$;
+comment on function private.free_starts is
+  'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
+
+-- The staff who may give it: active, of the type, at the place.
+create function private.eligible_staff(p_org_id uuid, p_session_type_id uuid, p_location_id uuid, p_staff_id uuid)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(s.id order by s.created_at, s.id), '{}')
+    from public.staff as s
+   where s.org_id = p_org_id and s.is_active and (p_staff_id is null or s.id = p_staff_id)
+     and (p_session_type_id is null
+          or not exists (select from public.session_type_staff as x where x.org_id = p_org_id and x.session_type_id = p_session_type_id)
+          or exists (select from public.session_type_staff as x
+                      where x.org_id = p_org_id and x.session_type_id = p_session_type_id and x.staff_id = s.id))
+     and (p_location_id is null
+          or not exists (select from public.staff_locations as x where x.org_id = p_org_id and x.staff_id = s.id)
+          or exists (select from public.staff_locations as x
+                      where x.org_id = p_org_id and x.staff_id = s.id and x.location_id = p_location_id));
+$$;
+comment on function private.eligible_staff is 'The active staff who give this session type at this location; all that are null do not bind.';
+
+-- An organisation's booking settings, defaults where no row exists.
+create function private.settings_of(p_org_id uuid)
+returns public.booking_settings
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings;
+begin
+  select s.* into v_settings from public.booking_settings as s where s.org_id = p_org_id;
+  v_settings.timezone := coalesce(v_settings.timezone, 'Australia/Brisbane');
+  v_settings.allow_client_booking := coalesce(v_settings.allow_client_booking, true);
+  v_settings.min_notice_hours := coalesce(v_settings.min_notice_hours, 24);
+  v_settings.max_advance_days := coalesce(v_settings.max_advance_days, 30);
+  v_settings.allow_client_cancel := coalesce(v_settings.allow_client_cancel, true);
+  v_settings.cancel_notice_hours := coalesce(v_settings.cancel_notice_hours, 24);
+  v_settings.slot_duration_mins := coalesce(v_settings.slot_duration_mins, 60);
+  v_settings.buffer_between_mins := coalesce(v_settings.buffer_between_mins, 15);
+  v_settings.early_cutoff_before_hour := coalesce(v_settings.early_cutoff_before_hour, 9);
+  v_settings.early_cutoff_time := coalesce(v_settings.early_cutoff_time, '20:00');
+  v_settings.late_notice_hours := coalesce(v_settings.late_notice_hours, 2);
+  v_settings.late_cancellation_policy := coalesce(v_settings.late_cancellation_policy, 'refuse');
+  return v_settings;
+end;
+$$;
+comment on function private.settings_of is 'An organisation''s booking settings as they are in force: the defaults where no row or value exists.';
+
+-- How long, how far apart, how many: of the type, else of the settings. The buffer between bookings is the larger of the type's
+-- and the settings'; a coach's direct write keeps to the type's alone.
+create function private.session_shape(
+  p_settings public.booking_settings, p_type public.session_types, p_duration_mins integer,
+  out duration interval, out before interval, out after interval, out capacity integer)
+language sql stable security definer set search_path = ''
+as $$
+  select make_interval(mins => coalesce(p_duration_mins, p_type.duration_mins, p_settings.slot_duration_mins)),
+         make_interval(mins => coalesce(p_type.buffer_before_mins, 0)),
+         make_interval(mins => greatest(p_type.buffer_after_mins, p_settings.buffer_between_mins)),
+         coalesce(p_type.capacity, 1);
+$$;
+comment on function private.session_shape is 'The length, buffers and capacity with which a session is offered and booked.';
+
+-- When booking for that start closes, for a client: the notice, the evening before for early starts, the late notice otherwise.
+create function private.booking_closes_at(p_settings public.booking_settings, p_start_time timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select least(
+    p_start_time - make_interval(hours => p_settings.min_notice_hours),
+    case when extract(hour from l.start) < p_settings.early_cutoff_before_hour
+         then private.local_to_instant(p_settings.timezone, l.start::date - 1 + p_settings.early_cutoff_time)
+         else p_start_time - make_interval(hours => p_settings.late_notice_hours) end)
+    from (select p_start_time at time zone p_settings.timezone as start) as l;
+$$;
+comment on function private.booking_closes_at is 'The last instant at which a client may book that start.';
+
+-- What may be booked within a range of starts, by whom it is asked: 'coach' is bound by hours and by what is taken, 'client' by
+-- notice, cutoffs, horizon and online booking too. Sessions of a group that have seats left are offered with them.
+create function private.offered_slots(
+  p_org_id uuid, p_session_type_id uuid, p_duration_mins integer, p_staff_id uuid, p_location_id uuid, p_within tstzrange,
+  p_audience text, p_now timestamptz default now(), p_except uuid default null)
+returns table (staff_id uuid, start_time timestamptz, end_time timestamptz, rank integer, seats_left integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
+  v_type public.session_types := private.session_type_of(p_org_id, p_session_type_id, null);
+  v_shape record := private.session_shape(v_settings, v_type, p_duration_mins);
+  v_staff_ids uuid[] := private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id);
+  v_earliest timestamptz := greatest(lower(p_within), p_now);
+  v_latest timestamptz := upper(p_within);
+begin
+  if p_audience = 'client' then
+    v_latest := least(v_latest, private.local_to_instant(
+      v_settings.timezone, ((p_now at time zone v_settings.timezone)::date + v_settings.max_advance_days + 1)::timestamp) - interval '1 minute');
+    if not v_settings.allow_client_booking or not coalesce(v_type.allow_online_booking, true) then
+      return;
+    end if;
+  end if;
+  if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
+    return;
+  end if;
+  return query
+  with candidates as (
+    select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
+      from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
+    union all
+    select o.staff_id, o.starts_at, 0, o.capacity - o.seats
+      from private.occupancies as o
+     where v_shape.capacity > 1
+       and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
+       and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
+       and o.expires_at is null and o.seats between 1 and o.capacity - 1)
+  select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
+    from candidates as c
+   where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
+     and (v_type.max_per_day is null or c.seats_left < v_shape.capacity
+          or private.sessions_on_day(p_org_id, v_type.id, v_settings.timezone, c.start_time) < v_type.max_per_day);
+end;
+$$;
+comment on function private.offered_slots is
+  'The starts that may be booked, with staff, end, rank and seats left. Listing and booking both ask this.';
+
+-- Sessions, not seats: a group counts once.
+create function private.sessions_on_day(p_org_id uuid, p_session_type_id uuid, p_timezone text, p_start_time timestamptz)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select count(*)
+    from private.occupancies as o
+   where o.org_id = p_org_id and o.session_type_id = p_session_type_id and o.seats > 0 and coalesce(o.expires_at > now(), true)
+     and o.starts_at >= private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone))
+     and o.starts_at < private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone) + interval '1 day');
+$$;
+comment on function private.sessions_on_day is 'How many sessions of a type begin on the local day of that instant.';

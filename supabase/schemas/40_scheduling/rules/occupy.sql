@@ -1,0 +1,202 @@
+-- Taking and giving back a staff member's time. Every booking that is not cancelled occupies: by trigger, so that the existing
+-- app's direct inserts and updates, re-activation and rescheduling all meet the one exclusion constraint.
+-- Lock order: package, booking, staff (rescheduling only), occupancy.
+
+-- A seat in that time, or null when it is taken. `on conflict do nothing` waits for whoever is taking it at this moment and
+-- needs no subtransaction.
+create function private.occupy(
+  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_capacity integer, p_starts_at timestamptz, p_ends_at timestamptz,
+  p_blocked tstzrange, p_expires_at timestamptz default null, p_now timestamptz default clock_timestamp())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  for v_attempt in 1 .. 2 loop
+    insert into private.occupancies (
+      org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
+    values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
+    on conflict do nothing
+    returning id into v_id;
+    exit when v_id is not null or v_attempt = 2;
+    -- A hold that has run out is in nobody's way, swept or not.
+    update private.occupancies as o
+       set seats = 0
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
+    exit when not found;
+  end loop;
+  if v_id is null and p_capacity > 1 and p_expires_at is null then
+    update private.occupancies as o
+       set seats = o.seats + 1
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
+       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and o.capacity - 1
+    returning o.id into v_id;
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.occupy is
+  'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
+
+create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update private.occupancies as o set seats = o.seats - 1 where o.org_id = p_org_id and o.id = p_occupancy_id;
+$$;
+comment on function private.vacate is 'Gives one seat back; at none the time is free.';
+
+-- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first. A solo coach
+-- gets their staff row here, with their first booking.
+create function private.default_staff(p_org_id uuid, p_user_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid := (select m.user_id from public.org_members as m where m.org_id = p_org_id and m.user_id = p_user_id);
+  v_staff_id uuid;
+begin
+  if v_user_id is null then
+    select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.is_active order by s.created_at, s.id limit 1;
+    if found then
+      return v_staff_id;
+    end if;
+    select m.user_id into v_user_id
+      from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1;
+  end if;
+  select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
+  if not found then
+    insert into public.staff as s (org_id, user_id, full_name)
+    select o.id, v_user_id, coalesce((select p.full_name from public.profiles as p where p.id = v_user_id and btrim(p.full_name) <> ''), o.name)
+      from public.orgs as o where o.id = p_org_id
+    on conflict (org_id, user_id) where user_id is not null do update set user_id = excluded.user_id
+    returning s.id into v_staff_id;
+  end if;
+  return v_staff_id;
+end;
+$$;
+comment on function private.default_staff is 'The staff member whose calendar a booking takes by default; made when there is none yet.';
+
+-- The founder gives sessions until somebody else does: a solo coach's hours are offered without setting up staff.
+create function private.tg_org_members__first_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not exists (select from public.staff as s where s.org_id = new.org_id) then
+    perform private.default_staff(new.org_id, new.user_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__first_staff is 'Gives the organisation''s first member a calendar.';
+create trigger org_members__first_staff after insert on public.org_members
+  for each row execute function private.tg_org_members__first_staff();
+
+-- The session type a booking means: named, or by the slug the existing app writes into session_type.
+create function private.session_type_of(p_org_id uuid, p_session_type_id uuid, p_slug text)
+returns public.session_types
+language sql stable security definer set search_path = ''
+as $$
+  select t.* from public.session_types as t
+   where t.org_id = p_org_id and (t.id = p_session_type_id or (p_session_type_id is null and t.slug = p_slug));
+$$;
+comment on function private.session_type_of is 'The session type named by id, else by slug; null when it is free text.';
+
+create function private.refuse_slot()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'slot_taken', 'This time is taken.', 'Choose another time or another staff member.');
+$$;
+comment on function private.refuse_slot is 'Refuses a time that overlaps what is booked or held: slot_taken 409.';
+
+-- Not fired by completing, nor by what an RPC has occupied already.
+create function private.tg_bookings__occupy()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type public.session_types;
+begin
+  if tg_op = 'UPDATE' and old.occupancy_id is not null then
+    if new.status <> 'cancelled' then
+      -- Two bookings that swap times would wait for each other's old time: rescheduling queues on the staff row.
+      perform from public.staff as s
+        where s.org_id = new.org_id and s.id in (old.staff_id, new.staff_id) order by s.id for no key update;
+    end if;
+    perform private.vacate(old.org_id, old.occupancy_id);
+    new.occupancy_id := null;
+    new.ics_sequence := old.ics_sequence + 1;
+  elsif tg_op = 'UPDATE' then
+    new.ics_sequence := old.ics_sequence + 1;
+  end if;
+  -- What has no sound length is refused by the row's own rules.
+  if new.status = 'cancelled' or (new.end_time > new.start_time) is not true then
+    return new;
+  end if;
+  if new.staff_id is null then
+    new.staff_id := private.default_staff(new.org_id, new.booked_by);
+  end if;
+  v_type := private.session_type_of(new.org_id, new.session_type_id, new.session_type);
+  if not exists (select from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id and s.is_active) then
+    perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
+  end if;
+  new.occupancy_id := private.occupy(
+    new.org_id, new.staff_id, v_type.id, coalesce(v_type.capacity, 1), new.start_time, new.end_time,
+    tstzrange(new.start_time - make_interval(mins => coalesce(v_type.buffer_before_mins, 0)),
+              new.end_time + make_interval(mins => coalesce(v_type.buffer_after_mins, 0))));
+  if new.occupancy_id is null then
+    perform private.refuse_slot();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__occupy is
+  'Keeps a booking''s time taken exactly while it is not cancelled. Fails: slot_taken 409, staff_inactive 409.';
+-- Named to run after the checks of status and client, which may still refuse.
+create trigger bookings__occupy_new before insert on public.bookings
+  for each row when (new.occupancy_id is null) execute function private.tg_bookings__occupy();
+create trigger bookings__occupy_moved before update on public.bookings
+  for each row when (
+    new.occupancy_id is not distinct from old.occupancy_id
+    and ((old.status = 'cancelled') <> (new.status = 'cancelled')
+         or new.status <> 'cancelled'
+            and (old.start_time, old.end_time, old.staff_id) is distinct from (new.start_time, new.end_time, new.staff_id)))
+  execute function private.tg_bookings__occupy();
+
+create function private.tg_bookings__drop_empty()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from private.occupancies as o where o.org_id = old.org_id and o.id = old.occupancy_id and o.seats = 0;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__drop_empty is 'Removes an occupancy that its last booking has left.';
+create trigger bookings__drop_empty after update on public.bookings
+  for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
+  execute function private.tg_bookings__drop_empty();
+
+-- The existing app says user_id where we say staff_id; whichever is sent decides.
+create function private.tg__name_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.staff_id is null and new.user_id is not null then
+    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
+    if not found and exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+      new.staff_id := private.default_staff(new.org_id, new.user_id);
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg__name_staff is 'Fills staff_id from user_id, for rows the existing app writes.';
+create trigger availability__name_staff before insert on public.availability
+  for each row execute function private.tg__name_staff();
+create trigger blocked_times__name_staff before insert on public.blocked_times
+  for each row execute function private.tg__name_staff();
