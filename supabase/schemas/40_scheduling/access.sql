@@ -54,8 +54,9 @@ grant update (status, cancelled_at, confirmation_sent_at, client_confirmed) on p
 create policy bookings_select_people on public.bookings for select to authenticated
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
-create policy bookings_insert_members on public.bookings for insert to authenticated
-  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy bookings_insert_people on public.bookings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[])
+              or client_id = any ((select private.my_client_ids())::uuid[]));
 create policy bookings_update_people on public.bookings for update to authenticated
   using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));

@@ -65,6 +65,11 @@ begin
   if auth.uid() is not null then
     new.booked_by := auth.uid();
   end if;
+  -- The mobile app's own insert: a client is bound by all that binds a client, and says nothing of staff or package.
+  if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('bookings.read')) then
+    perform private.check_client_insert(new);
+    new.booking_source := 'client';
+  end if;
   if new.purchase_id is not null then
     -- The lock that the foreign key takes later: a delete of the package that is under way is waited for, and refused clearly.
     perform from public.client_purchases as p
@@ -80,6 +85,25 @@ $$;
 comment on function private.tg_bookings__check_new is 'Checks a new booking''s status and package, and says who booked.';
 create trigger bookings__check_new before insert on public.bookings
   for each row execute function private.tg_bookings__check_new();
+
+create function private.check_client_insert(p_booking public.bookings)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_booking.client_id <> all (private.my_client_ids()) then
+    perform private.refuse_permission();
+  elsif not exists (
+    select from private.offered_slots(
+      p_booking.org_id, (private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type)).id,
+      extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null, p_booking.location_id,
+      tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
+     where s.staff_id = coalesce(p_booking.staff_id, private.default_staff(p_booking.org_id, null))) then
+    perform private.refuse_slot();
+  end if;
+end;
+$$;
+comment on function private.check_client_insert is 'Refuses a client''s direct booking that is not on offer to clients: permission_missing 403, slot_taken 409.';
 
 -- Coaches and clients are both `authenticated`: a client may only cancel, in time, what is theirs.
 create function private.tg_bookings__guard_audience()

@@ -60,3 +60,19 @@ comment on function service.undo_completion is
   'public.undo_completion for operators. Fails: booking_not_found 404, booking_not_completed 409, booking_moving 409.';
 revoke all on function service.undo_completion(uuid) from public, anon, authenticated;
 grant execute on function service.undo_completion(uuid) to service_role;
+
+create function service.sweep_expired_holds(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (expired integer, offered integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select s.expired, s.offered
+                 from private.sweep_expired_holds(p_limit, coalesce(p_now, now()), coalesce(p_dry_run, false)) as s;
+end;
+$$;
+comment on function service.sweep_expired_holds is
+  'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;

@@ -45,7 +45,6 @@ declare
   v_slot record;
   v_booking public.bookings;
   v_occupancy_id uuid;
-  v_is_free boolean := false;
 begin
   if p_purchase_id is not null then
     -- The package is locked before its free sessions are counted: the last one is booked once.
@@ -79,14 +78,15 @@ begin
                                           tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
      order by s.seats_left < v_shape.capacity desc, s.rank, s.staff_id
   loop
-    v_is_free := true;
     v_occupancy_id := private.occupy(
       p_org_id, v_slot.staff_id, v_type.id, v_shape.capacity, v_slot.start_time, v_slot.end_time,
       tstzrange(v_slot.start_time - v_shape.before, v_slot.end_time + v_shape.after), p_now => p_now);
     exit when v_occupancy_id is not null;
   end loop;
   if v_occupancy_id is null then
-    return private.outcome(case when v_is_free then 'taken' else 'unavailable' end, jsonb_build_object(
+    return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after))
+                                then 'taken' else 'unavailable' end, jsonb_build_object(
       'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
                                            p_audience, p_now)));
   end if;
@@ -110,6 +110,16 @@ end;
 $$;
 comment on function private.book is
   'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
+
+-- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from private.occupancies as o
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0 and o.blocked && p_blocked);
+$$;
+comment on function private.is_taken is 'True when one of these staff members has something in that time.';
 
 create function private.booked(p_booking public.bookings)
 returns jsonb
