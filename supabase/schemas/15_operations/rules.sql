@@ -64,3 +64,46 @@ as $$
   on conflict do nothing;
 $$;
 comment on function private.raise_alert is 'Tells the organisation something once; repeating it while it is open adds nothing.';
+
+-- Counts a call and says whether it is still within the limit of its window. A refused call counts too, so a caller who is
+-- refused must not raise: raising would take the count back (see private.refusal).
+create function private.is_within_rate(p_bucket text, p_key text, p_limit integer, p_window interval)
+returns boolean
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.rate_limits as r (bucket, key_hash, window_started_at)
+  values (p_bucket, sha256(convert_to(coalesce(p_key, ''), 'UTF8')),
+          to_timestamp(floor(extract(epoch from now()) / extract(epoch from p_window)) * extract(epoch from p_window)))
+  on conflict (bucket, key_hash, window_started_at) do update set hits = r.hits + 1
+  returning r.hits <= p_limit;
+$$;
+comment on function private.is_within_rate is 'Counts one call of a key in a bucket; false once there are more than p_limit in the window.';
+
+-- Who calls, as far as it can be told: the address that the Data API passes on.
+create function private.caller_address()
+returns text
+language sql stable security invoker set search_path = ''
+as $$
+  select btrim(split_part(coalesce(nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for', ''), ',', 1));
+$$;
+comment on function private.caller_address is 'The caller''s address from the request''s headers; empty when there is none.';
+
+-- A refusal that must leave its evidence behind: returned, with the status set for the Data API, instead of raised.
+create function private.refusal(p_status integer, p_slug text, p_message text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', p_status::text, true);
+  return jsonb_build_object('code', 'PT' || p_status, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.refusal is 'A refusal as an answer: {code, message, details: slug, hint}, with the HTTP status set.';
+
+create function private.rate_limited()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(429, 'rate_limited', 'There were too many requests.', 'Try again in a few minutes.');
+$$;
+comment on function private.rate_limited is 'The answer to a caller who calls too often: rate_limited 429.';

@@ -177,3 +177,9 @@ create policy booking_series_select_people on public.booking_series for select t
 create policy waitlist_entries_select_people on public.waitlist_entries for select to authenticated
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
+
+alter table private.calendar_feeds enable row level security;
+alter table private.calendar_feed_tokens enable row level security;
+revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
+create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);

@@ -233,3 +233,181 @@ comment on function public.is_slot_available is
 revoke all on function public.is_slot_available(uuid, timestamptz, timestamptz, uuid) from public, anon;
 grant execute on function public.is_slot_available(uuid, timestamptz, timestamptz, uuid) to authenticated, service_role;
 grant execute on function private.is_slot_free(uuid, timestamptz, timestamptz, uuid) to authenticated, service_role;
+
+-- The portal and the public page: for anybody with the link or the slug, rate-limited. A refusal that is counted is the answer
+-- itself, with its status: {code, message, details: slug, hint}.
+
+create function public.portal_overview(p_token text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_overview(p_token);
+end;
+comment on function public.portal_overview is
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers}. Fails: link_not_found 404, rate_limited 429.';
+revoke all on function public.portal_overview(text) from public;
+grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
+grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
+
+create function public.portal_dates(
+  p_token text, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.portal_dates is
+  'The local dates that have a start the client may book: {dates, timezone}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
+grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.portal_slots(
+  p_token text, p_on date, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.portal_slots is
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
+grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.portal_book(
+  p_token text, p_start_time timestamptz default null, p_purchase_id uuid default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_duration_mins integer default null,
+  p_notes text default null, p_hold_id uuid default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_book(p_token, p_start_time, p_purchase_id, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_hold_id, p_request_id);
+end;
+comment on function public.portal_book is
+  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}. The same request id books once. Fails: link_not_found 404, rate_limited 429, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) from public;
+grant execute on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+
+create function public.portal_reschedule(p_token text, p_booking_id uuid, p_start_time timestamptz)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_reschedule(p_token, p_booking_id, p_start_time);
+end;
+comment on function public.portal_reschedule is
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
+grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_cancel(p_token text, p_booking_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_cancel(p_token, p_booking_id);
+end;
+comment on function public.portal_cancel is
+  'Cancels one of the client''s bookings: {outcome: cancelled, settlement}, settlement being null (the session is free again), waived, charged or uncovered. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+revoke all on function public.portal_cancel(text, uuid) from public;
+grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
+
+create function public.portal_wait(
+  p_token text, p_on date default null, p_session_type_id uuid default null,
+  p_start_time timestamptz default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_wait(p_token, p_on, p_session_type_id, p_start_time);
+end;
+comment on function public.portal_wait is
+  'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_wait(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.public_page(p_slug text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_page(p_slug);
+end;
+comment on function public.public_page is
+  'What anybody may see of an organisation that takes bookings: {org_id, name, slug, timezone, can_book, needs_waiver, branding, session_types, offers, staff}. Fails: page_not_found 404, rate_limited 429.';
+revoke all on function public.public_page(text) from public;
+grant execute on function public.public_page(text) to anon, authenticated, service_role;
+grant execute on function private.public_page(text) to anon, authenticated, service_role;
+
+create function public.public_dates(
+  p_slug text, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_dates(p_slug, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.public_dates is
+  'The local dates that have a start anybody may book: {dates, timezone}. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_dates(text, uuid, uuid, integer) from public;
+grant execute on function public.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.public_slots(
+  p_slug text, p_on date, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_slots(p_slug, p_on, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.public_slots is
+  'The starts of a local day that anybody may book, as portal_slots. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_slots(text, date, uuid, uuid, integer) from public;
+grant execute on function public.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.public_book(
+  p_slug text, p_start_time timestamptz, p_full_name text,
+  p_email text, p_phone text default null, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null, p_notes text default null,
+  p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id);
+end;
+comment on function public.public_book is
+  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) from public;
+grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
+
+-- Calendar files.
+
+create function public.create_calendar_feed(p_staff_id uuid default null, p_client_id uuid default null)
+returns text
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_create_feed(p_staff_id, p_client_id);
+end;
+comment on function public.create_calendar_feed is
+  'Opens a calendar that other programs may subscribe to, of a staff member or a client (a client for themselves), and returns its token, once. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+revoke all on function public.create_calendar_feed(uuid, uuid) from public, anon, service_role;
+grant execute on function public.create_calendar_feed(uuid, uuid) to authenticated;
+grant execute on function private.member_create_feed(uuid, uuid) to authenticated;
+
+create function public.revoke_calendar_feeds(p_staff_id uuid default null, p_client_id uuid default null)
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_revoke_feeds(p_staff_id, p_client_id);
+end;
+comment on function public.revoke_calendar_feeds is
+  'Closes every calendar feed of a staff member or client; returns how many. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
+grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
+grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;

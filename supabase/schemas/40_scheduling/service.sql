@@ -76,3 +76,32 @@ comment on function service.sweep_expired_holds is
   'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
+
+create function service.calendar_feed(p_token text)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.feed(p_token);
+$$;
+comment on function service.calendar_feed is
+  'The bookings behind a feed''s token, from 90 days back to a year ahead: {name, events: [{uid, sequence, start_time, end_time, status, summary, location, organizer, created_at, updated_at}]}. Fails: feed_not_found 404.';
+revoke all on function service.calendar_feed(text) from public, anon, authenticated;
+grant execute on function service.calendar_feed(text) to service_role;
+
+create function service.booking_event(p_booking_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_booking public.bookings;
+begin
+  select b.* into v_booking from public.bookings as b where b.id = p_booking_id;
+  if not found then
+    perform private.refuse_booking();
+  end if;
+  return private.booking_event(v_booking, false);
+end;
+$$;
+comment on function service.booking_event is 'One booking as a calendar event, as a client''s feed has it. Fails: booking_not_found 404.';
+revoke all on function service.booking_event(uuid) from public, anon, authenticated;
+grant execute on function service.booking_event(uuid) to service_role;

@@ -419,3 +419,31 @@ create index waitlist_entries_waiting_idx on public.waitlist_entries (org_id, on
 create index waitlist_entries_session_type_idx on public.waitlist_entries (org_id, session_type_id) where session_type_id is not null;
 create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
 create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
+
+create table private.calendar_feeds (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  staff_id uuid,
+  client_id uuid,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
+);
+comment on table private.calendar_feeds is 'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings.';
+create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
+create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
+create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;
+
+-- A directory: unique across organisations, found without one, so it is not sharded.
+create table private.calendar_feed_tokens (
+  token_hash bytea primary key,
+  org_id uuid not null,
+  feed_id uuid not null,
+  foreign key (org_id, feed_id) references private.calendar_feeds (org_id, id) on delete cascade
+);
+comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
+create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);

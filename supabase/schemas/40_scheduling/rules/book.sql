@@ -34,7 +34,7 @@ comment on function private.outcome is 'The answer of an RPC that does not raise
 create function private.book(
   p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
   p_location_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid, p_request_id uuid,
-  p_series_id uuid default null, p_now timestamptz default now())
+  p_series_id uuid default null, p_status text default 'confirmed', p_now timestamptz default now())
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -97,7 +97,7 @@ begin
   values (
     p_org_id, p_client_id, v_slot.start_time, v_slot.end_time, extract(epoch from v_shape.duration)::integer / 60,
     coalesce(v_type.slug, 'pt_session'), v_type.id, v_slot.staff_id, p_location_id, v_occupancy_id, p_purchase_id, p_series_id,
-    'confirmed', p_actor_id, p_source, case when p_audience = 'coach' then p_notes end, case when p_audience = 'client' then p_notes end,
+    p_status, p_actor_id, p_source, case when p_audience = 'coach' then p_notes end, case when p_audience = 'client' then p_notes end,
     p_request_id)
   on conflict (org_id, request_id) where request_id is not null do nothing
   returning * into v_booking;
@@ -225,6 +225,36 @@ end;
 $$;
 comment on function private.cancel_booking is
   'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+
+-- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
+-- organisation's policy refuses, lets it go, or charges.
+create function private.client_cancel(p_org_id uuid, p_client_id uuid, p_booking_id uuid, p_now timestamptz default clock_timestamp())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_locked record := private.lock_booking(p_org_id, p_booking_id);
+  v_booking public.bookings := v_locked.booking;
+begin
+  if v_booking.client_id <> p_client_id then
+    perform private.refuse_booking();
+  elsif v_booking.status = 'cancelled' then
+    return v_booking.settlement;
+  elsif v_booking.settlement = 'charged' then
+    perform private.require_cancellable(v_booking, p_now);
+    perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
+  end if;
+  update public.bookings as b set status = 'cancelled'
+   where b.org_id = p_org_id and b.id = p_booking_id
+  returning b.* into v_booking;
+  if v_booking.settlement = 'due' then
+    return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
+  end if;
+  return v_booking.settlement;
+end;
+$$;
+comment on function private.client_cancel is
+  'Cancels a client''s own booking and says what became of its session. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
 -- A client may move what they may cancel: not late, not where the organisation keeps that to itself.
 create function private.require_cancellable(p_booking public.bookings, p_now timestamptz)

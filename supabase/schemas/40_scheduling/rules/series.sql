@@ -35,7 +35,7 @@ begin
   begin
     select jsonb_agg(jsonb_build_object('on', d.on_date, 'start_time', d.start_time) ||
              private.book(p_org_id, p_client_id, p_session_type_id, d.start_time, p_duration_mins, p_staff_id, p_location_id,
-                          p_purchase_id, 'coach', 'trainer', null, p_actor_id, null, v_series_id, p_now) order by d.on_date)
+                          p_purchase_id, 'coach', 'trainer', null, p_actor_id, null, v_series_id, p_now => p_now) order by d.on_date)
       into v_dates
       from (select x.on_date, private.local_to_instant(v_timezone, x.on_date + p_time) as start_time
               from (select p_from + 7 * p_interval_weeks * n as on_date from generate_series(0, p_count - 1) as n) as x
