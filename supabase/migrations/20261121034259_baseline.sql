@@ -9,6 +9,8 @@ set local check_function_bodies = off;
 -- Invariant: what the owner creates carries no grant to PUBLIC or to an API role until an `access`, `api` or `service` room gives one.
 -- Hosted projects differ in their default privileges (older ones grant everything), so they are taken back here, first.
 
+create extension if not exists btree_gist with schema extensions;
+
 create schema private;
 comment on schema private is 'How it is done: rules, trigger functions, policy helpers, tables no app may see. No API role has USAGE.';
 
@@ -103,6 +105,39 @@ create table public.branding (
 );
 comment on table public.branding is 'How an organisation looks to its clients; an absent row means the defaults.';
 
+create table public.locations (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  address text,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint locations_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint locations_address_length check (char_length(address) <= 500)
+);
+comment on table public.locations is 'A place where an organisation works.';
+create index locations_id_idx on public.locations (id);
+
+create table public.location_hours (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  location_id uuid not null,
+  day_of_week integer not null,
+  opens_time time not null,
+  closes_time time not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  constraint location_hours_day_of_week_range check (day_of_week between 0 and 6),
+  constraint location_hours_closes_after_opening check (closes_time > opens_time)
+);
+comment on table public.location_hours is 'When a location is open, in the organisation''s local time; a location without rows is always open.';
+comment on column public.location_hours.day_of_week is '0 is Sunday.';
+create index location_hours_location_idx on public.location_hours (org_id, location_id, day_of_week);
+
 -- ── 15_operations/tables.sql ──
 
 -- Operations: who did what, what ran, and what a person must be told.
@@ -166,6 +201,16 @@ create table private.job_runs (
 comment on table private.job_runs is 'Each run of a sweep: one that never finished was killed, and the next run did its work.';
 comment on column private.job_runs.error is 'The slug of what stopped it; null when it finished.';
 create index job_runs_latest_idx on private.job_runs (job, started_at desc);
+
+create table private.rate_limits (
+  bucket text not null,
+  key_hash bytea not null,
+  window_started_at timestamptz not null,
+  hits integer not null default 1,
+  primary key (bucket, key_hash, window_started_at)
+);
+comment on table private.rate_limits is 'How often somebody has called what anybody may call, in windows of time; whose calls is kept as a hash.';
+create index rate_limits_window_idx on private.rate_limits (window_started_at);
 
 -- ── 20_clients/tables.sql ──
 
@@ -424,9 +469,10 @@ create index session_entries_booking_idx on public.session_entries (org_id, book
 
 -- ── 40_scheduling/tables.sql ──
 
--- Scheduling, first cut: an organisation's booking settings with THE timezone, its session types, and bookings.
+-- Scheduling: an organisation's booking settings with THE timezone, staff, session types, hours, and bookings.
+-- Invariant: no two occupancies of a staff member overlap, and every booking that is not cancelled has one.
 -- Invariant: a booking that is over ends settled: charged, waived or uncovered when it has a package, none when it has not.
--- Not here: staff, availability, what is free, overlaps, holds (they come with scheduling proper).
+-- Not here: two-way sync with external calendars; the feed is one-way.
 
 create table public.booking_settings (
   org_id uuid primary key references public.orgs (id) on delete cascade,
@@ -451,6 +497,8 @@ create table public.booking_settings (
   session_click_window_secs integer not null default 5,
   no_show_policy text not null default 'free',
   late_cancellation_policy text not null default 'refuse',
+  hold_mins integer not null default 10,
+  waitlist_offer_mins integer not null default 60,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint booking_settings_min_notice_hours_range check (min_notice_hours between 0 and 8760),
@@ -461,6 +509,8 @@ create table public.booking_settings (
   constraint booking_settings_early_cutoff_before_hour_range check (early_cutoff_before_hour between 0 and 24),
   constraint booking_settings_late_notice_hours_range check (late_notice_hours between 0 and 8760),
   constraint booking_settings_session_click_window_secs_range check (session_click_window_secs between 0 and 3600),
+  constraint booking_settings_hold_mins_range check (hold_mins between 1 and 1440),
+  constraint booking_settings_waitlist_offer_mins_range check (waitlist_offer_mins between 1 and 10080),
   constraint booking_settings_no_show_policy_known check (no_show_policy in ('free', 'charge')),
   constraint booking_settings_late_cancellation_policy_known check (late_cancellation_policy in ('refuse', 'free', 'charge'))
 );
@@ -469,6 +519,8 @@ comment on column public.booking_settings.timezone is 'The one timezone of the o
 comment on column public.booking_settings.session_click_window_secs is
   'Two clicks of one person on one package within so many seconds are one click; 0 = every click counts.';
 comment on column public.booking_settings.no_show_policy is 'free, or charge: a no-show takes a session like a completed booking.';
+comment on column public.booking_settings.hold_mins is 'How long a slot stays held for somebody who is about to book it.';
+comment on column public.booking_settings.waitlist_offer_mins is 'How long a freed slot stays held for the one on the waitlist to whom it is offered.';
 comment on column public.booking_settings.late_cancellation_policy is
   'What a client''s cancellation inside cancel_notice_hours does: refuse it, let it go free, or charge the session.';
 
@@ -486,6 +538,7 @@ create table public.session_types (
   buffer_before_mins integer default 0,
   buffer_after_mins integer default 0,
   max_per_day integer,
+  capacity integer not null default 1,
   sort_order integer default 0,
   created_at timestamptz default now(),
   updated_at timestamptz not null default now(),
@@ -496,10 +549,178 @@ create table public.session_types (
   constraint session_types_price_cents_range check (price_cents between 0 and 100000000),
   constraint session_types_buffer_before_mins_range check (buffer_before_mins between 0 and 1440),
   constraint session_types_buffer_after_mins_range check (buffer_after_mins between 0 and 1440),
+  constraint session_types_capacity_range check (capacity between 1 and 1000),
   constraint session_types_max_per_day_range check (max_per_day between 1 and 1000)
 );
 comment on table public.session_types is 'Kinds of appointment an organisation offers: length, price, buffers.';
+comment on column public.session_types.capacity is 'How many clients one session takes; above one it is a group session.';
+comment on column public.session_types.max_per_day is 'At most so many sessions of this type on one local day; a group session is one.';
 create index session_types_id_idx on public.session_types (id);
+
+create table public.staff (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete set null,
+  full_name text not null,
+  email text,
+  is_active boolean not null default true,
+  deactivated_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint staff_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
+  constraint staff_email_form check (char_length(email) <= 320 and position('@' in email) > 1),
+  constraint staff_deactivated_is_inactive check (is_active = (deactivated_at is null))
+);
+comment on table public.staff is 'Who gives sessions, and so has a calendar; may be a member who signs in, or never sign in.';
+comment on column public.staff.email is 'Removed when the person is deactivated; the name stays, for history.';
+create index staff_id_idx on public.staff (id);
+create unique index staff_user_once on public.staff (org_id, user_id) where user_id is not null;
+create index staff_user_idx on public.staff (user_id) where user_id is not null;
+
+create table public.staff_locations (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  staff_id uuid not null,
+  location_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  constraint staff_locations_pair_once unique (org_id, staff_id, location_id)
+);
+comment on table public.staff_locations is 'Where a staff member works; one without rows works everywhere.';
+create index staff_locations_location_idx on public.staff_locations (org_id, location_id);
+
+create table public.session_type_staff (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  session_type_id uuid not null,
+  staff_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  constraint session_type_staff_pair_once unique (org_id, session_type_id, staff_id)
+);
+comment on table public.session_type_staff is 'Who gives a session type; a type without rows is given by everyone.';
+create index session_type_staff_staff_idx on public.session_type_staff (org_id, staff_id);
+
+create table public.session_type_prices (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  session_type_id uuid not null,
+  location_id uuid not null,
+  price_cents integer not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  constraint session_type_prices_pair_once unique (org_id, session_type_id, location_id),
+  constraint session_type_prices_price_cents_range check (price_cents between 0 and 100000000)
+);
+comment on table public.session_type_prices is 'A session type''s price at one location, where it differs from session_types.price_cents.';
+create index session_type_prices_location_idx on public.session_type_prices (org_id, location_id);
+
+create table public.availability (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete cascade,
+  staff_id uuid,
+  day_of_week integer not null,
+  start_time time not null,
+  end_time time not null,
+  specific_date date,
+  is_available boolean default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  constraint availability_day_of_week_range check (day_of_week between 0 and 6),
+  constraint availability_ends_after_start check (end_time > start_time),
+  constraint availability_specific_date_is_that_day
+    check (specific_date is null or extract(dow from specific_date) = day_of_week)
+);
+comment on table public.availability is
+  'When sessions may be booked, in the organisation''s local time: weekly, or for one date (which replaces the week for that day).';
+comment on column public.availability.staff_id is 'Whose hours; null: everyone''s who has no hours of their own.';
+comment on column public.availability.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
+comment on column public.availability.is_available is 'False takes the time away instead.';
+create index availability_org_idx on public.availability (org_id, staff_id);
+create index availability_user_idx on public.availability (user_id) where user_id is not null;
+
+create table public.blocked_times (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete set null,
+  staff_id uuid,
+  date date,
+  day_of_week integer,
+  start_time time not null,
+  end_time time not null,
+  reason text,
+  created_at timestamptz default now(),
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  constraint blocked_times_date_or_day check ((date is null) <> (day_of_week is null)),
+  constraint blocked_times_day_of_week_range check (day_of_week between 0 and 6),
+  constraint blocked_times_ends_after_start check (end_time > start_time),
+  constraint blocked_times_reason_length check (char_length(reason) <= 500)
+);
+comment on table public.blocked_times is 'When nothing may be booked, in the organisation''s local time: on one date, or every week.';
+comment on column public.blocked_times.staff_id is 'Whose time; null: everyone''s.';
+comment on column public.blocked_times.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
+create index blocked_times_id_idx on public.blocked_times (id);
+create index blocked_times_org_idx on public.blocked_times (org_id, staff_id);
+create index blocked_times_user_idx on public.blocked_times (user_id) where user_id is not null;
+
+create table public.booking_series (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  interval_weeks integer not null,
+  request_id uuid,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint booking_series_interval_weeks_known check (interval_weeks in (1, 2))
+);
+comment on table public.booking_series is 'Bookings that repeat weekly or fortnightly at one local time; each date is a booking of its own.';
+create index booking_series_client_idx on public.booking_series (org_id, client_id);
+create index booking_series_created_by_idx on public.booking_series (created_by) where created_by is not null;
+create unique index booking_series_request_once on public.booking_series (org_id, request_id) where request_id is not null;
+
+-- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
+-- exclusion constraint for all bookings of a group session.
+create table private.occupancies (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  staff_id uuid not null,
+  session_type_id uuid,
+  starts_at timestamptz not null,
+  ends_at timestamptz not null,
+  blocked tstzrange not null,
+  capacity integer not null,
+  seats integer not null,
+  expires_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
+  constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
+  constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
+  constraint occupancies_no_overlap exclude using gist (
+    org_id extensions.gist_uuid_ops with =, staff_id extensions.gist_uuid_ops with =, blocked with &&) where (seats > 0)
+) with (fillfactor = 80);
+comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
+comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
+comment on column private.occupancies.expires_at is 'Set while the seats are only held: from then on it is in nobody''s way.';
+create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
+create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
+create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -511,6 +732,10 @@ create table public.bookings (
   offer_id uuid,
   session_type text not null default 'pt_session',
   session_type_id uuid,
+  staff_id uuid not null,
+  location_id uuid,
+  occupancy_id uuid,
+  series_id uuid,
   purchase_id uuid,
   location_type text not null default 'in_person',
   location_details text,
@@ -533,9 +758,15 @@ create table public.bookings (
   feedback_sent boolean default false,
   client_confirmed boolean default false,
   confirmation_sent_at timestamptz,
+  ics_sequence integer not null default 0,
+  request_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete restrict,
+  foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
+  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
@@ -548,6 +779,7 @@ create table public.bookings (
   constraint bookings_booking_source_known check (booking_source in ('trainer', 'client', 'system')),
   constraint bookings_settlement_known check (settlement in ('due', 'charged', 'waived', 'uncovered', 'none')),
   constraint bookings_settlement_due_since check ((settlement = 'due') <= (due_since is not null)),
+  constraint bookings_cancelled_takes_no_time check ((occupancy_id is null) = (status = 'cancelled')),
   constraint bookings_completed_is_settled check (status <> 'completed' or settlement is not null),
   constraint bookings_settlement_needs_package check (settlement is null or (settlement = 'none') = (purchase_id is null)),
   constraint bookings_notes_length check (char_length(notes) <= 20000 and char_length(client_notes) <= 20000)
@@ -561,6 +793,10 @@ comment on column public.bookings.completion_undone_at is 'A person took the com
 comment on column public.bookings.follow_up_by is
   'Who completed it by a direct write and will ask use_session for its session without naming it: that call is this booking''s, once.';
 comment on column public.bookings.follow_up_until is 'How long that call is waited for: as long as the sweep leaves the booking to it.';
+comment on column public.bookings.staff_id is 'Whose calendar; a direct insert by the existing app takes the signed-in member''s own.';
+comment on column public.bookings.occupancy_id is 'The time it takes; null when cancelled. Bookings of one group session share it.';
+comment on column public.bookings.ics_sequence is 'Rises with each change that a calendar file must show (RFC 5545 SEQUENCE).';
+comment on column public.bookings.request_id is 'The caller''s id of one booking; the same id books once.';
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
 create index bookings_client_idx on public.bookings (org_id, client_id, purchase_id);
@@ -570,6 +806,12 @@ create index bookings_follow_up_idx on public.bookings (org_id, purchase_id) whe
 create index bookings_overdue_idx on public.bookings (end_time)
   where status = 'confirmed' and completion_undone_at is null;
 create index bookings_due_idx on public.bookings (due_since) where settlement = 'due';
+create index bookings_staff_idx on public.bookings (org_id, staff_id, start_time);
+create index bookings_location_idx on public.bookings (org_id, location_id) where location_id is not null;
+create index bookings_occupancy_idx on public.bookings (org_id, occupancy_id) where occupancy_id is not null;
+create index bookings_series_idx on public.bookings (org_id, series_id, start_time) where series_id is not null;
+create index bookings_changed_idx on public.bookings (org_id, updated_at);
+create unique index bookings_request_once on public.bookings (org_id, request_id) where request_id is not null;
 create index bookings_offer_idx on public.bookings (org_id, offer_id) where offer_id is not null;
 create index bookings_session_type_idx on public.bookings (org_id, session_type_id) where session_type_id is not null;
 create index bookings_booked_by_idx on public.bookings (booked_by) where booked_by is not null;
@@ -581,6 +823,101 @@ comment on index public.bookings_overdue_idx is 'The sweep''s work list; its cos
 -- The ledger is older than the booking it may charge.
 alter table public.session_entries
   add foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict;
+
+create table private.holds (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  occupancy_id uuid,
+  client_id uuid,
+  session_type_id uuid,
+  location_id uuid,
+  staff_id uuid not null,
+  start_time timestamptz not null,
+  end_time timestamptz not null,
+  expires_at timestamptz not null,
+  status text not null default 'held',
+  booking_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete cascade,
+  constraint holds_status_known check (status in ('held', 'booked', 'expired', 'released')),
+  constraint holds_held_takes_time check ((status = 'held') = (occupancy_id is not null)),
+  constraint holds_booked_names_booking check ((status = 'booked') = (booking_id is not null))
+);
+comment on table private.holds is 'A slot kept for some minutes for somebody who is about to book it. Its id is the secret that books it.';
+create index holds_id_idx on private.holds (id);
+create index holds_occupancy_idx on private.holds (org_id, occupancy_id) where occupancy_id is not null;
+create index holds_client_idx on private.holds (org_id, client_id) where client_id is not null;
+create index holds_session_type_idx on private.holds (org_id, session_type_id) where session_type_id is not null;
+create index holds_location_idx on private.holds (org_id, location_id) where location_id is not null;
+create index holds_staff_idx on private.holds (org_id, staff_id);
+create index holds_booking_idx on private.holds (org_id, booking_id) where booking_id is not null;
+create index holds_expiry_idx on private.holds (expires_at) where status = 'held';
+
+create table public.waitlist_entries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  session_type_id uuid,
+  staff_id uuid,
+  on_date date not null,
+  start_time timestamptz,
+  status text not null default 'waiting',
+  hold_id uuid,
+  offered_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete restrict,
+  constraint waitlist_entries_status_known check (status in ('waiting', 'offered', 'booked', 'expired', 'cancelled')),
+  constraint waitlist_entries_offered_is_held check (status not in ('offered', 'booked') or hold_id is not null)
+);
+comment on table public.waitlist_entries is 'A client who waits for a local day, or for one start; a cancellation is offered to the first who fits.';
+comment on column public.waitlist_entries.start_time is 'The one start that is wanted; null: any on that day.';
+create index waitlist_entries_id_idx on public.waitlist_entries (id);
+create unique index waitlist_entries_once on public.waitlist_entries (org_id, client_id, on_date, session_type_id, start_time)
+  where status in ('waiting', 'offered');
+create index waitlist_entries_client_idx on public.waitlist_entries (org_id, client_id);
+create index waitlist_entries_waiting_idx on public.waitlist_entries (org_id, on_date, created_at) where status = 'waiting';
+create index waitlist_entries_session_type_idx on public.waitlist_entries (org_id, session_type_id) where session_type_id is not null;
+create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
+create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
+
+create table private.calendar_feeds (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  staff_id uuid,
+  client_id uuid,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
+);
+comment on table private.calendar_feeds is 'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings.';
+create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
+create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
+create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;
+
+-- A directory: unique across organisations, found without one, so it is not sharded.
+create table private.calendar_feed_tokens (
+  token_hash bytea primary key,
+  org_id uuid not null,
+  feed_id uuid not null,
+  foreign key (org_id, feed_id) references private.calendar_feeds (org_id, id) on delete cascade
+);
+comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
+create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
 
 -- ── 00_foundation/rules.sql ──
 
@@ -1064,6 +1401,49 @@ as $$
   on conflict do nothing;
 $$;
 comment on function private.raise_alert is 'Tells the organisation something once; repeating it while it is open adds nothing.';
+
+-- Counts a call and says whether it is still within the limit of its window. A refused call counts too, so a caller who is
+-- refused must not raise: raising would take the count back (see private.refusal).
+create function private.is_within_rate(p_bucket text, p_key text, p_limit integer, p_window interval)
+returns boolean
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.rate_limits as r (bucket, key_hash, window_started_at)
+  values (p_bucket, sha256(convert_to(coalesce(p_key, ''), 'UTF8')),
+          to_timestamp(floor(extract(epoch from now()) / extract(epoch from p_window)) * extract(epoch from p_window)))
+  on conflict (bucket, key_hash, window_started_at) do update set hits = r.hits + 1
+  returning r.hits <= p_limit;
+$$;
+comment on function private.is_within_rate is 'Counts one call of a key in a bucket; false once there are more than p_limit in the window.';
+
+-- Who calls, as far as it can be told: the address that the Data API passes on.
+create function private.caller_address()
+returns text
+language sql stable security invoker set search_path = ''
+as $$
+  select btrim(split_part(coalesce(nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for', ''), ',', 1));
+$$;
+comment on function private.caller_address is 'The caller''s address from the request''s headers; empty when there is none.';
+
+-- A refusal that must leave its evidence behind: returned, with the status set for the Data API, instead of raised.
+create function private.refusal(p_status integer, p_slug text, p_message text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', p_status::text, true);
+  return jsonb_build_object('code', 'PT' || p_status, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.refusal is 'A refusal as an answer: {code, message, details: slug, hint}, with the HTTP status set.';
+
+create function private.rate_limited()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(429, 'rate_limited', 'There were too many requests.', 'Try again in a few minutes.');
+$$;
+comment on function private.rate_limited is 'The answer to a caller who calls too often: rate_limited 429.';
 
 -- ── 20_clients/rules.sql ──
 
@@ -1576,6 +1956,11 @@ begin
   if auth.uid() is not null then
     new.booked_by := auth.uid();
   end if;
+  -- The mobile app's own insert: a client is bound by all that binds a client, and says nothing of staff or package.
+  if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('bookings.read')) then
+    perform private.check_client_insert(new);
+    new.booking_source := 'client';
+  end if;
   if new.purchase_id is not null then
     -- The lock that the foreign key takes later: a delete of the package that is under way is waited for, and refused clearly.
     perform from public.client_purchases as p
@@ -1591,6 +1976,25 @@ $$;
 comment on function private.tg_bookings__check_new is 'Checks a new booking''s status and package, and says who booked.';
 create trigger bookings__check_new before insert on public.bookings
   for each row execute function private.tg_bookings__check_new();
+
+create function private.check_client_insert(p_booking public.bookings)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_booking.client_id <> all (private.my_client_ids()) then
+    perform private.refuse_permission();
+  elsif not exists (
+    select from private.offered_slots(
+      p_booking.org_id, (private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type)).id,
+      extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null, p_booking.location_id,
+      tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
+     where s.staff_id = coalesce(p_booking.staff_id, private.default_staff(p_booking.org_id, null))) then
+    perform private.refuse_slot();
+  end if;
+end;
+$$;
+comment on function private.check_client_insert is 'Refuses a client''s direct booking that is not on offer to clients: permission_missing 403, slot_taken 409.';
 
 -- Coaches and clients are both `authenticated`: a client may only cancel, in time, what is theirs.
 create function private.tg_bookings__guard_audience()
@@ -2432,6 +2836,2068 @@ end;
 $$;
 comment on function private.member_take_session is 'take_session for a member with sessions.use.';
 
+-- ── 40_scheduling/rules/book.sql ──
+
+-- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
+-- Lock order: package, booking, staff (rescheduling only), occupancy.
+
+-- Up to five other starts: the same staff member's nearest first, then the others'.
+create function private.alternatives(
+  p_org_id uuid, p_session_type_id uuid, p_duration_mins integer, p_staff_id uuid, p_location_id uuid, p_start_time timestamptz,
+  p_audience text, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('start_time', a.start_time, 'end_time', a.end_time, 'staff_id', a.staff_id, 'rank', a.rank)
+                            order by a.is_other, a.distance, a.rank, a.staff_id), '[]')
+    from (select s.start_time, s.end_time, s.staff_id, s.rank, s.staff_id is distinct from p_staff_id as is_other,
+                 abs(extract(epoch from s.start_time - p_start_time)) as distance
+            from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, null, p_location_id,
+                                       tstzrange(p_start_time - interval '3 days', p_start_time + interval '7 days', '[]'),
+                                       p_audience, p_now) as s
+           where (s.staff_id, s.start_time) is distinct from (p_staff_id, p_start_time)
+           order by is_other, distance, s.rank, s.staff_id
+           limit 5) as a;
+$$;
+comment on function private.alternatives is 'Up to five other starts as an array of {start_time, end_time, staff_id, rank}, nearest first, the same staff member before others.';
+
+create function private.outcome(p_outcome text, p_rest jsonb default '{}')
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select jsonb_build_object('outcome', p_outcome) || p_rest;
+$$;
+comment on function private.outcome is 'The answer of an RPC that does not raise: {outcome, …}.';
+
+-- The caller has authorised, and has found the client, type, staff member and location to be the organisation's.
+-- p_staff_id null is anyone; p_hold_id turns a hold into the booking.
+create function private.book(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
+  p_location_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid, p_request_id uuid,
+  p_series_id uuid default null, p_status text default 'confirmed', p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings;
+  v_type public.session_types;
+  v_shape record;
+  v_slot record;
+  v_booking public.bookings;
+  v_occupancy_id uuid;
+begin
+  if p_purchase_id is not null then
+    -- The package is locked before its free sessions are counted: the last one is booked once.
+    if (private.lock_package(p_org_id, p_purchase_id)).client_id <> p_client_id then
+      perform private.refuse_purchase();
+    end if;
+  end if;
+  if p_request_id is not null then
+    select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.request_id = p_request_id;
+    if found then
+      if (v_booking.client_id, v_booking.purchase_id) is distinct from (p_client_id, p_purchase_id) then
+        perform private.refuse_request();
+      end if;
+      return private.booked(v_booking);
+    end if;
+  end if;
+  if p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, p_start_time), 0) < 1 then
+    return private.outcome('package_exhausted');
+  end if;
+
+  v_settings := private.settings_of(p_org_id);
+  v_type := private.session_type_of(p_org_id, p_session_type_id, null);
+  v_shape := private.session_shape(v_settings, v_type, p_duration_mins);
+  if v_type.max_per_day is not null then
+    -- The day's limit is counted: whoever books the type on that day queues here.
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
+      v_type.id::text || (p_start_time at time zone v_settings.timezone)::date, 0));
+  end if;
+  for v_slot in
+    select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                                          tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
+     order by s.seats_left < v_shape.capacity desc, s.rank, s.staff_id
+  loop
+    v_occupancy_id := private.occupy(
+      p_org_id, v_slot.staff_id, v_type.id, v_shape.capacity, v_slot.start_time, v_slot.end_time,
+      tstzrange(v_slot.start_time - v_shape.before, v_slot.end_time + v_shape.after), p_now => p_now);
+    exit when v_occupancy_id is not null;
+  end loop;
+  if v_occupancy_id is null then
+    return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after))
+                                then 'taken' else 'unavailable' end, jsonb_build_object(
+      'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
+                                           p_audience, p_now)));
+  end if;
+
+  insert into public.bookings (
+    org_id, client_id, start_time, end_time, duration_mins, session_type, session_type_id, staff_id, location_id, occupancy_id,
+    purchase_id, series_id, status, booked_by, booking_source, notes, client_notes, request_id)
+  values (
+    p_org_id, p_client_id, v_slot.start_time, v_slot.end_time, extract(epoch from v_shape.duration)::integer / 60,
+    coalesce(v_type.slug, 'pt_session'), v_type.id, v_slot.staff_id, p_location_id, v_occupancy_id, p_purchase_id, p_series_id,
+    p_status, p_actor_id, p_source, case when p_audience = 'coach' then p_notes end, case when p_audience = 'client' then p_notes end,
+    p_request_id)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning * into v_booking;
+  if not found then
+    -- The same request at the same time booked it; this one gives its seat back.
+    perform private.fail(409, 'request_in_progress', 'The same request is being answered.', 'Ask again with the same request id.');
+  end if;
+  return private.booked(v_booking);
+end;
+$$;
+comment on function private.book is
+  'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
+
+-- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from private.occupancies as o
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0 and o.blocked && p_blocked);
+$$;
+comment on function private.is_taken is 'True when one of these staff members has something in that time.';
+
+create function private.booked(p_booking public.bookings)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select private.outcome('booked', jsonb_build_object(
+    'booking_id', p_booking.id, 'staff_id', p_booking.staff_id, 'start_time', p_booking.start_time, 'end_time', p_booking.end_time));
+$$;
+comment on function private.booked is 'The outcome of a booking that was made.';
+
+-- Sessions a package can still give to a booking at that start: remaining less what is held by other bookings.
+create function private.bookable_at(p_org_id uuid, p_purchase_id uuid, p_start_time timestamptz)
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select case when p.valid_during @> p_start_time then p.sessions_remaining - (
+           select count(*)::integer
+             from public.bookings as b
+            where b.org_id = p.org_id and b.purchase_id = p.id
+              and (b.settlement = 'due' or (b.settlement is null and b.status in ('pending', 'confirmed')))) end
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.id = p_purchase_id;
+$$;
+comment on function private.bookable_at is 'Sessions of a package free for a booking at that start; null when it is not valid then.';
+
+-- Keeps the booking's identity. The move is one update; what its trigger refuses becomes the outcome.
+create function private.reschedule(
+  p_org_id uuid, p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid, p_audience text, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booking public.bookings;
+  v_minutes integer;
+begin
+  select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.id = p_booking_id for no key update;
+  if not found then
+    perform private.refuse_booking();
+  elsif v_booking.status not in ('pending', 'confirmed') or (p_audience = 'client' and v_booking.start_time <= p_now) then
+    perform private.refuse_transition();
+  end if;
+  v_minutes := extract(epoch from v_booking.end_time - v_booking.start_time)::integer / 60;
+  if p_audience = 'client' then
+    perform private.require_cancellable(v_booking, p_now);
+  end if;
+  if exists (select from private.offered_slots(p_org_id, v_booking.session_type_id, v_minutes, coalesce(p_staff_id, v_booking.staff_id),
+                                               v_booking.location_id, tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
+                                               p_except => v_booking.occupancy_id)) then
+    begin
+      update public.bookings as b
+         set start_time = p_start_time, end_time = p_start_time + make_interval(mins => v_minutes),
+             staff_id = coalesce(p_staff_id, b.staff_id), client_confirmed = false, confirmation_sent_at = null
+       where b.org_id = p_org_id and b.id = p_booking_id
+      returning b.* into v_booking;
+      return private.booked(v_booking) || '{"outcome": "rescheduled"}';
+    exception when sqlstate 'PT409' then
+      null;
+    end;
+  end if;
+  return private.outcome('taken', jsonb_build_object('alternatives', private.alternatives(
+    p_org_id, v_booking.session_type_id, v_minutes, coalesce(p_staff_id, v_booking.staff_id), v_booking.location_id, p_start_time,
+    p_audience, p_now)));
+end;
+$$;
+comment on function private.reschedule is
+  'Moves a booking: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+
+-- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
+-- is taken all the same.
+create function private.cancel_booking(
+  p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_locked record := private.lock_booking(p_org_id, p_booking_id);
+  v_booking public.bookings := v_locked.booking;
+begin
+  if v_booking.status = 'cancelled' then
+    return v_booking.settlement;
+  elsif v_booking.status not in ('pending', 'confirmed') then
+    perform private.refuse_transition();
+  end if;
+  if v_booking.settlement = 'charged' and not p_is_charged then
+    perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
+  end if;
+  if v_booking.settlement = 'charged' and p_is_charged then
+    perform private.refuse_charged();
+  end if;
+  update public.bookings as b
+     set status = 'cancelled', cancellation_reason = left(p_reason, 500)
+   where b.org_id = p_org_id and b.id = p_booking_id
+  returning b.* into v_booking;
+  if p_is_charged and v_booking.purchase_id is not null and v_booking.settlement is null then
+    update public.bookings as b
+       set settlement = 'due', due_since = p_now
+     where b.org_id = p_org_id and b.id = p_booking_id
+    returning b.* into v_booking;
+    return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, p_actor_id, p_now);
+  end if;
+  return v_booking.settlement;
+end;
+$$;
+comment on function private.cancel_booking is
+  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+
+-- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
+-- organisation's policy refuses, lets it go, or charges.
+create function private.client_cancel(p_org_id uuid, p_client_id uuid, p_booking_id uuid, p_now timestamptz default clock_timestamp())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_locked record := private.lock_booking(p_org_id, p_booking_id);
+  v_booking public.bookings := v_locked.booking;
+begin
+  if v_booking.client_id <> p_client_id then
+    perform private.refuse_booking();
+  elsif v_booking.status = 'cancelled' then
+    return v_booking.settlement;
+  elsif v_booking.settlement = 'charged' then
+    perform private.require_cancellable(v_booking, p_now);
+    perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
+  end if;
+  update public.bookings as b set status = 'cancelled'
+   where b.org_id = p_org_id and b.id = p_booking_id
+  returning b.* into v_booking;
+  if v_booking.settlement = 'due' then
+    return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
+  end if;
+  return v_booking.settlement;
+end;
+$$;
+comment on function private.client_cancel is
+  'Cancels a client''s own booking and says what became of its session. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+
+-- A client may move what they may cancel: not late, not where the organisation keeps that to itself.
+create function private.require_cancellable(p_booking public.bookings, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_booking.org_id);
+begin
+  if not v_settings.allow_client_cancel then
+    perform private.fail(403, 'cancellation_not_allowed', 'This booking cannot be cancelled here.', 'Ask your coach to cancel it.');
+  elsif p_now > p_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours) then
+    perform private.fail(403, 'cancellation_too_late', 'It is too late to cancel this booking here.', 'Ask your coach to cancel it.');
+  end if;
+end;
+$$;
+comment on function private.require_cancellable is 'Refuses a client''s move inside the notice. Fails: cancellation_not_allowed 403, cancellation_too_late 403.';
+
+-- ── 40_scheduling/rules/calendar.sql ──
+
+-- The calendar: one call for a view, its range computed here from view and date in the organisation's timezone; with p_since only
+-- what changed, for the poll of 15 seconds.
+
+create function private.view_range(p_org_id uuid, p_view text, p_on date)
+returns daterange
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_view in ('day', 'week', 'month'), 'view');
+  perform private.require_value(p_on between '2000-01-01' and '2100-01-01', 'on');
+  return case p_view
+    when 'day' then daterange(p_on, p_on + 1)
+    when 'week' then daterange(date_trunc('week', p_on::timestamp)::date, date_trunc('week', p_on::timestamp)::date + 7)
+    else daterange(date_trunc('month', p_on::timestamp)::date, (date_trunc('month', p_on::timestamp) + interval '1 month')::date) end;
+end;
+$$;
+comment on function private.view_range is 'The local dates of a view; a week begins on Monday. Fails: value_not_allowed 422.';
+
+create function private.calendar(
+  p_org_id uuid, p_view text, p_on date, p_staff_id uuid, p_since timestamptz, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  v_days daterange := private.view_range(p_org_id, p_view, coalesce(p_on, private.org_today(p_org_id, p_now)));
+  v_range tstzrange := tstzrange(private.local_to_instant(v_timezone, lower(v_days)::timestamp),
+                                 private.local_to_instant(v_timezone, upper(v_days)::timestamp));
+  v_staff_ids uuid[];
+  v_answer jsonb;
+begin
+  select coalesce(array_agg(s.id), '{}') into v_staff_ids
+    from public.staff as s where s.org_id = p_org_id and s.is_active and (p_staff_id is null or s.id = p_staff_id);
+  select jsonb_build_object(
+    'view', p_view, 'from_on', lower(v_days), 'until_on', upper(v_days) - 1, 'from', lower(v_range), 'until', upper(v_range),
+    'timezone', v_timezone,
+    -- Ten seconds back: a change that is being committed at this moment is in the next poll, and twice is harmless.
+    'as_of', p_now - interval '10 seconds',
+    'bookings', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'id', b.id, 'client_id', b.client_id, 'client_name', c.full_name, 'staff_id', b.staff_id, 'location_id', b.location_id,
+               'session_type', b.session_type, 'session_type_id', b.session_type_id, 'series_id', b.series_id,
+               'purchase_id', b.purchase_id, 'start_time', b.start_time, 'end_time', b.end_time,
+               'local_start', to_char(b.start_time at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI'),
+               'local_end', to_char(b.end_time at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI'),
+               'status', b.status, 'settlement', b.settlement, 'client_confirmed', b.client_confirmed, 'updated_at', b.updated_at)
+             order by b.start_time, b.id), '[]')
+        from public.bookings as b
+        join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
+       where b.org_id = p_org_id and b.start_time < upper(v_range) and b.start_time >= lower(v_range) - interval '24 hours'
+         and b.end_time > lower(v_range)
+         and (p_staff_id is null or b.staff_id = p_staff_id) and (p_since is null or b.updated_at > p_since)))
+    -- What the view may still show although it is there no more: changed since then, and now outside of it.
+    || case when p_since is null then jsonb_build_object(
+         'blocks', (
+           select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
+                    'start_time', private.local_to_instant(v_timezone, d::date + t.start_time),
+                    'end_time', private.local_to_instant(v_timezone, d::date + t.end_time, true)) order by d, t.start_time, t.id), '[]')
+             from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
+             join public.blocked_times as t
+               on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
+              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)),
+         'free', (
+           select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
+                                     order by f.staff_id, lower(s)), '[]')
+             from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
+            cross join lateral unnest(f.free * tstzmultirange(v_range)) as s))
+       else jsonb_build_object('left', (
+         select coalesce(jsonb_agg(b.id order by b.id), '[]')
+           from public.bookings as b
+          where b.org_id = p_org_id and b.updated_at > p_since
+            and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
+                     and (p_staff_id is null or b.staff_id = p_staff_id)))) end
+    into v_answer;
+  return v_answer;
+end;
+$$;
+comment on function private.calendar is 'The calendar of a view as one document; with p_since what changed after it, and the ids that are outside of it now.';
+
+create function private.member_calendar(p_org_id uuid, p_view text, p_on date, p_staff_id uuid, p_since timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.read');
+  perform private.require_in_org(p_org_id, null, p_staff_id, null);
+  return private.calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
+end;
+$$;
+comment on function private.member_calendar is 'calendar for a member with bookings.read.';
+
+-- ── 40_scheduling/rules/feeds.sql ──
+
+-- Calendar files: what a booking's file and a subscribed feed contain. Python only writes it down as RFC 5545.
+-- One-way on purpose: nothing is read back from other calendars.
+
+create function private.feed_token_hash(p_token text)
+returns bytea
+language sql immutable security invoker set search_path = ''
+as $$
+  select sha256(convert_to(p_token, 'UTF8'));
+$$;
+comment on function private.feed_token_hash is 'How a feed''s token is kept.';
+
+-- The token is shown once, here.
+create function private.create_feed(p_org_id uuid, p_staff_id uuid, p_client_id uuid, p_actor_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_token text := replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+  v_feed_id uuid;
+begin
+  insert into private.calendar_feeds (org_id, staff_id, client_id, created_by) values (p_org_id, p_staff_id, p_client_id, p_actor_id)
+  returning id into v_feed_id;
+  insert into private.calendar_feed_tokens (token_hash, org_id, feed_id) values (private.feed_token_hash(v_token), p_org_id, v_feed_id);
+  return v_token;
+end;
+$$;
+comment on function private.create_feed is 'Opens a feed of a staff member''s or a client''s bookings; returns its token, which cannot be read again.';
+
+create function private.revoke_feeds(p_org_id uuid, p_staff_id uuid, p_client_id uuid)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_revoked integer;
+begin
+  with gone as (
+    update private.calendar_feeds as f
+       set revoked_at = clock_timestamp()
+     where f.org_id = p_org_id and f.revoked_at is null and (f.staff_id = p_staff_id or f.client_id = p_client_id)
+    returning f.id)
+  select count(*)::integer into v_revoked from gone;
+  return v_revoked;
+end;
+$$;
+comment on function private.revoke_feeds is 'Closes every feed of a staff member or client; returns how many.';
+
+-- One booking as a calendar event. Cancelled ones stay, so that subscribers are told.
+create function private.booking_event(p_booking public.bookings, p_is_for_staff boolean)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'uid', p_booking.id || '@coach-os', 'sequence', p_booking.ics_sequence, 'start_time', p_booking.start_time, 'end_time', p_booking.end_time,
+    'status', case p_booking.status when 'cancelled' then 'CANCELLED' when 'pending' then 'TENTATIVE' else 'CONFIRMED' end,
+    'updated_at', p_booking.updated_at, 'created_at', p_booking.created_at,
+    'summary', coalesce((select t.name from public.session_types as t where t.org_id = p_booking.org_id and t.id = p_booking.session_type_id), 'Session')
+      || case when p_is_for_staff then ': ' || c.full_name else ' with ' || s.full_name end,
+    'location', coalesce((select concat_ws(', ', l.name, l.address) from public.locations as l
+                           where l.org_id = p_booking.org_id and l.id = p_booking.location_id), p_booking.location_details),
+    'organizer', o.name)
+    from public.orgs as o
+    join public.clients as c on c.org_id = o.id and c.id = p_booking.client_id
+    join public.staff as s on s.org_id = o.id and s.id = p_booking.staff_id
+   where o.id = p_booking.org_id;
+$$;
+comment on function private.booking_event is
+  'A booking as {uid, sequence, start_time, end_time, status, summary, location, organizer, created_at, updated_at}.';
+
+create function private.feed(p_token text, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_feed private.calendar_feeds;
+begin
+  select f.* into v_feed
+    from private.calendar_feed_tokens as t
+    join private.calendar_feeds as f on f.org_id = t.org_id and f.id = t.feed_id
+   where t.token_hash = private.feed_token_hash(coalesce(p_token, '')) and f.revoked_at is null;
+  if not found then
+    return private.refusal(404, 'feed_not_found', 'There is no such calendar.', 'Ask for a new address.');
+  end if;
+  return jsonb_build_object(
+    'name', (select o.name from public.orgs as o where o.id = v_feed.org_id),
+    'events', (select coalesce(jsonb_agg(private.booking_event(b, v_feed.staff_id is not null) order by b.start_time, b.id), '[]')
+                 from public.bookings as b
+                where b.org_id = v_feed.org_id and (b.staff_id = v_feed.staff_id or b.client_id = v_feed.client_id)
+                  and b.start_time between p_now - interval '90 days' and p_now + interval '366 days'));
+end;
+$$;
+comment on function private.feed is 'The bookings of a feed from 90 days back to a year ahead: {name, events}, or feed_not_found 404.';
+
+create function private.member_create_feed(p_staff_id uuid, p_client_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
+begin
+  return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
+end;
+$$;
+comment on function private.member_create_feed is 'create_feed for a member with bookings.read.';
+
+create function private.member_revoke_feeds(p_staff_id uuid, p_client_id uuid)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
+begin
+  return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
+end;
+$$;
+comment on function private.member_revoke_feeds is 'revoke_feeds for a member with bookings.read.';
+
+-- A feed shows every booking of its subject: bookings.read for any; a client who signs in, for themselves.
+create function private.member_feed_org(p_staff_id uuid, p_client_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  perform private.require_value((p_staff_id is null) <> (p_client_id is null), 'staff_id');
+  select s.org_id into v_org_id
+    from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
+  if p_client_id is not null then
+    select c.org_id into v_org_id
+      from public.clients as c
+     where c.id = p_client_id and (c.org_id = any (private.orgs_with('bookings.read')) or c.id = any (private.my_client_ids()));
+  end if;
+  if v_org_id is null then
+    perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.member_feed_org is
+  'The organisation of a feed''s subject that the person may read. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+
+-- ── 40_scheduling/rules/free_time.sql ──
+
+-- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
+-- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+
+-- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
+-- day; a staff member with hours of their own is not bound by those that name nobody.
+create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
+returns table (staff_id uuid, open tstzmultirange)
+language sql stable security definer set search_path = ''
+as $$
+  with zone as (select private.org_timezone(p_org_id) as name),
+  days as (
+    select d::date as on_date, extract(dow from d)::integer as dow
+      from generate_series(p_from::timestamp, p_until::timestamp, interval '1 day') as d),
+  hours as (
+    select s.id as staff_id, a.day_of_week, a.specific_date, a.start_time, a.end_time, coalesce(a.is_available, true) as is_open
+      from unnest(p_staff_ids) as s (id)
+      join public.availability as a
+        on a.org_id = p_org_id
+       and (a.staff_id = s.id
+            or a.staff_id is null and not exists (
+                 select from public.availability as own
+                  where own.org_id = p_org_id and own.staff_id = s.id and own.specific_date is null and coalesce(own.is_available, true)))),
+  spans as (
+    select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
+      from days as d
+      join hours as h
+        on h.specific_date = d.on_date
+        or h.specific_date is null and h.day_of_week = d.dow
+           and not (h.is_open and exists (
+                 select from hours as x
+                  where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+    union all
+    select s.id, false, d.on_date + b.start_time, d.on_date + b.end_time
+      from days as d
+      join public.blocked_times as b on b.org_id = p_org_id and (b.date = d.on_date or b.day_of_week = d.dow)
+      join unnest(p_staff_ids) as s (id) on b.staff_id is null or b.staff_id = s.id),
+  instants as (
+    select p.staff_id, p.is_open, tstzrange(private.local_to_instant(z.name, p.starts), private.local_to_instant(z.name, p.ends, true)) as span
+      from spans as p cross join zone as z),
+  place as (
+    select range_agg(tstzrange(private.local_to_instant(z.name, d.on_date + l.opens_time),
+                               private.local_to_instant(z.name, d.on_date + l.closes_time, true))) as open
+      from public.location_hours as l
+      join days as d on d.dow = l.day_of_week
+     cross join zone as z
+     where l.org_id = p_org_id and l.location_id = p_location_id)
+  select i.staff_id,
+         (range_agg(i.span) filter (where i.is_open) - coalesce(range_agg(i.span) filter (where not i.is_open), '{}'))
+         * case when exists (select from public.location_hours as l where l.org_id = p_org_id and l.location_id = p_location_id)
+                then coalesce((select p.open from place as p), '{}') else '{(,)}'::tstzmultirange end
+    from instants as i
+   where not isempty(i.span)
+   group by i.staff_id
+  having bool_or(i.is_open);
+$$;
+comment on function private.open_time is
+  'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
+
+-- What is free as it stands: open time less what is taken. The calendar shows it; booking looks through free_starts.
+create function private.free_time(
+  p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null, p_now timestamptz default now())
+returns table (staff_id uuid, free tstzmultirange)
+language sql stable security definer set search_path = ''
+as $$
+  select o.staff_id, o.open - coalesce(t.busy, '{}')
+    from private.open_time(p_org_id, p_staff_ids, p_from, p_until, p_location_id) as o
+    left join lateral (
+      select range_agg(x.blocked) as busy
+        from private.occupancies as x
+       where x.org_id = p_org_id and x.staff_id = o.staff_id and x.seats > 0 and coalesce(x.expires_at > p_now, true)
+         and x.blocked && tstzrange(lower(o.open), upper(o.open))) as t on true;
+$$;
+comment on function private.free_time is 'Open time less what is booked or held, for each staff member.';
+
+-- Where a session of that length fits: it lies in open time, and its buffers reach into nobody else's. Starts lie on the grid of
+-- 15 minutes. The rank is how many minutes lie between it and the nearest taken time, at most a day: 0 is adjacent.
+create function private.free_starts(
+  p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
+  p_within tstzrange, p_now timestamptz, p_except uuid default null)
+returns table (staff_id uuid, start_time timestamptz, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with zone as (select private.org_timezone(p_org_id) as name),
+  open as (
+    select o.staff_id, s.span
+      from zone as z
+     cross join lateral private.open_time(p_org_id, p_staff_ids, (lower(p_within) at time zone z.name)::date - 1,
+                                          (upper(p_within) at time zone z.name)::date + 1, p_location_id) as o
+     cross join lateral unnest(o.open) as s (span)),
+  gaps as (
+    select i.id as staff_id, g.gap
+      from unnest(p_staff_ids) as i (id)
+     cross join lateral (
+       select '{(,)}'::tstzmultirange - coalesce(range_agg(x.blocked), '{}') as free
+         from private.occupancies as x
+        where x.org_id = p_org_id and x.staff_id = i.id and x.seats > 0 and coalesce(x.expires_at > p_now, true)
+          and x.id is distinct from p_except
+          and x.blocked && tstzrange(lower(p_within) - interval '2 days', upper(p_within) + interval '2 days')) as t
+     cross join lateral unnest(t.free) as g (gap)),
+  fits as (
+    select o.staff_id, g.gap,
+           greatest(lower(o.span), lower(g.gap) + p_before, lower(p_within)) as earliest,
+           least(upper(o.span) - p_duration, upper(g.gap) - p_duration - p_after, upper(p_within)) as latest
+      from open as o
+      join gaps as g on g.staff_id = o.staff_id and g.gap && o.span)
+  select f.staff_id, c.start_time,
+         least(1440, floor(extract(epoch from least(
+           coalesce(c.start_time - p_before - lower(f.gap), interval '1 day'),
+           coalesce(upper(f.gap) - (c.start_time + p_duration + p_after), interval '1 day'))) / 60))::integer
+    from fits as f
+   cross join lateral (
+     select to_timestamp(e * 900)
+       from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
+    ) as c (start_time)
+   where f.earliest <= f.latest;
+$$;
+comment on function private.free_starts is
+  'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
+
+-- The staff who may give it: active, of the type, at the place.
+create function private.eligible_staff(p_org_id uuid, p_session_type_id uuid, p_location_id uuid, p_staff_id uuid)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(s.id order by s.created_at, s.id), '{}')
+    from public.staff as s
+   where s.org_id = p_org_id and s.is_active and (p_staff_id is null or s.id = p_staff_id)
+     and (p_session_type_id is null
+          or not exists (select from public.session_type_staff as x where x.org_id = p_org_id and x.session_type_id = p_session_type_id)
+          or exists (select from public.session_type_staff as x
+                      where x.org_id = p_org_id and x.session_type_id = p_session_type_id and x.staff_id = s.id))
+     and (p_location_id is null
+          or not exists (select from public.staff_locations as x where x.org_id = p_org_id and x.staff_id = s.id)
+          or exists (select from public.staff_locations as x
+                      where x.org_id = p_org_id and x.staff_id = s.id and x.location_id = p_location_id));
+$$;
+comment on function private.eligible_staff is 'The active staff who give this session type at this location; all that are null do not bind.';
+
+-- An organisation's booking settings, defaults where no row exists.
+create function private.settings_of(p_org_id uuid)
+returns public.booking_settings
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings;
+begin
+  select s.* into v_settings from public.booking_settings as s where s.org_id = p_org_id;
+  v_settings.timezone := coalesce(v_settings.timezone, 'Australia/Brisbane');
+  v_settings.allow_client_booking := coalesce(v_settings.allow_client_booking, true);
+  v_settings.min_notice_hours := coalesce(v_settings.min_notice_hours, 24);
+  v_settings.max_advance_days := coalesce(v_settings.max_advance_days, 30);
+  v_settings.allow_client_cancel := coalesce(v_settings.allow_client_cancel, true);
+  v_settings.cancel_notice_hours := coalesce(v_settings.cancel_notice_hours, 24);
+  v_settings.slot_duration_mins := coalesce(v_settings.slot_duration_mins, 60);
+  v_settings.buffer_between_mins := coalesce(v_settings.buffer_between_mins, 15);
+  v_settings.early_cutoff_before_hour := coalesce(v_settings.early_cutoff_before_hour, 9);
+  v_settings.early_cutoff_time := coalesce(v_settings.early_cutoff_time, '20:00');
+  v_settings.late_notice_hours := coalesce(v_settings.late_notice_hours, 2);
+  v_settings.late_cancellation_policy := coalesce(v_settings.late_cancellation_policy, 'refuse');
+  return v_settings;
+end;
+$$;
+comment on function private.settings_of is 'An organisation''s booking settings as they are in force: the defaults where no row or value exists.';
+
+-- How long, how far apart, how many: of the type, else of the settings. The buffer between bookings is the larger of the type's
+-- and the settings'; a coach's direct write keeps to the type's alone.
+create function private.session_shape(
+  p_settings public.booking_settings, p_type public.session_types, p_duration_mins integer,
+  out duration interval, out before interval, out after interval, out capacity integer)
+language sql stable security definer set search_path = ''
+as $$
+  select make_interval(mins => coalesce(p_duration_mins, p_type.duration_mins, p_settings.slot_duration_mins)),
+         make_interval(mins => coalesce(p_type.buffer_before_mins, 0)),
+         make_interval(mins => greatest(p_type.buffer_after_mins, p_settings.buffer_between_mins)),
+         coalesce(p_type.capacity, 1);
+$$;
+comment on function private.session_shape is 'The length, buffers and capacity with which a session is offered and booked.';
+
+-- When booking for that start closes, for a client: the notice, the evening before for early starts, the late notice otherwise.
+create function private.booking_closes_at(p_settings public.booking_settings, p_start_time timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select least(
+    p_start_time - make_interval(hours => p_settings.min_notice_hours),
+    case when extract(hour from l.start) < p_settings.early_cutoff_before_hour
+         then private.local_to_instant(p_settings.timezone, l.start::date - 1 + p_settings.early_cutoff_time)
+         else p_start_time - make_interval(hours => p_settings.late_notice_hours) end)
+    from (select p_start_time at time zone p_settings.timezone as start) as l;
+$$;
+comment on function private.booking_closes_at is 'The last instant at which a client may book that start.';
+
+-- What may be booked within a range of starts, by whom it is asked: 'coach' is bound by hours and by what is taken, 'client' by
+-- notice, cutoffs, horizon and online booking too. Sessions of a group that have seats left are offered with them.
+create function private.offered_slots(
+  p_org_id uuid, p_session_type_id uuid, p_duration_mins integer, p_staff_id uuid, p_location_id uuid, p_within tstzrange,
+  p_audience text, p_now timestamptz default now(), p_except uuid default null)
+returns table (staff_id uuid, start_time timestamptz, end_time timestamptz, rank integer, seats_left integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
+  v_type public.session_types := private.session_type_of(p_org_id, p_session_type_id, null);
+  v_shape record := private.session_shape(v_settings, v_type, p_duration_mins);
+  v_staff_ids uuid[] := private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id);
+  v_earliest timestamptz := greatest(lower(p_within), p_now);
+  v_latest timestamptz := upper(p_within);
+begin
+  if p_audience = 'client' then
+    v_latest := least(v_latest, private.local_to_instant(
+      v_settings.timezone, ((p_now at time zone v_settings.timezone)::date + v_settings.max_advance_days + 1)::timestamp) - interval '1 minute');
+    if not v_settings.allow_client_booking or not coalesce(v_type.allow_online_booking, true) then
+      return;
+    end if;
+  end if;
+  if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
+    return;
+  end if;
+  return query
+  with candidates as (
+    select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
+      from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
+    union all
+    select o.staff_id, o.starts_at, 0, o.capacity - o.seats
+      from private.occupancies as o
+     where v_shape.capacity > 1
+       and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
+       and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
+       and o.expires_at is null and o.seats between 1 and o.capacity - 1)
+  select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
+    from candidates as c
+   where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
+     and (v_type.max_per_day is null or c.seats_left < v_shape.capacity
+          or private.sessions_on_day(p_org_id, v_type.id, v_settings.timezone, c.start_time) < v_type.max_per_day);
+end;
+$$;
+comment on function private.offered_slots is
+  'The starts that may be booked, with staff, end, rank and seats left. Listing and booking both ask this.';
+
+-- Sessions, not seats: a group counts once.
+create function private.sessions_on_day(p_org_id uuid, p_session_type_id uuid, p_timezone text, p_start_time timestamptz)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select count(*)
+    from private.occupancies as o
+   where o.org_id = p_org_id and o.session_type_id = p_session_type_id and o.seats > 0 and coalesce(o.expires_at > now(), true)
+     and o.starts_at >= private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone))
+     and o.starts_at < private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone) + interval '1 day');
+$$;
+comment on function private.sessions_on_day is 'How many sessions of a type begin on the local day of that instant.';
+
+-- ── 40_scheduling/rules/holds.sql ──
+
+-- Holds and the waitlist: a slot kept for some minutes, for whoever is about to book it or was waiting for it.
+-- A hold that has run out is in nobody's way at once (private.occupy); the sweep tidies up and passes waitlist offers on.
+
+create function private.hold_slot(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
+  p_location_id uuid, p_audience text, p_minutes integer default null, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
+  v_type public.session_types := private.session_type_of(p_org_id, p_session_type_id, null);
+  v_shape record := private.session_shape(v_settings, v_type, p_duration_mins);
+  v_expires_at timestamptz := p_now + make_interval(mins => coalesce(p_minutes, v_settings.hold_mins, 10));
+  v_slot record;
+  v_occupancy_id uuid;
+  v_hold private.holds;
+begin
+  for v_slot in
+    select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                                          tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
+     where s.seats_left = v_shape.capacity
+     order by s.rank, s.staff_id
+  loop
+    v_occupancy_id := private.occupy(
+      p_org_id, v_slot.staff_id, v_type.id, v_shape.capacity, v_slot.start_time, v_slot.end_time,
+      tstzrange(v_slot.start_time - v_shape.before, v_slot.end_time + v_shape.after), v_expires_at, p_now);
+    exit when v_occupancy_id is not null;
+  end loop;
+  if v_occupancy_id is null then
+    return private.outcome('taken', jsonb_build_object('alternatives', private.alternatives(
+      p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time, p_audience, p_now)));
+  end if;
+  insert into private.holds (org_id, occupancy_id, client_id, session_type_id, location_id, staff_id, start_time, end_time, expires_at)
+  values (p_org_id, v_occupancy_id, p_client_id, v_type.id, p_location_id, v_slot.staff_id, v_slot.start_time, v_slot.end_time, v_expires_at)
+  returning * into v_hold;
+  return private.outcome('held', jsonb_build_object(
+    'hold_id', v_hold.id, 'staff_id', v_hold.staff_id, 'start_time', v_hold.start_time, 'end_time', v_hold.end_time,
+    'expires_at', v_hold.expires_at));
+end;
+$$;
+comment on function private.hold_slot is
+  'Keeps a slot for some minutes: {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}.';
+
+-- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
+create function private.confirm_hold(
+  p_org_id uuid, p_hold_id uuid, p_client_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid,
+  p_now timestamptz default clock_timestamp())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold private.holds;
+  v_booking public.bookings;
+begin
+  if p_purchase_id is not null then
+    if (private.lock_package(p_org_id, p_purchase_id)).client_id <> p_client_id then
+      perform private.refuse_purchase();
+    end if;
+  end if;
+  select h.* into v_hold from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id for no key update;
+  if not found or v_hold.client_id <> p_client_id then
+    perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
+  elsif v_hold.status = 'booked' then
+    select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.id = v_hold.booking_id;
+    return private.booked(v_booking);
+  elsif v_hold.status <> 'held' or v_hold.expires_at <= p_now then
+    return private.outcome('hold_expired', jsonb_build_object('alternatives', private.alternatives(
+      p_org_id, v_hold.session_type_id, extract(epoch from v_hold.end_time - v_hold.start_time)::integer / 60, v_hold.staff_id,
+      v_hold.location_id, v_hold.start_time, p_audience, p_now)));
+  elsif p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, v_hold.start_time), 0) < 1 then
+    return private.outcome('package_exhausted');
+  end if;
+  -- The seat is ours until now: whoever frees expired holds waits for this row.
+  update private.occupancies as o
+     set expires_at = null
+   where o.org_id = p_org_id and o.id = v_hold.occupancy_id and o.seats > 0;
+  if not found then
+    return private.outcome('hold_expired', '{"alternatives": []}');
+  end if;
+  insert into public.bookings (
+    org_id, client_id, start_time, end_time, duration_mins, session_type, session_type_id, staff_id, location_id, occupancy_id,
+    purchase_id, status, booked_by, booking_source, notes, client_notes)
+  select p_org_id, p_client_id, v_hold.start_time, v_hold.end_time, extract(epoch from v_hold.end_time - v_hold.start_time)::integer / 60,
+         coalesce(t.slug, 'pt_session'), v_hold.session_type_id, v_hold.staff_id, v_hold.location_id, v_hold.occupancy_id,
+         p_purchase_id, 'confirmed', p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
+         case when p_audience = 'client' then p_notes end
+    from (select private.session_type_of(p_org_id, v_hold.session_type_id, null) as t) as x
+   cross join lateral (select (x.t).slug) as t
+  returning * into v_booking;
+  update private.holds as h
+     set status = 'booked', booking_id = v_booking.id, occupancy_id = null
+   where h.org_id = p_org_id and h.id = p_hold_id;
+  update public.waitlist_entries as w
+     set status = 'booked', updated_at = p_now
+   where w.org_id = p_org_id and w.hold_id = p_hold_id;
+  return private.booked(v_booking);
+end;
+$$;
+comment on function private.confirm_hold is
+  'Books a held slot: {outcome: booked, …}, {outcome: hold_expired, alternatives} or {outcome: package_exhausted}. Fails: hold_not_found 404, purchase_not_found 404.';
+
+-- A freed time goes to the first on the waitlist whom it fits, as a hold with a time limit; the coach sees the offer, and
+-- messaging carries it to the client.
+create function private.offer_to_waitlist(
+  p_org_id uuid, p_staff_id uuid, p_start_time timestamptz, p_end_time timestamptz, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings;
+  v_entry public.waitlist_entries;
+  v_held jsonb;
+  v_offered integer := 0;
+begin
+  if p_end_time <= p_now then
+    return 0;
+  end if;
+  v_settings := private.settings_of(p_org_id);
+  for v_entry in
+    select w.*
+      from public.waitlist_entries as w
+     where w.org_id = p_org_id and w.status = 'waiting' and w.on_date = (p_start_time at time zone v_settings.timezone)::date
+       and (w.staff_id is null or w.staff_id = p_staff_id)
+       and (w.start_time is null or w.start_time = p_start_time)
+     order by w.created_at, w.id
+       for no key update skip locked
+  loop
+    select private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, s.start_time, null, s.staff_id, null, 'coach',
+                             coalesce(v_settings.waitlist_offer_mins, 60), p_now) into v_held
+      from private.offered_slots(p_org_id, v_entry.session_type_id, null, p_staff_id, null,
+                                 tstzrange(coalesce(v_entry.start_time, p_start_time), coalesce(v_entry.start_time, p_end_time), '[]'),
+                                 'coach', p_now) as s
+     order by abs(extract(epoch from s.start_time - p_start_time)), s.start_time
+     limit 1;
+    if v_held ->> 'outcome' = 'held' then
+      update public.waitlist_entries as w
+         set status = 'offered', hold_id = (v_held ->> 'hold_id')::uuid, offered_at = p_now, updated_at = p_now
+       where w.org_id = p_org_id and w.id = v_entry.id;
+      perform private.raise_alert(p_org_id, 'waitlist_offered', v_entry.client_id, null, null);
+      v_offered := v_offered + 1;
+    end if;
+    v_held := null;
+  end loop;
+  return v_offered;
+end;
+$$;
+comment on function private.offer_to_waitlist is 'Offers a freed time to those on the waitlist whom it fits, first come first; returns how many offers were made.';
+
+create function private.tg_bookings__offer_freed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.offer_to_waitlist(old.org_id, old.staff_id, old.start_time, old.end_time);
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__offer_freed is 'Offers the time that a cancelled or moved booking leaves.';
+create trigger bookings__offer_freed after update on public.bookings
+  for each row when (old.occupancy_id is not null and old.occupancy_id is distinct from new.occupancy_id)
+  execute function private.tg_bookings__offer_freed();
+
+-- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines.
+create function private.sweep_expired_holds(p_limit integer, p_now timestamptz, p_dry_run boolean, out expired integer, out offered integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold private.holds;
+begin
+  expired := 0;
+  offered := 0;
+  if p_dry_run then
+    select least(count(*), p_limit) into expired from private.holds as h where h.status = 'held' and h.expires_at <= p_now;
+    return;
+  end if;
+  for v_hold in
+    select h.* from private.holds as h where h.status = 'held' and h.expires_at <= p_now
+     order by h.expires_at, h.id limit p_limit for no key update skip locked
+  loop
+    update private.holds as h set status = 'expired', occupancy_id = null where h.org_id = v_hold.org_id and h.id = v_hold.id;
+    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id;
+    update public.waitlist_entries as w
+       set status = 'expired', updated_at = p_now
+     where w.org_id = v_hold.org_id and w.hold_id = v_hold.id and w.status = 'offered';
+    expired := expired + 1;
+    offered := offered + private.offer_to_waitlist(v_hold.org_id, v_hold.staff_id, v_hold.start_time, v_hold.end_time, p_now);
+  end loop;
+end;
+$$;
+comment on function private.sweep_expired_holds is 'Lets go of expired holds and offers their times to the waitlist; returns both counts.';
+
+-- A client waits for a day, or for one start; asking again changes nothing.
+create function private.join_waitlist(
+  p_org_id uuid, p_client_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_start_time timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_on date := coalesce(p_on, (p_start_time at time zone private.org_timezone(p_org_id))::date);
+  v_id uuid;
+begin
+  perform private.require_value(v_on between private.org_today(p_org_id) and private.org_today(p_org_id) + 366, 'on');
+  perform private.require_value(p_start_time is null or v_on = (p_start_time at time zone private.org_timezone(p_org_id))::date, 'start_time');
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, null);
+  -- The client's row is the lock: two tabs wait once.
+  perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  select w.id into v_id
+    from public.waitlist_entries as w
+   where w.org_id = p_org_id and w.client_id = p_client_id and w.on_date = v_on and w.status in ('waiting', 'offered')
+     and (w.session_type_id, w.start_time) is not distinct from (p_session_type_id, p_start_time);
+  if not found then
+    insert into public.waitlist_entries (org_id, client_id, on_date, session_type_id, staff_id, start_time)
+    values (p_org_id, p_client_id, v_on, p_session_type_id, p_staff_id, p_start_time)
+    returning id into v_id;
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.join_waitlist is
+  'Puts a client on the waitlist of a local day or of one start; returns the entry''s id. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+
+-- Another tenant's type, staff member or location does not exist.
+create function private.require_in_org(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if p_session_type_id is not null
+     and not exists (select from public.session_types as t where t.org_id = p_org_id and t.id = p_session_type_id) then
+    perform private.fail(404, 'session_type_not_found', 'There is no such session type.', 'Reload the session types.');
+  elsif p_staff_id is not null and not exists (select from public.staff as s where s.org_id = p_org_id and s.id = p_staff_id) then
+    perform private.fail(404, 'staff_not_found', 'There is no such staff member.', 'Reload the staff.');
+  elsif p_location_id is not null and not exists (select from public.locations as l where l.org_id = p_org_id and l.id = p_location_id) then
+    perform private.fail(404, 'location_not_found', 'There is no such location.', 'Reload the locations.');
+  end if;
+end;
+$$;
+comment on function private.require_in_org is
+  'Refuses ids that are not the organisation''s; null passes. Fails: session_type_not_found 404, staff_not_found 404, location_not_found 404.';
+
+-- ── 40_scheduling/rules/members.sql ──
+
+-- Scheduling for members: who may, in front of the rules that book, hold, move and list.
+
+-- The organisation of a session type, client or the like is the one the member names; the rest must be in it.
+create function private.require_booking_in_org(p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.write');
+  if not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.refuse_client();
+  end if;
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+end;
+$$;
+comment on function private.require_booking_in_org is
+  'Refuses unless the person may book there and everything named is the organisation''s. Fails: org_not_found 404, permission_missing 403, client_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404.';
+
+create function private.require_duration(p_duration_mins integer)
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.require_value(coalesce(p_duration_mins, 60) between 5 and 1440, 'duration_mins');
+$$;
+comment on function private.require_duration is 'Refuses a length outside 5 minutes to a day: value_not_allowed 422.';
+
+-- A listing looks at two months at the most.
+create function private.listing_range(p_org_id uuid, p_on date, p_until date)
+returns tstzrange
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_on is not null and coalesce(p_until, p_on) between p_on and p_on + 62
+                                and p_on between '2000-01-01' and '2100-01-01', 'until');
+  return tstzrange(private.local_to_instant(p_org_id, p_on, '00:00'),
+                   private.local_to_instant(p_org_id, coalesce(p_until, p_on) + 1, '00:00') - interval '1 second');
+end;
+$$;
+comment on function private.listing_range is 'The instants of some local days, at most 63. Fails: value_not_allowed 422.';
+
+create function private.member_find_slots(
+  p_org_id uuid, p_on date, p_until date, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid, p_duration_mins integer)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer, seats_left integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.read');
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  return query
+  select s.start_time, s.end_time, s.staff_id, s.rank, s.seats_left
+    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                               private.listing_range(p_org_id, p_on, p_until), 'coach') as s
+   order by s.start_time, s.rank, s.staff_id;
+end;
+$$;
+comment on function private.member_find_slots is 'offered_slots for a member with bookings.read.';
+
+create function private.member_book(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid,
+  p_purchase_id uuid, p_duration_mins integer, p_notes text, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
+  return private.book(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, p_purchase_id,
+                      'coach', 'trainer', p_notes, auth.uid(), p_request_id);
+end;
+$$;
+comment on function private.member_book is 'book for a member with bookings.write.';
+
+create function private.member_hold(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid,
+  p_duration_mins integer, p_minutes integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(coalesce(p_minutes, 10) between 1 and 1440, 'minutes');
+  return private.hold_slot(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, 'coach',
+                           p_minutes);
+end;
+$$;
+comment on function private.member_hold is 'hold_slot for a member with bookings.write.';
+
+create function private.member_confirm_hold(p_org_id uuid, p_hold_id uuid, p_purchase_id uuid, p_notes text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.write');
+  return private.confirm_hold(
+    p_org_id, p_hold_id, (select h.client_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id),
+    p_purchase_id, 'coach', 'trainer', p_notes, auth.uid());
+end;
+$$;
+comment on function private.member_confirm_hold is 'confirm_hold for a member with bookings.write.';
+
+create function private.member_reschedule(p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_booking_org(p_booking_id, 'bookings.write');
+begin
+  perform private.require_in_org(v_org_id, null, p_staff_id, null);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  return private.reschedule(v_org_id, p_booking_id, p_start_time, p_staff_id, 'coach');
+end;
+$$;
+comment on function private.member_reschedule is 'reschedule for a member with bookings.write.';
+
+create function private.member_cancel_booking(p_booking_id uuid, p_reason text, p_is_charged boolean)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.cancel_booking(private.member_booking_org(p_booking_id, 'bookings.write'), p_booking_id, p_reason,
+                                coalesce(p_is_charged, false), auth.uid());
+end;
+$$;
+comment on function private.member_cancel_booking is 'cancel_booking for a member with bookings.write.';
+
+create function private.member_book_series(
+  p_org_id uuid, p_client_id uuid, p_from date, p_time time, p_interval_weeks integer, p_count integer, p_session_type_id uuid,
+  p_staff_id uuid, p_location_id uuid, p_purchase_id uuid, p_duration_mins integer, p_is_partial boolean, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  return private.book_series(p_org_id, p_client_id, p_session_type_id, p_from, p_time, p_interval_weeks, p_count, p_duration_mins,
+                             p_staff_id, p_location_id, p_purchase_id, coalesce(p_is_partial, true), auth.uid(), p_request_id);
+end;
+$$;
+comment on function private.member_book_series is 'book_series for a member with bookings.write.';
+
+create function private.member_series_org(p_series_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select s.org_id into v_org_id
+    from public.booking_series as s where s.id = p_series_id and s.org_id = any (private.orgs_with('bookings.read'));
+  if not found then
+    perform private.fail(404, 'series_not_found', 'There is no such series.', 'Reload the calendar.');
+  end if;
+  perform private.require_org(v_org_id, 'bookings.write');
+  return v_org_id;
+end;
+$$;
+comment on function private.member_series_org is
+  'The organisation of a series in which the person has bookings.write. Fails: series_not_found 404, permission_missing 403.';
+
+create function private.member_move_series(p_series_id uuid, p_from date, p_shift_days integer, p_time time, p_staff_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_series_org(p_series_id);
+begin
+  perform private.require_in_org(v_org_id, null, p_staff_id, null);
+  return private.move_series(v_org_id, p_series_id, p_from, coalesce(p_shift_days, 0), p_time, p_staff_id);
+end;
+$$;
+comment on function private.member_move_series is 'move_series for a member with bookings.write.';
+
+create function private.member_end_series(p_series_id uuid, p_from date)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.end_series(private.member_series_org(p_series_id), p_series_id, p_from, auth.uid());
+end;
+$$;
+comment on function private.member_end_series is 'end_series for a member with bookings.write.';
+
+create function private.member_join_waitlist(
+  p_org_id uuid, p_client_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_start_time timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, null);
+  return private.join_waitlist(p_org_id, p_client_id, p_on, p_session_type_id, p_staff_id, p_start_time);
+end;
+$$;
+comment on function private.member_join_waitlist is 'join_waitlist for a member with bookings.write.';
+
+create function private.member_staff_org(p_staff_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select s.org_id into v_org_id from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.fail(404, 'staff_not_found', 'There is no such staff member.', 'Reload the staff.');
+  end if;
+  perform private.require_org(v_org_id, 'staff.write');
+  return v_org_id;
+end;
+$$;
+comment on function private.member_staff_org is
+  'The organisation of a staff member in which the person has staff.write. Fails: staff_not_found 404, permission_missing 403.';
+
+create function private.member_deactivate_staff(p_staff_id uuid)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select private.deactivate_staff(private.member_staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function private.member_deactivate_staff is 'deactivate_staff for a member with staff.write.';
+
+create function private.member_reactivate_staff(p_staff_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.reactivate_staff(private.member_staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function private.member_reactivate_staff is 'reactivate_staff for a member with staff.write.';
+
+-- The contract's question, for members and for the portal's server (which holds the secret key).
+create function private.is_slot_free(p_org_id uuid, p_start_time timestamptz, p_end_time timestamptz, p_exclude_booking_id uuid)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select (p_org_id = any (private.orgs_with('bookings.read')) or coalesce(auth.role(), '') = 'service_role')
+     and p_end_time > p_start_time
+     and exists (
+       select
+         from public.staff as s
+        where s.org_id = p_org_id and s.is_active
+          and not exists (
+            select from private.occupancies as o
+             where o.org_id = p_org_id and o.staff_id = s.id and o.seats > 0 and coalesce(o.expires_at > now(), true)
+               and o.blocked && tstzrange(p_start_time, p_end_time)
+               and not exists (select from public.bookings as b
+                                where b.org_id = p_org_id and b.id = p_exclude_booking_id and b.occupancy_id = o.id))
+          and not exists (
+            select
+              from public.blocked_times as t
+             cross join lateral (select private.org_timezone(p_org_id) as name) as z
+             cross join lateral generate_series((p_start_time at time zone z.name)::date::timestamp,
+                                                (p_end_time at time zone z.name)::date::timestamp, interval '1 day') as d
+             where t.org_id = p_org_id and (t.staff_id is null or t.staff_id = s.id)
+               and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
+               and tstzrange(private.local_to_instant(z.name, d::date + t.start_time),
+                             private.local_to_instant(z.name, d::date + t.end_time, true)) && tstzrange(p_start_time, p_end_time)));
+$$;
+comment on function private.is_slot_free is 'True when somebody on the staff has that time neither booked, held nor blocked, and the caller may know.';
+
+-- ── 40_scheduling/rules/occupy.sql ──
+
+-- Taking and giving back a staff member's time. Every booking that is not cancelled occupies: by trigger, so that the existing
+-- app's direct inserts and updates, re-activation and rescheduling all meet the one exclusion constraint.
+-- Lock order: package, booking, staff (rescheduling only), occupancy.
+
+-- A seat in that time, or null when it is taken. `on conflict do nothing` waits for whoever is taking it at this moment and
+-- needs no subtransaction.
+create function private.occupy(
+  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_capacity integer, p_starts_at timestamptz, p_ends_at timestamptz,
+  p_blocked tstzrange, p_expires_at timestamptz default null, p_now timestamptz default clock_timestamp())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  for v_attempt in 1 .. 2 loop
+    insert into private.occupancies (
+      org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
+    values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
+    on conflict do nothing
+    returning id into v_id;
+    exit when v_id is not null or v_attempt = 2;
+    -- A hold that has run out is in nobody's way, swept or not.
+    update private.occupancies as o
+       set seats = 0
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
+    exit when not found;
+  end loop;
+  if v_id is null and p_capacity > 1 and p_expires_at is null then
+    update private.occupancies as o
+       set seats = o.seats + 1
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
+       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and o.capacity - 1
+    returning o.id into v_id;
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.occupy is
+  'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
+
+create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update private.occupancies as o set seats = o.seats - 1 where o.org_id = p_org_id and o.id = p_occupancy_id;
+$$;
+comment on function private.vacate is 'Gives one seat back; at none the time is free.';
+
+-- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first. A solo coach
+-- gets their staff row here, with their first booking.
+create function private.default_staff(p_org_id uuid, p_user_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid := (select m.user_id from public.org_members as m where m.org_id = p_org_id and m.user_id = p_user_id);
+  v_staff_id uuid;
+begin
+  if v_user_id is null then
+    select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.is_active order by s.created_at, s.id limit 1;
+    if found then
+      return v_staff_id;
+    end if;
+    select m.user_id into v_user_id
+      from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1;
+  end if;
+  select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
+  if not found then
+    insert into public.staff as s (org_id, user_id, full_name)
+    select o.id, v_user_id, coalesce((select p.full_name from public.profiles as p where p.id = v_user_id and btrim(p.full_name) <> ''), o.name)
+      from public.orgs as o where o.id = p_org_id
+    on conflict (org_id, user_id) where user_id is not null do update set user_id = excluded.user_id
+    returning s.id into v_staff_id;
+  end if;
+  return v_staff_id;
+end;
+$$;
+comment on function private.default_staff is 'The staff member whose calendar a booking takes by default; made when there is none yet.';
+
+-- The founder gives sessions until somebody else does: a solo coach's hours are offered without setting up staff.
+create function private.tg_org_members__first_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not exists (select from public.staff as s where s.org_id = new.org_id) then
+    perform private.default_staff(new.org_id, new.user_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__first_staff is 'Gives the organisation''s first member a calendar.';
+create trigger org_members__first_staff after insert on public.org_members
+  for each row execute function private.tg_org_members__first_staff();
+
+-- The session type a booking means: named, or by the slug the existing app writes into session_type.
+create function private.session_type_of(p_org_id uuid, p_session_type_id uuid, p_slug text)
+returns public.session_types
+language sql stable security definer set search_path = ''
+as $$
+  select t.* from public.session_types as t
+   where t.org_id = p_org_id and (t.id = p_session_type_id or (p_session_type_id is null and t.slug = p_slug));
+$$;
+comment on function private.session_type_of is 'The session type named by id, else by slug; null when it is free text.';
+
+create function private.refuse_slot()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'slot_taken', 'This time is taken.', 'Choose another time or another staff member.');
+$$;
+comment on function private.refuse_slot is 'Refuses a time that overlaps what is booked or held: slot_taken 409.';
+
+-- Not fired by completing, nor by what an RPC has occupied already.
+create function private.tg_bookings__occupy()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type public.session_types;
+begin
+  if tg_op = 'UPDATE' and old.occupancy_id is not null then
+    if new.status <> 'cancelled' then
+      -- Two bookings that swap times would wait for each other's old time: rescheduling queues on the staff row.
+      perform from public.staff as s
+        where s.org_id = new.org_id and s.id in (old.staff_id, new.staff_id) order by s.id for no key update;
+    end if;
+    perform private.vacate(old.org_id, old.occupancy_id);
+    new.occupancy_id := null;
+    new.ics_sequence := old.ics_sequence + 1;
+  elsif tg_op = 'UPDATE' then
+    new.ics_sequence := old.ics_sequence + 1;
+  end if;
+  -- What has no sound length is refused by the row's own rules.
+  if new.status = 'cancelled' or (new.end_time > new.start_time) is not true then
+    return new;
+  end if;
+  if new.staff_id is null then
+    new.staff_id := private.default_staff(new.org_id, new.booked_by);
+  end if;
+  v_type := private.session_type_of(new.org_id, new.session_type_id, new.session_type);
+  if not exists (select from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id and s.is_active) then
+    perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
+  end if;
+  new.occupancy_id := private.occupy(
+    new.org_id, new.staff_id, v_type.id, coalesce(v_type.capacity, 1), new.start_time, new.end_time,
+    tstzrange(new.start_time - make_interval(mins => coalesce(v_type.buffer_before_mins, 0)),
+              new.end_time + make_interval(mins => coalesce(v_type.buffer_after_mins, 0))));
+  if new.occupancy_id is null then
+    perform private.refuse_slot();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__occupy is
+  'Keeps a booking''s time taken exactly while it is not cancelled. Fails: slot_taken 409, staff_inactive 409.';
+-- Named to run after the checks of status and client, which may still refuse.
+create trigger bookings__occupy_new before insert on public.bookings
+  for each row when (new.occupancy_id is null) execute function private.tg_bookings__occupy();
+create trigger bookings__occupy_moved before update on public.bookings
+  for each row when (
+    new.occupancy_id is not distinct from old.occupancy_id
+    and ((old.status = 'cancelled') <> (new.status = 'cancelled')
+         or new.status <> 'cancelled'
+            and (old.start_time, old.end_time, old.staff_id) is distinct from (new.start_time, new.end_time, new.staff_id)))
+  execute function private.tg_bookings__occupy();
+
+create function private.tg_bookings__drop_empty()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from private.occupancies as o where o.org_id = old.org_id and o.id = old.occupancy_id and o.seats = 0;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__drop_empty is 'Removes an occupancy that its last booking has left.';
+create trigger bookings__drop_empty after update on public.bookings
+  for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
+  execute function private.tg_bookings__drop_empty();
+
+-- The existing app says user_id where we say staff_id; whichever is sent decides.
+create function private.tg__name_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.staff_id is null and new.user_id is not null then
+    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
+    if not found and exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+      new.staff_id := private.default_staff(new.org_id, new.user_id);
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg__name_staff is 'Fills staff_id from user_id, for rows the existing app writes.';
+create trigger availability__name_staff before insert on public.availability
+  for each row execute function private.tg__name_staff();
+create trigger blocked_times__name_staff before insert on public.blocked_times
+  for each row execute function private.tg__name_staff();
+
+-- ── 40_scheduling/rules/portal.sql ──
+
+-- The portal and the public page: what a client may do with the token of their link, and anybody with an organisation's slug.
+-- Anonymous and rate-limited, so refusals that count are returned, not raised (private.refusal); tokens and slugs that do not exist
+-- are counted by the caller's address. Nothing here tells whether a client exists.
+
+-- The client whose portal a token opens; null when it opens none, which is counted.
+create function private.portal_client(p_token text, out client public.clients, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_token ~ '^[0-9a-fA-F-]{36}$' then
+    select c.* into client from public.clients as c where c.portal_token = p_token::uuid limit 1;
+  end if;
+  if client.id is null then
+    refusal := case when private.is_within_rate('portal_miss', private.caller_address(), 20, '10 minutes')
+                    then private.refusal(404, 'link_not_found', 'This link does not work any more.', 'Ask your coach for a new link.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('portal', p_token, 120, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.portal_client is 'The client whose portal the token opens, or the refusal to answer: link_not_found 404, rate_limited 429.';
+
+create function private.public_org(p_slug text, out org public.orgs, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  select o.* into org from public.orgs as o where o.slug = lower(p_slug);
+  if org.id is null then
+    refusal := case when private.is_within_rate('public_miss', private.caller_address(), 60, '10 minutes')
+                    then private.refusal(404, 'page_not_found', 'There is no such booking page.', 'Check the address.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('public', private.caller_address() || '/' || org.id, 120, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.public_org is 'The organisation of a public page, or the refusal to answer: page_not_found 404, rate_limited 429.';
+
+-- The slots of one local day as the pages read them: recommended are the three that keep the day most compact.
+create function private.slots_document(
+  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_slots jsonb;
+begin
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, null);
+  perform private.require_duration(p_duration_mins);
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'start', d.start_time, 'end', d.end_time, 'staff_id', d.staff_id, 'score', 1440 - d.rank, 'recommended', d.nth <= 3 and d.rank < 1440)
+           order by d.start_time), '[]')
+    into v_slots
+    from (select s.*, row_number() over (order by s.rank, s.start_time) as nth
+            from (select distinct on (o.start_time) o.*
+                    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
+                                               private.listing_range(p_org_id, p_on, p_on), 'client') as o
+                   order by o.start_time, o.rank, o.staff_id) as s) as d;
+  return jsonb_build_object(
+    'slots', v_slots, 'timezone', private.org_timezone(p_org_id),
+    'durationMins', extract(epoch from (private.session_shape(
+       private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null), p_duration_mins)).duration)::integer / 60);
+end;
+$$;
+comment on function private.slots_document is
+  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+
+create function private.dates_document(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  v_today date := private.org_today(p_org_id);
+begin
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, null);
+  perform private.require_duration(p_duration_mins);
+  return jsonb_build_object(
+    'timezone', v_timezone,
+    'dates', (select coalesce(jsonb_agg(d.on_date order by d.on_date), '[]')
+                from (select distinct (s.start_time at time zone v_timezone)::date as on_date
+                        from private.offered_slots(
+                          p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
+                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62)),
+                          'client') as s) as d));
+end;
+$$;
+comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
+
+create function private.portal_overview(p_token text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+  v_timezone text;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  v_timezone := private.org_timezone(v_client.org_id);
+  return (
+    select jsonb_build_object(
+      'client_id', v_client.id, 'client_name', v_client.full_name, 'org_id', o.id, 'org_name', o.name, 'timezone', v_timezone,
+      'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                     from public.branding as b where b.org_id = o.id),
+      'active_purchases', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'id', p.id, 'offer_id', p.offer_id, 'offer_name', f.name, 'sessions_total', p.sessions_total,
+                 'sessions_used', p.sessions_used, 'sessions_remaining', p.sessions_remaining, 'expires_at', p.expires_at,
+                 'session_duration_mins', p.session_duration_mins,
+                 'bookable_remaining', greatest(coalesce(private.bookable_at(p.org_id, p.id, now()), 0), 0)) order by p.expires_at, p.id), '[]')
+          from public.client_purchases as p
+          join public.offers as f on f.org_id = p.org_id and f.id = p.offer_id
+         where p.org_id = o.id and p.client_id = v_client.id and p.valid_during @> now() and p.sessions_remaining > 0),
+      'session_types', private.online_session_types(o.id),
+      'bookings', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'session_type', b.session_type,
+                 'staff_name', s.full_name, 'local_start', to_char(b.start_time at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI'))
+                 order by b.start_time, b.id), '[]')
+          from public.bookings as b
+          join public.staff as s on s.org_id = b.org_id and s.id = b.staff_id
+         where b.org_id = o.id and b.client_id = v_client.id and b.status in ('pending', 'confirmed') and b.end_time > now()),
+      'waitlist_offers', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
+          from public.waitlist_entries as w
+          join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()))
+      from public.orgs as o where o.id = v_client.org_id);
+end;
+$$;
+comment on function private.portal_overview is 'Everything the portal''s first page shows, for the token''s client.';
+
+create function private.online_session_types(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'id', t.id, 'name', t.name, 'slug', t.slug, 'description', t.description, 'duration_mins', t.duration_mins,
+           'price_cents', t.price_cents, 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
+    from public.session_types as t
+   where t.org_id = p_org_id and coalesce(t.is_active, true) and coalesce(t.allow_online_booking, true);
+$$;
+comment on function private.online_session_types is 'The session types that clients may book themselves, as an array.';
+
+create function private.portal_dates(p_token text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+begin
+  return coalesce(v_portal.refusal, private.dates_document((v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins));
+end;
+$$;
+comment on function private.portal_dates is 'dates_document for the token''s client.';
+
+create function private.portal_slots(p_token text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+begin
+  return coalesce(v_portal.refusal, private.slots_document((v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins));
+end;
+$$;
+comment on function private.portal_slots is 'slots_document for the token''s client.';
+
+-- Books for the token's client: a hold that is theirs, or a start. Without a package named, the one that expires first pays; without
+-- any, nothing is booked.
+create function private.portal_book(
+  p_token text, p_start_time timestamptz, p_purchase_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer,
+  p_notes text, p_hold_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+  v_purchase_id uuid := p_purchase_id;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  perform private.require_in_org(v_client.org_id, p_session_type_id, p_staff_id, null);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_hold_id is not null or p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
+  if v_purchase_id is null then
+    select coalesce(
+             (select b.purchase_id from public.bookings as b
+               where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
+             (select p.id
+                from public.client_purchases as p
+               where p.org_id = v_client.org_id and p.client_id = v_client.id
+                 and private.bookable_at(p.org_id, p.id, coalesce(p_start_time, now())) > 0
+               order by p.expires_at, p.purchased_at, p.id
+               limit 1)) into v_purchase_id;
+    if v_purchase_id is null then
+      return private.outcome('package_exhausted');
+    end if;
+  end if;
+  if p_hold_id is not null then
+    return private.confirm_hold(v_client.org_id, p_hold_id, v_client.id, v_purchase_id, 'client', 'client', p_notes, null);
+  end if;
+  return private.book(v_client.org_id, v_client.id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, null, v_purchase_id,
+                      'client', 'client', p_notes, null, p_request_id);
+end;
+$$;
+comment on function private.portal_book is 'book or confirm_hold for the token''s client, paid from one of their packages.';
+
+create function private.portal_reschedule(p_token text, p_booking_id uuid, p_start_time timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  perform from public.bookings as b where b.org_id = v_client.org_id and b.id = p_booking_id and b.client_id = v_client.id;
+  if not found then
+    perform private.refuse_booking();
+  end if;
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  return private.reschedule(v_client.org_id, p_booking_id, p_start_time, null, 'client');
+end;
+$$;
+comment on function private.portal_reschedule is 'reschedule for the token''s client, their own bookings alone.';
+
+create function private.portal_cancel(p_token text, p_booking_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome('cancelled', jsonb_build_object(
+    'settlement', private.client_cancel(v_client.org_id, v_client.id, p_booking_id)));
+end;
+$$;
+comment on function private.portal_cancel is 'client_cancel for the token''s client.';
+
+create function private.portal_wait(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome('waiting', jsonb_build_object(
+    'entry_id', private.join_waitlist(v_client.org_id, v_client.id, p_on, p_session_type_id, null, p_start_time)));
+end;
+$$;
+comment on function private.portal_wait is 'join_waitlist for the token''s client.';
+
+create function private.public_page(p_slug text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+  v_org public.orgs := v_page.org;
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  end if;
+  return jsonb_build_object(
+    'org_id', v_org.id, 'name', v_org.name, 'slug', v_org.slug, 'timezone', private.org_timezone(v_org.id),
+    'can_book', (private.settings_of(v_org.id)).allow_client_booking, 'needs_waiver', coalesce(btrim(v_org.waiver_template), '') <> '',
+    'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                   from public.branding as b where b.org_id = v_org.id),
+    'session_types', private.online_session_types(v_org.id),
+    'offers', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'id', o.id, 'name', o.name, 'description', o.description, 'price_cents', o.price_cents, 'currency', o.currency,
+                        'session_count', o.session_count, 'duration_minutes', o.duration_minutes) order by o.sort_order, o.price_cents, o.id), '[]')
+                 from public.offers as o where o.org_id = v_org.id and o.is_active),
+    'staff', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'full_name', s.full_name) order by s.full_name, s.id), '[]')
+                from public.staff as s where s.org_id = v_org.id and s.is_active));
+end;
+$$;
+comment on function private.public_page is 'What anybody may see of an organisation that takes bookings.';
+
+create function private.public_dates(p_slug text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+begin
+  return coalesce(v_page.refusal, private.dates_document((v_page.org).id, p_session_type_id, p_staff_id, p_duration_mins));
+end;
+$$;
+comment on function private.public_dates is 'dates_document for anybody.';
+
+create function private.public_slots(p_slug text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+begin
+  return coalesce(v_page.refusal, private.slots_document((v_page.org).id, p_on, p_session_type_id, p_staff_id, p_duration_mins));
+end;
+$$;
+comment on function private.public_slots is 'slots_document for anybody.';
+
+-- An email proves nothing: it finds the client's row so that the coach has one person once, but no package of theirs is spent and
+-- the answer is the same whether they were known. Where a waiver is needed the booking waits for it as pending.
+create function private.public_book(
+  p_slug text, p_start_time timestamptz, p_full_name text, p_email text, p_phone text, p_session_type_id uuid, p_staff_id uuid,
+  p_duration_mins integer, p_notes text, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+  v_org public.orgs := v_page.org;
+  v_email text := lower(btrim(p_email));
+  v_needs_waiver boolean;
+  v_client_id uuid;
+  v_answer jsonb;
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  elsif not private.is_within_rate('public_book', private.caller_address() || '/' || v_org.id, 10, '10 minutes')
+     or not private.is_within_rate('public_book_org', v_org.id::text, 200, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_in_org(v_org.id, p_session_type_id, p_staff_id, null);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(char_length(btrim(p_full_name)) between 1 and 200, 'full_name');
+  perform private.require_value(char_length(v_email) <= 320 and v_email ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$', 'email');
+  perform private.require_value(coalesce(char_length(p_phone), 0) <= 40, 'phone');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
+  v_needs_waiver := coalesce(btrim(v_org.waiver_template), '') <> '';
+
+  -- One person once: two tabs with one new email queue here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
+  select c.id into v_client_id
+    from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
+  if not found then
+    insert into public.clients (org_id, full_name, email, phone, source)
+    values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
+    returning id into v_client_id;
+  end if;
+  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, null, null, 'client',
+                           'client', p_notes, null, p_request_id,
+                           p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  return v_answer || case when v_answer ->> 'outcome' = 'booked' then jsonb_build_object('needs_waiver', v_needs_waiver) else '{}' end;
+end;
+$$;
+comment on function private.public_book is
+  'Books for somebody who names themselves: as book, with needs_waiver. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404, request_reused 409.';
+
+-- ── 40_scheduling/rules/series.sql ──
+
+-- Recurring bookings: weekly or fortnightly at one local time, each date a booking of its own. Local dates are generated and then
+-- converted, so that a series keeps its wall time across DST.
+
+-- Books every date that is free, or none when p_is_partial is false and one clashes; says of each date what became of it.
+create function private.book_series(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_from date, p_time time, p_interval_weeks integer, p_count integer,
+  p_duration_mins integer, p_staff_id uuid, p_location_id uuid, p_purchase_id uuid, p_is_partial boolean, p_actor_id uuid,
+  p_request_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  v_series_id uuid;
+  v_dates jsonb;
+  v_clashes integer;
+begin
+  perform private.require_value(p_interval_weeks in (1, 2), 'interval_weeks');
+  perform private.require_value(p_count between 1 and 104, 'count');
+  perform private.require_value(p_time is not null and p_from between private.org_today(p_org_id, p_now) and private.org_today(p_org_id, p_now) + 366, 'from');
+  insert into public.booking_series (org_id, client_id, interval_weeks, request_id, created_by)
+  values (p_org_id, p_client_id, p_interval_weeks, p_request_id, p_actor_id)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning id into v_series_id;
+  if v_series_id is null then
+    select s.id into v_series_id
+      from public.booking_series as s where s.org_id = p_org_id and s.request_id = p_request_id and s.client_id = p_client_id;
+    if not found then
+      perform private.refuse_request();
+    end if;
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
+  end if;
+
+  -- In the order of time: two series that meet wait for each other in one direction only.
+  begin
+    select jsonb_agg(jsonb_build_object('on', d.on_date, 'start_time', d.start_time) ||
+             private.book(p_org_id, p_client_id, p_session_type_id, d.start_time, p_duration_mins, p_staff_id, p_location_id,
+                          p_purchase_id, 'coach', 'trainer', null, p_actor_id, null, v_series_id, p_now => p_now) order by d.on_date)
+      into v_dates
+      from (select x.on_date, private.local_to_instant(v_timezone, x.on_date + p_time) as start_time
+              from (select p_from + 7 * p_interval_weeks * n as on_date from generate_series(0, p_count - 1) as n) as x
+             order by x.on_date) as d;
+    select count(*) into v_clashes from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked';
+    if v_clashes > 0 and not p_is_partial or v_clashes = p_count then
+      raise exception using errcode = 'PT900';
+    end if;
+  exception when sqlstate 'PT900' then
+    -- Nothing of it stands; the answer still says which dates clash and why.
+    delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
+    return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
+  end;
+  return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
+end;
+$$;
+comment on function private.book_series is
+  'Books a weekly or fortnightly series: {outcome: booked, series_id, dates} or, where dates clash and it is not to be partial, {outcome: clashes, dates}; each date is {on, start_time, outcome, …}. Fails: value_not_allowed 422, purchase_not_found 404, request_reused 409.';
+
+-- The dates that would have gone well, in an answer that undid them.
+create function private.undone_dates(p_dates jsonb, p_done text)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select jsonb_agg(case when e.date ->> 'outcome' = p_done then (e.date - 'booking_id') || '{"outcome": "free"}' else e.date end order by e.n)
+    from jsonb_array_elements(p_dates) with ordinality as e (date, n);
+$$;
+comment on function private.undone_dates is 'Dates that were tried and rolled back: what had gone well reads free.';
+
+create function private.series_dates(p_org_id uuid, p_series_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('on', (b.start_time at time zone private.org_timezone(p_org_id))::date, 'start_time', b.start_time)
+                            || private.booked(b) order by b.start_time), '[]')
+    from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id;
+$$;
+comment on function private.series_dates is 'The bookings of a series as an array, in order of time.';
+
+-- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
+create function private.move_series(
+  p_org_id uuid, p_series_id uuid, p_from date, p_shift_days integer, p_time time, p_staff_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  v_booking record;
+  v_answer jsonb;
+  v_dates jsonb := '[]';
+begin
+  perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
+  begin
+    -- Away from the direction of the move, so that a date never meets the series' own next one.
+    for v_booking in
+      select b.id, (b.start_time at time zone v_timezone)::date as on_date, (b.start_time at time zone v_timezone)::time as at_time
+        from public.bookings as b
+       where b.org_id = p_org_id and b.series_id = p_series_id and b.status in ('pending', 'confirmed')
+         and b.start_time >= private.local_to_instant(v_timezone, p_from::timestamp) and b.start_time > p_now
+       order by case when p_shift_days > 0 then -1 else 1 end * extract(epoch from b.start_time)
+    loop
+      v_answer := private.reschedule(
+        p_org_id, v_booking.id,
+        private.local_to_instant(v_timezone, v_booking.on_date + p_shift_days + coalesce(p_time, v_booking.at_time)), p_staff_id, 'coach', p_now);
+      v_dates := v_dates || jsonb_build_array(
+        jsonb_build_object('on', v_booking.on_date + p_shift_days, 'booking_id', v_booking.id) || v_answer);
+    end loop;
+    if exists (select from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'rescheduled') then
+      raise exception using errcode = 'PT900';
+    end if;
+  exception when sqlstate 'PT900' then
+    return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'rescheduled')));
+  end;
+  return private.outcome('moved', jsonb_build_object('dates', v_dates));
+end;
+$$;
+comment on function private.move_series is
+  'Moves the bookings of a series from a local date on: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved. Fails: value_not_allowed 422.';
+
+create function private.end_series(p_org_id uuid, p_series_id uuid, p_from date, p_actor_id uuid, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booking_id uuid;
+  v_ended integer := 0;
+begin
+  for v_booking_id in
+    select b.id
+      from public.bookings as b
+     where b.org_id = p_org_id and b.series_id = p_series_id and b.status in ('pending', 'confirmed') and b.start_time > p_now
+       and b.start_time >= private.local_to_instant(p_org_id, p_from, '00:00')
+     order by b.purchase_id, b.start_time
+  loop
+    perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
+    v_ended := v_ended + 1;
+  end loop;
+  return v_ended;
+end;
+$$;
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings.';
+
+-- ── 40_scheduling/rules/staff.sql ──
+
+-- Staff and places: who is linked to whom, and leaving without losing history.
+
+-- A calendar may only be linked to a member of the organisation.
+create function private.tg_staff__check_member()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.user_id is not null
+     and not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+    perform private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_staff__check_member is 'Refuses a link to somebody who is no member: staff_not_member 422.';
+create trigger staff__check_member before insert or update of user_id on public.staff
+  for each row execute function private.tg_staff__check_member();
+create trigger staff__touch before update on public.staff
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger locations__touch before update on public.locations
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger availability__touch before update on public.availability
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- Soft: name and bookings stay for history, the email goes. Bookings that lie ahead stay where they are and are counted, so that
+-- somebody takes them over.
+create function private.deactivate_staff(p_org_id uuid, p_staff_id uuid, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.staff as s
+     set is_active = false, deactivated_at = coalesce(s.deactivated_at, p_now), email = null
+   where s.org_id = p_org_id and s.id = p_staff_id;
+  return (select count(*)::integer from public.bookings as b
+           where b.org_id = p_org_id and b.staff_id = p_staff_id and b.status in ('pending', 'confirmed') and b.start_time > p_now);
+end;
+$$;
+comment on function private.deactivate_staff is 'Deactivates a staff member and returns how many bookings still lie ahead of them.';
+
+create function private.reactivate_staff(p_org_id uuid, p_staff_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.staff as s set is_active = true, deactivated_at = null where s.org_id = p_org_id and s.id = p_staff_id;
+$$;
+comment on function private.reactivate_staff is 'Lets a staff member take bookings again.';
+
+create trigger staff__audit after insert or update or delete on public.staff
+  for each row execute function private.tg__audit();
+create trigger locations__audit after insert or update or delete on public.locations
+  for each row execute function private.tg__audit();
+create trigger location_hours__audit after insert or update or delete on public.location_hours
+  for each row execute function private.tg__audit();
+create trigger staff_locations__audit after insert or delete on public.staff_locations
+  for each row execute function private.tg__audit();
+create trigger session_type_staff__audit after insert or delete on public.session_type_staff
+  for each row execute function private.tg__audit();
+create trigger session_type_prices__audit after insert or update or delete on public.session_type_prices
+  for each row execute function private.tg__audit();
+create trigger availability__audit after insert or update or delete on public.availability
+  for each row execute function private.tg__audit();
+
 -- ── 40_scheduling/rules/sweep_overdue_bookings.sql ──
 
 -- The sweep of overdue bookings: completes what is over and settles what stayed due, one batch a call.
@@ -2546,6 +5012,49 @@ $$;
 comment on function private.sweep_overdue_bookings is
   'Completes and settles one batch of bookings that are over; returns how many were completed, charged, uncovered and skipped because somebody held them.';
 
+-- ── 40_scheduling/rules/time.sql ──
+
+-- Local time and instants: the only place where one becomes the other.
+-- A wall time in a gap moves forward (Postgres' own reading). In a fold a start takes the first instant and an end the
+-- second, so that nothing open is lost; Postgres alone takes the second for both.
+
+create function private.local_to_instant(p_timezone text, p_local timestamp, p_is_end boolean default false)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select case when p_is_end then i.second else coalesce((
+           select min(i.second - f.shift)
+             from (values (interval '30 minutes'), (interval '1 hour'), (interval '2 hours')) as f (shift)
+            where (i.second - f.shift) at time zone p_timezone = p_local), i.second) end
+    from (select p_local at time zone p_timezone as second) as i;
+$$;
+comment on function private.local_to_instant(text, timestamp, boolean) is
+  'The instant of a wall time in a timezone: forward out of a gap; in a fold the first for a start, the second for an end.';
+
+create function private.local_to_instant(p_org_id uuid, p_on date, p_time time, p_is_end boolean default false)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select private.local_to_instant(private.org_timezone(p_org_id), p_on + p_time, p_is_end);
+$$;
+comment on function private.local_to_instant(uuid, date, time, boolean) is 'The instant of an organisation''s wall time.';
+
+create function private.org_today(p_org_id uuid, p_now timestamptz default now())
+returns date
+language sql stable security definer set search_path = ''
+as $$
+  select (p_now at time zone private.org_timezone(p_org_id))::date;
+$$;
+comment on function private.org_today is 'The organisation''s local date.';
+
+create function private.org_day_bounds(p_org_id uuid, p_on date)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(private.local_to_instant(p_org_id, p_on, '00:00'), private.local_to_instant(p_org_id, p_on + 1, '00:00'));
+$$;
+comment on function private.org_day_bounds is 'A local day as instants; where midnight does not exist it begins with the first instant that does.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -2616,6 +5125,35 @@ create trigger zz_refuse_clearly before insert or update on public.branding
 create trigger zz_refuse_clearly before update on public.profiles
   for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
+-- locations and their hours: members read, owners and managers write, a client reads.
+alter table public.locations enable row level security;
+alter table public.location_hours enable row level security;
+revoke all on public.locations, public.location_hours from public, anon, authenticated, service_role;
+grant select, insert (org_id, name, address), update (name, address, is_active) on public.locations to authenticated;
+grant select, insert (org_id, location_id, day_of_week, opens_time, closes_time), update (opens_time, closes_time), delete
+  on public.location_hours to authenticated;
+grant select on public.locations, public.location_hours to service_role;
+create policy locations_select_people on public.locations for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy locations_insert_members on public.locations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy locations_update_members on public.locations for update to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_select_people on public.location_hours for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy location_hours_insert_members on public.location_hours for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_update_members on public.location_hours for update to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_delete_members on public.location_hours for delete to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.locations
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.location_hours
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
 -- ── 15_operations/access.sql ──
 
 -- Who may see what operations keep. Nobody writes here directly but for ticking an alert off.
@@ -2646,6 +5184,10 @@ create policy alerts_update_members on public.alerts for update to authenticated
 
 -- Row level security without a policy: only definers of the owner reach it.
 create policy job_runs_select_nobody on private.job_runs for select to service_role using (false);
+
+alter table private.rate_limits enable row level security;
+revoke all on private.rate_limits from public, anon, authenticated, service_role;
+create policy rate_limits_select_nobody on private.rate_limits for select to service_role using (false);
 
 -- ── 20_clients/access.sql ──
 
@@ -2758,7 +5300,7 @@ create trigger zz_refuse_clearly before insert or update on public.client_purcha
 
 -- ── 40_scheduling/access.sql ──
 
--- Who may see and write settings, session types and bookings directly.
+-- Who may see and write settings, staff, hours, session types and bookings directly.
 
 alter table public.booking_settings enable row level security;
 alter table public.session_types enable row level security;
@@ -2770,7 +5312,7 @@ grant select, insert (org_id, timezone) on public.booking_settings to authentica
 grant select on public.booking_settings to service_role;
 grant update (allow_client_booking, buffer_between_mins, early_cutoff_before_hour, early_cutoff_time, gst_registered, late_notice_hours,
               max_advance_days, min_notice_hours, pass_stripe_fees, slot_duration_mins, timezone,
-              session_click_window_secs, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
+              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
   on public.booking_settings to authenticated;
 create policy booking_settings_select_people on public.booking_settings for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -2784,10 +5326,10 @@ create policy booking_settings_update_members on public.booking_settings for upd
 grant select, delete on public.session_types to authenticated;
 grant select on public.session_types to service_role;
 grant insert (org_id, name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, sort_order)
+              buffer_after_mins, max_per_day, capacity, sort_order)
   on public.session_types to authenticated;
 grant update (name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, updated_at)
+              buffer_after_mins, max_per_day, capacity, updated_at)
   on public.session_types to authenticated;
 create policy session_types_select_people on public.session_types for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -2814,8 +5356,9 @@ grant update (status, cancelled_at, confirmation_sent_at, client_confirmed) on p
 create policy bookings_select_people on public.bookings for select to authenticated
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
-create policy bookings_insert_members on public.bookings for insert to authenticated
-  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy bookings_insert_people on public.bookings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[])
+              or client_id = any ((select private.my_client_ids())::uuid[]));
 create policy bookings_update_people on public.bookings for update to authenticated
   using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
@@ -2826,6 +5369,122 @@ create trigger zz_refuse_clearly before insert or update on public.session_types
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.bookings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- Staff, hours and blocks: members write as their role allows; a client reads who works when, not what is blocked.
+alter table public.staff enable row level security;
+alter table public.staff_locations enable row level security;
+alter table public.session_type_staff enable row level security;
+alter table public.session_type_prices enable row level security;
+alter table public.availability enable row level security;
+alter table public.blocked_times enable row level security;
+alter table public.booking_series enable row level security;
+alter table public.waitlist_entries enable row level security;
+alter table private.occupancies enable row level security;
+alter table private.holds enable row level security;
+revoke all on public.staff, public.staff_locations, public.session_type_staff, public.session_type_prices, public.availability, public.blocked_times, public.booking_series, public.waitlist_entries
+  from public, anon, authenticated, service_role;
+revoke all on private.occupancies, private.holds from public, anon, authenticated, service_role;
+create policy occupancies_select_nobody on private.occupancies for select to service_role using (false);
+create policy holds_select_nobody on private.holds for select to service_role using (false);
+
+grant select on public.staff to authenticated;
+grant select on public.staff to service_role;
+grant insert (org_id, user_id, full_name, email) on public.staff to authenticated;
+grant update (full_name, email) on public.staff to authenticated;
+create policy staff_select_people on public.staff for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy staff_insert_members on public.staff for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create policy staff_update_members on public.staff for update to authenticated
+  using (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.staff
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.staff_locations to authenticated;
+grant select on public.staff_locations to service_role;
+grant insert (org_id, staff_id, location_id) on public.staff_locations to authenticated;
+create policy staff_locations_select_people on public.staff_locations for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy staff_locations_insert_members on public.staff_locations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create policy staff_locations_delete_members on public.staff_locations for delete to authenticated
+  using (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.staff_locations
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.session_type_staff to authenticated;
+grant select on public.session_type_staff to service_role;
+grant insert (org_id, session_type_id, staff_id) on public.session_type_staff to authenticated;
+create policy session_type_staff_select_people on public.session_type_staff for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy session_type_staff_insert_members on public.session_type_staff for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create policy session_type_staff_delete_members on public.session_type_staff for delete to authenticated
+  using (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.session_type_staff
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.session_type_prices to authenticated;
+grant select on public.session_type_prices to service_role;
+grant insert (org_id, session_type_id, location_id, price_cents) on public.session_type_prices to authenticated;
+grant update (price_cents) on public.session_type_prices to authenticated;
+create policy session_type_prices_select_people on public.session_type_prices for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy session_type_prices_insert_members on public.session_type_prices for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy session_type_prices_update_members on public.session_type_prices for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy session_type_prices_delete_members on public.session_type_prices for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.session_type_prices
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.availability to authenticated;
+grant select on public.availability to service_role;
+grant insert (org_id, user_id, staff_id, day_of_week, start_time, end_time, specific_date, is_available) on public.availability to authenticated;
+create policy availability_select_people on public.availability for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy availability_insert_members on public.availability for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy availability_delete_members on public.availability for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.availability
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.blocked_times to authenticated;
+grant select on public.blocked_times to service_role;
+grant insert (org_id, user_id, staff_id, date, day_of_week, start_time, end_time, reason) on public.blocked_times to authenticated;
+grant update (date, day_of_week, start_time, end_time, reason) on public.blocked_times to authenticated;
+create policy blocked_times_select_members on public.blocked_times for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy blocked_times_insert_members on public.blocked_times for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy blocked_times_update_members on public.blocked_times for update to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy blocked_times_delete_members on public.blocked_times for delete to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.blocked_times
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- Series and the waitlist are written by RPC alone.
+grant select on public.booking_series, public.waitlist_entries to authenticated, service_role;
+create policy booking_series_select_people on public.booking_series for select to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy waitlist_entries_select_people on public.waitlist_entries for select to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+alter table private.calendar_feeds enable row level security;
+alter table private.calendar_feed_tokens enable row level security;
+revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
+create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
 
 -- ── 10_tenancy/api.sql ──
 
@@ -2978,7 +5637,7 @@ grant execute on function public.offer_id(public.client_purchases) to authentica
 
 -- ── 40_scheduling/api.sql ──
 
--- Scheduling for apps, first cut.
+-- Scheduling for apps: settling bookings, and finding, booking and moving time.
 
 create function public.complete_booking(p_booking_id uuid)
 returns text
@@ -3003,6 +5662,394 @@ comment on function public.undo_completion is
 revoke all on function public.undo_completion(uuid) from public, anon, service_role;
 grant execute on function public.undo_completion(uuid) to authenticated;
 grant execute on function private.member_undo_completion(uuid) to authenticated;
+
+create function public.find_slots(
+  p_org_id uuid, p_on date, p_until date default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_duration_mins integer default null)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer, seats_left integer)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select t.start_time, t.end_time, t.staff_id, t.rank, t.seats_left from private.member_find_slots(p_org_id, p_on, p_until, p_session_type_id, p_staff_id, p_location_id, p_duration_mins) as t;
+end;
+comment on function public.find_slots is
+  'The starts that can be booked on some local days (p_on to p_until, at most 63), with staff and rank: the minutes to the nearest taken time, 0 = adjacent, so that the lowest keep a day compact. Needs bookings.read. Fails: org_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, value_not_allowed 422.';
+revoke all on function public.find_slots(uuid, date, date, uuid, uuid, uuid, integer) from public, anon, service_role;
+grant execute on function public.find_slots(uuid, date, date, uuid, uuid, uuid, integer) to authenticated;
+grant execute on function private.member_find_slots(uuid, date, date, uuid, uuid, uuid, integer) to authenticated;
+
+create function public.available_dates(
+  p_org_id uuid, p_on date, p_until date, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_location_id uuid default null, p_duration_mins integer default null)
+returns table (on_date date, slots bigint)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select (s.start_time at time zone private.org_timezone(p_org_id))::date, count(*)
+    from private.member_find_slots(p_org_id, p_on, p_until, p_session_type_id, p_staff_id, p_location_id, p_duration_mins) as s
+   group by 1 order by 1;
+end;
+comment on function public.available_dates is
+  'The local dates that have a start to book, with how many. Needs bookings.read. Fails as find_slots.';
+revoke all on function public.available_dates(uuid, date, date, uuid, uuid, uuid, integer) from public, anon, service_role;
+grant execute on function public.available_dates(uuid, date, date, uuid, uuid, uuid, integer) to authenticated;
+grant execute on function private.org_timezone(uuid) to authenticated;
+
+create function public.book(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_purchase_id uuid default null, p_duration_mins integer default null, p_notes text default null,
+  p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_book(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_purchase_id, p_duration_mins, p_notes, p_request_id);
+end;
+comment on function public.book is
+  'Books a start that find_slots offers, with a staff member or (null) anyone: {outcome: booked, booking_id, staff_id, start_time, end_time}; {outcome: taken, alternatives} when somebody was faster and {outcome: unavailable, alternatives} when it was never offered, with up to five {start_time, end_time, staff_id, rank}; {outcome: package_exhausted}. The same request id books once. Needs bookings.write. Fails: org_not_found 404, permission_missing 403, client_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, purchase_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) from public, anon, service_role;
+grant execute on function public.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) to authenticated;
+grant execute on function private.member_book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) to authenticated;
+
+create function public.reschedule_booking(p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_reschedule(p_booking_id, p_start_time, p_staff_id);
+end;
+comment on function public.reschedule_booking is
+  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time} or {outcome: taken, alternatives}. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.reschedule_booking(uuid, timestamptz, uuid) from public, anon, service_role;
+grant execute on function public.reschedule_booking(uuid, timestamptz, uuid) to authenticated;
+grant execute on function private.member_reschedule(uuid, timestamptz, uuid) to authenticated;
+
+create function public.cancel_booking(
+  p_booking_id uuid, p_reason text default null, p_is_charged boolean default false)
+returns text
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_cancel_booking(p_booking_id, p_reason, p_is_charged);
+end;
+comment on function public.cancel_booking is
+  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409, permission_missing 403.';
+revoke all on function public.cancel_booking(uuid, text, boolean) from public, anon, service_role;
+grant execute on function public.cancel_booking(uuid, text, boolean) to authenticated;
+grant execute on function private.member_cancel_booking(uuid, text, boolean) to authenticated;
+
+create function public.hold_slot(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_duration_mins integer default null, p_minutes integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_hold(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_duration_mins, p_minutes);
+end;
+comment on function public.hold_slot is
+  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. Needs bookings.write. Fails as book.';
+revoke all on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) from public, anon, service_role;
+grant execute on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
+grant execute on function private.member_hold(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
+
+create function public.confirm_hold(
+  p_org_id uuid, p_hold_id uuid, p_purchase_id uuid default null,
+  p_notes text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_confirm_hold(p_org_id, p_hold_id, p_purchase_id, p_notes);
+end;
+comment on function public.confirm_hold is
+  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, permission_missing 403.';
+revoke all on function public.confirm_hold(uuid, uuid, uuid, text) from public, anon, service_role;
+grant execute on function public.confirm_hold(uuid, uuid, uuid, text) to authenticated;
+grant execute on function private.member_confirm_hold(uuid, uuid, uuid, text) to authenticated;
+
+create function public.book_series(
+  p_org_id uuid, p_client_id uuid, p_from date,
+  p_time time, p_interval_weeks integer default 1, p_count integer default 10,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_purchase_id uuid default null, p_duration_mins integer default null, p_is_partial boolean default true,
+  p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_book_series(p_org_id, p_client_id, p_from, p_time, p_interval_weeks, p_count, p_session_type_id, p_staff_id, p_location_id, p_purchase_id, p_duration_mins, p_is_partial, p_request_id);
+end;
+comment on function public.book_series is
+  'Books a series from a local date on, weekly or fortnightly at one local time, across DST: {outcome: booked, series_id, dates} with what became of each date, or {outcome: clashes, dates} and nothing booked when every date clashes, or any does and p_is_partial is false. 1 to 104 dates. Needs bookings.write. Fails as book.';
+revoke all on function public.book_series(uuid, uuid, date, time, integer, integer, uuid, uuid, uuid, uuid, integer, boolean, uuid) from public, anon, service_role;
+grant execute on function public.book_series(uuid, uuid, date, time, integer, integer, uuid, uuid, uuid, uuid, integer, boolean, uuid) to authenticated;
+grant execute on function private.member_book_series(uuid, uuid, date, time, integer, integer, uuid, uuid, uuid, uuid, integer, boolean, uuid) to authenticated;
+
+create function public.move_series(
+  p_series_id uuid, p_from date, p_shift_days integer default 0,
+  p_time time default null, p_staff_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_move_series(p_series_id, p_from, p_shift_days, p_time, p_staff_id);
+end;
+comment on function public.move_series is
+  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.move_series(uuid, date, integer, time, uuid) from public, anon, service_role;
+grant execute on function public.move_series(uuid, date, integer, time, uuid) to authenticated;
+grant execute on function private.member_move_series(uuid, date, integer, time, uuid) to authenticated;
+
+create function public.end_series(p_series_id uuid, p_from date)
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_end_series(p_series_id, p_from);
+end;
+comment on function public.end_series is
+  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, permission_missing 403.';
+revoke all on function public.end_series(uuid, date) from public, anon, service_role;
+grant execute on function public.end_series(uuid, date) to authenticated;
+grant execute on function private.member_end_series(uuid, date) to authenticated;
+
+create function public.join_waitlist(
+  p_org_id uuid, p_client_id uuid, p_on date default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_start_time timestamptz default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_join_waitlist(p_org_id, p_client_id, p_on, p_session_type_id, p_staff_id, p_start_time);
+end;
+comment on function public.join_waitlist is
+  'Puts a client on the waitlist of a local day, or of one start, and returns the entry; a cancellation is offered to the first who fits, with a hold and a time limit. Asking again changes nothing. Needs bookings.write. Fails as book.';
+revoke all on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) from public, anon, service_role;
+grant execute on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
+grant execute on function private.member_join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
+
+create function public.deactivate_staff(p_staff_id uuid)
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_deactivate_staff(p_staff_id);
+end;
+comment on function public.deactivate_staff is
+  'Deactivates a staff member: no new bookings, the email is removed, history stays. Returns how many bookings still lie ahead of them. Needs staff.write. Fails: staff_not_found 404, permission_missing 403.';
+revoke all on function public.deactivate_staff(uuid) from public, anon, service_role;
+grant execute on function public.deactivate_staff(uuid) to authenticated;
+grant execute on function private.member_deactivate_staff(uuid) to authenticated;
+
+create function public.reactivate_staff(p_staff_id uuid)
+returns void
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_reactivate_staff(p_staff_id);
+end;
+comment on function public.reactivate_staff is
+  'Lets a staff member take bookings again. Needs staff.write. Fails: staff_not_found 404, permission_missing 403.';
+revoke all on function public.reactivate_staff(uuid) from public, anon, service_role;
+grant execute on function public.reactivate_staff(uuid) to authenticated;
+grant execute on function private.member_reactivate_staff(uuid) to authenticated;
+
+create function public.calendar(
+  p_org_id uuid, p_view text, p_on date default null,
+  p_staff_id uuid default null, p_since timestamptz default null)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
+end;
+comment on function public.calendar is
+  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.calendar(uuid, text, date, uuid, timestamptz) from public, anon, service_role;
+grant execute on function public.calendar(uuid, text, date, uuid, timestamptz) to authenticated;
+grant execute on function private.member_calendar(uuid, text, date, uuid, timestamptz) to authenticated;
+
+-- Runs as whoever asks: a member or the portal's server. Knows what is booked, held and blocked, no hours and no notice.
+create function public.is_slot_available(
+  p_org_id uuid, p_start_time timestamptz, p_end_time timestamptz, p_exclude_booking_id uuid default null)
+returns boolean
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.is_slot_free(p_org_id, p_start_time, p_end_time, p_exclude_booking_id);
+end;
+comment on function public.is_slot_available is
+  'True when some staff member''s time is neither booked, held nor blocked between two instants; false for another''s organisation. Hours, buffers and notice are find_slots'' matter.';
+revoke all on function public.is_slot_available(uuid, timestamptz, timestamptz, uuid) from public, anon;
+grant execute on function public.is_slot_available(uuid, timestamptz, timestamptz, uuid) to authenticated, service_role;
+grant execute on function private.is_slot_free(uuid, timestamptz, timestamptz, uuid) to authenticated, service_role;
+
+-- The portal and the public page: for anybody with the link or the slug, rate-limited. A refusal that is counted is the answer
+-- itself, with its status: {code, message, details: slug, hint}.
+
+create function public.portal_overview(p_token text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_overview(p_token);
+end;
+comment on function public.portal_overview is
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers}. Fails: link_not_found 404, rate_limited 429.';
+revoke all on function public.portal_overview(text) from public;
+grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
+grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
+
+create function public.portal_dates(
+  p_token text, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.portal_dates is
+  'The local dates that have a start the client may book: {dates, timezone}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
+grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.portal_slots(
+  p_token text, p_on date, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.portal_slots is
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
+grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.portal_book(
+  p_token text, p_start_time timestamptz default null, p_purchase_id uuid default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_duration_mins integer default null,
+  p_notes text default null, p_hold_id uuid default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_book(p_token, p_start_time, p_purchase_id, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_hold_id, p_request_id);
+end;
+comment on function public.portal_book is
+  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}. The same request id books once. Fails: link_not_found 404, rate_limited 429, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) from public;
+grant execute on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+
+create function public.portal_reschedule(p_token text, p_booking_id uuid, p_start_time timestamptz)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_reschedule(p_token, p_booking_id, p_start_time);
+end;
+comment on function public.portal_reschedule is
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
+grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_cancel(p_token text, p_booking_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_cancel(p_token, p_booking_id);
+end;
+comment on function public.portal_cancel is
+  'Cancels one of the client''s bookings: {outcome: cancelled, settlement}, settlement being null (the session is free again), waived, charged or uncovered. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+revoke all on function public.portal_cancel(text, uuid) from public;
+grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
+
+create function public.portal_wait(
+  p_token text, p_on date default null, p_session_type_id uuid default null,
+  p_start_time timestamptz default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_wait(p_token, p_on, p_session_type_id, p_start_time);
+end;
+comment on function public.portal_wait is
+  'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_wait(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.public_page(p_slug text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_page(p_slug);
+end;
+comment on function public.public_page is
+  'What anybody may see of an organisation that takes bookings: {org_id, name, slug, timezone, can_book, needs_waiver, branding, session_types, offers, staff}. Fails: page_not_found 404, rate_limited 429.';
+revoke all on function public.public_page(text) from public;
+grant execute on function public.public_page(text) to anon, authenticated, service_role;
+grant execute on function private.public_page(text) to anon, authenticated, service_role;
+
+create function public.public_dates(
+  p_slug text, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_dates(p_slug, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.public_dates is
+  'The local dates that have a start anybody may book: {dates, timezone}. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_dates(text, uuid, uuid, integer) from public;
+grant execute on function public.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.public_slots(
+  p_slug text, p_on date, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_slots(p_slug, p_on, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.public_slots is
+  'The starts of a local day that anybody may book, as portal_slots. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_slots(text, date, uuid, uuid, integer) from public;
+grant execute on function public.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.public_book(
+  p_slug text, p_start_time timestamptz, p_full_name text,
+  p_email text, p_phone text default null, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null, p_notes text default null,
+  p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id);
+end;
+comment on function public.public_book is
+  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) from public;
+grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
+
+-- Calendar files.
+
+create function public.create_calendar_feed(p_staff_id uuid default null, p_client_id uuid default null)
+returns text
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_create_feed(p_staff_id, p_client_id);
+end;
+comment on function public.create_calendar_feed is
+  'Opens a calendar that other programs may subscribe to, of a staff member or a client (a client for themselves), and returns its token, once. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+revoke all on function public.create_calendar_feed(uuid, uuid) from public, anon, service_role;
+grant execute on function public.create_calendar_feed(uuid, uuid) to authenticated;
+grant execute on function private.member_create_feed(uuid, uuid) to authenticated;
+
+create function public.revoke_calendar_feeds(p_staff_id uuid default null, p_client_id uuid default null)
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_revoke_feeds(p_staff_id, p_client_id);
+end;
+comment on function public.revoke_calendar_feeds is
+  'Closes every calendar feed of a staff member or client; returns how many. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
+grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
+grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -3237,6 +6284,30 @@ comment on function service.health is
   'Answers when the database does: its version and its latest migration.';
 revoke all on function service.health() from public, anon, authenticated;
 grant execute on function service.health() to service_role;
+
+create function service.sweep_rate_limits(
+  p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old as (
+    select r.bucket, r.key_hash, r.window_started_at
+      from private.rate_limits as r where r.window_started_at < p_now - interval '1 day'
+     limit p_limit for update skip locked),
+  gone as (
+    delete from private.rate_limits as r using old as o
+     where (r.bucket, r.key_hash, r.window_started_at) = (o.bucket, o.key_hash, o.window_started_at) and not p_dry_run
+    returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_rate_limits is
+  'Deletes counts of calls that are older than a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -3525,6 +6596,51 @@ comment on function service.undo_completion is
 revoke all on function service.undo_completion(uuid) from public, anon, authenticated;
 grant execute on function service.undo_completion(uuid) to service_role;
 
+create function service.sweep_expired_holds(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (expired integer, offered integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select s.expired, s.offered
+                 from private.sweep_expired_holds(p_limit, coalesce(p_now, now()), coalesce(p_dry_run, false)) as s;
+end;
+$$;
+comment on function service.sweep_expired_holds is
+  'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
+
+create function service.calendar_feed(p_token text)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.feed(p_token);
+$$;
+comment on function service.calendar_feed is
+  'The bookings behind a feed''s token, from 90 days back to a year ahead: {name, events: [{uid, sequence, start_time, end_time, status, summary, location, organizer, created_at, updated_at}]}. Fails: feed_not_found 404.';
+revoke all on function service.calendar_feed(text) from public, anon, authenticated;
+grant execute on function service.calendar_feed(text) to service_role;
+
+create function service.booking_event(p_booking_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_booking public.bookings;
+begin
+  select b.* into v_booking from public.bookings as b where b.id = p_booking_id;
+  if not found then
+    perform private.refuse_booking();
+  end if;
+  return private.booking_event(v_booking, false);
+end;
+$$;
+comment on function service.booking_event is 'One booking as a calendar event, as a client''s feed has it. Fails: booking_not_found 404.';
+revoke all on function service.booking_event(uuid) from public, anon, authenticated;
+grant execute on function service.booking_event(uuid) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -3557,6 +6673,7 @@ select r.role, p.permission
     ('packages.correct',  '{owner,manager,coach,staff}'),
     ('sessions.use',      '{owner,manager,coach,staff,front_desk}'),
     ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
+    ('staff.write',       '{owner,manager}'),
     ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}')
   ) as p (permission, roles)
