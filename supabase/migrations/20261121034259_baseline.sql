@@ -1416,14 +1416,21 @@ as $$
 $$;
 comment on function private.is_within_rate is 'Counts one call of a key in a bucket; false once there are more than p_limit in the window.';
 
--- Who calls, as far as it can be told: the address that the Data API passes on.
+-- Who calls, as far as it can be told. In x-forwarded-for each proxy appends whom it was called by, and callers write what they like
+-- before that: the first counts from our own service alone, which has checked it. The hosted platform's edge says it in
+-- cf-connecting-ip, whatever a caller sent there.
 create function private.caller_address()
 returns text
 language sql stable security invoker set search_path = ''
 as $$
-  select btrim(split_part(coalesce(nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for', ''), ',', 1));
+  select btrim(coalesce(
+           case when auth.role() = 'service_role' then split_part(h.forwarded, ',', 1) else h.edge end,
+           split_part(h.forwarded, ',', -1), ''))
+    from (select x.headers ->> 'x-forwarded-for' as forwarded, x.headers ->> 'cf-connecting-ip' as edge
+            from (select nullif(current_setting('request.headers', true), '')::json as headers) as x) as h;
 $$;
-comment on function private.caller_address is 'The caller''s address from the request''s headers; empty when there is none.';
+comment on function private.caller_address is
+  'The caller''s address: the service''s word for it, else the edge''s, else the nearest proxy''s; empty when there is none.';
 
 -- A refusal that must leave its evidence behind: returned, with the status set for the Data API, instead of raised.
 create function private.refusal(p_status integer, p_slug text, p_message text, p_hint text)
@@ -2055,7 +2062,7 @@ $$;
 comment on function private.is_late_cancellation is 'True when the booking was cancelled inside the organisation''s notice.';
 
 -- What a cancellation means for the session. A coach's own cancellation is free; anybody else's inside the notice is
--- refused, free or charged as the organisation has it.
+-- refused, free or charged as the organisation has it. An operator is nobody signed in: cancel_booking says for whom it cancels.
 create function private.cancellation_settlement(p_booking public.bookings)
 returns text
 language plpgsql volatile security definer set search_path = ''
@@ -2063,7 +2070,7 @@ as $$
 declare
   v_settings public.booking_settings;
 begin
-  if p_booking.org_id = any (private.orgs_with('bookings.write')) then
+  if p_booking.org_id = any (private.orgs_with('bookings.write')) or current_setting('coach.cancels_for', true) = 'staff' then
     return null;
   end if;
   select s.* into v_settings from public.booking_settings as s where s.org_id = p_booking.org_id;
@@ -3049,10 +3056,12 @@ begin
   if v_booking.settlement = 'charged' and p_is_charged then
     perform private.refuse_charged();
   end if;
+  perform set_config('coach.cancels_for', 'staff', true);
   update public.bookings as b
      set status = 'cancelled', cancellation_reason = left(p_reason, 500)
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
   if p_is_charged and v_booking.purchase_id is not null and v_booking.settlement is null then
     update public.bookings as b
        set settlement = 'due', due_since = p_now
@@ -4409,6 +4418,46 @@ end;
 $$;
 comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
 
+-- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+create function private.portal_duration(
+  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_duration_mins, case when p_session_type_id is null then (
+    select p.session_duration_mins
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+$$;
+comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+
+create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select p.id
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.client_id = p_client_id and private.bookable_at(p.org_id, p.id, p_start_time) > 0
+   order by p.expires_at, p.purchased_at, p.id
+   limit 1;
+$$;
+comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
+
+-- Counted like any other call, so returned.
+create function private.refuse_closed(p_org_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not (private.settings_of(p_org_id)).allow_client_booking then
+    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.refuse_closed is 'The refusal where an organisation takes no bookings online: online_booking_off 403; else null.';
+
 create function private.portal_overview(p_token text)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
@@ -4475,7 +4524,9 @@ as $$
 declare
   v_portal record := private.portal_client(p_token);
 begin
-  return coalesce(v_portal.refusal, private.dates_document((v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
+    (v_portal.client).org_id, p_session_type_id, p_staff_id,
+    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
 end;
 $$;
 comment on function private.portal_dates is 'dates_document for the token''s client.';
@@ -4487,7 +4538,9 @@ as $$
 declare
   v_portal record := private.portal_client(p_token);
 begin
-  return coalesce(v_portal.refusal, private.slots_document((v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_portal.refusal, private.slots_document(
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
+    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -4504,9 +4557,10 @@ declare
   v_portal record := private.portal_client(p_token);
   v_client public.clients := v_portal.client;
   v_purchase_id uuid := p_purchase_id;
+  v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
 begin
-  if v_portal.refusal is not null then
-    return v_portal.refusal;
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   perform private.require_in_org(v_client.org_id, p_session_type_id, p_staff_id, null);
   perform private.require_duration(p_duration_mins);
@@ -4516,24 +4570,34 @@ begin
     select coalesce(
              (select b.purchase_id from public.bookings as b
                where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             (select p.id
-                from public.client_purchases as p
-               where p.org_id = v_client.org_id and p.client_id = v_client.id
-                 and private.bookable_at(p.org_id, p.id, coalesce(p_start_time, now())) > 0
-               order by p.expires_at, p.purchased_at, p.id
-               limit 1)) into v_purchase_id;
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
   end if;
   if p_hold_id is not null then
-    return private.confirm_hold(v_client.org_id, p_hold_id, v_client.id, v_purchase_id, 'client', 'client', p_notes, null);
+    return private.with_event(v_client.org_id, private.confirm_hold(
+      v_client.org_id, p_hold_id, v_client.id, v_purchase_id, 'client', 'client', p_notes, null));
   end if;
-  return private.book(v_client.org_id, v_client.id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, null, v_purchase_id,
-                      'client', 'client', p_notes, null, p_request_id);
+  return private.with_event(v_client.org_id, private.book(
+    v_client.org_id, v_client.id, p_session_type_id, p_start_time,
+    private.portal_duration(v_client.org_id, v_client.id, v_purchase_id, p_session_type_id, p_duration_mins), p_staff_id, null,
+    v_purchase_id, 'client', 'client', p_notes, null, p_request_id));
 end;
 $$;
 comment on function private.portal_book is 'book or confirm_hold for the token''s client, paid from one of their packages.';
+
+-- What a page needs for its calendar links, in the same answer.
+create function private.with_event(p_org_id uuid, p_answer jsonb)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select p_answer || coalesce((
+    select jsonb_build_object('event', private.booking_event(b, false))
+      from public.bookings as b
+     where b.org_id = p_org_id and b.id = (p_answer ->> 'booking_id')::uuid), '{}');
+$$;
+comment on function private.with_event is 'A booking''s outcome with its calendar event, as a client''s feed has it; other outcomes as they are.';
 
 create function private.portal_reschedule(p_token text, p_booking_id uuid, p_start_time timestamptz)
 returns jsonb
@@ -4551,7 +4615,7 @@ begin
     perform private.refuse_booking();
   end if;
   perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
-  return private.reschedule(v_client.org_id, p_booking_id, p_start_time, null, 'client');
+  return private.with_event(v_client.org_id, private.reschedule(v_client.org_id, p_booking_id, p_start_time, null, 'client'));
 end;
 $$;
 comment on function private.portal_reschedule is 'reschedule for the token''s client, their own bookings alone.';
@@ -4617,26 +4681,52 @@ end;
 $$;
 comment on function private.public_page is 'What anybody may see of an organisation that takes bookings.';
 
-create function private.public_dates(p_slug text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+-- The existing pages book what the price list offers: the offer says how long.
+create function private.offer_duration(p_org_id uuid, p_offer_id uuid, p_duration_mins integer)
+returns integer
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_minutes integer;
+begin
+  if p_offer_id is null then
+    return p_duration_mins;
+  end if;
+  select o.session_duration_mins into v_minutes
+    from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id and o.is_active;
+  if not found then
+    perform private.fail(404, 'offer_not_found', 'There is no such offer.', 'Reload the price list.');
+  end if;
+  return coalesce(p_duration_mins, v_minutes);
+end;
+$$;
+comment on function private.offer_duration is 'The length asked for, else the offer''s. Fails: offer_not_found 404.';
+
+create function private.public_dates(p_slug text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_offer_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_page record := private.public_org(p_slug);
+  v_org_id uuid := (v_page.org).id;
 begin
-  return coalesce(v_page.refusal, private.dates_document((v_page.org).id, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_page.refusal, private.refuse_closed(v_org_id), private.dates_document(
+    v_org_id, p_session_type_id, p_staff_id, private.offer_duration(v_org_id, p_offer_id, p_duration_mins)));
 end;
 $$;
 comment on function private.public_dates is 'dates_document for anybody.';
 
-create function private.public_slots(p_slug text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+create function private.public_slots(
+  p_slug text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_offer_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_page record := private.public_org(p_slug);
+  v_org_id uuid := (v_page.org).id;
 begin
-  return coalesce(v_page.refusal, private.slots_document((v_page.org).id, p_on, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_page.refusal, private.refuse_closed(v_org_id), private.slots_document(
+    v_org_id, p_on, p_session_type_id, p_staff_id, private.offer_duration(v_org_id, p_offer_id, p_duration_mins)));
 end;
 $$;
 comment on function private.public_slots is 'slots_document for anybody.';
@@ -4645,13 +4735,15 @@ comment on function private.public_slots is 'slots_document for anybody.';
 -- the answer is the same whether they were known. Where a waiver is needed the booking waits for it as pending.
 create function private.public_book(
   p_slug text, p_start_time timestamptz, p_full_name text, p_email text, p_phone text, p_session_type_id uuid, p_staff_id uuid,
-  p_duration_mins integer, p_notes text, p_request_id uuid)
+  p_duration_mins integer, p_notes text, p_request_id uuid, p_offer_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_page record := private.public_org(p_slug);
   v_org public.orgs := v_page.org;
+  v_minutes integer;
+  v_closed jsonb;
   v_email text := lower(btrim(p_email));
   v_needs_waiver boolean;
   v_client_id uuid;
@@ -4663,8 +4755,13 @@ begin
      or not private.is_within_rate('public_book_org', v_org.id::text, 200, '1 hour') then
     return private.rate_limited();
   end if;
+  v_closed := private.refuse_closed(v_org.id);
+  if v_closed is not null then
+    return v_closed;
+  end if;
   perform private.require_in_org(v_org.id, p_session_type_id, p_staff_id, null);
-  perform private.require_duration(p_duration_mins);
+  v_minutes := private.offer_duration(v_org.id, p_offer_id, p_duration_mins);
+  perform private.require_duration(v_minutes);
   perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(char_length(btrim(p_full_name)) between 1 and 200, 'full_name');
   perform private.require_value(char_length(v_email) <= 320 and v_email ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$', 'email');
@@ -4681,10 +4778,16 @@ begin
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
   end if;
-  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, null, null, 'client',
+  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
                            'client', p_notes, null, p_request_id,
                            p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
-  return v_answer || case when v_answer ->> 'outcome' = 'booked' then jsonb_build_object('needs_waiver', v_needs_waiver) else '{}' end;
+  if v_answer ->> 'outcome' = 'booked' then
+    update public.bookings as b
+       set offer_id = p_offer_id
+     where b.org_id = v_org.id and b.id = (v_answer ->> 'booking_id')::uuid and b.offer_id is distinct from p_offer_id;
+    v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
+  end if;
+  return private.with_event(v_org.id, v_answer);
 end;
 $$;
 comment on function private.public_book is
@@ -4882,6 +4985,23 @@ as $$
   update public.staff as s set is_active = true, deactivated_at = null where s.org_id = p_org_id and s.id = p_staff_id;
 $$;
 comment on function private.reactivate_staff is 'Lets a staff member take bookings again.';
+
+-- For operators: whose staff member it is.
+create function private.staff_org(p_staff_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select s.org_id into v_org_id from public.staff as s where s.id = p_staff_id;
+  if not found then
+    perform private.fail(404, 'staff_not_found', 'There is no such staff member.', 'Reload the staff.');
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.staff_org is 'The organisation of a staff member. Fails: staff_not_found 404.';
 
 create trigger staff__audit after insert or update or delete on public.staff
   for each row execute function private.tg__audit();
@@ -5897,7 +6017,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -5926,7 +6046,7 @@ begin atomic
   select private.portal_book(p_token, p_start_time, p_purchase_id, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_hold_id, p_request_id);
 end;
 comment on function public.portal_book is
-  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}. The same request id books once. Fails: link_not_found 404, rate_limited 429, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …, event}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}; event is the calendar''s. The same request id books once. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
 revoke all on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) from public;
 grant execute on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
@@ -5938,7 +6058,7 @@ begin atomic
   select private.portal_reschedule(p_token, p_booking_id, p_start_time);
 end;
 comment on function public.portal_reschedule is
-  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
 revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
 grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
 grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
@@ -5983,47 +6103,47 @@ grant execute on function private.public_page(text) to anon, authenticated, serv
 
 create function public.public_dates(
   p_slug text, p_session_type_id uuid default null, p_staff_id uuid default null,
-  p_duration_mins integer default null)
+  p_duration_mins integer default null, p_offer_id uuid default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.public_dates(p_slug, p_session_type_id, p_staff_id, p_duration_mins);
+  select private.public_dates(p_slug, p_session_type_id, p_staff_id, p_duration_mins, p_offer_id);
 end;
 comment on function public.public_dates is
-  'The local dates that have a start anybody may book: {dates, timezone}. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
-revoke all on function public.public_dates(text, uuid, uuid, integer) from public;
-grant execute on function public.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
-grant execute on function private.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+  'The local dates that have a start anybody may book: {dates, timezone}; an offer says how long where p_duration_mins does not. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_dates(text, uuid, uuid, integer, uuid) from public;
+grant execute on function public.public_dates(text, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_dates(text, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
 
 create function public.public_slots(
   p_slug text, p_on date, p_session_type_id uuid default null,
-  p_staff_id uuid default null, p_duration_mins integer default null)
+  p_staff_id uuid default null, p_duration_mins integer default null, p_offer_id uuid default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.public_slots(p_slug, p_on, p_session_type_id, p_staff_id, p_duration_mins);
+  select private.public_slots(p_slug, p_on, p_session_type_id, p_staff_id, p_duration_mins, p_offer_id);
 end;
 comment on function public.public_slots is
-  'The starts of a local day that anybody may book, as portal_slots. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
-revoke all on function public.public_slots(text, date, uuid, uuid, integer) from public;
-grant execute on function public.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
-grant execute on function private.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+  'The starts of a local day that anybody may book, as portal_slots; an offer says how long where p_duration_mins does not. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_slots(text, date, uuid, uuid, integer, uuid) from public;
+grant execute on function public.public_slots(text, date, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_slots(text, date, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
 
 create function public.public_book(
   p_slug text, p_start_time timestamptz, p_full_name text,
   p_email text, p_phone text default null, p_session_type_id uuid default null,
   p_staff_id uuid default null, p_duration_mins integer default null, p_notes text default null,
-  p_request_id uuid default null)
+  p_request_id uuid default null, p_offer_id uuid default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id);
+  select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id, p_offer_id);
 end;
 comment on function public.public_book is
-  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
-revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) from public;
-grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
-grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
+  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver, event} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) from public;
+grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 
 -- Calendar files.
 
@@ -6053,7 +6173,7 @@ grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticat
 
 -- ── 10_tenancy/service.sql ──
 
--- Tenancy for operators: organisations and their members.
+-- Tenancy for operators: organisations, their members and their locations.
 -- An operator names people by email; nothing here makes an account, people sign up themselves.
 
 create function service.list_orgs(p_limit integer default 100, p_search text default null)
@@ -6198,6 +6318,44 @@ comment on function service.remove_member is
   'Ends a membership; true when there was one. Fails: org_not_found 404, user_not_found 404, last_owner 409.';
 revoke all on function service.remove_member(uuid, text) from public, anon, authenticated;
 grant execute on function service.remove_member(uuid, text) to service_role;
+
+create function service.list_locations(p_org_id uuid)
+returns table (location_id uuid, name text, address text, is_active boolean, staff integer, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select l.id, l.name, l.address, l.is_active,
+         (select count(*)::integer from public.staff_locations as s where s.org_id = l.org_id and s.location_id = l.id), l.created_at
+    from public.locations as l
+   where l.org_id = p_org_id
+   order by l.name, l.id;
+end;
+$$;
+comment on function service.list_locations is
+  'An organisation''s locations by name, with how many of the staff are bound to each. Fails: org_not_found 404.';
+revoke all on function service.list_locations(uuid) from public, anon, authenticated;
+grant execute on function service.list_locations(uuid) to service_role;
+
+create function service.create_location(p_org_id uuid, p_name text, p_address text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(char_length(btrim(p_name)) between 1 and 200, 'name');
+  perform private.require_value(coalesce(char_length(p_address), 0) <= 500, 'address');
+  insert into public.locations (org_id, name, address) values (p_org_id, btrim(p_name), p_address) returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function service.create_location is
+  'Adds a location and returns its id. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.create_location(uuid, text, text) from public, anon, authenticated;
+grant execute on function service.create_location(uuid, text, text) to service_role;
 
 -- ── 15_operations/service.sql ──
 
@@ -6533,7 +6691,7 @@ grant execute on function service.correct_package(uuid, integer, integer, uuid) 
 
 -- ── 40_scheduling/service.sql ──
 
--- Scheduling for sweeps and operators, first cut.
+-- Scheduling for sweeps, calendar files and operators.
 
 create function service.sweep_overdue_bookings(
   p_limit integer default 5000, p_now timestamptz default now(), p_dry_run boolean default false)
@@ -6640,6 +6798,180 @@ $$;
 comment on function service.booking_event is 'One booking as a calendar event, as a client''s feed has it. Fails: booking_not_found 404.';
 revoke all on function service.booking_event(uuid) from public, anon, authenticated;
 grant execute on function service.booking_event(uuid) to service_role;
+
+create function service.list_staff(p_org_id uuid)
+returns table (staff_id uuid, full_name text, email text, is_member boolean, is_active boolean, upcoming integer, deactivated_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select s.id, s.full_name, s.email, s.user_id is not null, s.is_active,
+         (select count(*)::integer from public.bookings as b
+           where b.org_id = s.org_id and b.staff_id = s.id and b.status in ('pending', 'confirmed') and b.start_time > now()),
+         s.deactivated_at
+    from public.staff as s
+   where s.org_id = p_org_id
+   order by s.is_active desc, s.full_name, s.id;
+end;
+$$;
+comment on function service.list_staff is
+  'An organisation''s staff, the active first, with how many bookings lie ahead of each. Fails: org_not_found 404.';
+revoke all on function service.list_staff(uuid) from public, anon, authenticated;
+grant execute on function service.list_staff(uuid) to service_role;
+
+create function service.create_staff(
+  p_org_id uuid, p_full_name text, p_email text default null,
+  p_member_email text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid := case when p_member_email is not null then private.user_by_email(p_member_email) end;
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(char_length(btrim(p_full_name)) between 1 and 200, 'full_name');
+  perform private.require_value(coalesce(char_length(p_email) <= 320 and position('@' in p_email) > 1, p_email is null), 'email');
+  insert into public.staff (org_id, full_name, email, user_id) values (p_org_id, btrim(p_full_name), p_email, v_user_id)
+  on conflict (org_id, user_id) where user_id is not null do nothing
+  returning id into v_id;
+  if v_id is null then
+    perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This member has a calendar: see the staff.');
+  end if;
+  return v_id;
+end;
+$$;
+comment on function service.create_staff is
+  'Adds a staff member, linked to a member of the organisation or not, and returns their id. Fails: org_not_found 404, user_not_found 404, staff_not_member 422, value_taken 409, value_not_allowed 422.';
+revoke all on function service.create_staff(uuid, text, text, text) from public, anon, authenticated;
+grant execute on function service.create_staff(uuid, text, text, text) to service_role;
+
+create function service.deactivate_staff(p_staff_id uuid)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select private.deactivate_staff(private.staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function service.deactivate_staff is
+  'public.deactivate_staff for operators. Fails: staff_not_found 404.';
+revoke all on function service.deactivate_staff(uuid) from public, anon, authenticated;
+grant execute on function service.deactivate_staff(uuid) to service_role;
+
+create function service.reactivate_staff(p_staff_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.reactivate_staff(private.staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function service.reactivate_staff is
+  'public.reactivate_staff for operators. Fails: staff_not_found 404.';
+revoke all on function service.reactivate_staff(uuid) from public, anon, authenticated;
+grant execute on function service.reactivate_staff(uuid) to service_role;
+
+create function service.find_session_type(p_org_id uuid, p_type text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  -- A slug may look like another type's id: the id wins.
+  select t.id into v_id
+    from public.session_types as t
+   where t.org_id = p_org_id and (t.slug = p_type or t.id::text = p_type)
+   order by (t.id::text = p_type) desc limit 1;
+  if not found then
+    perform private.fail(404, 'session_type_not_found', 'There is no such session type.', 'Reload the session types.');
+  end if;
+  return v_id;
+end;
+$$;
+comment on function service.find_session_type is
+  'The id of an organisation''s session type with this slug or id. Fails: org_not_found 404, session_type_not_found 404.';
+revoke all on function service.find_session_type(uuid, text) from public, anon, authenticated;
+grant execute on function service.find_session_type(uuid, text) to service_role;
+
+create function service.find_slots(
+  p_org_id uuid, p_on date, p_until date default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_duration_mins integer default null, p_limit integer default 100)
+returns table (starts_local text, start_time timestamptz, end_time timestamptz, staff_id uuid, staff_name text, rank integer, seats_left integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  return query
+  select to_char(o.start_time at time zone private.org_timezone(p_org_id), 'YYYY-MM-DD HH24:MI'), o.start_time, o.end_time,
+         o.staff_id, s.full_name, o.rank, o.seats_left
+    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                               private.listing_range(p_org_id, p_on, p_until), 'coach') as o
+    join public.staff as s on s.org_id = p_org_id and s.id = o.staff_id
+   order by o.start_time, o.rank, o.staff_id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.find_slots is
+  'public.find_slots for operators, with local starts and the staff''s names, at most p_limit (1 to 1000). Fails: org_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, value_not_allowed 422.';
+revoke all on function service.find_slots(uuid, date, date, uuid, uuid, uuid, integer, integer) from public, anon, authenticated;
+grant execute on function service.find_slots(uuid, date, date, uuid, uuid, uuid, integer, integer) to service_role;
+
+create function service.book(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_purchase_id uuid default null, p_duration_mins integer default null, p_notes text default null,
+  p_request_id uuid default null)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  if not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.refuse_client();
+  end if;
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
+  return private.book(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, p_purchase_id,
+                      'coach', 'system', p_notes, null, p_request_id);
+end;
+$$;
+comment on function service.book is
+  'public.book for operators, with the same outcomes. Fails: org_not_found 404, client_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, purchase_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function service.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) from public, anon, authenticated;
+grant execute on function service.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) to service_role;
+
+create function service.reschedule_booking(p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid default null)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.booking_org(p_booking_id);
+begin
+  perform private.require_in_org(v_org_id, null, p_staff_id, null);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  return private.reschedule(v_org_id, p_booking_id, p_start_time, p_staff_id, 'coach');
+end;
+$$;
+comment on function service.reschedule_booking is
+  'public.reschedule_booking for operators, with the same outcomes. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422.';
+revoke all on function service.reschedule_booking(uuid, timestamptz, uuid) from public, anon, authenticated;
+grant execute on function service.reschedule_booking(uuid, timestamptz, uuid) to service_role;
+
+create function service.cancel_booking(p_booking_id uuid, p_reason text default null, p_is_charged boolean default false)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.cancel_booking(private.booking_org(p_booking_id), p_booking_id, p_reason, coalesce(p_is_charged, false), null);
+$$;
+comment on function service.cancel_booking is
+  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
+grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;
 
 -- ── 10_tenancy/data.sql ──
 

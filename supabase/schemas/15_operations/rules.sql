@@ -79,14 +79,21 @@ as $$
 $$;
 comment on function private.is_within_rate is 'Counts one call of a key in a bucket; false once there are more than p_limit in the window.';
 
--- Who calls, as far as it can be told: the address that the Data API passes on.
+-- Who calls, as far as it can be told. In x-forwarded-for each proxy appends whom it was called by, and callers write what they like
+-- before that: the first counts from our own service alone, which has checked it. The hosted platform's edge says it in
+-- cf-connecting-ip, whatever a caller sent there.
 create function private.caller_address()
 returns text
 language sql stable security invoker set search_path = ''
 as $$
-  select btrim(split_part(coalesce(nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for', ''), ',', 1));
+  select btrim(coalesce(
+           case when auth.role() = 'service_role' then split_part(h.forwarded, ',', 1) else h.edge end,
+           split_part(h.forwarded, ',', -1), ''))
+    from (select x.headers ->> 'x-forwarded-for' as forwarded, x.headers ->> 'cf-connecting-ip' as edge
+            from (select nullif(current_setting('request.headers', true), '')::json as headers) as x) as h;
 $$;
-comment on function private.caller_address is 'The caller''s address from the request''s headers; empty when there is none.';
+comment on function private.caller_address is
+  'The caller''s address: the service''s word for it, else the edge''s, else the nearest proxy''s; empty when there is none.';
 
 -- A refusal that must leave its evidence behind: returned, with the status set for the Data API, instead of raised.
 create function private.refusal(p_status integer, p_slug text, p_message text, p_hint text)

@@ -258,7 +258,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -287,7 +287,7 @@ begin atomic
   select private.portal_book(p_token, p_start_time, p_purchase_id, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_hold_id, p_request_id);
 end;
 comment on function public.portal_book is
-  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}. The same request id books once. Fails: link_not_found 404, rate_limited 429, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …, event}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}; event is the calendar''s. The same request id books once. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
 revoke all on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) from public;
 grant execute on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
@@ -299,7 +299,7 @@ begin atomic
   select private.portal_reschedule(p_token, p_booking_id, p_start_time);
 end;
 comment on function public.portal_reschedule is
-  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
 revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
 grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
 grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
@@ -344,47 +344,47 @@ grant execute on function private.public_page(text) to anon, authenticated, serv
 
 create function public.public_dates(
   p_slug text, p_session_type_id uuid default null, p_staff_id uuid default null,
-  p_duration_mins integer default null)
+  p_duration_mins integer default null, p_offer_id uuid default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.public_dates(p_slug, p_session_type_id, p_staff_id, p_duration_mins);
+  select private.public_dates(p_slug, p_session_type_id, p_staff_id, p_duration_mins, p_offer_id);
 end;
 comment on function public.public_dates is
-  'The local dates that have a start anybody may book: {dates, timezone}. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
-revoke all on function public.public_dates(text, uuid, uuid, integer) from public;
-grant execute on function public.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
-grant execute on function private.public_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+  'The local dates that have a start anybody may book: {dates, timezone}; an offer says how long where p_duration_mins does not. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_dates(text, uuid, uuid, integer, uuid) from public;
+grant execute on function public.public_dates(text, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_dates(text, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
 
 create function public.public_slots(
   p_slug text, p_on date, p_session_type_id uuid default null,
-  p_staff_id uuid default null, p_duration_mins integer default null)
+  p_staff_id uuid default null, p_duration_mins integer default null, p_offer_id uuid default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.public_slots(p_slug, p_on, p_session_type_id, p_staff_id, p_duration_mins);
+  select private.public_slots(p_slug, p_on, p_session_type_id, p_staff_id, p_duration_mins, p_offer_id);
 end;
 comment on function public.public_slots is
-  'The starts of a local day that anybody may book, as portal_slots. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
-revoke all on function public.public_slots(text, date, uuid, uuid, integer) from public;
-grant execute on function public.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
-grant execute on function private.public_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+  'The starts of a local day that anybody may book, as portal_slots; an offer says how long where p_duration_mins does not. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_slots(text, date, uuid, uuid, integer, uuid) from public;
+grant execute on function public.public_slots(text, date, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_slots(text, date, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
 
 create function public.public_book(
   p_slug text, p_start_time timestamptz, p_full_name text,
   p_email text, p_phone text default null, p_session_type_id uuid default null,
   p_staff_id uuid default null, p_duration_mins integer default null, p_notes text default null,
-  p_request_id uuid default null)
+  p_request_id uuid default null, p_offer_id uuid default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id);
+  select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id, p_offer_id);
 end;
 comment on function public.public_book is
-  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
-revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) from public;
-grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
-grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid) to anon, authenticated, service_role;
+  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver, event} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) from public;
+grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 
 -- Calendar files.
 

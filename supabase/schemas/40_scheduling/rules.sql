@@ -164,7 +164,7 @@ $$;
 comment on function private.is_late_cancellation is 'True when the booking was cancelled inside the organisation''s notice.';
 
 -- What a cancellation means for the session. A coach's own cancellation is free; anybody else's inside the notice is
--- refused, free or charged as the organisation has it.
+-- refused, free or charged as the organisation has it. An operator is nobody signed in: cancel_booking says for whom it cancels.
 create function private.cancellation_settlement(p_booking public.bookings)
 returns text
 language plpgsql volatile security definer set search_path = ''
@@ -172,7 +172,7 @@ as $$
 declare
   v_settings public.booking_settings;
 begin
-  if p_booking.org_id = any (private.orgs_with('bookings.write')) then
+  if p_booking.org_id = any (private.orgs_with('bookings.write')) or current_setting('coach.cancels_for', true) = 'staff' then
     return null;
   end if;
   select s.* into v_settings from public.booking_settings as s where s.org_id = p_booking.org_id;

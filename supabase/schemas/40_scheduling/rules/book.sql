@@ -209,10 +209,12 @@ begin
   if v_booking.settlement = 'charged' and p_is_charged then
     perform private.refuse_charged();
   end if;
+  perform set_config('coach.cancels_for', 'staff', true);
   update public.bookings as b
      set status = 'cancelled', cancellation_reason = left(p_reason, 500)
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
   if p_is_charged and v_booking.purchase_id is not null and v_booking.settlement is null then
     update public.bookings as b
        set settlement = 'due', due_since = p_now

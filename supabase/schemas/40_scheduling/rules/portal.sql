@@ -88,6 +88,46 @@ end;
 $$;
 comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
 
+-- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+create function private.portal_duration(
+  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_duration_mins, case when p_session_type_id is null then (
+    select p.session_duration_mins
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+$$;
+comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+
+create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select p.id
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.client_id = p_client_id and private.bookable_at(p.org_id, p.id, p_start_time) > 0
+   order by p.expires_at, p.purchased_at, p.id
+   limit 1;
+$$;
+comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
+
+-- Counted like any other call, so returned.
+create function private.refuse_closed(p_org_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not (private.settings_of(p_org_id)).allow_client_booking then
+    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.refuse_closed is 'The refusal where an organisation takes no bookings online: online_booking_off 403; else null.';
+
 create function private.portal_overview(p_token text)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
@@ -154,7 +194,9 @@ as $$
 declare
   v_portal record := private.portal_client(p_token);
 begin
-  return coalesce(v_portal.refusal, private.dates_document((v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
+    (v_portal.client).org_id, p_session_type_id, p_staff_id,
+    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
 end;
 $$;
 comment on function private.portal_dates is 'dates_document for the token''s client.';
@@ -166,7 +208,9 @@ as $$
 declare
   v_portal record := private.portal_client(p_token);
 begin
-  return coalesce(v_portal.refusal, private.slots_document((v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_portal.refusal, private.slots_document(
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
+    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -183,9 +227,10 @@ declare
   v_portal record := private.portal_client(p_token);
   v_client public.clients := v_portal.client;
   v_purchase_id uuid := p_purchase_id;
+  v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
 begin
-  if v_portal.refusal is not null then
-    return v_portal.refusal;
+  if v_refusal is not null then
+    return v_refusal;
   end if;
   perform private.require_in_org(v_client.org_id, p_session_type_id, p_staff_id, null);
   perform private.require_duration(p_duration_mins);
@@ -195,24 +240,34 @@ begin
     select coalesce(
              (select b.purchase_id from public.bookings as b
                where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             (select p.id
-                from public.client_purchases as p
-               where p.org_id = v_client.org_id and p.client_id = v_client.id
-                 and private.bookable_at(p.org_id, p.id, coalesce(p_start_time, now())) > 0
-               order by p.expires_at, p.purchased_at, p.id
-               limit 1)) into v_purchase_id;
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
   end if;
   if p_hold_id is not null then
-    return private.confirm_hold(v_client.org_id, p_hold_id, v_client.id, v_purchase_id, 'client', 'client', p_notes, null);
+    return private.with_event(v_client.org_id, private.confirm_hold(
+      v_client.org_id, p_hold_id, v_client.id, v_purchase_id, 'client', 'client', p_notes, null));
   end if;
-  return private.book(v_client.org_id, v_client.id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, null, v_purchase_id,
-                      'client', 'client', p_notes, null, p_request_id);
+  return private.with_event(v_client.org_id, private.book(
+    v_client.org_id, v_client.id, p_session_type_id, p_start_time,
+    private.portal_duration(v_client.org_id, v_client.id, v_purchase_id, p_session_type_id, p_duration_mins), p_staff_id, null,
+    v_purchase_id, 'client', 'client', p_notes, null, p_request_id));
 end;
 $$;
 comment on function private.portal_book is 'book or confirm_hold for the token''s client, paid from one of their packages.';
+
+-- What a page needs for its calendar links, in the same answer.
+create function private.with_event(p_org_id uuid, p_answer jsonb)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select p_answer || coalesce((
+    select jsonb_build_object('event', private.booking_event(b, false))
+      from public.bookings as b
+     where b.org_id = p_org_id and b.id = (p_answer ->> 'booking_id')::uuid), '{}');
+$$;
+comment on function private.with_event is 'A booking''s outcome with its calendar event, as a client''s feed has it; other outcomes as they are.';
 
 create function private.portal_reschedule(p_token text, p_booking_id uuid, p_start_time timestamptz)
 returns jsonb
@@ -230,7 +285,7 @@ begin
     perform private.refuse_booking();
   end if;
   perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
-  return private.reschedule(v_client.org_id, p_booking_id, p_start_time, null, 'client');
+  return private.with_event(v_client.org_id, private.reschedule(v_client.org_id, p_booking_id, p_start_time, null, 'client'));
 end;
 $$;
 comment on function private.portal_reschedule is 'reschedule for the token''s client, their own bookings alone.';
@@ -296,26 +351,52 @@ end;
 $$;
 comment on function private.public_page is 'What anybody may see of an organisation that takes bookings.';
 
-create function private.public_dates(p_slug text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+-- The existing pages book what the price list offers: the offer says how long.
+create function private.offer_duration(p_org_id uuid, p_offer_id uuid, p_duration_mins integer)
+returns integer
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_minutes integer;
+begin
+  if p_offer_id is null then
+    return p_duration_mins;
+  end if;
+  select o.session_duration_mins into v_minutes
+    from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id and o.is_active;
+  if not found then
+    perform private.fail(404, 'offer_not_found', 'There is no such offer.', 'Reload the price list.');
+  end if;
+  return coalesce(p_duration_mins, v_minutes);
+end;
+$$;
+comment on function private.offer_duration is 'The length asked for, else the offer''s. Fails: offer_not_found 404.';
+
+create function private.public_dates(p_slug text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_offer_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_page record := private.public_org(p_slug);
+  v_org_id uuid := (v_page.org).id;
 begin
-  return coalesce(v_page.refusal, private.dates_document((v_page.org).id, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_page.refusal, private.refuse_closed(v_org_id), private.dates_document(
+    v_org_id, p_session_type_id, p_staff_id, private.offer_duration(v_org_id, p_offer_id, p_duration_mins)));
 end;
 $$;
 comment on function private.public_dates is 'dates_document for anybody.';
 
-create function private.public_slots(p_slug text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+create function private.public_slots(
+  p_slug text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_offer_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_page record := private.public_org(p_slug);
+  v_org_id uuid := (v_page.org).id;
 begin
-  return coalesce(v_page.refusal, private.slots_document((v_page.org).id, p_on, p_session_type_id, p_staff_id, p_duration_mins));
+  return coalesce(v_page.refusal, private.refuse_closed(v_org_id), private.slots_document(
+    v_org_id, p_on, p_session_type_id, p_staff_id, private.offer_duration(v_org_id, p_offer_id, p_duration_mins)));
 end;
 $$;
 comment on function private.public_slots is 'slots_document for anybody.';
@@ -324,13 +405,15 @@ comment on function private.public_slots is 'slots_document for anybody.';
 -- the answer is the same whether they were known. Where a waiver is needed the booking waits for it as pending.
 create function private.public_book(
   p_slug text, p_start_time timestamptz, p_full_name text, p_email text, p_phone text, p_session_type_id uuid, p_staff_id uuid,
-  p_duration_mins integer, p_notes text, p_request_id uuid)
+  p_duration_mins integer, p_notes text, p_request_id uuid, p_offer_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_page record := private.public_org(p_slug);
   v_org public.orgs := v_page.org;
+  v_minutes integer;
+  v_closed jsonb;
   v_email text := lower(btrim(p_email));
   v_needs_waiver boolean;
   v_client_id uuid;
@@ -342,8 +425,13 @@ begin
      or not private.is_within_rate('public_book_org', v_org.id::text, 200, '1 hour') then
     return private.rate_limited();
   end if;
+  v_closed := private.refuse_closed(v_org.id);
+  if v_closed is not null then
+    return v_closed;
+  end if;
   perform private.require_in_org(v_org.id, p_session_type_id, p_staff_id, null);
-  perform private.require_duration(p_duration_mins);
+  v_minutes := private.offer_duration(v_org.id, p_offer_id, p_duration_mins);
+  perform private.require_duration(v_minutes);
   perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(char_length(btrim(p_full_name)) between 1 and 200, 'full_name');
   perform private.require_value(char_length(v_email) <= 320 and v_email ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$', 'email');
@@ -360,10 +448,16 @@ begin
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
   end if;
-  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, null, null, 'client',
+  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
                            'client', p_notes, null, p_request_id,
                            p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
-  return v_answer || case when v_answer ->> 'outcome' = 'booked' then jsonb_build_object('needs_waiver', v_needs_waiver) else '{}' end;
+  if v_answer ->> 'outcome' = 'booked' then
+    update public.bookings as b
+       set offer_id = p_offer_id
+     where b.org_id = v_org.id and b.id = (v_answer ->> 'booking_id')::uuid and b.offer_id is distinct from p_offer_id;
+    v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
+  end if;
+  return private.with_event(v_org.id, v_answer);
 end;
 $$;
 comment on function private.public_book is

@@ -47,6 +47,23 @@ as $$
 $$;
 comment on function private.reactivate_staff is 'Lets a staff member take bookings again.';
 
+-- For operators: whose staff member it is.
+create function private.staff_org(p_staff_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select s.org_id into v_org_id from public.staff as s where s.id = p_staff_id;
+  if not found then
+    perform private.fail(404, 'staff_not_found', 'There is no such staff member.', 'Reload the staff.');
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.staff_org is 'The organisation of a staff member. Fails: staff_not_found 404.';
+
 create trigger staff__audit after insert or update or delete on public.staff
   for each row execute function private.tg__audit();
 create trigger locations__audit after insert or update or delete on public.locations
