@@ -25,6 +25,7 @@ from coach_os.functions import cron
 from coach_os.logs import configure_logging, get_logger
 from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
 from coach_os.problems import Problem, add_handlers
+from coach_os.routes import ROUTERS
 from coach_os.settings import Settings, load_settings
 from coach_os.stack.errors import StackError
 from coach_os.stack.migrations import read_migrations
@@ -41,7 +42,7 @@ _BEARER = HTTPBearer(auto_error=False, scheme_name="CRON_SECRET", description="T
 
 _SWEEPS = "\n".join(f"- `{sweep.name}`: {sweep.description}" for sweep in SWEEPS.values())
 _DESCRIPTION = f"""
-What schedulers and webhooks call. Apps talk to the Data API instead.
+What schedulers, webhooks and the pages without an account call. Apps of people who sign in talk to the Data API.
 
 Every error has the body `{{"error", "slug", "hint"}}`: a sentence for a person, a stable slug to branch on, and the
 next action. Every answer carries `X-Request-Id`, which the service's log names too.
@@ -102,6 +103,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings, app.state.database = settings, database
     add_handlers(app)
     _add_routes(app)
+    for router in ROUTERS:
+        app.include_router(router)
     if front:
         for prefix in PREFIXES:
             app.mount(prefix, front)

@@ -73,6 +73,13 @@ class Settings(BaseSettings):
         validation_alias="COACH_CORS_ORIGINS",
         description="Origins of browser apps that may call the service, separated by commas; * allows any.",
     )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        validation_alias="COACH_TRUSTED_PROXIES",
+        description="How many proxies of yours stand before the service: so many entries of X-Forwarded-For count.",
+    )
     pool_size: int = Field(
         default=10,
         ge=1,

@@ -8,6 +8,7 @@ literal in it; names come from a strict pattern and the catalogue.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, NamedTuple, Self, cast
 
 import psycopg
@@ -15,6 +16,7 @@ from psycopg import AsyncConnection, pq, sql
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from coach_os.database.calls import (
+    CALLER_HEADER,
     Function,
     checked_result,
     encode_arguments,
@@ -46,7 +48,8 @@ _CALL = sql.SQL("""
     set local role service_role;
     set local timezone = 'UTC';
     set local statement_timeout = {timeout};
-    select pg_catalog.set_config('request.jwt.claims', '{{"role":"service_role"}}', true);
+    select pg_catalog.set_config('request.jwt.claims', '{{"role":"service_role"}}', true),
+           pg_catalog.set_config('request.headers', {headers}, true);
     {query}
 """)
 
@@ -107,14 +110,15 @@ class PostgresDatabase:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def rpc(self, name: str, /, **params: Any) -> Any:
+    async def rpc(self, name: str, /, *, caller: str | None = None, **params: Any) -> Any:
         """See `coach_os.database.Database.rpc`."""
         function, arguments = function_named(name), encode_arguments(params)
+        headers = json.dumps({CALLER_HEADER: caller} if caller else {})
         try:
             connection = await self._connection()
             try:
                 signature = await self._signature(connection, function, set(params))
-                result = await self._call(connection, _query(function, signature, params, arguments))
+                result = await self._call(connection, headers, _query(function, signature, params, arguments))
             finally:
                 await self._pool.putconn(connection)
             return None if signature.is_void else checked_result(result)
@@ -138,10 +142,10 @@ class PostgresDatabase:
             await connection.close()
             await self._pool.putconn(connection)
 
-    async def _call(self, connection: AsyncConnection[Any], query: sql.Composable) -> Any:
+    async def _call(self, connection: AsyncConnection[Any], headers: str, query: sql.Composable) -> Any:
         timeout = sql.Literal(round(self._call_timeout * 1000))
         async with asyncio.timeout(self._call_timeout + 5.0):
-            cursor = await connection.execute(_CALL.format(timeout=timeout, query=query))
+            cursor = await connection.execute(_CALL.format(timeout=timeout, headers=sql.Literal(headers), query=query))
             while cursor.nextset():
                 pass
             row = await cursor.fetchone()
