@@ -1,13 +1,16 @@
 -- tenant_wall: of another organisation one sees no row, changes none, deletes none and adds none, in any table.
 begin;
-select plan(74);
+select plan(134);
 
 create temp table walled (name text, update_column text, may_delete boolean) on commit drop;
 insert into walled values
   ('org_members', null, false), ('branding', 'display_name', false), ('clients', 'full_name', false), ('offers', 'name', true),
   ('promo_codes', 'code', true), ('client_purchases', 'payment_method', true), ('session_entries', null, false),
   ('booking_settings', 'timezone', false), ('session_types', 'name', true), ('bookings', 'notes', false), ('audit_log', null, false),
-  ('alerts', 'resolved_at', false);
+  ('alerts', 'resolved_at', false),
+  ('locations', 'name', false), ('location_hours', 'opens_time', true), ('staff', 'full_name', false), ('staff_locations', null, true),
+  ('session_type_staff', null, true), ('session_type_prices', 'price_cents', true), ('availability', null, true),
+  ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false);
 grant select on walled to public;
 
 select set_eq(
@@ -22,7 +25,17 @@ select is_empty(
 -- Kilo has something in each of them.
 select tests.sign_in('coach@kilo.example');
 insert into public.promo_codes (org_id, code, discount_type, discount_value) values (:'kilo', 'SUMMER', 'percentage', 10);
-insert into public.session_types (org_id, name, slug) values (:'kilo', 'Personal training', 'pt');
+insert into public.session_types (org_id, name, slug) values (:'kilo', 'Personal training', 'pt') returning id as type \gset
+insert into public.locations (org_id, name) values (:'kilo', 'The gym') returning id as location \gset
+select id as staff from public.staff where org_id = :'kilo' \gset
+insert into public.location_hours (org_id, location_id, day_of_week, opens_time, closes_time) values (:'kilo', :'location', 1, '06:00', '22:00');
+insert into public.staff_locations (org_id, staff_id, location_id) values (:'kilo', :'staff', :'location');
+insert into public.session_type_staff (org_id, session_type_id, staff_id) values (:'kilo', :'type', :'staff');
+insert into public.session_type_prices (org_id, session_type_id, location_id, price_cents) values (:'kilo', :'type', :'location', 9000);
+insert into public.availability (org_id, day_of_week, start_time, end_time) select :'kilo', d, '06:00', '22:00' from generate_series(0, 6) as d;
+insert into public.blocked_times (org_id, day_of_week, start_time, end_time, reason) values (:'kilo', 1, '12:00', '13:00', 'Lunch');
+select book_series(:'kilo', :'kilo_client', current_date + 7, '14:00', 1, 2, :'type');
+select join_waitlist(:'kilo', :'kilo_client', current_date + 7, :'type');
 select use_session(:'kilo_package');
 select tests.as_owner();
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
@@ -66,8 +79,20 @@ select tests.forbids($$ insert into public.session_types (org_id, name, slug) va
 select tests.refuses($$ insert into public.client_purchases (org_id, client_id, offer_id, amount_paid_cents)
                         values (tests.id('kilo'), tests.id('kilo_client'), tests.id('kilo_offer'), 1) $$, 403, 'permission_missing',
                      'nor a package, and learns nothing of the offer''s price');
-select tests.forbids($$ insert into public.bookings (org_id, client_id, start_time, end_time)
-                        values (tests.id('kilo'), tests.id('kilo_client'), now(), now() + interval '1 hour') $$, 'nor a booking');
+select tests.refuses($$ insert into public.bookings (org_id, client_id, start_time, end_time)
+                        values (tests.id('kilo'), tests.id('kilo_client'), now(), now() + interval '1 hour') $$, 403, 'permission_missing',
+                     'nor a booking, and learns nothing of who is free');
+select tests.remember('type', :'type'), tests.remember('location', :'location'), tests.remember('staff', :'staff');
+select tests.forbids(format('insert into public.%I (org_id, %s) values (tests.id(''kilo''), %s)', t.name, t.columns, t.row), format('nor a row of %s', t.name))
+  from (values
+    ('locations', 'name', '''x'''),
+    ('location_hours', 'location_id, day_of_week, opens_time, closes_time', 'tests.id(''location''), 2, ''06:00'', ''07:00'''),
+    ('staff', 'full_name', '''x'''),
+    ('staff_locations', 'staff_id, location_id', 'tests.id(''staff''), tests.id(''location'')'),
+    ('session_type_staff', 'session_type_id, staff_id', 'tests.id(''type''), tests.id(''staff'')'),
+    ('session_type_prices', 'session_type_id, location_id, price_cents', 'tests.id(''type''), tests.id(''location''), 1'),
+    ('availability', 'day_of_week, start_time, end_time', '2, ''06:00'', ''07:00'''),
+    ('blocked_times', 'day_of_week, start_time, end_time', '2, ''06:00'', ''07:00''')) as t (name, columns, row);
 select tests.forbids($$ insert into public.booking_settings (org_id) values (tests.id('kilo')) $$, 'nor settings, and learns not that there are some');
 select tests.forbids($$ insert into public.session_entries (org_id, purchase_id, kind, used_delta, reason)
                         values (tests.id('kilo'), tests.id('kilo_package'), 'use', 1, 'x') $$, 'nor a ledger entry');
@@ -78,6 +103,12 @@ select tests.forbids($$ insert into public.audit_log (org_id, actor_role, action
 select tests.refuses($$ insert into public.bookings (org_id, client_id, start_time, end_time)
                         values (tests.id('lima'), tests.id('kilo_client'), now(), now() + interval '1 hour') $$, 404, 'reference_not_found',
                      'one''s own booking does not point to another''s client');
+select tests.refuses($$ insert into public.session_type_staff (org_id, session_type_id, staff_id)
+                        values (tests.id('lima'), tests.id('type'), (select s.id from public.staff as s where s.org_id = tests.id('lima'))) $$,
+                     404, 'reference_not_found', 'one''s own staff do not give another''s session type');
+select tests.refuses($$ insert into public.blocked_times (org_id, staff_id, day_of_week, start_time, end_time)
+                        values (tests.id('lima'), tests.id('staff'), 1, '09:00', '10:00') $$, 404, 'reference_not_found',
+                     'nor does one block another''s staff');
 select tests.refuses($$ insert into public.client_purchases (org_id, client_id, offer_id, amount_paid_cents)
                         values (tests.id('lima'), tests.id('lima_client'), tests.id('kilo_offer'), 80000) $$, 404, 'offer_not_found',
                      'one''s own sale does not point to another''s offer');
