@@ -568,6 +568,7 @@ create table public.staff (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (org_id, id),
+  constraint staff_user_once unique (org_id, user_id),
   constraint staff_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
   constraint staff_email_form check (char_length(email) <= 320 and position('@' in email) > 1),
   constraint staff_deactivated_is_inactive check (is_active = (deactivated_at is null))
@@ -575,7 +576,6 @@ create table public.staff (
 comment on table public.staff is 'Who gives sessions, and so has a calendar; may be a member who signs in, or never sign in.';
 comment on column public.staff.email is 'Removed when the person is deactivated; the name stays, for history.';
 create index staff_id_idx on public.staff (id);
-create unique index staff_user_once on public.staff (org_id, user_id) where user_id is not null;
 create index staff_user_idx on public.staff (user_id) where user_id is not null;
 
 create table public.staff_locations (
@@ -3122,6 +3122,35 @@ end;
 $$;
 comment on function private.require_cancellable is 'Refuses a client''s move inside the notice. Fails: cancellation_not_allowed 403, cancellation_too_late 403.';
 
+-- ── 40_scheduling/rules/broadcast.sql ──
+
+-- Telling open calendars that something changed, where Supabase Realtime is there. A message carries no booking: the app answers it
+-- with its next `calendar(…, p_since)`.
+
+create function private.tg_bookings__broadcast()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_ids uuid[];
+begin
+  if to_regprocedure('realtime.send(jsonb, text, text, boolean)') is not null then
+    select array_agg(distinct c.org_id) into v_org_ids from changed as c;
+    execute $send$
+      select realtime.send(jsonb_build_object('org_id', o.id, 'changed_at', now()), 'bookings_changed', 'calendar:' || o.id, true)
+        from unnest($1) as o (id)
+    $send$ using v_org_ids;
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__broadcast is
+  'Sends one private message per organisation and statement to the topic calendar:<org_id>, where Realtime exists.';
+create trigger bookings__broadcast_new after insert on public.bookings
+  referencing new table as changed for each statement execute function private.tg_bookings__broadcast();
+create trigger bookings__broadcast_changed after update on public.bookings
+  referencing new table as changed for each statement execute function private.tg_bookings__broadcast();
+
 -- ── 40_scheduling/rules/calendar.sql ──
 
 -- The calendar: one call for a view, its range computed here from view and date in the organisation's timezone; with p_since only
@@ -4195,7 +4224,7 @@ begin
     insert into public.staff as s (org_id, user_id, full_name)
     select o.id, v_user_id, coalesce((select p.full_name from public.profiles as p where p.id = v_user_id and btrim(p.full_name) <> ''), o.name)
       from public.orgs as o where o.id = p_org_id
-    on conflict (org_id, user_id) where user_id is not null do update set user_id = excluded.user_id
+    on conflict (org_id, user_id) do update set user_id = excluded.user_id
     returning s.id into v_staff_id;
   end if;
   return v_staff_id;
@@ -4587,10 +4616,10 @@ end;
 $$;
 comment on function private.portal_book is 'book or confirm_hold for the token''s client, paid from one of their packages.';
 
--- What a page needs for its calendar links, in the same answer.
+-- What a page needs for its calendar links, in the same answer. Volatile, so as to see the booking that its argument has just made.
 create function private.with_event(p_org_id uuid, p_answer jsonb)
 returns jsonb
-language sql stable security definer set search_path = ''
+language sql volatile security definer set search_path = ''
 as $$
   select p_answer || coalesce((
     select jsonb_build_object('event', private.booking_event(b, false))
@@ -5605,6 +5634,18 @@ alter table private.calendar_feed_tokens enable row level security;
 revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
 create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
 create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
+
+-- Who may listen: members with bookings.read, to their organisation's topic. Only where Realtime exists.
+do $$
+begin
+  if to_regclass('realtime.messages') is not null then
+    execute $policy$
+      create policy calendar_topic_select_members on realtime.messages for select to authenticated
+        using (realtime.topic() = any (select 'calendar:' || o.id from unnest((select private.orgs_with('bookings.read'))) as o (id)))
+    $policy$;
+  end if;
+end;
+$$;
 
 -- ── 10_tenancy/api.sql ──
 

@@ -24,12 +24,13 @@ class CalendarLinks(BaseModel):
 def calendar_links(booking_id: str, event: Mapping[str, Any]) -> CalendarLinks:
     """The links of a booking, from its event as the database answers it."""
     start, end = (datetime.fromisoformat(event[key]).astimezone(UTC) for key in ("start_time", "end_time"))
-    title, place = event["summary"], event.get("location") or ""
+    title = event["summary"]
+    place = {"location": event["location"]} if event.get("location") else {}
     google = {
         "action": "TEMPLATE",
         "text": title,
         "dates": f"{start:%Y%m%dT%H%M%SZ}/{end:%Y%m%dT%H%M%SZ}",
-        "location": place,
+        **place,
     }
     outlook = {
         "path": "/calendar/action/compose",
@@ -37,7 +38,7 @@ def calendar_links(booking_id: str, event: Mapping[str, Any]) -> CalendarLinks:
         "subject": title,
         "startdt": f"{start:%Y-%m-%dT%H:%M:%SZ}",
         "enddt": f"{end:%Y-%m-%dT%H:%M:%SZ}",
-        "location": place,
+        **place,
     }
     return CalendarLinks(
         ics=f"/api/calendar/{booking_id}",

@@ -183,3 +183,15 @@ alter table private.calendar_feed_tokens enable row level security;
 revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
 create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
 create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
+
+-- Who may listen: members with bookings.read, to their organisation's topic. Only where Realtime exists.
+do $$
+begin
+  if to_regclass('realtime.messages') is not null then
+    execute $policy$
+      create policy calendar_topic_select_members on realtime.messages for select to authenticated
+        using (realtime.topic() = any (select 'calendar:' || o.id from unnest((select private.orgs_with('bookings.read'))) as o (id)))
+    $policy$;
+  end if;
+end;
+$$;

@@ -97,6 +97,7 @@ create table public.staff (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (org_id, id),
+  constraint staff_user_once unique (org_id, user_id),
   constraint staff_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
   constraint staff_email_form check (char_length(email) <= 320 and position('@' in email) > 1),
   constraint staff_deactivated_is_inactive check (is_active = (deactivated_at is null))
@@ -104,7 +105,6 @@ create table public.staff (
 comment on table public.staff is 'Who gives sessions, and so has a calendar; may be a member who signs in, or never sign in.';
 comment on column public.staff.email is 'Removed when the person is deactivated; the name stays, for history.';
 create index staff_id_idx on public.staff (id);
-create unique index staff_user_once on public.staff (org_id, user_id) where user_id is not null;
 create index staff_user_idx on public.staff (user_id) where user_id is not null;
 
 create table public.staff_locations (

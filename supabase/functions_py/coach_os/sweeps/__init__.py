@@ -12,6 +12,8 @@ from typing import Protocol
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
 from coach_os.sweeps.bookings import sweep_overdue_bookings
+from coach_os.sweeps.holds import sweep_expired_holds
+from coach_os.sweeps.rate_limits import sweep_rate_limits
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 
 __all__ = ["SWEEPS", "Sweep", "SweepResult", "run_all", "run_sweep", "stop_on_signals"]
@@ -38,6 +40,8 @@ SWEEPS: Mapping[str, Sweep] = {
     sweep.name: sweep
     for sweep in (
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", sweep_overdue_bookings),
+        Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", sweep_expired_holds),
+        Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", sweep_rate_limits),
     )
 }
 

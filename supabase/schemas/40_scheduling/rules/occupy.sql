@@ -70,7 +70,7 @@ begin
     insert into public.staff as s (org_id, user_id, full_name)
     select o.id, v_user_id, coalesce((select p.full_name from public.profiles as p where p.id = v_user_id and btrim(p.full_name) <> ''), o.name)
       from public.orgs as o where o.id = p_org_id
-    on conflict (org_id, user_id) where user_id is not null do update set user_id = excluded.user_id
+    on conflict (org_id, user_id) do update set user_id = excluded.user_id
     returning s.id into v_staff_id;
   end if;
   return v_staff_id;

@@ -257,10 +257,10 @@ end;
 $$;
 comment on function private.portal_book is 'book or confirm_hold for the token''s client, paid from one of their packages.';
 
--- What a page needs for its calendar links, in the same answer.
+-- What a page needs for its calendar links, in the same answer. Volatile, so as to see the booking that its argument has just made.
 create function private.with_event(p_org_id uuid, p_answer jsonb)
 returns jsonb
-language sql stable security definer set search_path = ''
+language sql volatile security definer set search_path = ''
 as $$
   select p_answer || coalesce((
     select jsonb_build_object('event', private.booking_event(b, false))
