@@ -348,3 +348,102 @@ begin
           tests.sign_up('nobody@nowhere.example', 'nobody');
 end;
 $$;
+
+-- For scheduling. Kilo's studio: 09:00 to 12:00 every day for everyone, no notice, no gap between sessions, a second staff member
+-- who never signs in, a session type of an hour (pt), a group of three (class), and a portal link for the client. As the owner.
+create function tests.open_studio()
+returns void
+language plpgsql volatile
+as $$
+begin
+  update public.booking_settings
+     set buffer_between_mins = 0, min_notice_hours = 0, late_notice_hours = 0, early_cutoff_before_hour = 0, max_advance_days = 60
+   where org_id = tests.id('kilo');
+  insert into public.availability (org_id, day_of_week, start_time, end_time)
+  select tests.id('kilo'), d, '09:00', '12:00' from generate_series(0, 6) as d;
+  perform tests.remember('staff', (select s.id from public.staff as s where s.org_id = tests.id('kilo'))),
+          tests.remember('second', gen_random_uuid()), tests.remember('pt', gen_random_uuid()), tests.remember('class', gen_random_uuid()),
+          tests.remember('ann', gen_random_uuid()), tests.remember('ben', gen_random_uuid()), tests.remember('token', gen_random_uuid());
+  insert into public.staff (org_id, id, full_name, created_at)
+  values (tests.id('kilo'), tests.id('second'), 'Second Coach', now() + interval '1 minute');
+  insert into public.session_types (org_id, id, name, slug, capacity)
+  values (tests.id('kilo'), tests.id('pt'), 'Personal training', 'pt', 1), (tests.id('kilo'), tests.id('class'), 'Class', 'class', 3);
+  insert into public.clients (org_id, id, full_name, email)
+  values (tests.id('kilo'), tests.id('ann'), 'Ann', 'ann@kilo.example'), (tests.id('kilo'), tests.id('ben'), 'Ben', 'ben@kilo.example');
+  update public.clients set portal_token = tests.id('token') where org_id = tests.id('kilo') and id = tests.id('kilo_client');
+end;
+$$;
+
+-- A local day of kilo's (Brisbane, which has no DST), counted from today, and a wall time on it.
+create function tests.day(p_days integer)
+returns date
+language sql stable
+as $$
+  select (now() at time zone 'Australia/Brisbane')::date + p_days;
+$$;
+
+create function tests.at(p_days integer, p_time time)
+returns timestamptz
+language sql stable
+as $$
+  select (tests.day(p_days) + p_time) at time zone 'Australia/Brisbane';
+$$;
+
+-- Starts as people read them: those 15 minutes apart as one run, '09:00-10:00 10:30'; empty when there is none.
+create function tests.runs(p_starts timestamptz[], p_timezone text)
+returns text
+language sql stable
+as $$
+  select coalesce(string_agg(case when r.first = r.last then r.first else r.first || '-' || r.last end, ' ' order by r.begins), '')
+    from (select min(i.start) as begins, to_char(min(i.start) at time zone p_timezone, 'HH24:MI') as first,
+                 to_char(max(i.start) at time zone p_timezone, 'HH24:MI') as last
+            from (select s.start, s.start - interval '15 minutes' * row_number() over (order by s.start) as island
+                    from (select distinct unnest(p_starts)) as s (start)) as i
+           group by i.island) as r;
+$$;
+
+-- What is on offer on a day of kilo's studio: of one staff member, of one type, to the audience, as of p_now. As the owner.
+create function tests.starts(
+  p_on date, p_staff text default 'staff', p_type text default 'pt', p_audience text default 'coach', p_now timestamptz default now(),
+  p_location uuid default null)
+returns text
+language sql volatile
+as $$
+  select tests.runs(array_agg(s.start_time), private.org_timezone(tests.id('kilo')))
+    from private.offered_slots(
+      tests.id('kilo'), case when p_type is not null then tests.id(p_type) end, null, case when p_staff is not null then tests.id(p_staff) end,
+      p_location, tstzrange(lower(private.org_day_bounds(tests.id('kilo'), p_on)),
+                            upper(private.org_day_bounds(tests.id('kilo'), p_on)) - interval '1 second'), p_audience, p_now) as s;
+$$;
+
+create function tests.starts(p_days integer, p_staff text default 'staff', p_type text default 'pt', p_audience text default 'coach')
+returns text
+language sql volatile
+as $$
+  select tests.starts(tests.day(p_days), p_staff, p_type, p_audience);
+$$;
+
+-- No two occupancies of a staff member overlap, and bookings and their time agree. Leaves the owner signed in.
+create function tests.calendar_holds(p_description text)
+returns text
+language plpgsql volatile
+as $$
+begin
+  perform tests.as_owner();
+  return extensions.is_empty(
+    $q$ select 'overlap' from private.occupancies as a
+          join private.occupancies as b on b.org_id = a.org_id and b.staff_id = a.staff_id and b.id > a.id and b.blocked && a.blocked
+         where a.seats > 0 and b.seats > 0
+        union all
+        select 'seats' from private.occupancies as o
+         where o.seats <> (select count(*) from public.bookings as b where b.org_id = o.org_id and b.occupancy_id = o.id)
+                        + (select count(*) from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id)
+           and o.seats > 0
+        union all
+        select 'place' from public.bookings as b
+          join private.occupancies as o on o.org_id = b.org_id and o.id = b.occupancy_id
+         where (o.staff_id, o.starts_at, o.ends_at) <> (b.staff_id, b.start_time, b.end_time)
+        union all
+        select 'cancelled' from public.bookings as b where (b.occupancy_id is null) <> (b.status = 'cancelled') $q$, p_description);
+end;
+$$;
