@@ -3209,12 +3209,13 @@ begin
     || case when p_since is null then jsonb_build_object(
          'blocks', (
            select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
-                    'start_time', private.local_to_instant(v_timezone, d::date + t.start_time),
-                    'end_time', private.local_to_instant(v_timezone, d::date + t.end_time, true)) order by d, t.start_time, t.id), '[]')
+                    'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
              from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
              join public.blocked_times as t
                on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
-              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)),
+              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
+            cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
+            where not isempty(s.span)),
          'free', (
            select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
                                      order by f.staff_id, lower(s)), '[]')
@@ -3427,11 +3428,10 @@ as $$
       join public.blocked_times as b on b.org_id = p_org_id and (b.date = d.on_date or b.day_of_week = d.dow)
       join unnest(p_staff_ids) as s (id) on b.staff_id is null or b.staff_id = s.id),
   instants as (
-    select p.staff_id, p.is_open, tstzrange(private.local_to_instant(z.name, p.starts), private.local_to_instant(z.name, p.ends, true)) as span
+    select p.staff_id, p.is_open, private.local_span(z.name, p.starts, p.ends) as span
       from spans as p cross join zone as z),
   place as (
-    select range_agg(tstzrange(private.local_to_instant(z.name, d.on_date + l.opens_time),
-                               private.local_to_instant(z.name, d.on_date + l.closes_time, true))) as open
+    select range_agg(private.local_span(z.name, d.on_date + l.opens_time, d.on_date + l.closes_time)) as open
       from public.location_hours as l
       join days as d on d.dow = l.day_of_week
      cross join zone as z
@@ -3509,7 +3509,7 @@ $$;
 comment on function private.free_starts is
   'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
 
--- The staff who may give it: active, of the type, at the place.
+-- The staff who may give it: active, of the type, at the place, which is active too.
 create function private.eligible_staff(p_org_id uuid, p_session_type_id uuid, p_location_id uuid, p_staff_id uuid)
 returns uuid[]
 language sql stable security definer set search_path = ''
@@ -3522,11 +3522,13 @@ as $$
           or exists (select from public.session_type_staff as x
                       where x.org_id = p_org_id and x.session_type_id = p_session_type_id and x.staff_id = s.id))
      and (p_location_id is null
+          or exists (select from public.locations as l where l.org_id = p_org_id and l.id = p_location_id and l.is_active))
+     and (p_location_id is null
           or not exists (select from public.staff_locations as x where x.org_id = p_org_id and x.staff_id = s.id)
           or exists (select from public.staff_locations as x
                       where x.org_id = p_org_id and x.staff_id = s.id and x.location_id = p_location_id));
 $$;
-comment on function private.eligible_staff is 'The active staff who give this session type at this location; all that are null do not bind.';
+comment on function private.eligible_staff is 'The active staff who give this session type at this active location; all that are null do not bind.';
 
 -- An organisation's booking settings, defaults where no row exists.
 create function private.settings_of(p_org_id uuid)
@@ -3614,30 +3616,32 @@ begin
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
                                tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
     union all
-    select o.staff_id, o.starts_at, 0, o.capacity - o.seats
+    select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats
       from private.occupancies as o
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats between 1 and o.capacity - 1)
+       and o.expires_at is null and o.seats between 1 and v_shape.capacity - 1)
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
      and (v_type.max_per_day is null or c.seats_left < v_shape.capacity
-          or private.sessions_on_day(p_org_id, v_type.id, v_settings.timezone, c.start_time) < v_type.max_per_day);
+          or private.sessions_on_day(p_org_id, v_type.id, v_settings.timezone, c.start_time, p_except) < v_type.max_per_day);
 end;
 $$;
 comment on function private.offered_slots is
   'The starts that may be booked, with staff, end, rank and seats left. Listing and booking both ask this.';
 
 -- Sessions, not seats: a group counts once.
-create function private.sessions_on_day(p_org_id uuid, p_session_type_id uuid, p_timezone text, p_start_time timestamptz)
+create function private.sessions_on_day(
+  p_org_id uuid, p_session_type_id uuid, p_timezone text, p_start_time timestamptz, p_except uuid default null)
 returns bigint
 language sql stable security definer set search_path = ''
 as $$
   select count(*)
     from private.occupancies as o
    where o.org_id = p_org_id and o.session_type_id = p_session_type_id and o.seats > 0 and coalesce(o.expires_at > now(), true)
+     and o.id is distinct from p_except
      and o.starts_at >= private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone))
      and o.starts_at < private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone) + interval '1 day');
 $$;
@@ -4145,8 +4149,7 @@ as $$
                                                 (p_end_time at time zone z.name)::date::timestamp, interval '1 day') as d
              where t.org_id = p_org_id and (t.staff_id is null or t.staff_id = s.id)
                and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
-               and tstzrange(private.local_to_instant(z.name, d::date + t.start_time),
-                             private.local_to_instant(z.name, d::date + t.end_time, true)) && tstzrange(p_start_time, p_end_time)));
+               and private.local_span(z.name, d::date + t.start_time, d::date + t.end_time) && tstzrange(p_start_time, p_end_time)));
 $$;
 comment on function private.is_slot_free is 'True when somebody on the staff has that time neither booked, held nor blocked, and the caller may know.';
 
@@ -4182,9 +4185,9 @@ begin
   end loop;
   if v_id is null and p_capacity > 1 and p_expires_at is null then
     update private.occupancies as o
-       set seats = o.seats + 1
+       set seats = o.seats + 1, capacity = p_capacity
      where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and o.capacity - 1
+       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and p_capacity - 1
     returning o.id into v_id;
   end if;
   return v_id;
@@ -5187,6 +5190,16 @@ as $$
   select private.local_to_instant(private.org_timezone(p_org_id), p_on + p_time, p_is_end);
 $$;
 comment on function private.local_to_instant(uuid, date, time, boolean) is 'The instant of an organisation''s wall time.';
+
+-- What begins in a gap moves forward, perhaps past its end: then nothing of it is left.
+create function private.local_span(p_timezone text, p_starts timestamp, p_ends timestamp)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(least(private.local_to_instant(p_timezone, p_starts), i.ends), i.ends)
+    from (select p_ends at time zone p_timezone as ends) as i;
+$$;
+comment on function private.local_span is 'The instants between two wall times of a timezone; empty when a gap swallows them.';
 
 create function private.org_today(p_org_id uuid, p_now timestamptz default now())
 returns date

@@ -54,12 +54,13 @@ begin
     || case when p_since is null then jsonb_build_object(
          'blocks', (
            select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
-                    'start_time', private.local_to_instant(v_timezone, d::date + t.start_time),
-                    'end_time', private.local_to_instant(v_timezone, d::date + t.end_time, true)) order by d, t.start_time, t.id), '[]')
+                    'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
              from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
              join public.blocked_times as t
                on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
-              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)),
+              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
+            cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
+            where not isempty(s.span)),
          'free', (
            select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
                                      order by f.staff_id, lower(s)), '[]')

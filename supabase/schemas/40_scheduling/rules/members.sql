@@ -255,7 +255,6 @@ as $$
                                                 (p_end_time at time zone z.name)::date::timestamp, interval '1 day') as d
              where t.org_id = p_org_id and (t.staff_id is null or t.staff_id = s.id)
                and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
-               and tstzrange(private.local_to_instant(z.name, d::date + t.start_time),
-                             private.local_to_instant(z.name, d::date + t.end_time, true)) && tstzrange(p_start_time, p_end_time)));
+               and private.local_span(z.name, d::date + t.start_time, d::date + t.end_time) && tstzrange(p_start_time, p_end_time)));
 $$;
 comment on function private.is_slot_free is 'True when somebody on the staff has that time neither booked, held nor blocked, and the caller may know.';

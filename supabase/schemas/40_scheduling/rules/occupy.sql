@@ -28,9 +28,9 @@ begin
   end loop;
   if v_id is null and p_capacity > 1 and p_expires_at is null then
     update private.occupancies as o
-       set seats = o.seats + 1
+       set seats = o.seats + 1, capacity = p_capacity
      where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and o.capacity - 1
+       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and p_capacity - 1
     returning o.id into v_id;
   end if;
   return v_id;

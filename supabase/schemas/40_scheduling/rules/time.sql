@@ -23,6 +23,16 @@ as $$
 $$;
 comment on function private.local_to_instant(uuid, date, time, boolean) is 'The instant of an organisation''s wall time.';
 
+-- What begins in a gap moves forward, perhaps past its end: then nothing of it is left.
+create function private.local_span(p_timezone text, p_starts timestamp, p_ends timestamp)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(least(private.local_to_instant(p_timezone, p_starts), i.ends), i.ends)
+    from (select p_ends at time zone p_timezone as ends) as i;
+$$;
+comment on function private.local_span is 'The instants between two wall times of a timezone; empty when a gap swallows them.';
+
 create function private.org_today(p_org_id uuid, p_now timestamptz default now())
 returns date
 language sql stable security definer set search_path = ''
