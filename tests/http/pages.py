@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.harness.database import Database
 from tests.harness.world import Organisation
-from tests.http.conftest import serving, settings_with
+from tests.http.conftest import ScriptedDatabase, serving, settings_with
 
 ADDRESS = "203.0.113.7"
 
@@ -96,6 +97,16 @@ def visiting(studio: Studio, address: str = ADDRESS, **settings: Any) -> Iterato
     served = serving(settings_with(database_url=studio.db.url, **settings), peer=address)
     with start_blocking_portal() as loop, loop.wrap_async_context_manager(served) as client:
         yield Pages(client, loop, studio)
+
+
+@contextmanager
+def refusing_forms() -> Iterator[Pages]:
+    """The service over no database at all: what it answers, it answers by the form alone."""
+    nobody = Studio(cast(Any, SimpleNamespace(name="kilo")), uuid4())
+    with start_blocking_portal() as loop:
+        served = serving(settings_with(), ScriptedDatabase({}))
+        with loop.wrap_async_context_manager(served) as client:
+            yield Pages(client, loop, nobody)
 
 
 def problem(response: httpx.Response) -> tuple[int, str]:

@@ -16,6 +16,7 @@ from coach_os.logs import get_logger
 log = get_logger(__name__)
 
 _BY_STATUS = {
+    400: ("request_invalid", "The request does not have the form it needs."),
     404: ("route_not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take that method."),
     413: ("request_too_large", "The request is too large."),
