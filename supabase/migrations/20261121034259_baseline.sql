@@ -4289,10 +4289,11 @@ begin
   elsif tg_op = 'UPDATE' then
     new.ics_sequence := old.ics_sequence + 1;
   end if;
-  -- What has no sound length is refused by the row's own rules.
-  if new.status = 'cancelled' or (new.end_time > new.start_time) is not true then
+  -- What is missing is refused by the row's own rules.
+  if new.status = 'cancelled' or new.start_time is null or new.end_time is null then
     return new;
   end if;
+  perform private.require_value(new.end_time > new.start_time and new.end_time <= new.start_time + interval '24 hours', 'end_time');
   if new.staff_id is null then
     new.staff_id := private.default_staff(new.org_id, new.booked_by);
   end if;
@@ -4311,7 +4312,7 @@ begin
 end;
 $$;
 comment on function private.tg_bookings__occupy is
-  'Keeps a booking''s time taken exactly while it is not cancelled. Fails: slot_taken 409, staff_inactive 409.';
+  'Keeps a booking''s time taken exactly while it is not cancelled. Fails: slot_taken 409, staff_inactive 409, value_not_allowed 422.';
 -- Named to run after the checks of status and client, which may still refuse.
 create trigger bookings__occupy_new before insert on public.bookings
   for each row when (new.occupancy_id is null) execute function private.tg_bookings__occupy();
