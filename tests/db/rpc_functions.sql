@@ -65,6 +65,9 @@ begin
   return (select count(*) from public.calls);
 end;
 $$;
+create function service.give_caller() returns text language sql as $$
+  select split_part(nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for', ',', 1)
+$$;
 create table public.calls (id uuid primary key default gen_random_uuid());
 grant insert, select on public.calls to service_role;
 

@@ -177,6 +177,25 @@ def test_an_error_is_one_error_by_either_transport(
     assert "example.com" not in str(by_pool)
 
 
+@pytest.mark.parametrize("caller", ["203.0.113.7", "2001:db8::1", """it's "odd" \\ , {}"""])
+def test_whose_call_it_carries_arrives_by_either_transport_and_is_the_next_ones_no_more(
+    shapes: Database, data_api: State, caller: str
+) -> None:
+    async def twice(database: PostgresDatabase | DataApiDatabase) -> list[Any]:
+        async with database:
+            first = await database.rpc("service.give_caller", caller=caller)
+            return [first, await database.rpc("service.give_caller")]
+
+    expected = caller.split(",")[0]
+    for database in (
+        PostgresDatabase(shapes.url, max_size=1),
+        DataApiDatabase(data_api.data_api_url, data_api.secret_key),
+    ):
+        first, second = asyncio.run(twice(database))
+        assert (first, second) != (expected, expected)
+        assert first == expected
+
+
 def test_a_wrong_key_is_no_refusal(data_api: State) -> None:
     async def once() -> None:
         async with DataApiDatabase(data_api.data_api_url, "sb_secret_wrong") as api:
