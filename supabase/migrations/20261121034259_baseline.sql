@@ -1988,14 +1988,17 @@ create function private.check_client_insert(p_booking public.bookings)
 returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
   if p_booking.client_id <> all (private.my_client_ids()) then
     perform private.refuse_permission();
-  elsif not exists (
+  end if;
+  perform private.lock_day(v_type, private.org_timezone(p_booking.org_id), p_booking.start_time);
+  if not exists (
     select from private.offered_slots(
-      p_booking.org_id, (private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type)).id,
-      extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null, p_booking.location_id,
-      tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
+      p_booking.org_id, v_type.id, extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null,
+      p_booking.location_id, tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
      where s.staff_id = coalesce(p_booking.staff_id, private.default_staff(p_booking.org_id, null))) then
     perform private.refuse_slot();
   end if;
@@ -2846,7 +2849,7 @@ comment on function private.member_take_session is 'take_session for a member wi
 -- ── 40_scheduling/rules/book.sql ──
 
 -- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
--- Lock order: package, booking, staff (rescheduling only), occupancy.
+-- Lock order: package, booking, staff (rescheduling and series only), day, occupancy.
 
 -- Up to five other starts: the same staff member's nearest first, then the others'.
 create function private.alternatives(
@@ -2900,6 +2903,8 @@ begin
     end if;
   end if;
   if p_request_id is not null then
+    -- The second click waits for the first and reads its answer; without the wait it would find its own time taken.
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || p_request_id, 0));
     select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.request_id = p_request_id;
     if found then
       if (v_booking.client_id, v_booking.purchase_id) is distinct from (p_client_id, p_purchase_id) then
@@ -2915,11 +2920,7 @@ begin
   v_settings := private.settings_of(p_org_id);
   v_type := private.session_type_of(p_org_id, p_session_type_id, null);
   v_shape := private.session_shape(v_settings, v_type, p_duration_mins);
-  if v_type.max_per_day is not null then
-    -- The day's limit is counted: whoever books the type on that day queues here.
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
-      v_type.id::text || (p_start_time at time zone v_settings.timezone)::date, 0));
-  end if;
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
   for v_slot in
     select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
                                           tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
@@ -2992,15 +2993,20 @@ as $$
 $$;
 comment on function private.bookable_at is 'Sessions of a package free for a booking at that start; null when it is not valid then.';
 
--- Keeps the booking's identity. The move is one update; what its trigger refuses becomes the outcome.
+-- Keeps the booking's identity: the move is one update of its row.
 create function private.reschedule(
   p_org_id uuid, p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid, p_audience text, p_now timestamptz default now())
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
   v_booking public.bookings;
   v_minutes integer;
+  v_type public.session_types;
+  v_shape record;
+  v_staff_id uuid;
+  v_occupancy_id uuid;
 begin
   select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.id = p_booking_id for no key update;
   if not found then
@@ -3012,13 +3018,27 @@ begin
   if p_audience = 'client' then
     perform private.require_cancellable(v_booking, p_now);
   end if;
-  if exists (select from private.offered_slots(p_org_id, v_booking.session_type_id, v_minutes, coalesce(p_staff_id, v_booking.staff_id),
-                                               v_booking.location_id, tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
+  v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
+  v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
+  v_shape := private.session_shape(v_settings, v_type, v_minutes);
+  perform from public.staff as s
+    where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
+                                               tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
                                                p_except => v_booking.occupancy_id)) then
     begin
+      -- The buffers of a booking by RPC, which the trigger of a direct write does not give.
+      perform private.vacate(p_org_id, v_booking.occupancy_id);
+      v_occupancy_id := private.occupy(
+        p_org_id, v_staff_id, v_type.id, v_shape.capacity, p_start_time, p_start_time + v_shape.duration,
+        tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after), p_now => p_now);
+      if v_occupancy_id is null then
+        perform private.refuse_slot();
+      end if;
       update public.bookings as b
-         set start_time = p_start_time, end_time = p_start_time + make_interval(mins => v_minutes),
-             staff_id = coalesce(p_staff_id, b.staff_id), client_confirmed = false, confirmation_sent_at = null
+         set start_time = p_start_time, end_time = p_start_time + v_shape.duration, staff_id = v_staff_id,
+             occupancy_id = v_occupancy_id, ics_sequence = b.ics_sequence + 1, client_confirmed = false, confirmation_sent_at = null
        where b.org_id = p_org_id and b.id = p_booking_id
       returning b.* into v_booking;
       return private.booked(v_booking) || '{"outcome": "rescheduled"}';
@@ -3027,8 +3047,7 @@ begin
     end;
   end if;
   return private.outcome('taken', jsonb_build_object('alternatives', private.alternatives(
-    p_org_id, v_booking.session_type_id, v_minutes, coalesce(p_staff_id, v_booking.staff_id), v_booking.location_id, p_start_time,
-    p_audience, p_now)));
+    p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id, p_start_time, p_audience, p_now)));
 end;
 $$;
 comment on function private.reschedule is
@@ -3599,6 +3618,7 @@ declare
   v_staff_ids uuid[] := private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id);
   v_earliest timestamptz := greatest(lower(p_within), p_now);
   v_latest timestamptz := upper(p_within);
+  v_full_days date[];
 begin
   if p_audience = 'client' then
     v_latest := least(v_latest, private.local_to_instant(
@@ -3610,6 +3630,7 @@ begin
   if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
     return;
   end if;
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), p_except, p_now);
   return query
   with candidates as (
     select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
@@ -3625,27 +3646,41 @@ begin
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
-     and (v_type.max_per_day is null or c.seats_left < v_shape.capacity
-          or private.sessions_on_day(p_org_id, v_type.id, v_settings.timezone, c.start_time, p_except) < v_type.max_per_day);
+     and (c.seats_left < v_shape.capacity or (c.start_time at time zone v_settings.timezone)::date <> all (v_full_days));
 end;
 $$;
 comment on function private.offered_slots is
   'The starts that may be booked, with staff, end, rank and seats left. Listing and booking both ask this.';
 
 -- Sessions, not seats: a group counts once.
-create function private.sessions_on_day(
-  p_org_id uuid, p_session_type_id uuid, p_timezone text, p_start_time timestamptz, p_except uuid default null)
-returns bigint
+create function private.full_days(
+  p_type public.session_types, p_timezone text, p_within tstzrange, p_except uuid, p_now timestamptz)
+returns date[]
 language sql stable security definer set search_path = ''
 as $$
-  select count(*)
-    from private.occupancies as o
-   where o.org_id = p_org_id and o.session_type_id = p_session_type_id and o.seats > 0 and coalesce(o.expires_at > now(), true)
-     and o.id is distinct from p_except
-     and o.starts_at >= private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone))
-     and o.starts_at < private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone) + interval '1 day');
+  select coalesce(array_agg(d.on_date), '{}')
+    from (select (o.starts_at at time zone p_timezone)::date as on_date
+            from private.occupancies as o
+           where p_type.max_per_day is not null and o.org_id = p_type.org_id and o.session_type_id = p_type.id
+             and o.starts_at between lower(p_within) - interval '2 days' and upper(p_within) + interval '2 days'
+             and o.seats > 0 and coalesce(o.expires_at > p_now, true) and o.id is distinct from p_except
+           group by 1 having count(*) >= p_type.max_per_day) as d;
 $$;
-comment on function private.sessions_on_day is 'How many sessions of a type begin on the local day of that instant.';
+comment on function private.full_days is 'The local days around a range on which a type has as many sessions as its max_per_day.';
+
+-- The day's limit is counted: whoever takes or holds time for the type on that day queues here.
+create function private.lock_day(p_type public.session_types, p_timezone text, p_start_time timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_type.max_per_day is not null then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
+      p_type.id::text || (p_start_time at time zone p_timezone)::date, 0));
+  end if;
+end;
+$$;
+comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';
 
 -- ── 40_scheduling/rules/holds.sql ──
 
@@ -3667,6 +3702,7 @@ declare
   v_occupancy_id uuid;
   v_hold private.holds;
 begin
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
   for v_slot in
     select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
                                           tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
@@ -4861,7 +4897,14 @@ begin
     return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
   end if;
 
-  -- In the order of time: two series that meet wait for each other in one direction only.
+  -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
+  -- and a move that meet twice would wait for each other.
+  if p_purchase_id is not null then
+    perform private.lock_package(p_org_id, p_purchase_id);
+  end if;
+  perform from public.staff as s
+    where s.org_id = p_org_id and s.id = any (private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id))
+    order by s.id for no key update;
   begin
     select jsonb_agg(jsonb_build_object('on', d.on_date, 'start_time', d.start_time) ||
              private.book(p_org_id, p_client_id, p_session_type_id, d.start_time, p_duration_mins, p_staff_id, p_location_id,
@@ -4905,6 +4948,34 @@ as $$
 $$;
 comment on function private.series_dates is 'The bookings of a series as an array, in order of time.';
 
+-- Everything that moving or ending a series changes, before the first change: its packages, its bookings, their staff, each in the
+-- order of ids. A date that is edited at the same time is waited for while nothing has been given up yet.
+create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_purchase_id uuid;
+begin
+  for v_purchase_id in
+    select distinct b.purchase_id
+      from public.bookings as b
+     where b.org_id = p_org_id and b.series_id = p_series_id and b.purchase_id is not null
+     order by 1
+  loop
+    perform private.lock_package(p_org_id, v_purchase_id);
+  end loop;
+  perform from public.bookings as b
+    where b.org_id = p_org_id and b.series_id = p_series_id order by b.id for no key update;
+  perform from public.staff as s
+    where s.org_id = p_org_id
+      and (s.id = p_staff_id
+           or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
+    order by s.id for no key update;
+end;
+$$;
+comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
   p_org_id uuid, p_series_id uuid, p_from date, p_shift_days integer, p_time time, p_staff_id uuid, p_now timestamptz default now())
@@ -4918,6 +4989,7 @@ declare
   v_dates jsonb := '[]';
 begin
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
+  perform private.lock_series(p_org_id, p_series_id, p_staff_id);
   begin
     -- Away from the direction of the move, so that a date never meets the series' own next one.
     for v_booking in
@@ -4953,12 +5025,13 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.lock_series(p_org_id, p_series_id, null);
   for v_booking_id in
     select b.id
       from public.bookings as b
      where b.org_id = p_org_id and b.series_id = p_series_id and b.status in ('pending', 'confirmed') and b.start_time > p_now
        and b.start_time >= private.local_to_instant(p_org_id, p_from, '00:00')
-     order by b.purchase_id, b.start_time
+     order by b.start_time
   loop
     perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
     v_ended := v_ended + 1;

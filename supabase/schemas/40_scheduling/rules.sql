@@ -90,14 +90,17 @@ create function private.check_client_insert(p_booking public.bookings)
 returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
   if p_booking.client_id <> all (private.my_client_ids()) then
     perform private.refuse_permission();
-  elsif not exists (
+  end if;
+  perform private.lock_day(v_type, private.org_timezone(p_booking.org_id), p_booking.start_time);
+  if not exists (
     select from private.offered_slots(
-      p_booking.org_id, (private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type)).id,
-      extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null, p_booking.location_id,
-      tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
+      p_booking.org_id, v_type.id, extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null,
+      p_booking.location_id, tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
      where s.staff_id = coalesce(p_booking.staff_id, private.default_staff(p_booking.org_id, null))) then
     perform private.refuse_slot();
   end if;

@@ -1,5 +1,5 @@
 -- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
--- Lock order: package, booking, staff (rescheduling only), occupancy.
+-- Lock order: package, booking, staff (rescheduling and series only), day, occupancy.
 
 -- Up to five other starts: the same staff member's nearest first, then the others'.
 create function private.alternatives(
@@ -53,6 +53,8 @@ begin
     end if;
   end if;
   if p_request_id is not null then
+    -- The second click waits for the first and reads its answer; without the wait it would find its own time taken.
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || p_request_id, 0));
     select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.request_id = p_request_id;
     if found then
       if (v_booking.client_id, v_booking.purchase_id) is distinct from (p_client_id, p_purchase_id) then
@@ -68,11 +70,7 @@ begin
   v_settings := private.settings_of(p_org_id);
   v_type := private.session_type_of(p_org_id, p_session_type_id, null);
   v_shape := private.session_shape(v_settings, v_type, p_duration_mins);
-  if v_type.max_per_day is not null then
-    -- The day's limit is counted: whoever books the type on that day queues here.
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
-      v_type.id::text || (p_start_time at time zone v_settings.timezone)::date, 0));
-  end if;
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
   for v_slot in
     select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
                                           tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
@@ -145,15 +143,20 @@ as $$
 $$;
 comment on function private.bookable_at is 'Sessions of a package free for a booking at that start; null when it is not valid then.';
 
--- Keeps the booking's identity. The move is one update; what its trigger refuses becomes the outcome.
+-- Keeps the booking's identity: the move is one update of its row.
 create function private.reschedule(
   p_org_id uuid, p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid, p_audience text, p_now timestamptz default now())
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
   v_booking public.bookings;
   v_minutes integer;
+  v_type public.session_types;
+  v_shape record;
+  v_staff_id uuid;
+  v_occupancy_id uuid;
 begin
   select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.id = p_booking_id for no key update;
   if not found then
@@ -165,13 +168,27 @@ begin
   if p_audience = 'client' then
     perform private.require_cancellable(v_booking, p_now);
   end if;
-  if exists (select from private.offered_slots(p_org_id, v_booking.session_type_id, v_minutes, coalesce(p_staff_id, v_booking.staff_id),
-                                               v_booking.location_id, tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
+  v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
+  v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
+  v_shape := private.session_shape(v_settings, v_type, v_minutes);
+  perform from public.staff as s
+    where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
+                                               tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
                                                p_except => v_booking.occupancy_id)) then
     begin
+      -- The buffers of a booking by RPC, which the trigger of a direct write does not give.
+      perform private.vacate(p_org_id, v_booking.occupancy_id);
+      v_occupancy_id := private.occupy(
+        p_org_id, v_staff_id, v_type.id, v_shape.capacity, p_start_time, p_start_time + v_shape.duration,
+        tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after), p_now => p_now);
+      if v_occupancy_id is null then
+        perform private.refuse_slot();
+      end if;
       update public.bookings as b
-         set start_time = p_start_time, end_time = p_start_time + make_interval(mins => v_minutes),
-             staff_id = coalesce(p_staff_id, b.staff_id), client_confirmed = false, confirmation_sent_at = null
+         set start_time = p_start_time, end_time = p_start_time + v_shape.duration, staff_id = v_staff_id,
+             occupancy_id = v_occupancy_id, ics_sequence = b.ics_sequence + 1, client_confirmed = false, confirmation_sent_at = null
        where b.org_id = p_org_id and b.id = p_booking_id
       returning b.* into v_booking;
       return private.booked(v_booking) || '{"outcome": "rescheduled"}';
@@ -180,8 +197,7 @@ begin
     end;
   end if;
   return private.outcome('taken', jsonb_build_object('alternatives', private.alternatives(
-    p_org_id, v_booking.session_type_id, v_minutes, coalesce(p_staff_id, v_booking.staff_id), v_booking.location_id, p_start_time,
-    p_audience, p_now)));
+    p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id, p_start_time, p_audience, p_now)));
 end;
 $$;
 comment on function private.reschedule is

@@ -207,6 +207,7 @@ declare
   v_staff_ids uuid[] := private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id);
   v_earliest timestamptz := greatest(lower(p_within), p_now);
   v_latest timestamptz := upper(p_within);
+  v_full_days date[];
 begin
   if p_audience = 'client' then
     v_latest := least(v_latest, private.local_to_instant(
@@ -218,6 +219,7 @@ begin
   if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
     return;
   end if;
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), p_except, p_now);
   return query
   with candidates as (
     select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
@@ -233,24 +235,38 @@ begin
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
-     and (v_type.max_per_day is null or c.seats_left < v_shape.capacity
-          or private.sessions_on_day(p_org_id, v_type.id, v_settings.timezone, c.start_time, p_except) < v_type.max_per_day);
+     and (c.seats_left < v_shape.capacity or (c.start_time at time zone v_settings.timezone)::date <> all (v_full_days));
 end;
 $$;
 comment on function private.offered_slots is
   'The starts that may be booked, with staff, end, rank and seats left. Listing and booking both ask this.';
 
 -- Sessions, not seats: a group counts once.
-create function private.sessions_on_day(
-  p_org_id uuid, p_session_type_id uuid, p_timezone text, p_start_time timestamptz, p_except uuid default null)
-returns bigint
+create function private.full_days(
+  p_type public.session_types, p_timezone text, p_within tstzrange, p_except uuid, p_now timestamptz)
+returns date[]
 language sql stable security definer set search_path = ''
 as $$
-  select count(*)
-    from private.occupancies as o
-   where o.org_id = p_org_id and o.session_type_id = p_session_type_id and o.seats > 0 and coalesce(o.expires_at > now(), true)
-     and o.id is distinct from p_except
-     and o.starts_at >= private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone))
-     and o.starts_at < private.local_to_instant(p_timezone, date_trunc('day', p_start_time at time zone p_timezone) + interval '1 day');
+  select coalesce(array_agg(d.on_date), '{}')
+    from (select (o.starts_at at time zone p_timezone)::date as on_date
+            from private.occupancies as o
+           where p_type.max_per_day is not null and o.org_id = p_type.org_id and o.session_type_id = p_type.id
+             and o.starts_at between lower(p_within) - interval '2 days' and upper(p_within) + interval '2 days'
+             and o.seats > 0 and coalesce(o.expires_at > p_now, true) and o.id is distinct from p_except
+           group by 1 having count(*) >= p_type.max_per_day) as d;
 $$;
-comment on function private.sessions_on_day is 'How many sessions of a type begin on the local day of that instant.';
+comment on function private.full_days is 'The local days around a range on which a type has as many sessions as its max_per_day.';
+
+-- The day's limit is counted: whoever takes or holds time for the type on that day queues here.
+create function private.lock_day(p_type public.session_types, p_timezone text, p_start_time timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_type.max_per_day is not null then
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
+      p_type.id::text || (p_start_time at time zone p_timezone)::date, 0));
+  end if;
+end;
+$$;
+comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';

@@ -16,6 +16,7 @@ declare
   v_occupancy_id uuid;
   v_hold private.holds;
 begin
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
   for v_slot in
     select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
                                           tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s

@@ -31,7 +31,14 @@ begin
     return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
   end if;
 
-  -- In the order of time: two series that meet wait for each other in one direction only.
+  -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
+  -- and a move that meet twice would wait for each other.
+  if p_purchase_id is not null then
+    perform private.lock_package(p_org_id, p_purchase_id);
+  end if;
+  perform from public.staff as s
+    where s.org_id = p_org_id and s.id = any (private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id))
+    order by s.id for no key update;
   begin
     select jsonb_agg(jsonb_build_object('on', d.on_date, 'start_time', d.start_time) ||
              private.book(p_org_id, p_client_id, p_session_type_id, d.start_time, p_duration_mins, p_staff_id, p_location_id,
@@ -75,6 +82,34 @@ as $$
 $$;
 comment on function private.series_dates is 'The bookings of a series as an array, in order of time.';
 
+-- Everything that moving or ending a series changes, before the first change: its packages, its bookings, their staff, each in the
+-- order of ids. A date that is edited at the same time is waited for while nothing has been given up yet.
+create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_purchase_id uuid;
+begin
+  for v_purchase_id in
+    select distinct b.purchase_id
+      from public.bookings as b
+     where b.org_id = p_org_id and b.series_id = p_series_id and b.purchase_id is not null
+     order by 1
+  loop
+    perform private.lock_package(p_org_id, v_purchase_id);
+  end loop;
+  perform from public.bookings as b
+    where b.org_id = p_org_id and b.series_id = p_series_id order by b.id for no key update;
+  perform from public.staff as s
+    where s.org_id = p_org_id
+      and (s.id = p_staff_id
+           or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
+    order by s.id for no key update;
+end;
+$$;
+comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
   p_org_id uuid, p_series_id uuid, p_from date, p_shift_days integer, p_time time, p_staff_id uuid, p_now timestamptz default now())
@@ -88,6 +123,7 @@ declare
   v_dates jsonb := '[]';
 begin
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
+  perform private.lock_series(p_org_id, p_series_id, p_staff_id);
   begin
     -- Away from the direction of the move, so that a date never meets the series' own next one.
     for v_booking in
@@ -123,12 +159,13 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.lock_series(p_org_id, p_series_id, null);
   for v_booking_id in
     select b.id
       from public.bookings as b
      where b.org_id = p_org_id and b.series_id = p_series_id and b.status in ('pending', 'confirmed') and b.start_time > p_now
        and b.start_time >= private.local_to_instant(p_org_id, p_from, '00:00')
-     order by b.purchase_id, b.start_time
+     order by b.start_time
   loop
     perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
     v_ended := v_ended + 1;
