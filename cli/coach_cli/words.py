@@ -23,7 +23,10 @@ REASONS = {
     "nothing_to_release": "nothing: there was no session to give back",
 }
 
-ALERTS = {"booking_uncovered": "a session was held that no package could pay for"}
+ALERTS = {
+    "booking_uncovered": "a session was held that no package could pay for",
+    "waitlist_offered": "a freed time is held for somebody who waits",
+}
 
 
 def reason(slug: Any) -> str:
