@@ -93,9 +93,19 @@ as $$
 declare
   v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
-  if p_booking.client_id <> all (private.my_client_ids()) then
+  if not exists (select from public.clients as c
+                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
     perform private.refuse_permission();
+  elsif p_booking.purchase_id is not null then
+    perform private.refuse_column();
   end if;
+  -- What is missing is refused by the row's own rules.
+  if p_booking.start_time is null or p_booking.end_time is null then
+    return;
+  end if;
+  perform private.require_value(
+    p_booking.start_time between '2000-01-01' and '2100-01-01' and p_booking.end_time > p_booking.start_time
+    and p_booking.end_time <= p_booking.start_time + interval '24 hours', 'end_time');
   perform private.lock_day(v_type, private.org_timezone(p_booking.org_id), p_booking.start_time);
   if not exists (
     select from private.offered_slots(
@@ -106,7 +116,16 @@ begin
   end if;
 end;
 $$;
-comment on function private.check_client_insert is 'Refuses a client''s direct booking that is not on offer to clients: permission_missing 403, slot_taken 409.';
+comment on function private.check_client_insert is
+  'Refuses a client''s direct booking that is not on offer to clients: permission_missing 403, column_protected 403, slot_taken 409, value_not_allowed 422.';
+
+create function private.refuse_column()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(403, 'column_protected', 'This part of a booking is kept by the coach.', 'Ask your coach to change it.');
+$$;
+comment on function private.refuse_column is 'Refuses what a client may not say of a booking: column_protected 403.';
 
 -- Coaches and clients are both `authenticated`: a client may only cancel, in time, what is theirs.
 create function private.tg_bookings__guard_audience()
@@ -117,7 +136,7 @@ begin
   if not new.org_id = any (private.orgs_with('bookings.write'))
      and (new.status <> 'cancelled'
           or to_jsonb(new) - '{status,cancelled_at}'::text[] is distinct from to_jsonb(old) - '{status,cancelled_at}'::text[]) then
-    perform private.fail(403, 'column_protected', 'This part of a booking is kept by the coach.', 'Ask your coach to change it.');
+    perform private.refuse_column();
   end if;
   return new;
 end;

@@ -7,14 +7,14 @@ create function private.portal_client(p_token text, out client public.clients, o
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if p_token ~ '^[0-9a-fA-F-]{36}$' then
+  if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
     select c.* into client from public.clients as c where c.portal_token = p_token::uuid limit 1;
   end if;
   if client.id is null then
     refusal := case when private.is_within_rate('portal_miss', private.caller_address(), 20, '10 minutes')
                     then private.refusal(404, 'link_not_found', 'This link does not work any more.', 'Ask your coach for a new link.')
                     else private.rate_limited() end;
-  elsif not private.is_within_rate('portal', p_token, 120, '1 minute') then
+  elsif not private.is_within_rate('portal', client.id::text, 120, '1 minute') then
     refusal := private.rate_limited();
   end if;
 end;
@@ -417,6 +417,7 @@ declare
   v_email text := lower(btrim(p_email));
   v_needs_waiver boolean;
   v_client_id uuid;
+  v_is_new boolean := false;
   v_answer jsonb;
 begin
   if v_page.refusal is not null then
@@ -447,6 +448,7 @@ begin
     insert into public.clients (org_id, full_name, email, phone, source)
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
+    v_is_new := true;
   end if;
   v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
                            'client', p_notes, null, p_request_id,
@@ -456,6 +458,9 @@ begin
        set offer_id = p_offer_id
      where b.org_id = v_org.id and b.id = (v_answer ->> 'booking_id')::uuid and b.offer_id is distinct from p_offer_id;
     v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
+  elsif v_is_new then
+    -- Who booked nothing has left nothing.
+    delete from public.clients as c where c.org_id = v_org.id and c.id = v_client_id;
   end if;
   return private.with_event(v_org.id, v_answer);
 end;
