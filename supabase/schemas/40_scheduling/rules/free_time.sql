@@ -8,10 +8,8 @@ create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date
 returns table (staff_id uuid, open tstzmultirange)
 language sql stable security definer set search_path = ''
 as $$
-  with zone as (select private.org_timezone(p_org_id) as name),
-  days as (
-    select d::date as on_date, extract(dow from d)::integer as dow
-      from generate_series(p_from::timestamp, p_until::timestamp, interval '1 day') as d),
+  with days as (
+    select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
   hours as (
     select s.id as staff_id, a.day_of_week, a.specific_date, a.start_time, a.end_time, coalesce(a.is_available, true) as is_open
       from unnest(p_staff_ids) as s (id)
@@ -24,30 +22,38 @@ as $$
   spans as (
     select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
       from days as d
-      join hours as h
-        on h.specific_date = d.on_date
-        or h.specific_date is null and h.day_of_week = d.dow
-           and not (h.is_open and exists (
+      join hours as h on h.specific_date is null and h.day_of_week = d.dow
+     where not (h.is_open and exists (
                  select from hours as x
                   where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+    union all
+    select h.staff_id, h.is_open, h.specific_date + h.start_time, h.specific_date + h.end_time
+      from hours as h
+     where h.specific_date between p_from and p_until
     union all
     select s.id, false, d.on_date + b.start_time, d.on_date + b.end_time
       from days as d
       join public.blocked_times as b on b.org_id = p_org_id and (b.date = d.on_date or b.day_of_week = d.dow)
       join unnest(p_staff_ids) as s (id) on b.staff_id is null or b.staff_id = s.id),
+  walls as (
+    select w.starts, w.ends, w.span
+      from (select array_agg(x.starts) as starts, array_agg(x.ends) as ends from (select distinct s.starts, s.ends from spans as s) as x) as a
+     cross join lateral private.local_spans(private.org_timezone(p_org_id), a.starts, a.ends) as w),
   instants as (
-    select p.staff_id, p.is_open, private.local_span(z.name, p.starts, p.ends) as span
-      from spans as p cross join zone as z),
-  place as (
-    select range_agg(private.local_span(z.name, d.on_date + l.opens_time, d.on_date + l.closes_time)) as open
-      from public.location_hours as l
-      join days as d on d.dow = l.day_of_week
-     cross join zone as z
-     where l.org_id = p_org_id and l.location_id = p_location_id)
+    select p.staff_id, p.is_open, w.span
+      from spans as p
+      join walls as w on w.starts = p.starts and w.ends = p.ends)
   select i.staff_id,
          (range_agg(i.span) filter (where i.is_open) - coalesce(range_agg(i.span) filter (where not i.is_open), '{}'))
          * case when exists (select from public.location_hours as l where l.org_id = p_org_id and l.location_id = p_location_id)
-                then coalesce((select p.open from place as p), '{}') else '{(,)}'::tstzmultirange end
+                then coalesce((
+                  select range_agg(w.span)
+                    from (select array_agg(d.on_date + l.opens_time) as starts, array_agg(d.on_date + l.closes_time) as ends
+                            from public.location_hours as l
+                            join days as d on d.dow = l.day_of_week
+                           where l.org_id = p_org_id and l.location_id = p_location_id) as a
+                   cross join lateral private.local_spans(private.org_timezone(p_org_id), a.starts, a.ends) as w), '{}')
+                else '{(,)}'::tstzmultirange end
     from instants as i
    where not isempty(i.span)
    group by i.staff_id
@@ -81,33 +87,40 @@ returns table (staff_id uuid, start_time timestamptz, rank integer)
 language sql stable security definer set search_path = ''
 as $$
   with zone as (select private.org_timezone(p_org_id) as name),
-  open as (
-    select o.staff_id, s.span
+  open as materialized (
+    select o.staff_id, o.open
       from zone as z
      cross join lateral private.open_time(p_org_id, p_staff_ids, (lower(p_within) at time zone z.name)::date - 1,
-                                          (upper(p_within) at time zone z.name)::date + 1, p_location_id) as o
-     cross join lateral unnest(o.open) as s (span)),
-  gaps as (
-    select i.id as staff_id, g.gap
-      from unnest(p_staff_ids) as i (id)
-     cross join lateral (
-       select '{(,)}'::tstzmultirange - coalesce(range_agg(x.blocked), '{}') as free
-         from private.occupancies as x
-        where x.org_id = p_org_id and x.staff_id = i.id and x.seats > 0 and coalesce(x.expires_at > p_now, true)
-          and x.id is distinct from p_except
-          and x.blocked && tstzrange(lower(p_within) - interval '2 days', upper(p_within) + interval '2 days')) as t
-     cross join lateral unnest(t.free) as g (gap)),
-  fits as (
-    select o.staff_id, g.gap,
-           greatest(lower(o.span), lower(g.gap) + p_before, lower(p_within)) as earliest,
-           least(upper(o.span) - p_duration, upper(g.gap) - p_duration - p_after, upper(p_within)) as latest
+                                          (upper(p_within) at time zone z.name)::date + 1, p_location_id) as o),
+  -- A day further than any session reaches: no rank looks beyond.
+  seen as (
+    select tstzrange(lower(p_within) - p_before - interval '1 day', upper(p_within) + p_duration + p_after + interval '1 day') as span),
+  taken as (
+    select o.staff_id, '-infinity'::timestamptz as starts, lower(z.span) as ends from open as o cross join seen as z
+    union all
+    select o.staff_id, lower(x.blocked), upper(x.blocked)
       from open as o
-      join gaps as g on g.staff_id = o.staff_id and g.gap && o.span)
+     cross join seen as z
+      join private.occupancies as x on x.org_id = p_org_id and x.staff_id = o.staff_id and x.blocked && z.span
+     where x.seats > 0 and (x.expires_at is null or x.expires_at > p_now) and x.id is distinct from p_except),
+  -- What is taken does not overlap: free is what lies between neighbours.
+  gaps as (
+    select t.staff_id, t.ends as after, lead(t.starts, 1, upper(z.span)) over (partition by t.staff_id order by t.starts) as before
+      from taken as t cross join seen as z),
+  fits as (
+    select g.staff_id, g.after + p_before as earliest, g.before - p_duration - p_after as latest
+      from gaps as g
+     where g.after + p_before <= g.before - p_duration - p_after),
+  spans as (
+    select f.staff_id, f.earliest as first, f.latest as last,
+           greatest(f.earliest, lower(s.span), lower(p_within)) as earliest,
+           least(f.latest, upper(s.span) - p_duration, upper(p_within)) as latest
+      from fits as f
+      join open as o on o.staff_id = f.staff_id
+     cross join lateral unnest(o.open * tstzmultirange(tstzrange(f.earliest, f.latest + p_duration))) as s (span))
   select f.staff_id, c.start_time,
-         least(1440, floor(extract(epoch from least(
-           coalesce(c.start_time - p_before - lower(f.gap), interval '1 day'),
-           coalesce(upper(f.gap) - (c.start_time + p_duration + p_after), interval '1 day'))) / 60))::integer
-    from fits as f
+         least(1440, floor(extract(epoch from least(c.start_time - f.first, f.last - c.start_time)) / 60))::integer
+    from spans as f
    cross join lateral (
      select to_timestamp(e * 900)
        from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
