@@ -9,14 +9,14 @@ returns jsonb
 language sql stable security definer set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object('start_time', a.start_time, 'end_time', a.end_time, 'staff_id', a.staff_id, 'rank', a.rank)
-                            order by a.is_other, a.distance, a.rank, a.staff_id), '[]')
+                            order by a.is_other, a.distance, a.rank, a.start_time, a.staff_id), '[]')
     from (select s.start_time, s.end_time, s.staff_id, s.rank, s.staff_id is distinct from p_staff_id as is_other,
                  abs(extract(epoch from s.start_time - p_start_time)) as distance
             from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, null, p_location_id,
                                        tstzrange(p_start_time - interval '3 days', p_start_time + interval '7 days', '[]'),
                                        p_audience, p_now) as s
            where (s.staff_id, s.start_time) is distinct from (p_staff_id, p_start_time)
-           order by is_other, distance, s.rank, s.staff_id
+           order by is_other, distance, s.rank, s.start_time, s.staff_id
            limit 5) as a;
 $$;
 comment on function private.alternatives is 'Up to five other starts as an array of {start_time, end_time, staff_id, rank}, nearest first, the same staff member before others.';
