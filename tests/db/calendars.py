@@ -116,7 +116,13 @@ class Calendars:
 
     def insert(self, tab: Caller, start: datetime, client: Id | None = None, **columns: Any) -> Id:
         """The existing calendar's own insert: it lands on the signed-in member's calendar. Returns the booking."""
-        row = {"end_time": start + HOUR, "duration_mins": 60, "booking_source": "trainer", "status": "confirmed", **columns}
+        row = {
+            "end_time": start + HOUR,
+            "duration_mins": 60,
+            "booking_source": "trainer",
+            "status": "confirmed",
+            **columns,
+        }
         inserted = tab.insert(
             "bookings", org_id=self.studio.org_id, client_id=client or self.clients[0], start_time=start, **row
         )
@@ -170,5 +176,3 @@ def attempt(act: Any) -> Outcome:
         return Outcome(value=act())
     except psycopg.Error as error:
         return Outcome(error=error)
-
-

@@ -2,7 +2,6 @@
 
 import random
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -173,8 +172,8 @@ def test_anything_at_once_on_200_calendars_overlaps_nowhere(studio: Studio) -> N
 
 def assert_nothing_broke(people: list[list[tuple[str, Outcome]]]) -> None:
     """No caller met an error but the refusals that somebody slower meets."""
-    errors = [(door, repr(step.error)) for steps in people for door, step in steps if step.error and not is_late(step)]
-    assert not errors, Counter(errors)
+    errors = [f"{door}: {step.error}" for steps in people for door, step in steps if step.error and not is_late(step)]
+    assert not errors, "\n".join(errors)
 
 
 def is_late(step: Outcome) -> bool:
