@@ -3,8 +3,8 @@
 Invariant: a database made by the migrations equals one made by the schemas (`differences` finds nothing).
 The baseline is the rooms themselves, one after another in one file and so in one transaction: a tool's rendering would
 move generated columns to a table's end and drop the comments. Later migrations are npm's pg-delta: planned between the
-two databases, rendered, and run on a copy of the first, again until nothing differs. (Its own `prove` gives up where one
-role has a right on a table and one on a column of it: the plan revokes the second with the first.)
+two databases, rendered, and run on a copy of the first, again until nothing differs. (Its own `prove` gives up where
+one role has a right on a table and one on a column of it: the plan revokes the second with the first.)
 """
 
 import json

@@ -19,6 +19,8 @@ from coach_os.stack.tools import database_host
 
 Say = Callable[[str], None]
 
+WAIT_FOR_A_TABLE = "10s"
+
 # What the owner made in `public`; the schema itself stays, the platform has granted on it.
 _OWN_OBJECTS = """
 select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' else 'table' end,
@@ -86,7 +88,7 @@ def reset_remote(url: str, host: str | None, say: Say = lambda text: None) -> li
     say(f"removing everything from the database on {actual}")
     try:
         with psycopg.connect(url, prepare_threshold=None) as connection:
-            connection.execute("set local lock_timeout = '10s'")
+            connection.execute(f"set local lock_timeout = '{WAIT_FOR_A_TABLE}'".encode())
             connection.execute("drop schema if exists private, service, supabase_migrations cascade")
             for kind, name in connection.execute(_OWN_OBJECTS).fetchall():
                 connection.execute(sql.SQL(f"drop {kind} if exists {name} cascade"))
