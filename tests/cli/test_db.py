@@ -12,7 +12,7 @@ import pytest
 from tests.harness.database import Database
 
 from coach_cli.main import main
-from coach_os.stack import reset
+from coach_os.stack import freeze, reset
 from coach_os.stack.migrations import read_migrations
 from coach_os.stack.tools import psql_command
 
@@ -146,7 +146,12 @@ def test_freeze_wants_a_name_or_baseline(coach: Coach) -> None:
     assert coach("db", "freeze", "Not-A-Name").code == 1
 
 
-def test_freeze_writes_nothing_when_nothing_differs(coach: Coach) -> None:
+def test_freeze_writes_a_baseline_then_nothing(coach: Coach, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Never the checkout's own: a test that meets an unfrozen change would write it there.
+    monkeypatch.setattr(freeze, "migrations_directory", lambda: tmp_path)
+    written = coach("db", "freeze", "--baseline")
+    assert written.code == 0
+    assert [path.name for path in tmp_path.glob("*.sql")] == [Path(written.out.strip()).name]
     said = coach("db", "freeze", "nothing_new")
     assert (said.code, said.out) == (0, "")
     assert "Nothing to write" in said.err
