@@ -20,7 +20,18 @@ from coach_os.sweeps import SWEEPS, SweepResult, run_sweep, stop_on_signals
 
 app = noun("Run sweeps, and show how they ended.")
 
-COLUMNS = ("sweep", "completed", "charged", "uncovered", "skipped", "batches", "seconds", "is_complete", "dry_run", "error")
+COLUMNS = (
+    "sweep",
+    "completed",
+    "charged",
+    "uncovered",
+    "skipped",
+    "batches",
+    "seconds",
+    "is_complete",
+    "dry_run",
+    "error",
+)
 RUN_COLUMNS = ("id", "job", "started_at", "finished_at", "result", "error")
 
 Watch = Annotated[
