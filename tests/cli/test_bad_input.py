@@ -42,10 +42,10 @@ def test_an_id_that_is_left_out_is_wrong_usage(coach_alone: Coach, command: tupl
 
 @pytest.mark.parametrize("command", NEEDS_AN_ORG, ids=" ".join)
 def test_an_organisation_must_be_named_and_known(coach: Coach, command: tuple[str, ...]) -> None:
-    named = (lambda org: ("--", org)) if command == ("org", "show") else (lambda org: ("--org", org))
+    option = "--" if command == ("org", "show") else "--org"
     coach(*command).misused("SLUG|ID" if command == ("org", "show") else "--org")
     for unknown in ("nowhere", "'; drop table orgs --", "%", "\x1b[31mred", "x" * 10_000):
-        coach(*command, *named(unknown)).refused("There is no such organisation.")
+        coach(*command, option, unknown).refused("There is no such organisation.")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "ten", "1e3", "9" * 40])

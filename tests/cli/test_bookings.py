@@ -95,7 +95,7 @@ def test_a_sweep_with_absurd_numbers_is_wrong_usage(coach_alone: Coach, wrong: t
 
 def test_a_watching_sweep_ends_at_a_signal_with_what_it_has_done(coach: Coach, world: World) -> None:
     booking = world.kilo.book_past()
-    command = [COMMAND, "sweep", "all", "--watch", "0.1", "--json"]
+    command = [str(COMMAND), "sweep", "all", "--watch", "0.1", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         rounds = [json.loads(watching.stdout.readline()) for _ in range(3)]

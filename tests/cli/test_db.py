@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.harness.database import Database
 
@@ -112,6 +113,24 @@ def test_a_reset_asks_first(coach: Coach, db: Database, monkeypatch: pytest.Monk
     monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     assert coach("db", "reset", "--remote-host", "127.0.0.1", database=db).code == 1
     assert db.owner.value("select to_regclass('public.orgs') is not null")
+
+
+def test_the_local_database_is_made_again_even_where_up_refuses_it(coach: Coach) -> None:
+    assert coach("up").code == 0
+    try:
+        with psycopg.connect(coach("db", "url").out.strip()) as connection:
+            connection.execute("insert into public.orgs (name, slug) values ('Kilo', 'kilo')")
+            connection.execute("update supabase_migrations.schema_migrations set statements = '{select 1}'")
+        coach("down")
+        refused = coach("up")
+        assert refused.code == 1
+        assert "coach db reset" in refused.err
+        assert coach("db", "reset", "--yes").code == 0
+        assert coach("up").code == 0
+        with psycopg.connect(coach("db", "url").out.strip()) as connection:
+            assert connection.execute("select count(*) from public.orgs").fetchone() == (0,)
+    finally:
+        coach("down")
 
 
 def test_types_are_typescript_of_public(coach: Coach, db: Database) -> None:
