@@ -68,6 +68,7 @@ begin
       from ranked as k
       left join released as r on r.org_id = k.org_id and r.booking_id = k.id
      where k.nth <= k.free and not p_dry_run
+     order by k.purchase_id, k.nth
     on conflict do nothing
     returning org_id, purchase_id, booking_id),
   counted as (
