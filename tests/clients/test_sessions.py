@@ -91,6 +91,27 @@ def test_the_calendars_two_requests_take_one_session(kilo: Studio) -> None:
     assert kilo.counter(package)["sessions_used"] == 1
 
 
+def test_a_calendar_learns_that_a_check_in_has_paid(kilo: Studio) -> None:
+    package = kilo.sell()
+    booking = kilo.book(package, ended=True)
+    value(kilo.coach.rpc("use_session", {"p_purchase_id": package, "p_booking_id": booking}).run())
+    refused = kilo.coach.from_("bookings").update({"status": "completed"}).eq("id", booking).run()
+    assert refused.refusal == (409, "booking_settled")
+    assert value(kilo.coach.rpc("complete_booking", {"p_booking_id": booking}).run()) == "charged"
+    assert kilo.ledger(package) == [("use", 1)]
+
+
+def test_another_clients_booking_leaves_the_first_ones_package(kilo: Studio) -> None:
+    package = kilo.sell()
+    booking = kilo.book(package)
+    other = (
+        kilo.coach.from_("clients").insert({"org_id": kilo.id, "full_name": "Alex"}).select("id").single().run().ok()
+    )
+    moved = kilo.coach.from_("bookings").update({"client_id": other["id"]}).eq("id", booking).select("purchase_id")
+    assert moved.single().run().ok() == {"purchase_id": None}
+    assert value(kilo.coach.rpc("bookable_sessions_remaining", {"p_purchase_id": package}).run()) == 3
+
+
 def test_two_tabs_that_load_the_calendar_take_one_session(kilo: Studio, stack: Stack) -> None:
     package = kilo.sell()
     booking = kilo.book(package, ended=True)
