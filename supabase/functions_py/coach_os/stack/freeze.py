@@ -184,10 +184,10 @@ def _pgdelta(command: str, *arguments: str) -> str:
     """
     node = shutil.which("node")
     if node is None:
-        raise StackError("Node is missing: pg-delta needs it.", "Install Node 20 or later, then `npm ci`.")
+        raise StackError("Node is missing: pg-delta needs it.", "Install Node 20 or later, then run `just setup-dev`.")
     program = node_modules() / "@supabase/pg-delta/dist/cli/main.js"
     if not program.exists():
-        raise StackError("pg-delta is not installed.", "Run `npm ci`.")
+        raise StackError("pg-delta is not installed.", "Run `just setup-dev`.")
     result = subprocess.run([node, str(program), command, *arguments], capture_output=True, text=True)
     # On 18 pg-delta warns of every not-null constraint; that noise hides what matters.
     talk = [line for line in (result.stderr + result.stdout).splitlines() if "[dangling_edge]" not in line]
