@@ -61,7 +61,7 @@ def test_help_is_printed_and_ends_well(coach_alone: Coach) -> None:
 
 
 def test_the_command_reference_is_not_stale() -> None:
-    assert REFERENCE.read_text(encoding="utf-8") == render(), "run `python -m coach_cli.reference`"
+    assert REFERENCE.read_text(encoding="utf-8") == render(), "run `just docs`"
 
 
 def _options(parameter: Any) -> list[str]:
