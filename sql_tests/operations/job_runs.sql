@@ -3,16 +3,21 @@ begin;
 select plan(20);
 
 select tests.as_service();
-select service.start_job_run('sweep_bookings') as run, service.start_job_run('sweep_bookings') as killed, service.start_job_run('sweep_messages') as other \gset
+select service.start_job_run('sweep_bookings') as run, service.start_job_run('sweep_bookings') as killed,
+  service.start_job_run('sweep_messages') as other \gset
 select tests.remember('run', :'run'), tests.remember('killed', :'killed');
 select isnt(:'run'::uuid, :'killed'::uuid, 'each run is its own');
-select is((finished_at, result, error)::text, '(,,)', 'a run that has begun has not ended') from service.list_job_runs('sweep_bookings') where id = :'run';
+select is((finished_at, result, error)::text, '(,,)', 'a run that has begun has not ended')
+  from service.list_job_runs('sweep_bookings') where id = :'run';
 select service.finish_job_run(:'run', '{"completed": 3}');
-select is((finished_at is not null, result, error)::text, '(t,"{""completed"": 3}",)', 'it ends with what it did') from service.list_job_runs('sweep_bookings') where id = :'run';
+select is((finished_at is not null, result, error)::text, '(t,"{""completed"": 3}",)', 'it ends with what it did')
+  from service.list_job_runs('sweep_bookings') where id = :'run';
 select service.finish_job_run(:'run', null, 'database_unavailable');
-select is((result, error)::text, '("{""completed"": 3}",)', 'and ends once') from service.list_job_runs('sweep_bookings') where id = :'run';
+select is((result, error)::text, '("{""completed"": 3}",)', 'and ends once')
+  from service.list_job_runs('sweep_bookings') where id = :'run';
 select service.finish_job_run(:'other', null, 'database_unavailable');
-select is((result, error)::text, '(,database_unavailable)', 'or with what stopped it') from service.list_job_runs('sweep_messages') where id = :'other';
+select is((result, error)::text, '(,database_unavailable)', 'or with what stopped it')
+  from service.list_job_runs('sweep_messages') where id = :'other';
 select is(finished_at, null, 'one that was killed never ends') from service.list_job_runs() where id = :'killed';
 select lives_ok($$ select service.finish_job_run(gen_random_uuid(), '{}') $$, 'an unknown run ends nothing');
 
@@ -22,7 +27,8 @@ select is(count(*), 1::bigint, 'at most as many as asked for') from service.list
 select is(job, 'sweep_messages', 'the latest first') from service.list_job_runs(p_limit => 1);
 select is(count(*), 1::bigint, 'at least one') from service.list_job_runs(p_limit => -5);
 
-select tests.refuses(format('select service.start_job_run(%L)', j), 422, 'value_not_allowed', format('%L is no job', left(j, 20)))
+select tests.refuses(format('select service.start_job_run(%L)', j), 422, 'value_not_allowed',
+                     format('%L is no job', left(j, 20)))
   from unnest(array['', 'Sweep', 'a b', 'x; drop table public.orgs', repeat('x', 61)]) as j;
 select tests.refuses($$ select service.start_job_run(null) $$, 422, 'value_not_allowed', 'nor is none');
 select tests.forbids($$ select from private.job_runs $$, 'the table itself is nobody''s');
