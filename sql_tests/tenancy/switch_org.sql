@@ -1,6 +1,6 @@
 -- switch_org: a person of two organisations is in one at a time, and reads exactly one membership row.
 begin;
-select plan(18);
+select plan(19);
 
 select tests.as_service();
 select service.set_member(:'lima', 'coach@kilo.example', 'coach');
@@ -35,6 +35,7 @@ select ok(:'gone', 'a membership ends');
 select tests.sign_in('coach@kilo.example');
 select results_eq($$ select org_id from public.org_members $$, $$ values (tests.id('kilo')) $$,
                   'whoever leaves the active organisation is back in another of theirs');
+select is(active_org_id, :'kilo'::uuid, 'which their profile says too') from public.profiles;
 select tests.refuses($$ select switch_org(tests.id('lima')) $$, 404, 'org_not_found', 'and cannot switch back');
 
 -- A second organisation of one's own, founded as the first was.

@@ -1701,6 +1701,8 @@ begin
     new.cancelled_at := null;
     new.cancelled_by := null;
     new.settlement := null;
+    new.follow_up_by := null;
+    new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
     if old.settlement = 'charged' then
       perform private.refuse_charged();
@@ -1855,7 +1857,8 @@ begin
                                                      p_actor_id, p_now, p_released_entry_id => v_entry_id);
   end if;
   update public.bookings as b
-     set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now
+     set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now,
+         follow_up_by = null, follow_up_until = null
    where b.org_id = p_org_id and b.id = p_booking_id;
   return v_package.sessions_used;
 end;
