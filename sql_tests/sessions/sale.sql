@@ -1,6 +1,6 @@
 -- sale: what an app inserts as a purchase must say what its offer says.
 begin;
-select plan(38);
+select plan(40);
 
 select tests.sign_in('coach@kilo.example');
 create function pg_temp.sale(p_offer text, p_columns text, p_values text,
@@ -87,9 +87,11 @@ select tests.refuses(pg_temp.sale('pack', ', currency, amount_paid_cents, sessio
 select tests.refuses(pg_temp.sale('pack', ', currency, amount_paid_cents, expires_at',
                                   ', ''eur'', 50000, now() + interval '|| quote_literal(d)), 422,
                      'sale_expiry_mismatch', format('not to expire in %s', d))
-  from unnest(array['1 year', '28 days', '-1 day', '32 days']) as d;
+  from unnest(array['1 year', '28 days', '-1 day', '32 days', '9000 years']) as d;
 select tests.refuses(pg_temp.sale('one', ', amount_paid_cents, expires_at', ', 9000, now() + interval ''30 days'''),
                      422, 'sale_expiry_mismatch', 'an offer that never expires is not sold to expire');
+select tests.refuses(pg_temp.sale('pack', ', currency, amount_paid_cents, expires_at', ', ''eur'', 50000, ''infinity'''),
+                     422, 'sale_expiry_mismatch', 'nor never');
 select lives_ok(pg_temp.sale('pack', ', currency, amount_paid_cents, expires_at',
                              ', ''eur'', 50000, now() + interval '|| quote_literal(d)),
                 format('an app whose calendar says %s is believed', d))
