@@ -34,9 +34,9 @@ select service.sweep_overdue_bookings(p_now => now() + interval '10 minutes');
 select tests.sign_in('coach@kilo.example');
 select is(pg_temp.stands('lesson'), 'confirmed -', 'the sweep does not complete what a person took back');
 select is(pg_temp.stands('corrected'), 'completed charged', 'though it completes the others');
-update public.bookings set status = 'completed' where id = tests.id('lesson');
-select is(pg_temp.stands('lesson'), 'completed due', 'a person completes it again');
-select is(use_session(tests.id('pack')), true, 'and it is charged again');
+select tests.refuses($$ update public.bookings set status = 'completed' where id = tests.id('lesson') $$,
+                     409, 'completion_undone', 'nor does the poll of an open calendar');
+select is(complete_booking(tests.id('lesson')), 'charged', 'a person completes it on purpose, and it is charged again');
 select is(count(*) filter (where charge_no = 2), 1::bigint, 'as its second charge') from public.session_entries
   where booking_id = tests.id('lesson');
 select is(complete_booking(tests.id('lesson')), 'charged', 'which stands');

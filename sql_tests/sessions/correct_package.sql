@@ -1,6 +1,6 @@
 -- correct_package: sets used and total sessions on purpose, by a ledgered correction.
 begin;
-select plan(28);
+select plan(29);
 
 select tests.make_package('pack', 10), tests.make_package('sessionless', null);
 select tests.remember('click', gen_random_uuid()) as click \gset
@@ -22,7 +22,9 @@ select is(count(*), 3::bigint, 'and not written') from public.session_entries wh
 select is(correct_package(tests.id('pack'), 4), 4, 'a number the counter held a moment ago is meant');
 
 select is(correct_package(tests.id('pack'), 5, null, :'click'), 5, 'a click corrects');
-select is(correct_package(tests.id('pack'), 1, null, :'click'), 5, 'the same click answers the same');
+select is(correct_package(tests.id('pack'), 5, null, :'click'), 5, 'the same click answers the same');
+select tests.refuses($$ select correct_package(tests.id('pack'), 1, null, tests.id('click')) $$,
+                     409, 'request_reused', 'its id is bound to the number it corrected to');
 select is(sessions_used, 5, 'and corrects nothing more') from public.client_purchases where id = tests.id('pack');
 select tests.refuses($$ select use_session(tests.id('pack'), null, tests.id('click')) $$,
                      409, 'request_reused', 'its id is not used for taking');

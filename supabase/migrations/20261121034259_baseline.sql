@@ -900,7 +900,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.created_by is not null and not (auth.role() = 'authenticated' and private.is_platform_admin()) then
+  if auth.role() = 'authenticated' and not private.is_platform_admin() then
     insert into public.profiles as p (id, active_org_id) values (new.created_by, new.id)
     on conflict (id) do update set active_org_id = excluded.active_org_id;
   end if;
@@ -1726,7 +1726,11 @@ begin
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
-    new.settlement := coalesce(private.cancellation_settlement(new), old.settlement);
+    new.settlement := private.cancellation_settlement(new);
+    -- What was never confirmed takes no session.
+    if old.status = 'pending' or new.settlement is null then
+      new.settlement := old.settlement;
+    end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
     new.settlement := coalesce(old.settlement, (
       select 'due' from public.booking_settings as s
@@ -1761,21 +1765,28 @@ create trigger bookings__expect_follow_up before update of status on public.book
   execute function private.tg_bookings__expect_follow_up();
 
 -- A session that was taken or waived before the end (a check-in): the calendar would complete the booking and then ask for
--- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking.
+-- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking. Nor may its poll
+-- complete again within seconds what a person has just taken back.
 create function private.tg_bookings__guard_settled()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
-                       'Complete it with complete_booking, which takes nothing more.');
+  if old.settlement is not null then
+    perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
+                         'Complete it with complete_booking, which takes nothing more.');
+  end if;
+  perform private.fail(409, 'completion_undone', 'The completion of this booking was taken back.',
+                       'Complete it with complete_booking if it took place after all.');
   return new;
 end;
 $$;
-comment on function private.tg_bookings__guard_settled is 'Refuses a direct completion of a booking whose session is settled: booking_settled 409.';
+comment on function private.tg_bookings__guard_settled is
+  'Refuses a direct completion of a booking whose session is settled, or whose completion was taken back: booking_settled 409, completion_undone 409.';
 create trigger bookings__guard_settled before update of status on public.bookings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')
-                     and old.status = 'confirmed' and new.status = 'completed' and old.settlement is not null)
+                     and old.status = 'confirmed' and new.status = 'completed'
+                     and (old.settlement is not null or old.completion_undone_at is not null))
   execute function private.tg_bookings__guard_settled();
 
 -- What the coach was told ends with its cause: charged later, waived, or taken back.
@@ -2093,6 +2104,9 @@ declare
   v_answer integer := private.first_answer(p_org_id, p_request_id, 'correction', p_purchase_id, null);
 begin
   if v_answer is not null then
+    if p_sessions_used <> v_answer then
+      perform private.refuse_request();
+    end if;
     return v_answer;
   elsif v_used < 0 or v_used > coalesce(v_total, 0) or v_total > 20000 or v_package.sessions_total is null then
     perform private.refuse_sessions_range();

@@ -177,6 +177,8 @@ class Model:
         """The calendar's direct write; it asks for the session afterwards."""
         if booking.status == "confirmed" and booking.settlement is not None:
             raise Refused("booking_settled")
+        if booking.status == "confirmed" and booking.is_undone:
+            raise Refused("completion_undone")
         self._complete(booking, now)
         booking.follow_up = (actor, now + GRACE)
 

@@ -198,7 +198,11 @@ begin
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
-    new.settlement := coalesce(private.cancellation_settlement(new), old.settlement);
+    new.settlement := private.cancellation_settlement(new);
+    -- What was never confirmed takes no session.
+    if old.status = 'pending' or new.settlement is null then
+      new.settlement := old.settlement;
+    end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
     new.settlement := coalesce(old.settlement, (
       select 'due' from public.booking_settings as s
@@ -233,21 +237,28 @@ create trigger bookings__expect_follow_up before update of status on public.book
   execute function private.tg_bookings__expect_follow_up();
 
 -- A session that was taken or waived before the end (a check-in): the calendar would complete the booking and then ask for
--- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking.
+-- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking. Nor may its poll
+-- complete again within seconds what a person has just taken back.
 create function private.tg_bookings__guard_settled()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
-                       'Complete it with complete_booking, which takes nothing more.');
+  if old.settlement is not null then
+    perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
+                         'Complete it with complete_booking, which takes nothing more.');
+  end if;
+  perform private.fail(409, 'completion_undone', 'The completion of this booking was taken back.',
+                       'Complete it with complete_booking if it took place after all.');
   return new;
 end;
 $$;
-comment on function private.tg_bookings__guard_settled is 'Refuses a direct completion of a booking whose session is settled: booking_settled 409.';
+comment on function private.tg_bookings__guard_settled is
+  'Refuses a direct completion of a booking whose session is settled, or whose completion was taken back: booking_settled 409, completion_undone 409.';
 create trigger bookings__guard_settled before update of status on public.bookings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')
-                     and old.status = 'confirmed' and new.status = 'completed' and old.settlement is not null)
+                     and old.status = 'confirmed' and new.status = 'completed'
+                     and (old.settlement is not null or old.completion_undone_at is not null))
   execute function private.tg_bookings__guard_settled();
 
 -- What the coach was told ends with its cause: charged later, waived, or taken back.
