@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.db.exactness import assert_exact, assert_settled
-from tests.db.gates import gate
+from tests.db.gates import gate, wait_for_waiting
 from tests.db.studio import Studio
 from tests.harness.database import Database
 
@@ -105,7 +105,8 @@ def test_sweep_killed_inside_a_batch_leaves_all_or_nothing_of_it(overdue: Studio
     before = outcome(db)["confirmed"]
     with gate(db, "public.session_entries", waiting=99):
         sweep.allow()
-        wait_for_lock(db)
+        with psycopg.connect(db.admin_url, autocommit=True) as watch:
+            wait_for_waiting(watch, 1)
         sweep.kill()
         if is_backend_ended:
             db.owner.rows("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'coach-os'")
@@ -114,13 +115,3 @@ def test_sweep_killed_inside_a_batch_leaves_all_or_nothing_of_it(overdue: Studio
     assert_exact(db)
     assert_settled(db)
     assert outcome(db) == {"charged": BOOKINGS * 4 // 5, "uncovered": BOOKINGS // 5}
-
-
-def wait_for_lock(db: Database) -> None:
-    with psycopg.connect(db.admin_url, autocommit=True) as watch:
-        for _ in range(3000):
-            row = watch.execute(f"{_AT_WORK} and wait_event_type = 'Lock'").fetchone()
-            if row == (1,):
-                return
-            watch.execute("select pg_sleep(0.01)")
-    raise AssertionError("the sweep never came to the gate")
