@@ -1,10 +1,13 @@
 """Sweeps beside each other and beside whoever holds something: each booking once, nobody waited for, nobody starved."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from tests.db.exactness import assert_exact, assert_settled
-from tests.db.studio import Studio, mark_completed
+from tests.db.gates import wait_for_waiting
+from tests.db.studio import Studio, mark_completed, use
 from tests.harness.database import Caller
 from tests.harness.races import barrier_race, values
 
@@ -49,6 +52,25 @@ def test_what_somebody_holds_is_passed_over_not_waited_for(studio: Studio, held:
         assert counts == {"completed": 1, "charged": 1, "uncovered": 0, "skipped": 1}
         assert [studio.state(booking) for booking in bookings] == [("confirmed", None), ("completed", "charged")]
     assert sweeper.row(SWEEP, (100,)) == {"completed": 1, "charged": 1, "uncovered": 0, "skipped": 0}
+    assert_settled(studio.db)
+
+
+def test_sweep_looks_again_at_what_changed_after_it_first_looked(studio: Studio) -> None:
+    """Between its first look and its locks a tab completes the booking: its second request is still to come."""
+    package = studio.package(5)
+    booking = studio.booking(package)
+    sweeper = studio.db.service()
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(studio.db.admin_url, autocommit=True) as watch:
+        with psycopg.connect(studio.db.admin_url) as barrier:
+            # Rows may be read, none may be locked: the sweep has looked and stands before its first lock.
+            barrier.execute("lock table public.client_purchases in exclusive mode")
+            counts = pool.submit(sweeper.call, "service.sweep_overdue_bookings")
+            wait_for_waiting(watch, 1)
+            mark_completed(studio.coach, booking)
+        assert counts.result(30) == [{"completed": 0, "charged": 0, "uncovered": 0, "skipped": 1}]
+    assert studio.state(booking) == ("completed", "due")
+    assert use(studio.coach, package) is True
+    assert (studio.state(booking), studio.used(package)) == (("completed", "charged"), 1)
     assert_settled(studio.db)
 
 
