@@ -41,9 +41,10 @@ lint: setup-dev
 freeze NAME: setup-dev
     @{{coach}} db freeze "$1"
 
-# Write docs/rpc.md anew from the comments in the database
+# Write docs/rpc.md anew from the comments in the database, and docs/cli.md from the commands
 docs: up
     @{{coach}} db reference > docs/.rpc.md.tmp && mv docs/.rpc.md.tmp docs/rpc.md
+    @.venv/bin/python -m coach_cli.reference
 
 # Measure the rows of the performance table; fails under a target
 bench *ARGS: setup-dev

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -90,11 +90,12 @@ def progress(description: str, total: int | None = None) -> Iterator[Callable[[i
 
 
 def _print_table(rows: Sequence[Row], headings: Mapping[str, str], title: str | None) -> None:
-    table = Table(
-        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False
-    )
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style="dim")
+    table.padding, table.pad_edge = (0, 1, 0, 0), False
     for key, heading in headings.items():
-        table.add_column(heading, justify="right" if _is_numeric(rows, key) else "left", overflow="fold")
+        justify: JustifyMethod = "right" if _is_numeric(rows, key) else "left"
+        # An id in pieces cannot be copied; anything else gives way first.
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=key == "id" or key.endswith("_id"))
     for row in rows:
         table.add_row(*(_text(row.get(key)) for key in headings))
     Console().print(table)

@@ -16,7 +16,7 @@ from coach_cli.main import app
 HEAD = """\
 # Command reference
 
-Generated from the commands by `python -m coach_cli.reference`; change their help in `cli/coach_cli/commands`, not here.
+Generated from the commands by `just docs`; change their help in `cli/coach_cli/commands`, not here.
 
 Data goes to stdout and talk to stderr. `--json` prints the keys and slugs of the database; tables are for people. A
 command works on the local stack of `coach up`, or on what `DATABASE_URL`, else `SUPABASE_URL` with

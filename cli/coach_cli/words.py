@@ -53,5 +53,5 @@ def moment(value: Any) -> str | None:
 
 
 def with_moments(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:
-    """The rows with these instants as `moment` writes them."""
-    return [{**row, **{key: moment(row[key]) for key in keys}} for row in rows]
+    """The rows with these instants as `moment` writes them, for a column whose heading says UTC."""
+    return [{**row, **{key: (moment(row[key]) or "-").removesuffix(" UTC") for key in keys}} for row in rows]

@@ -16,15 +16,20 @@ exception when others then
 end;
 $$;
 
-select is(pg_temp.caught($$ select private.fail(409, 'package_exhausted', 'No sessions are left.', 'Sell a new package.') $$),
-          array['PT409', 'package_exhausted', 'No sessions are left.', 'Sell a new package.'], 'status, slug, sentence and hint arrive');
+select is(pg_temp.caught($$ select private.fail(409, 'package_exhausted', 'No sessions are left.',
+                                                'Sell a new package.') $$),
+          array['PT409', 'package_exhausted', 'No sessions are left.', 'Sell a new package.'],
+          'status, slug, sentence and hint arrive');
 select is(pg_temp.caught($$ select private.fail(404, 'nothing_here', 'There is nothing.') $$),
           array['PT404', 'nothing_here', 'There is nothing.', ''], 'a hint may be left out');
 select is(pg_temp.caught($$ select private.fail(422, 'percent_kept', '100% of %s is {} \n "quoted"', '%') $$),
-          array['PT422', 'percent_kept', '100% of %s is {} \n "quoted"', '%'], 'nothing in the text is taken for a format');
+          array['PT422', 'percent_kept', '100% of %s is {} \n "quoted"', '%'],
+          'nothing in the text is taken for a format');
 select lives_ok($$ select private.require_value(true, 'limit') $$, 'a value in its range passes');
-select tests.refuses($$ select private.require_value(false, 'limit') $$, 422, 'value_not_allowed', 'a value out of its range does not');
-select tests.refuses($$ select private.require_value(null, 'limit') $$, 422, 'value_not_allowed', 'nor one that is missing');
+select tests.refuses($$ select private.require_value(false, 'limit') $$,
+                     422, 'value_not_allowed', 'a value out of its range does not');
+select tests.refuses($$ select private.require_value(null, 'limit') $$,
+                     422, 'value_not_allowed', 'nor one that is missing');
 
 -- Everything that refuses says so in the same form.
 select is_empty(

@@ -2,10 +2,13 @@
 begin;
 select plan(22);
 
-select tests.make_package('pack', 5), tests.make_package('expired', 5, now() - interval '1 hour'), tests.make_package('unpaid', 5, null, 'pending'),
+select tests.make_package('pack', 5), tests.make_package('expired', 5, now() - interval '1 hour'),
+  tests.make_package('unpaid', 5, null, 'pending'),
        tests.make_package('frozen', 5), tests.make_package('sessionless', null);
 select private.freeze_package(:'kilo', tests.id('frozen'), now() - interval '1 hour');
-create function pg_temp.bookable() returns integer language sql as $$ select bookable_sessions_remaining(tests.id('pack')) $$;
+create function pg_temp.bookable() returns integer language sql as $$
+  select bookable_sessions_remaining(tests.id('pack'));
+$$;
 grant execute on function pg_temp.bookable() to public;
 
 select tests.sign_in('coach@kilo.example');
@@ -41,13 +44,15 @@ select is(bookable_sessions_remaining(gen_random_uuid()), null, 'an unknown pack
 select is(bookable_sessions_remaining(null), null, 'nor has none');
 
 select tests.sign_in('accountant@kilo.example');
-select is(bookable_sessions_remaining(:'kilo_package'), 9, 'whoever may see a package may ask: its booking of tomorrow is held');
+select is(bookable_sessions_remaining(:'kilo_package'), 9,
+          'whoever may see a package may ask: its booking of tomorrow is held');
 select tests.sign_in('client@kilo.example');
 select is(bookable_sessions_remaining(:'kilo_package'), 9, 'the client is told the same of theirs');
 select tests.as_service();
 select is(bookable_sessions_remaining(:'kilo_package'), 9, 'so is the service');
 select tests.sign_in('coach@lima.example');
-select is(bookable_sessions_remaining(:'kilo_package'), null, 'for a coach of another organisation there is no such package');
+select is(bookable_sessions_remaining(:'kilo_package'), null,
+          'for a coach of another organisation there is no such package');
 select tests.sign_in('nobody@nowhere.example');
 select is(bookable_sessions_remaining(:'kilo_package'), null, 'nor for somebody without a membership');
 select tests.sign_in('client@lima.example');

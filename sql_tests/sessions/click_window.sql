@@ -4,10 +4,12 @@ select plan(26);
 
 select tests.make_package('pack', 20), tests.make_package('other', 20);
 create function pg_temp.click(p_package text, p_who text, p_at interval) returns boolean language sql as $$
-  select private.take_session(tests.id('kilo'), tests.id(p_package), null, null, tests.id(p_who), '2030-01-01 10:00+00'::timestamptz + p_at);
+  select private.take_session(tests.id('kilo'), tests.id(p_package), null, null, tests.id(p_who),
+                              '2030-01-01 10:00+00'::timestamptz + p_at);
 $$;
 create function pg_temp.give_back(p_package text, p_who text, p_at interval) returns integer language sql as $$
-  select private.give_session_back(tests.id('kilo'), tests.id(p_package), null, null, tests.id(p_who), '2030-01-01 10:00+00'::timestamptz + p_at);
+  select private.give_session_back(tests.id('kilo'), tests.id(p_package), null, null, tests.id(p_who),
+                                   '2030-01-01 10:00+00'::timestamptz + p_at);
 $$;
 create function pg_temp.used(p_package text) returns integer language sql as $$
   select sessions_used from public.client_purchases where id = tests.id(p_package);
@@ -22,8 +24,10 @@ select ok(pg_temp.click('other', 'kilo_owner', '2 s'), 'a click on another packa
 select is(pg_temp.used('other'), 1, 'and takes one');
 select ok(pg_temp.click('pack', 'kilo_owner', '5.1 s'), 'after five seconds it is a new click');
 select is(pg_temp.used('pack'), 3, 'and takes one');
-select ok(private.take_session(:'kilo', tests.id('pack'), null, null, null, '2030-01-01 10:00:00'), 'an operator has no window');
-select ok(private.take_session(:'kilo', tests.id('pack'), null, null, null, '2030-01-01 10:00:01'), 'each of their calls counts');
+select ok(private.take_session(:'kilo', tests.id('pack'), null, null, null, '2030-01-01 10:00:00'),
+          'an operator has no window');
+select ok(private.take_session(:'kilo', tests.id('pack'), null, null, null, '2030-01-01 10:00:01'),
+          'each of their calls counts');
 select is(pg_temp.used('pack'), 5, 'and takes one');
 
 -- Giving back.
@@ -54,7 +58,8 @@ select is(pg_temp.used('pack'), 5, 'without settings the window is five seconds'
 
 -- The public door, at the present instant.
 select tests.sign_in('manager@kilo.example');
-select ok(use_session(tests.id('other')) and use_session(tests.id('other')) and use_session(tests.id('other')), 'five instant clicks are all true');
+select ok(use_session(tests.id('other')) and use_session(tests.id('other')) and use_session(tests.id('other')),
+          'five instant clicks are all true');
 select tests.as_owner();
 select is(pg_temp.used('other'), 2, 'and take one');
 

@@ -4,11 +4,14 @@ select plan(8);
 
 select is_empty(
   $$ select c.relname, p.privilege from pg_class as c
-      cross join unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) as p (privilege)
-      where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm')
+      cross join unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references',
+                              'trigger']) as p (privilege)
+      where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace)
+      and c.relkind in ('r', 'p', 'v', 'm')
         and has_table_privilege('anon', c.oid, p.privilege) $$, 'a visitor has no privilege on any table');
 select is_empty(
-  $$ select c.relname, a.attname from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  $$ select c.relname, a.attname from pg_class as c
+     join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       cross join unnest(array['select', 'insert', 'update']) as p (privilege)
       where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm')
         and has_column_privilege('anon', c.oid, a.attnum, p.privilege) $$, 'nor on any column');
@@ -29,13 +32,15 @@ select is_empty(
       cross join unnest(array['private']) as n (nspname) where has_schema_privilege(r.role, n.nspname, 'usage') $$,
   'no API role may name anything in private');
 select is_empty(
-  $$ select r.role from unnest(array['anon', 'authenticated']) as r (role) where has_schema_privilege(r.role, 'service', 'usage') $$,
+  $$ select r.role from unnest(array['anon', 'authenticated']) as r (role)
+     where has_schema_privilege(r.role, 'service', 'usage') $$,
   'the service''s schema is the service''s alone');
 
 select tests.sign_in('coach@kilo.example');
 select tests.forbids($$ select private.member_take_session(tests.id('kilo_package'), null, null) $$,
                      'what stands behind an RPC cannot be called around it');
-select tests.forbids($$ select private.take_session(tests.id('kilo'), tests.id('kilo_package'), null, null, null) $$, 'nor the rule itself');
+select tests.forbids($$ select private.take_session(tests.id('kilo'), tests.id('kilo_package'), null, null, null) $$,
+                     'nor the rule itself');
 
 select * from finish();
 rollback;

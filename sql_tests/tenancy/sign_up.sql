@@ -13,18 +13,22 @@ select is(name, 'Mike', 'and sees it before joining it') from public.orgs where 
 select is(created_by, tests.id('mike_owner'), 'it knows who founded it') from public.orgs where id = :'mike';
 select is_empty($$ select from public.org_members $$, 'nobody has joined it by that');
 
-insert into public.org_members (org_id, user_id, role) values (:'mike', tests.id('mike_owner'), 'owner') returning role as role \gset
+insert into public.org_members (org_id, user_id, role) values (:'mike', tests.id('mike_owner'), 'owner')
+  returning role as role \gset
 select is(:'role'::text, 'owner', 'the founder joins as owner and gets the membership back');
-insert into public.branding (org_id, display_name, primary_color) values (:'mike', 'Mike Moves', '#ff0000') returning display_name as shown \gset
+insert into public.branding (org_id, display_name, primary_color) values (:'mike', 'Mike Moves', '#ff0000')
+  returning display_name as shown \gset
 select is(:'shown'::text, 'Mike Moves', 'the branding is theirs to insert');
-insert into public.booking_settings (org_id, timezone) values (:'mike', 'Europe/Berlin') returning timezone as zone \gset
+insert into public.booking_settings (org_id, timezone) values (:'mike', 'Europe/Berlin')
+  returning timezone as zone \gset
 select is(:'zone'::text, 'Europe/Berlin', 'so are the booking settings');
 update public.orgs set onboarding_completed = true where id = :'mike';
 select ok(onboarding_completed, 'the wizard ends by completing the onboarding') from public.orgs where id = :'mike';
 
 select results_eq($$ select org_id, role from public.org_members where user_id = tests.id('mike_owner') $$,
                   $$ values (tests.id('mike'), 'owner') $$, 'the app finds exactly one membership by the user''s id');
-select is(active_org_id, tests.id('mike'), 'the new organisation is the active one') from public.profiles where id = tests.id('mike_owner');
+select is(active_org_id, tests.id('mike'), 'the new organisation is the active one') from public.profiles
+  where id = tests.id('mike_owner');
 select is((select name from public.orgs where id = m.org_id), 'Mike', 'the membership leads to the organisation')
   from public.org_members as m where user_id = tests.id('mike_owner');
 
@@ -39,16 +43,20 @@ insert into public.org_members (org_id, user_id, role) values (:'two', tests.id(
 select is(display_name, 'Two', 'which they can, also later') from public.branding where org_id = :'two';
 
 select tests.sign_out();
-select tests.forbids($$ insert into public.orgs (name, slug) values ('Anonymous', 'anonymous') $$, 'a visitor founds nothing');
+select tests.forbids($$ insert into public.orgs (name, slug) values ('Anonymous', 'anonymous') $$,
+                     'a visitor founds nothing');
 select tests.sign_in('second@mike.example');
-select tests.forbids($$ insert into public.orgs (name, slug, created_by) values ('Forged', 'forged', tests.id('mike_owner')) $$,
+select tests.forbids($$ insert into public.orgs (name, slug, created_by)
+                        values ('Forged', 'forged', tests.id('mike_owner')) $$,
                      'nobody says who founded an organisation');
 select tests.forbids($$ insert into public.orgs (id, name, slug) values (gen_random_uuid(), 'Forged', 'forged') $$,
                      'nobody chooses an organisation''s id');
 select tests.forbids($$ update public.orgs set slug = 'other' where id = tests.id('two') $$,
                      'an organisation keeps its slug');
-select tests.forbids($$ delete from public.orgs where id = tests.id('two') $$, 'nobody deletes an organisation through the API');
-select tests.forbids($$ update public.profiles set active_org_id = tests.id('mike') where id = tests.id('mike_second') $$,
+select tests.forbids($$ delete from public.orgs where id = tests.id('two') $$,
+                     'nobody deletes an organisation through the API');
+select tests.forbids($$ update public.profiles set active_org_id = tests.id('mike')
+                        where id = tests.id('mike_second') $$,
                      'the active organisation is changed by switch_org alone');
 
 select * from finish();

@@ -4,7 +4,8 @@ select plan(134);
 
 create temp table walled (name text, update_column text, may_delete boolean) on commit drop;
 insert into walled values
-  ('org_members', null, false), ('branding', 'display_name', false), ('clients', 'full_name', false), ('offers', 'name', true),
+  ('org_members', null, false), ('branding', 'display_name', false), ('clients', 'full_name', false),
+  ('offers', 'name', true),
   ('promo_codes', 'code', true), ('client_purchases', 'payment_method', true), ('session_entries', null, false),
   ('booking_settings', 'timezone', false), ('session_types', 'name', true), ('bookings', 'notes', false), ('audit_log', null, false),
   ('alerts', 'resolved_at', false),
@@ -50,16 +51,20 @@ end;
 $$;
 grant execute on function pg_temp.rows_of(text) to public;
 select tests.sign_in('coach@kilo.example');
-select cmp_ok(pg_temp.rows_of(w.name), '>', 0::bigint, format('%s: their own owner sees a row', w.name)) from walled as w order by w.name;
+select cmp_ok(pg_temp.rows_of(w.name), '>', 0::bigint, format('%s: their own owner sees a row', w.name))
+  from walled as w order by w.name;
 select tests.sign_in('coach@lima.example');
-select is(pg_temp.rows_of(w.name), 0::bigint, format('%s: another organisation''s owner sees none', w.name)) from walled as w order by w.name;
+select is(pg_temp.rows_of(w.name), 0::bigint, format('%s: another organisation''s owner sees none', w.name))
+  from walled as w order by w.name;
 select tests.sign_in('nobody@nowhere.example');
-select is(pg_temp.rows_of(w.name), 0::bigint, format('%s: nor does somebody without a membership', w.name)) from walled as w order by w.name;
+select is(pg_temp.rows_of(w.name), 0::bigint, format('%s: nor does somebody without a membership', w.name))
+  from walled as w order by w.name;
 
 select tests.sign_in('coach@lima.example');
 select case when w.update_column is null
   then tests.forbids(format('update public.%I set org_id = org_id', w.name), format('%s: nobody updates it', w.name))
-  else tests.changes_nothing(format('update public.%I set %I = %2$I where org_id = tests.id(''kilo'')', w.name, w.update_column),
+  else tests.changes_nothing(format('update public.%I set %I = %2$I where org_id = tests.id(''kilo'')', w.name,
+                                    w.update_column),
                              format('%s: another organisation''s owner changes none', w.name)) end
   from walled as w order by w.name;
 select case when w.may_delete
@@ -70,14 +75,17 @@ select case when w.may_delete
 
 select tests.forbids($$ insert into public.clients (org_id, full_name) values (tests.id('kilo'), 'A client') $$,
                      'another organisation''s owner adds no client');
-select tests.forbids($$ insert into public.offers (org_id, name, offer_type, price_cents) values (tests.id('kilo'), 'x', 'session_pack', 1) $$,
+select tests.forbids($$ insert into public.offers (org_id, name, offer_type, price_cents)
+                        values (tests.id('kilo'), 'x', 'session_pack', 1) $$,
                      'nor an offer');
-select tests.forbids($$ insert into public.promo_codes (org_id, code, discount_type, discount_value) values (tests.id('kilo'), 'SUMMER', 'fixed', 1) $$,
+select tests.forbids($$ insert into public.promo_codes (org_id, code, discount_type, discount_value)
+                        values (tests.id('kilo'), 'SUMMER', 'fixed', 1) $$,
                      'nor a promo code, and learns nothing of those there are');
 select tests.forbids($$ insert into public.session_types (org_id, name, slug) values (tests.id('kilo'), 'x', 'pt') $$,
                      'nor a session type, likewise');
 select tests.refuses($$ insert into public.client_purchases (org_id, client_id, offer_id, amount_paid_cents)
-                        values (tests.id('kilo'), tests.id('kilo_client'), tests.id('kilo_offer'), 1) $$, 403, 'permission_missing',
+                        values (tests.id('kilo'), tests.id('kilo_client'), tests.id('kilo_offer'), 1) $$,
+                     403, 'permission_missing',
                      'nor a package, and learns nothing of the offer''s price');
 select tests.refuses($$ insert into public.bookings (org_id, client_id, start_time, end_time)
                         values (tests.id('kilo'), tests.id('kilo_client'), now(), now() + interval '1 hour') $$, 403, 'permission_missing',
@@ -96,12 +104,14 @@ select tests.forbids(format('insert into public.%I (org_id, %s) values (tests.id
 select tests.forbids($$ insert into public.booking_settings (org_id) values (tests.id('kilo')) $$, 'nor settings, and learns not that there are some');
 select tests.forbids($$ insert into public.session_entries (org_id, purchase_id, kind, used_delta, reason)
                         values (tests.id('kilo'), tests.id('kilo_package'), 'use', 1, 'x') $$, 'nor a ledger entry');
-select tests.forbids($$ insert into public.audit_log (org_id, actor_role, action, subject_type) values (tests.id('kilo'), 'x', 'x', 'x') $$,
+select tests.forbids($$ insert into public.audit_log (org_id, actor_role, action, subject_type)
+                        values (tests.id('kilo'), 'x', 'x', 'x') $$,
                      'nor an audit row');
 
 -- No row points across.
 select tests.refuses($$ insert into public.bookings (org_id, client_id, start_time, end_time)
-                        values (tests.id('lima'), tests.id('kilo_client'), now(), now() + interval '1 hour') $$, 404, 'reference_not_found',
+                        values (tests.id('lima'), tests.id('kilo_client'), now(), now() + interval '1 hour') $$,
+                     404, 'reference_not_found',
                      'one''s own booking does not point to another''s client');
 select tests.refuses($$ insert into public.session_type_staff (org_id, session_type_id, staff_id)
                         values (tests.id('lima'), tests.id('type'), (select s.id from public.staff as s where s.org_id = tests.id('lima'))) $$,
@@ -110,7 +120,8 @@ select tests.refuses($$ insert into public.blocked_times (org_id, staff_id, day_
                         values (tests.id('lima'), tests.id('staff'), 1, '09:00', '10:00') $$, 404, 'reference_not_found',
                      'nor does one block another''s staff');
 select tests.refuses($$ insert into public.client_purchases (org_id, client_id, offer_id, amount_paid_cents)
-                        values (tests.id('lima'), tests.id('lima_client'), tests.id('kilo_offer'), 80000) $$, 404, 'offer_not_found',
+                        values (tests.id('lima'), tests.id('lima_client'), tests.id('kilo_offer'), 80000) $$,
+                     404, 'offer_not_found',
                      'one''s own sale does not point to another''s offer');
 select tests.changes_nothing($$ update public.offers set org_id = tests.id('lima') where id = tests.id('kilo_offer') $$,
                              'nobody moves another''s offer to themselves');

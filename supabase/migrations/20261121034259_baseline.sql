@@ -1056,6 +1056,18 @@ end;
 $$;
 comment on function private.tg__refuse_delete_in_use is 'Refuses to delete a row that another table still points to, with the slug given as third argument.';
 
+-- The app sends org_id with every change of some tables, so the column is granted there.
+create function private.tg__keep_org()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(422, 'org_fixed', 'This stays in the organisation it belongs to.', 'Leave org_id as it is, or make a new one there.');
+  return new;
+end;
+$$;
+comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';
+
 -- ── 10_tenancy/rules.sql ──
 
 -- Tenancy rules: whose organisation is it, who may do what in it, and how a coach signs up with the existing app alone.
@@ -1225,7 +1237,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.created_by is not null and not (auth.role() = 'authenticated' and private.is_platform_admin()) then
+  if auth.role() = 'authenticated' and not private.is_platform_admin() then
     insert into public.profiles as p (id, active_org_id) values (new.created_by, new.id)
     on conflict (id) do update set active_org_id = excluded.active_org_id;
   end if;
@@ -1719,7 +1731,7 @@ begin
   v_expires_at := new.purchased_at + make_interval(days => v_offer.pack_validity_days);
   new.expires_at := coalesce(new.expires_at, v_expires_at);
   if new.expires_at is distinct from v_expires_at
-     and coalesce(abs(extract(epoch from new.expires_at - v_expires_at)) > 36 * 3600, true) then
+     and coalesce(new.expires_at not between v_expires_at - interval '36 hours' and v_expires_at + interval '36 hours', true) then
     perform private.fail(422, 'sale_expiry_mismatch', 'The expiry is not the offer''s.', 'Sell it first, then extend the package.');
   end if;
   new.session_duration_mins := coalesce(new.session_duration_mins, v_offer.session_duration_mins);
@@ -1876,6 +1888,11 @@ $$;
 comment on function private.tg_promo_codes__keep_count is 'Drops what an app writes into times_used: the sales count it.';
 create trigger promo_codes__keep_count before insert or update of times_used on public.promo_codes
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_promo_codes__keep_count();
+
+create trigger offers__keep_org before update of org_id on public.offers
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+create trigger promo_codes__keep_org before update of org_id on public.promo_codes
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
 
 create trigger offers__refuse_delete_in_use before delete on public.offers
   for each row execute function private.tg__refuse_delete_in_use('client_purchases', 'offer_id', 'offer_in_use');
@@ -2134,13 +2151,19 @@ begin
     new.cancelled_at := null;
     new.cancelled_by := null;
     new.settlement := null;
+    new.follow_up_by := null;
+    new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
     if old.settlement = 'charged' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
-    new.settlement := coalesce(private.cancellation_settlement(new), old.settlement);
+    new.settlement := private.cancellation_settlement(new);
+    -- What was never confirmed takes no session.
+    if old.status = 'pending' or new.settlement is null then
+      new.settlement := old.settlement;
+    end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
     new.settlement := coalesce(old.settlement, (
       select 'due' from public.booking_settings as s
@@ -2175,21 +2198,28 @@ create trigger bookings__expect_follow_up before update of status on public.book
   execute function private.tg_bookings__expect_follow_up();
 
 -- A session that was taken or waived before the end (a check-in): the calendar would complete the booking and then ask for
--- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking.
+-- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking. Nor may its poll
+-- complete again within seconds what a person has just taken back.
 create function private.tg_bookings__guard_settled()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
-                       'Complete it with complete_booking, which takes nothing more.');
+  if old.settlement is not null then
+    perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
+                         'Complete it with complete_booking, which takes nothing more.');
+  end if;
+  perform private.fail(409, 'completion_undone', 'The completion of this booking was taken back.',
+                       'Complete it with complete_booking if it took place after all.');
   return new;
 end;
 $$;
-comment on function private.tg_bookings__guard_settled is 'Refuses a direct completion of a booking whose session is settled: booking_settled 409.';
+comment on function private.tg_bookings__guard_settled is
+  'Refuses a direct completion of a booking whose session is settled, or whose completion was taken back: booking_settled 409, completion_undone 409.';
 create trigger bookings__guard_settled before update of status on public.bookings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')
-                     and old.status = 'confirmed' and new.status = 'completed' and old.settlement is not null)
+                     and old.status = 'confirmed' and new.status = 'completed'
+                     and (old.settlement is not null or old.completion_undone_at is not null))
   execute function private.tg_bookings__guard_settled();
 
 -- What the coach was told ends with its cause: charged later, waived, or taken back.
@@ -2288,7 +2318,8 @@ begin
                                                      p_actor_id, p_now, p_released_entry_id => v_entry_id);
   end if;
   update public.bookings as b
-     set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now
+     set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now,
+         follow_up_by = null, follow_up_until = null
    where b.org_id = p_org_id and b.id = p_booking_id;
   return v_package.sessions_used;
 end;
@@ -2506,6 +2537,9 @@ declare
   v_answer integer := private.first_answer(p_org_id, p_request_id, 'correction', p_purchase_id, null);
 begin
   if v_answer is not null then
+    if p_sessions_used <> v_answer then
+      perform private.refuse_request();
+    end if;
     return v_answer;
   elsif v_used < 0 or v_used > coalesce(v_total, 0) or v_total > 20000 or v_package.sessions_total is null then
     perform private.refuse_sessions_range();
@@ -5166,6 +5200,7 @@ create trigger availability__audit after insert or update or delete on public.av
 -- The sweep of overdue bookings: completes what is over and settles what stayed due, one batch a call.
 -- Safe beside calendars, clicks and other sweeps: packages are locked first, in id order, then bookings; whatever somebody
 -- else holds is skipped and left for the next call; entries are inserted first and counters follow what came back.
+-- Ids travel in arrays and each join names them, so that a batch is looked up by index however large the tables are.
 
 create function private.sweep_overdue_bookings(
   p_limit integer, p_now timestamptz, p_dry_run boolean,
@@ -5193,7 +5228,7 @@ begin
   select coalesce(array_agg(l.id), '{}') into v_packages
     from (select p.id
             from public.client_purchases as p
-           where p.id in (select b.purchase_id from public.bookings as b where b.id = any (v_candidates))
+           where p.id = any (array(select b.purchase_id from public.bookings as b where b.id = any (v_candidates)))
            order by p.id
              for no key update skip locked) as l;
 
@@ -5213,7 +5248,7 @@ begin
     select b.org_id, b.id, b.client_id, b.purchase_id, b.start_time, b.status, b.settlement,
            p.valid_during @> b.start_time as is_valid, p.sessions_total - p.sessions_used as free
       from public.bookings as b
-      left join public.client_purchases as p on p.org_id = b.org_id and p.id = b.purchase_id
+      left join public.client_purchases as p on p.org_id = b.org_id and p.id = b.purchase_id and p.id = any (v_packages)
      where b.id = any (v_bookings)),
   -- Charged early (a check-in) or waived already: it only has to be completed.
   ranked as (
@@ -5222,9 +5257,9 @@ begin
      where d.purchase_id is not null and coalesce(d.settlement, 'due') = 'due' and d.is_valid),
   released as (
     select u.org_id, u.booking_id, count(*) as n
-      from public.session_entries as u
+      from due as d
+      join public.session_entries as u on u.org_id = d.org_id and u.booking_id = d.id
       join public.session_entries as r on r.org_id = u.org_id and r.released_entry_id = u.id
-     where u.booking_id = any (v_bookings)
      group by u.org_id, u.booking_id),
   entered as (
     insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason, created_at)
@@ -5233,13 +5268,14 @@ begin
       from ranked as k
       left join released as r on r.org_id = k.org_id and r.booking_id = k.id
      where k.nth <= k.free and not p_dry_run
+     order by k.purchase_id, k.nth
     on conflict do nothing
     returning org_id, purchase_id, booking_id),
   counted as (
     update public.client_purchases as p
        set sessions_used = p.sessions_used + c.n, entry_count = p.entry_count + c.n
       from (select e.org_id, e.purchase_id, count(*)::integer as n from entered as e group by e.org_id, e.purchase_id) as c
-     where p.org_id = c.org_id and p.id = c.purchase_id
+     where p.org_id = c.org_id and p.id = c.purchase_id and p.id = any (v_packages)
     returning p.id),
   -- What each booking ends as; a dry run foretells it.
   ended as (
@@ -5257,7 +5293,7 @@ begin
            completed_at = case b.status when 'confirmed' then p_now else b.completed_at end,
            settlement = d.verdict, due_since = null, follow_up_by = null, follow_up_until = null, updated_at = p_now
       from ended as d
-     where b.org_id = d.org_id and b.id = d.id and not p_dry_run
+     where b.org_id = d.org_id and b.id = d.id and b.id = any (v_bookings) and not p_dry_run
     returning b.id),
   told as (
     insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)

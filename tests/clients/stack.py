@@ -18,7 +18,7 @@ from coach_os.stack.data_api import NoDataApi, find_node
 from coach_os.stack.postgres import SUPERUSER
 from coach_os.stack.state import State
 from coach_os.stack.supervisor import down, up
-from tests.clients.supabase_js import Client, Driver
+from tests.clients.supabase_js import Client, Driver, missing_packages
 
 PASSWORD = "correct horse battery staple"
 
@@ -104,6 +104,8 @@ def stack() -> Iterator[Stack]:
         node = find_node()
     except NoDataApi as reason:
         pytest.skip(str(reason))
+    if missing_packages():
+        pytest.skip(f"npm packages are missing ({', '.join(missing_packages())})")
     home = Path(tempfile.mkdtemp(prefix="coach-stack-"))
     # Ports are said here: a developer's own would otherwise be taken.
     settings = Settings(COACH_HOME=home, COACH_API_PORT=None, COACH_DB_PORT=None)  # type: ignore[call-arg]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 DRIVER = Path(__file__).parent / "js" / "driver.mjs"
+#: What it needs beside Node; `npm install` without development packages leaves it out.
+PACKAGES = ("@supabase/supabase-js", "ws")
 #: supabase-js members that are no Python names.
 _NAMES = {"from_": "from", "in_": "in", "is_": "is", "not_": "not", "or_": "or"}
 
@@ -77,6 +79,12 @@ class Client:
     def auth(self) -> Call:
         """What comes after `supabase.auth.`."""
         return Call(self, (("auth",),))
+
+
+def missing_packages() -> list[str]:
+    """The npm packages that the driver cannot find."""
+    modules = Path(__file__).parents[2] / "node_modules"
+    return [package for package in PACKAGES if not (modules / package).exists()]
 
 
 class Driver:

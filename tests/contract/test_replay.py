@@ -1,9 +1,14 @@
 """The existing apps' calls against the running stack: each succeeds, or is refused for a reason written down."""
 
+import re
+from pathlib import Path
+
 from tests.clients.stack import Stack
 from tests.contract.replay.calls import read_calls
 from tests.contract.replay.expected import absent, expected, listed_sites
 from tests.contract.replay.replay import Outcome
+
+TOLD = Path(__file__).parents[2] / "docs" / "frontend-changes.md"
 
 # Calls by table and function, but for what no table or function stands behind.
 SERVICES = {"storage", "realtime", "push-dispatch"}
@@ -37,3 +42,10 @@ def test_what_comes_later_is_not_there_yet(stack: Stack) -> None:
         " union select proname from pg_proc where pronamespace = 'public'::regnamespace"
     ).fetchall()
     assert not {row["name"] for row in there} & (set(absent()) - SERVICES)
+
+
+def test_what_is_refused_or_absent_is_told_to_the_frontend() -> None:
+    told = TOLD.read_text()
+    pages = {re.sub(r"^apps/(?:trainer-web/src|client-mobile)/|:\d+$", "", site) for site in listed_sites()}
+    missing = {page for page in pages if f"`{page}`" not in told} | {n for n in absent() if f"`{n}`" not in told}
+    assert not missing

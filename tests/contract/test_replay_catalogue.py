@@ -140,6 +140,12 @@ def test_each_embed_means_exactly_one_relation(catalogue: Catalogue) -> None:
             assert len(found) == 1, f"{table} → {embed.word}: {found} in {call}"
 
 
+def test_two_tables_are_joined_by_one_key(catalogue: Catalogue) -> None:
+    """A second one would make every embed between them ambiguous, also one that no app has written yet."""
+    pairs = [frozenset((key.table, key.parent)) for key in catalogue.keys if key.parent in catalogue.tables]
+    assert not {pair for pair in pairs if len(pair) == 2 and pairs.count(pair) > 1}
+
+
 def test_children_are_embedded_as_arrays(catalogue: Catalogue) -> None:
     """The apps read `[0]` and `[0].count`; a unique constraint on the key would make PostgREST answer an object."""
     for call in (call for call in read_calls() if call.is_core and call.table in catalogue.tables):

@@ -128,7 +128,7 @@ IN_LIMBO = """
 
 def assert_exact(db: Database) -> None:
     """Every rule holds over all rows of all organisations."""
-    broken = {rule: rows for rule, query in BROKEN_BY.items() if (rows := db.owner.rows(query))}
+    broken = {rule: rows[:3] for rule, query in BROKEN_BY.items() if (rows := db.owner.rows(query))}
     assert not broken, broken
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -30,12 +31,7 @@ def gate(db: Database, table: str, *, waiting: int) -> Iterator[None]:
         with psycopg.connect(db.admin_url) as connection, psycopg.connect(db.admin_url, autocommit=True) as watch:
             connection.execute(sql.SQL("lock table {} in share mode").format(sql.Identifier(*table.split("."))))
             ready.set()
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while time.monotonic() < deadline and not over.is_set():
-                row = watch.execute(_WAITING).fetchone()
-                if row is not None and row[0] >= waiting:
-                    return
-                threading.Event().wait(POLL_SECONDS)
+            wait_for_waiting(watch, waiting, until=over)
 
     keeper = threading.Thread(target=keep)
     keeper.start()
@@ -45,3 +41,13 @@ def gate(db: Database, table: str, *, waiting: int) -> Iterator[None]:
     finally:
         over.set()
         keeper.join()
+
+
+def wait_for_waiting(watch: psycopg.Connection[Any], number: int, *, until: threading.Event | None = None) -> None:
+    """Returns once so many connections to the database of `watch` wait for a lock, or patience is over."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline and not (until and until.is_set()):
+        row = watch.execute(_WAITING).fetchone()
+        if row is not None and row[0] >= number:
+            return
+        threading.Event().wait(POLL_SECONDS)

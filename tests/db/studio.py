@@ -139,11 +139,11 @@ def load_calendar(tab: Caller) -> list[uuid.UUID]:
     return completed
 
 
-def save_editor(tab: Caller, package: uuid.UUID, *, used: int, total: int) -> None:
+def save_editor(tab: Caller, package: uuid.UUID, *, used: int, total: int, status: str = "succeeded") -> None:
     """What the package editor writes: the whole form, as the page was opened but for what the coach changed."""
     tab.rows(
         """update client_purchases
-              set sessions_total = %s, sessions_used = %s, payment_status = 'succeeded', payment_method = 'cash'
+              set sessions_total = %s, sessions_used = %s, payment_status = %s, payment_method = 'cash'
             where id = %s""",
-        (total, used, package),
+        (total, used, status, package),
     )

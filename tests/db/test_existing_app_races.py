@@ -1,10 +1,12 @@
 """The existing app's own sequences, request by request: however its tabs interleave, each booking takes exactly one."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from tests.db.exactness import assert_exact, assert_settled, sweep_until_dry
-from tests.db.gates import gate
+from tests.db.gates import gate, wait_for_waiting
 from tests.db.studio import Studio, load_calendar, mark_completed, use
 from tests.harness.races import barrier_race, values
 
@@ -106,6 +108,21 @@ def test_one_booking_from_every_door_at_once_takes_one(studio: Studio, window: i
     assert (studio.state(booking), studio.used(package)) == (("completed", "charged"), 1)
     assert_settled(studio.db)
     assert studio.used(package) == 1
+
+
+def test_complete_booking_that_waited_for_a_tab_goes_on_from_what_the_tab_did(studio: Studio) -> None:
+    package = studio.package(10)
+    booking = studio.booking(package)
+    tab, other = studio.tab(), studio.tab(studio.colleague())
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(studio.db.admin_url, autocommit=True) as watch:
+        with tab.transaction() as connection:
+            connection.execute("update bookings set status = 'completed' where id = %s", (booking,))
+            answer = pool.submit(other.call, "public.complete_booking", p_booking_id=booking)
+            wait_for_waiting(watch, 1)
+        assert answer.result(30) == "charged"
+    use(tab, package)
+    assert (studio.state(booking), studio.used(package)) == (("completed", "charged"), 1)
+    assert_settled(studio.db)
 
 
 @WINDOWS

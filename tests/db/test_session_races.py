@@ -4,6 +4,7 @@ import uuid
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from tests.db.exactness import assert_exact
 from tests.db.gates import gate
@@ -144,4 +145,45 @@ def test_use_beside_release_never_leaves_the_bounds(studio: Studio) -> None:
     outcomes = values(barrier_race(WIDTH, act))
     taken, given = outcomes[1::2].count(True), sum(left >= 0 for left in outcomes[0::2])
     assert studio.used(package) == 1 + taken - given
+    assert_exact(studio.db)
+
+
+def test_check_in_beside_a_hand_over_charges_or_detaches(studio: Studio) -> None:
+    """The calendar gives the booking to another client, whom the package does not belong to."""
+    package = studio.package(40)
+    booking = studio.booking(package)
+    other = studio.db.owner.call("service.create_client", p_org_id=studio.org_id, p_full_name="Another")
+
+    def act(ready: tuple[int, Caller]) -> Any:
+        n, tab = ready
+        if n % 2:
+            return tab.rows("update bookings set client_id = %s where id = %s", (other, booking))
+        return tab.call("public.use_session", p_purchase_id=package, p_booking_id=booking)
+
+    # The check-ins wait for each other at the gate; the hand-overs would pass it, did the booking's lock not hold them.
+    with gate(studio.db, LEDGER, waiting=WIDTH):
+        outcomes = barrier_race(WIDTH, act, prepare=lambda n: (n, studio.tab()))
+    is_charged = studio.state(booking)[1] == "charged"
+    expected = (409, "booking_charged") if is_charged else (422, "booking_not_in_package")
+    assert set(refusals(outcomes)) == {expected}
+    assert studio.used(package) == int(is_charged)
+    assert_exact(studio.db)
+
+
+def test_the_ledger_itself_refuses_a_second_charge_and_a_second_release(studio: Studio) -> None:
+    """Behind the lock stand unique indexes: a rule that forgot the lock would be refused, not believed."""
+    package = studio.package(40)
+    booking = studio.booking(package)
+    studio.coach.call("public.complete_booking", p_booking_id=booking)
+    (charge,) = studio.entries(package)
+    again = """insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason)
+               select org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason
+                 from public.session_entries where id = %s"""
+    give_back = """insert into public.session_entries (org_id, purchase_id, kind, used_delta, released_entry_id, reason)
+                   values (%s, %s, 'release', -1, %s, 'released')"""
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        studio.db.owner.rows(again, (charge["id"],))
+    release(studio.coach, package)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        studio.db.owner.rows(give_back, (studio.org_id, package, charge["id"]))
     assert_exact(studio.db)

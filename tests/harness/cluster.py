@@ -20,9 +20,9 @@ SETTINGS = {"max_connections": "200", "autovacuum": "off", "shared_buffers": "64
 class Cluster:
     """One running server; each template is built by the first test that needs it."""
 
-    def __init__(self, version: int, directory: Path) -> None:
+    def __init__(self, version: int, directory: Path, *, durable: bool = False) -> None:
         self.version = version
-        self.server = PostgresServer(directory, binaries=find_binaries(version), options=SETTINGS, durable=False)
+        self.server = PostgresServer(directory, binaries=find_binaries(version), options=SETTINGS, durable=durable)
         self._built: set[str] = set()
         self._numbers = itertools.count(1)
 

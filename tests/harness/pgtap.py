@@ -14,8 +14,7 @@ from tests.harness.cluster import Cluster
 
 HELPERS = Path(__file__).parents[2] / "sql_tests" / "helpers.sql"
 _BEGINS = re.compile(r"\A(?:\s|--[^\n]*\n)*begin\s*;", re.IGNORECASE)
-# What a file selects beside its assertions is no TAP; the parser would take a uuid for a plan now and then.
-_TAP = re.compile(r"(?:not )?ok\b|\d+\.\.\d+$|#|Bail out!")
+_TAP = re.compile(r"(not )?ok\b|#|1\.\.\d+$|1\.\.0 |Bail out!")
 _ROLLS_BACK = re.compile(r"\brollback\s*;\s*\Z", re.IGNORECASE)
 
 
@@ -62,7 +61,8 @@ def run_sql_test(path: Path, database: SqlTestDatabase) -> list[str]:
     command += ["-f", str(path), database.url]
     env = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"}
     result = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
-    lines = result.stdout.splitlines()
+    # What a statement shows besides is no TAP; the parser would read a uuid that begins with 1 as a plan.
+    lines = [line for line in result.stdout.splitlines() if _TAP.match(line)]
     if result.returncode != 0:
         raise SqlTestBroken("\n".join([*lines[-5:], result.stderr.strip()]))
-    return [line for line in lines if _TAP.match(line)]
+    return lines

@@ -4,18 +4,12 @@ import asyncio
 
 from coach_cli import output
 from coach_cli.parameters import Json, Limit, Org, noun, rpc_in_org
-from coach_cli.words import ALERTS, moment
+from coach_cli.words import ALERTS, with_moments
 
 app = noun("List what an organisation must act on.")
 
 COLUMNS = ("id", "kind", "client_id", "purchase_id", "booking_id", "created_at")
-HEADINGS = {
-    "created_at": "since",
-    "kind": "what",
-    "booking_id": "booking",
-    "purchase_id": "package",
-    "client_id": "client",
-}
+HEADINGS = {"created_at": "since (UTC)", "kind": "what", "booking_id": "booking"}
 
 
 @app.command("list", epilog="Example: coach alert list --org kilo")
@@ -25,7 +19,5 @@ def list_alerts(org: Org, limit: Limit = 100, json: Json = False) -> None:
     if json:
         output.print_rows(rows, COLUMNS, json=True)
         return
-    readable = [
-        {**row, "created_at": moment(row["created_at"]), "kind": ALERTS.get(row["kind"], row["kind"])} for row in rows
-    ]
+    readable = [{**row, "kind": ALERTS.get(row["kind"], row["kind"])} for row in with_moments(rows, "created_at")]
     output.print_rows(readable, HEADINGS, title="Open alerts")

@@ -44,7 +44,6 @@ HEADINGS = {
     "client_name": "client",
     "status": "status",
     "settlement": "session",
-    "purchase_id": "package",
 }
 
 

@@ -7,11 +7,11 @@ import typer
 
 from coach_cli import output
 from coach_cli.parameters import Json, Limit, Org, noun, rpc_in_org
-from coach_cli.words import with_moments
 
 app = noun("List and add the clients of an organisation.")
 
 COLUMNS = ("client_id", "full_name", "email", "phone", "status", "created_at")
+HEADINGS = {"client_id": "client", "full_name": "name", "email": "email", "phone": "phone", "status": "status"}
 
 
 @app.command("list", epilog="Example: coach client list --org kilo --search tanaka")
@@ -25,7 +25,7 @@ def list_clients(
 ) -> None:
     """List clients by name."""
     rows = asyncio.run(rpc_in_org("service.list_clients", org, p_search=search, p_limit=limit))
-    output.print_rows(rows if json else with_moments(rows, "created_at"), COLUMNS, json=json, title="Clients")
+    output.print_rows(rows, COLUMNS if json else HEADINGS, json=json, title="Clients")
 
 
 @app.command("add", epilog="Example: coach client add 'Mia Tanaka' --email mia@tanaka.example --org kilo")

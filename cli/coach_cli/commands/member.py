@@ -12,13 +12,17 @@ from coach_cli.words import with_moments
 app = noun("List, add, change and remove the members of an organisation.")
 
 COLUMNS = ("member_id", "user_id", "full_name", "email", "role", "joined_at")
+HEADINGS = {"full_name": "name", "email": "email", "role": "role", "joined_at": "joined (UTC)"}
 
 
 @app.command("list", epilog="Example: coach member list --org kilo")
 def list_members(org: Org, json: Json = False) -> None:
     """List the team, oldest first."""
     rows = asyncio.run(rpc_in_org("service.list_members", org))
-    output.print_rows(rows if json else with_moments(rows, "joined_at"), COLUMNS, json=json, title="Members")
+    if json:
+        output.print_rows(rows, COLUMNS, json=True)
+    else:
+        output.print_rows(with_moments(rows, "joined_at"), HEADINGS, title="Members")
 
 
 @app.command("set", epilog="Example: coach member set desk@kilo.example front_desk --org kilo")

@@ -6,11 +6,12 @@ import typer
 
 from coach_cli import output
 from coach_cli.parameters import Email, Json, Limit, OrgName, noun, rpc
-from coach_cli.words import moment, with_moments
+from coach_cli.words import moment
 
 app = noun("List, make and show organisations.")
 
 COLUMNS = ("org_id", "name", "slug", "timezone", "members", "clients", "created_at")
+HEADINGS = {"org_id": "organisation", "name": "name", "slug": "slug", "timezone": "timezone"}
 
 
 @app.command("list", epilog="Example: coach org list --search kilo")
@@ -23,7 +24,7 @@ def list_orgs(
 ) -> None:
     """List organisations, newest first."""
     rows = rpc("service.list_orgs", p_search=search, p_limit=limit)
-    output.print_rows(rows if json else with_moments(rows, "created_at"), COLUMNS, json=json, title="Organisations")
+    output.print_rows(rows, COLUMNS if json else HEADINGS, json=json, title="Organisations")
 
 
 @app.command("create", epilog="Example: coach org create 'Kilo Training' coach@kilo.example --timezone Australia/Perth")

@@ -1,6 +1,7 @@
 """coach package: prepaid sessions, from the sale to the last correction."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -21,13 +22,10 @@ HEADINGS = {
     "purchase_id": "package",
     "client_name": "client",
     "offer_name": "offer",
-    "sessions_total": "total",
-    "sessions_used": "used",
-    "sessions_remaining": "left",
+    "used": "used",
     "bookable": "bookable",
-    "payment_status": "payment",
-    "expires_at": "expires",
-    "is_frozen": "frozen",
+    "expires_at": "expires (UTC)",
+    "state": "state",
 }
 MAX_SESSIONS = 20_000
 
@@ -47,7 +45,11 @@ def list_packages(
     if json:
         output.print_rows(rows, COLUMNS, json=True)
     else:
-        output.print_rows(with_moments(rows, "expires_at"), HEADINGS, title="Packages")
+        readable = [
+            {**row, "used": _used(row), "state": _state(row), "expires_at": row["expires_at"][:10]}
+            for row in with_moments(rows, "expires_at")
+        ]
+        output.print_rows(readable, HEADINGS, title="Packages")
 
 
 @app.command("show", epilog="Example: coach package show 0b9d…")
@@ -128,3 +130,11 @@ def correct_package(
 
 def _print_moment(name: str, value: Any, json: bool) -> None:
     output.print_record({name: value if json else moment(value)}, json=json)
+
+
+def _used(row: Mapping[str, Any]) -> str | None:
+    return None if row["sessions_total"] is None else f"{row['sessions_used']} of {row['sessions_total']}"
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    return "frozen" if row["is_frozen"] else {"succeeded": "paid"}.get(row["payment_status"], row["payment_status"])

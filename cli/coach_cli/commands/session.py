@@ -1,28 +1,21 @@
 """coach session: take a session from a package, give it back, and read the ledger."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from coach_cli import output
 from coach_cli.parameters import Json, Limit, PackageId, RequestId, noun, rpc
-from coach_cli.words import moment, reason
+from coach_cli.words import reason, with_moments
 
 app = noun("Use and release sessions, and show a package's ledger.")
 
 Booking = Annotated[UUID | None, typer.Option("--booking", metavar="BOOKING_ID", help="The booking it is for.")]
 
 COLUMNS = (*("entry_id", "kind", "used_delta", "total_delta", "reason", "booking_id", "actor_id", "created_at"),)
-HEADINGS = {
-    "created_at": "when",
-    "kind": "kind",
-    "used_delta": "used",
-    "total_delta": "total",
-    "reason": "why",
-    "booking_id": "booking",
-    "actor_id": "by",
-}
+HEADINGS = {"created_at": "when (UTC)", "used_delta": "used", "reason": "why", "booking_id": "booking"}
 
 
 @app.command("use", epilog="Example: coach session use 0b9d… --request-id $(uuidgen)")
@@ -61,5 +54,10 @@ def list_session_entries(package: PackageId, limit: Limit = 200, json: Json = Fa
     if json:
         output.print_rows(rows, COLUMNS, json=True)
         return
-    readable = [{**row, "created_at": moment(row["created_at"]), "reason": reason(row["reason"])} for row in rows]
+    readable = [{**row, "reason": _why(row)} for row in with_moments(rows, "created_at")]
     output.print_rows(readable, HEADINGS, title="Ledger")
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    total = row["total_delta"]
+    return reason(row["reason"]) + (f", total {total:+d}" if total else "")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json as jsonlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, Self
 
@@ -29,6 +29,13 @@ HEADINGS = {
     "error": "error",
 }
 RUN_COLUMNS = ("id", "job", "started_at", "finished_at", "result", "error")
+RUN_HEADINGS = {
+    "job": "job",
+    "started_at": "started (UTC)",
+    "finished_at": "finished (UTC)",
+    "result": "did",
+    "error": "error",
+}
 
 Watch = Annotated[
     float | None,
@@ -86,8 +93,17 @@ def list_runs(
 ) -> None:
     """List the latest runs, newest first; one without an end is running, or was killed."""
     rows = rpc("service.list_job_runs", p_job=job, p_limit=limit)
-    readable = rows if json else with_moments(rows, "started_at", "finished_at")
-    output.print_rows(readable, RUN_COLUMNS, json=json, title="Runs")
+    if json:
+        output.print_rows(rows, RUN_COLUMNS, json=True)
+        return
+    readable = [{**row, "result": _counts(row["result"])} for row in with_moments(rows, "started_at", "finished_at")]
+    output.print_rows(readable, RUN_HEADINGS, title="Runs")
+
+
+def _counts(result: Mapping[str, Any] | None) -> str:
+    return ", ".join(
+        f"{count} {name}" for name, count in (result or {}).items() if count and not isinstance(count, bool)
+    )
 
 
 def _sweep(names: list[str], watch: float | None, limit: int | None, dry_run: bool, json: bool) -> None:

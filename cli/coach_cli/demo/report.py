@@ -1,8 +1,12 @@
 """What the demonstration shows: the studio as an operator's calls find it, and where to go next."""
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -170,15 +174,16 @@ def _next(console: Console, books: Books, connection: Row, seconds: float) -> No
             ("its key", connection["publishable_key"]),
             ("sign in as", f"{connection['login']} (password in {connection['logins']})"),
         )
+    coach = _command()
     lines = (
         *api,
-        ("the packages", f"coach package list --org {ORG_SLUG}"),
-        ("one ledger", f"coach session history {package}"),
-        ("give back", f"coach session release {package}"),
-        ("what is free", f"coach slot list {_tomorrow()} --org {ORG_SLUG}"),
-        ("the alerts", f"coach alert list --org {ORG_SLUG}"),
-        ("the sweep", "coach sweep bookings --dry-run"),
-        ("the rest", "coach status, coach --help, docs/architecture.md, docs/rpc.md"),
+        ("the packages", f"{coach} package list --org {ORG_SLUG}"),
+        ("one ledger", f"{coach} session history {package}"),
+        ("give back", f"{coach} session release {package}"),
+        ("what is free", f"{coach} slot list {_tomorrow()} --org {ORG_SLUG}"),
+        ("the alerts", f"{coach} alert list --org {ORG_SLUG}"),
+        ("the sweep", f"{coach} sweep bookings --dry-run"),
+        ("the rest", f"{coach} status, {coach} --help, docs/architecture.md, docs/rpc.md"),
     )
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
@@ -191,6 +196,14 @@ def _next(console: Console, books: Books, connection: Row, seconds: float) -> No
 
 def _tomorrow() -> date:
     return (local_midnight() + timedelta(days=1)).date()
+
+
+def _command() -> str:
+    """How this shell starts the command again: by its name, or by its path in the checkout that `just` set up."""
+    if shutil.which("coach"):
+        return "coach"
+    path = Path(sys.argv[0])
+    return os.path.relpath(path) if path.is_file() else "coach"
 
 
 def _table(columns: Sequence[str]) -> Table:

@@ -153,9 +153,12 @@ def _play(studio: Studio, client: Client, visit: Visit) -> None:
     tab, package, booking = studio.tab, studio.package_of(client), studio.bookings[client.name, visit.note]
     is_open = booking["status"] == "confirmed"
     request_id = studio.request_id(f"{client.name}: {visit.note}")
-    if visit.ending in ("calendar", "given_back") and is_open:
-        tab.update("bookings", {"id": booking["id"]}, status="completed")
-        tab.rpc("use_session", p_purchase_id=package)
+    if visit.ending in ("calendar", "given_back"):
+        if is_open:
+            tab.update("bookings", {"id": booking["id"]}, status="completed")
+        # Due still: a run was interrupted between the two calls.
+        if is_open or booking["settlement"] == "due":
+            tab.rpc("use_session", p_purchase_id=package)
     elif visit.ending == "button" and is_open:
         tab.rpc("complete_booking", p_booking_id=booking["id"])
     elif visit.ending == "no_show":

@@ -132,3 +132,15 @@ begin
 end;
 $$;
 comment on function private.tg__refuse_delete_in_use is 'Refuses to delete a row that another table still points to, with the slug given as third argument.';
+
+-- The app sends org_id with every change of some tables, so the column is granted there.
+create function private.tg__keep_org()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(422, 'org_fixed', 'This stays in the organisation it belongs to.', 'Leave org_id as it is, or make a new one there.');
+  return new;
+end;
+$$;
+comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';

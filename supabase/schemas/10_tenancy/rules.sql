@@ -165,7 +165,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.created_by is not null and not (auth.role() = 'authenticated' and private.is_platform_admin()) then
+  if auth.role() = 'authenticated' and not private.is_platform_admin() then
     insert into public.profiles as p (id, active_org_id) values (new.created_by, new.id)
     on conflict (id) do update set active_org_id = excluded.active_org_id;
   end if;

@@ -223,7 +223,7 @@ begin
   v_expires_at := new.purchased_at + make_interval(days => v_offer.pack_validity_days);
   new.expires_at := coalesce(new.expires_at, v_expires_at);
   if new.expires_at is distinct from v_expires_at
-     and coalesce(abs(extract(epoch from new.expires_at - v_expires_at)) > 36 * 3600, true) then
+     and coalesce(new.expires_at not between v_expires_at - interval '36 hours' and v_expires_at + interval '36 hours', true) then
     perform private.fail(422, 'sale_expiry_mismatch', 'The expiry is not the offer''s.', 'Sell it first, then extend the package.');
   end if;
   new.session_duration_mins := coalesce(new.session_duration_mins, v_offer.session_duration_mins);
@@ -380,6 +380,11 @@ $$;
 comment on function private.tg_promo_codes__keep_count is 'Drops what an app writes into times_used: the sales count it.';
 create trigger promo_codes__keep_count before insert or update of times_used on public.promo_codes
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_promo_codes__keep_count();
+
+create trigger offers__keep_org before update of org_id on public.offers
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+create trigger promo_codes__keep_org before update of org_id on public.promo_codes
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
 
 create trigger offers__refuse_delete_in_use before delete on public.offers
   for each row execute function private.tg__refuse_delete_in_use('client_purchases', 'offer_id', 'offer_in_use');

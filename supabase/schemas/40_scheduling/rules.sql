@@ -236,13 +236,19 @@ begin
     new.cancelled_at := null;
     new.cancelled_by := null;
     new.settlement := null;
+    new.follow_up_by := null;
+    new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
     if old.settlement = 'charged' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
-    new.settlement := coalesce(private.cancellation_settlement(new), old.settlement);
+    new.settlement := private.cancellation_settlement(new);
+    -- What was never confirmed takes no session.
+    if old.status = 'pending' or new.settlement is null then
+      new.settlement := old.settlement;
+    end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
     new.settlement := coalesce(old.settlement, (
       select 'due' from public.booking_settings as s
@@ -277,21 +283,28 @@ create trigger bookings__expect_follow_up before update of status on public.book
   execute function private.tg_bookings__expect_follow_up();
 
 -- A session that was taken or waived before the end (a check-in): the calendar would complete the booking and then ask for
--- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking.
+-- a session that it does not name, a second one. Refused, it does not ask; the sweep completes the booking. Nor may its poll
+-- complete again within seconds what a person has just taken back.
 create function private.tg_bookings__guard_settled()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
-                       'Complete it with complete_booking, which takes nothing more.');
+  if old.settlement is not null then
+    perform private.fail(409, 'booking_settled', 'The session of this booking has been taken or waived already.',
+                         'Complete it with complete_booking, which takes nothing more.');
+  end if;
+  perform private.fail(409, 'completion_undone', 'The completion of this booking was taken back.',
+                       'Complete it with complete_booking if it took place after all.');
   return new;
 end;
 $$;
-comment on function private.tg_bookings__guard_settled is 'Refuses a direct completion of a booking whose session is settled: booking_settled 409.';
+comment on function private.tg_bookings__guard_settled is
+  'Refuses a direct completion of a booking whose session is settled, or whose completion was taken back: booking_settled 409, completion_undone 409.';
 create trigger bookings__guard_settled before update of status on public.bookings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')
-                     and old.status = 'confirmed' and new.status = 'completed' and old.settlement is not null)
+                     and old.status = 'confirmed' and new.status = 'completed'
+                     and (old.settlement is not null or old.completion_undone_at is not null))
   execute function private.tg_bookings__guard_settled();
 
 -- What the coach was told ends with its cause: charged later, waived, or taken back.
@@ -390,7 +403,8 @@ begin
                                                      p_actor_id, p_now, p_released_entry_id => v_entry_id);
   end if;
   update public.bookings as b
-     set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now
+     set status = 'confirmed', settlement = null, due_since = null, completed_at = null, completion_undone_at = p_now,
+         follow_up_by = null, follow_up_until = null
    where b.org_id = p_org_id and b.id = p_booking_id;
   return v_package.sessions_used;
 end;

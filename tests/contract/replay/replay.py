@@ -88,7 +88,8 @@ class Replay:
         answer = self._returned(chain, call).run()
         if answer.error:
             return _refusal(answer)
-        return "returns no row" if call.returning and not answer.data else None
+        wanted = dict if "single" in call.modifiers else list
+        return "returns no row" if call.returning and not isinstance(answer.data, wanted) else None
 
     _upsert = _insert
 

@@ -82,8 +82,9 @@ _BY_TYPE: dict[str, Callable[[int], Any]] = {
     "integer": lambda n: 60,
     "jsonb": lambda n: {},
     "numeric": lambda n: 60,
-    "text": lambda n: f"text {n}",
-    "text[]": lambda n: [f"text {n}"],
+    # Letters alone, which is a text, a slug and a code.
+    "text": lambda n: "text_" + "".join(chr(ord("a") + int(digit)) for digit in str(n)),
+    "text[]": lambda n: ["text"],
     "time without time zone": lambda n: "09:00:00",
     # Distinct hours some days ahead, so that no two rows overlap.
     "timestamp with time zone": lambda n: (NOW + timedelta(days=3, hours=2 * n)).isoformat(),

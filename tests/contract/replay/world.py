@@ -108,7 +108,8 @@ class World:
 
     def _found_org(self) -> Row:
         """By the app's own sequence."""
-        org: Row = self.coach.from_("orgs").insert({"name": "Kilo", "slug": "kilo"}).select().single().run().ok()
+        names = {"name": f"Kilo {self.coach.id}", "slug": f"kilo-{self.coach.id}"}
+        org: Row = self.coach.from_("orgs").insert(names).select().single().run().ok()
         self.coach.from_("org_members").insert(
             {"org_id": org["id"], "user_id": self.coach.id, "role": "owner"}
         ).run().ok()

@@ -3,8 +3,8 @@
 Invariant: a database made by the migrations equals one made by the schemas (`differences` finds nothing).
 The baseline is the rooms themselves, one after another in one file and so in one transaction: a tool's rendering would
 move generated columns to a table's end and drop the comments. Later migrations are npm's pg-delta: planned between the
-two databases, rendered, and run on a copy of the first, again until nothing differs. (Its own `prove` gives up where one
-role has a right on a table and one on a column of it: the plan revokes the second with the first.)
+two databases, rendered, and run on a copy of the first, again until nothing differs. (Its own `prove` gives up where
+one role has a right on a table and one on a column of it: the plan revokes the second with the first.)
 """
 
 import json
@@ -184,10 +184,10 @@ def _pgdelta(command: str, *arguments: str) -> str:
     """
     node = shutil.which("node")
     if node is None:
-        raise StackError("Node is missing: pg-delta needs it.", "Install Node 20 or later, then `npm ci`.")
+        raise StackError("Node is missing: pg-delta needs it.", "Install Node 20 or later, then run `just setup-dev`.")
     program = node_modules() / "@supabase/pg-delta/dist/cli/main.js"
     if not program.exists():
-        raise StackError("pg-delta is not installed.", "Run `npm ci`.")
+        raise StackError("pg-delta is not installed.", "Run `just setup-dev`.")
     result = subprocess.run([node, str(program), command, *arguments], capture_output=True, text=True)
     # On 18 pg-delta warns of every not-null constraint; that noise hides what matters.
     talk = [line for line in (result.stderr + result.stdout).splitlines() if "[dangling_edge]" not in line]

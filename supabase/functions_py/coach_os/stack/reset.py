@@ -1,6 +1,7 @@
 """Makes a database as new: the embedded one by making it again, a remote one by removing what our migrations made."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import psycopg
 from psycopg import sql
@@ -18,6 +19,8 @@ from coach_os.stack.supervisor import DATA_API, postgres_server
 from coach_os.stack.tools import database_host
 
 Say = Callable[[str], None]
+
+WAIT_FOR_A_TABLE = "10s"
 
 # What the owner made in `public`; the schema itself stays, the platform has granted on it.
 _OWN_OBJECTS = """
@@ -44,20 +47,28 @@ select 'type', format('%I.%I', n.nspname, t.typname)
 def reset_embedded(settings: Settings, say: Say = lambda text: None) -> list[str]:
     """Make the embedded database again and migrate it, accounts included; returns the migrations applied.
 
+    Also where `coach up` refuses the database as it is: the server is started for this, and stopped again.
+
     Raises:
-        StackError: the stack is not running.
+        StackError: there is no local stack, or its server does not start.
+        MigrationError: a migration failed.
     """
     home = settings.stack_home
-    with locked(home):
+    with locked(home), ExitStack() as undo:
         state = read_state(home)
-        server = postgres_server(state, home) if state else None
-        if state is None or server is None or not server.is_running():
-            raise StackError("The local stack is not running.", "Start it with `coach up`.")
+        if state is None:
+            raise StackError("There is no local stack here.", "Start one with `coach up`.")
+        server = postgres_server(state, home)
+        if not server.is_running():
+            say("starting PostgreSQL")
+            server.start()
+            undo.callback(server.stop)
         say("making the database again")
-        with psycopg.connect(server.url("template1", SUPERUSER), autocommit=True) as connection:
+        with psycopg.connect(server.socket_url("template1"), autocommit=True) as connection:
             connection.execute("drop database if exists postgres with (force)")
             connection.execute("create database postgres template template0")
-        apply_platform(server.url("postgres", SUPERUSER))
+        passwords = {SUPERUSER: state.admin_password, "postgres": state.owner_password}
+        apply_platform(server.socket_url(), passwords={**passwords, "data_api": state.data_api_password})
         state.platform = platform_digest()
         write_state(home, state)
         applied = migrate(state.database_url)
@@ -86,7 +97,7 @@ def reset_remote(url: str, host: str | None, say: Say = lambda text: None) -> li
     say(f"removing everything from the database on {actual}")
     try:
         with psycopg.connect(url, prepare_threshold=None) as connection:
-            connection.execute("set local lock_timeout = '10s'")
+            connection.execute(f"set local lock_timeout = '{WAIT_FOR_A_TABLE}'".encode())
             connection.execute("drop schema if exists private, service, supabase_migrations cascade")
             for kind, name in connection.execute(_OWN_OBJECTS).fetchall():
                 connection.execute(sql.SQL(f"drop {kind} if exists {name} cascade"))

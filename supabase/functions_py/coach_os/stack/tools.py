@@ -32,7 +32,7 @@ def run_supabase(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
     node = shutil.which("node")
     program = node_modules() / ".bin" / "supabase"
     if node is None or not program.exists():
-        raise StackError("npm's supabase is not installed.", "Install Node 20 or later, then `npm ci`.")
+        raise StackError("npm's supabase is not installed.", "Install Node 20 or later, then run `just setup-dev`.")
     address, password = _without_password(url)
     command = [node, str(program), *arguments, f"--remote={address}"]
     return subprocess.run(command, capture_output=True, text=True, env=_environment(url, password))

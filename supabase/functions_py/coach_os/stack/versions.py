@@ -36,7 +36,7 @@ def find_binaries(version: int = DEFAULT_VERSION) -> Binaries:
         raise StackError(f"PostgreSQL {version} is not supported.", f"Choose one of {', '.join(map(str, VERSIONS))}.")
     package = node_modules() / f"postgres-{version}-{_platform()}"
     if not (package / "native" / "bin" / "postgres").exists():
-        raise StackError(f"PostgreSQL {version} is not installed.", "Run `npm ci` (it needs Node 20 or later).")
+        raise StackError(f"PostgreSQL {version} is not installed.", "Run `just setup-dev` (it needs Node 20 or later).")
     _hydrate(package)
     return Binaries(package / "native" / "bin", package / "native" / "share" / "postgresql")
 
@@ -62,11 +62,11 @@ def node_modules() -> Path:
     """Where npm put the packages of this checkout.
 
     Raises:
-        StackError: this is an installed wheel, or `npm ci` has not run.
+        StackError: this is an installed wheel, or `just setup-dev` has not run.
     """
     directory = Path(__file__).resolve().parents[4] / "node_modules"
     if not directory.is_dir():
-        raise StackError("The npm packages of the checkout are not installed.", "Run `npm ci` in the checkout.")
+        raise StackError("The npm packages of the checkout are not installed.", "Run `just setup-dev` in the checkout.")
     return directory
 
 
@@ -74,11 +74,11 @@ def node_modules() -> Path:
 def _pgtap_script() -> str:
     archive = node_modules() / _PGTAP_ARCHIVE
     if not archive.exists():
-        raise StackError("pgTAP is not installed.", "Run `npm ci`.")
+        raise StackError("pgTAP is not installed.", "Run `just setup-dev`.")
     with tarfile.open(archive) as files:
         member = files.extractfile(_PGTAP_SCRIPT)
         if member is None:
-            raise StackError(f"{archive} holds no {_PGTAP_SCRIPT}.", "Run `npm ci`.")
+            raise StackError(f"{archive} holds no {_PGTAP_SCRIPT}.", "Run `just setup-dev`.")
         return member.read().decode()
 
 

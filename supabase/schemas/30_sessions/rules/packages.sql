@@ -152,6 +152,9 @@ declare
   v_answer integer := private.first_answer(p_org_id, p_request_id, 'correction', p_purchase_id, null);
 begin
   if v_answer is not null then
+    if p_sessions_used <> v_answer then
+      perform private.refuse_request();
+    end if;
     return v_answer;
   elsif v_used < 0 or v_used > coalesce(v_total, 0) or v_total > 20000 or v_package.sessions_total is null then
     perform private.refuse_sessions_range();

@@ -1,6 +1,7 @@
 -- The sweep of overdue bookings: completes what is over and settles what stayed due, one batch a call.
 -- Safe beside calendars, clicks and other sweeps: packages are locked first, in id order, then bookings; whatever somebody
 -- else holds is skipped and left for the next call; entries are inserted first and counters follow what came back.
+-- Ids travel in arrays and each join names them, so that a batch is looked up by index however large the tables are.
 
 create function private.sweep_overdue_bookings(
   p_limit integer, p_now timestamptz, p_dry_run boolean,
@@ -28,7 +29,7 @@ begin
   select coalesce(array_agg(l.id), '{}') into v_packages
     from (select p.id
             from public.client_purchases as p
-           where p.id in (select b.purchase_id from public.bookings as b where b.id = any (v_candidates))
+           where p.id = any (array(select b.purchase_id from public.bookings as b where b.id = any (v_candidates)))
            order by p.id
              for no key update skip locked) as l;
 
@@ -48,7 +49,7 @@ begin
     select b.org_id, b.id, b.client_id, b.purchase_id, b.start_time, b.status, b.settlement,
            p.valid_during @> b.start_time as is_valid, p.sessions_total - p.sessions_used as free
       from public.bookings as b
-      left join public.client_purchases as p on p.org_id = b.org_id and p.id = b.purchase_id
+      left join public.client_purchases as p on p.org_id = b.org_id and p.id = b.purchase_id and p.id = any (v_packages)
      where b.id = any (v_bookings)),
   -- Charged early (a check-in) or waived already: it only has to be completed.
   ranked as (
@@ -57,9 +58,9 @@ begin
      where d.purchase_id is not null and coalesce(d.settlement, 'due') = 'due' and d.is_valid),
   released as (
     select u.org_id, u.booking_id, count(*) as n
-      from public.session_entries as u
+      from due as d
+      join public.session_entries as u on u.org_id = d.org_id and u.booking_id = d.id
       join public.session_entries as r on r.org_id = u.org_id and r.released_entry_id = u.id
-     where u.booking_id = any (v_bookings)
      group by u.org_id, u.booking_id),
   entered as (
     insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason, created_at)
@@ -68,13 +69,14 @@ begin
       from ranked as k
       left join released as r on r.org_id = k.org_id and r.booking_id = k.id
      where k.nth <= k.free and not p_dry_run
+     order by k.purchase_id, k.nth
     on conflict do nothing
     returning org_id, purchase_id, booking_id),
   counted as (
     update public.client_purchases as p
        set sessions_used = p.sessions_used + c.n, entry_count = p.entry_count + c.n
       from (select e.org_id, e.purchase_id, count(*)::integer as n from entered as e group by e.org_id, e.purchase_id) as c
-     where p.org_id = c.org_id and p.id = c.purchase_id
+     where p.org_id = c.org_id and p.id = c.purchase_id and p.id = any (v_packages)
     returning p.id),
   -- What each booking ends as; a dry run foretells it.
   ended as (
@@ -92,7 +94,7 @@ begin
            completed_at = case b.status when 'confirmed' then p_now else b.completed_at end,
            settlement = d.verdict, due_since = null, follow_up_by = null, follow_up_until = null, updated_at = p_now
       from ended as d
-     where b.org_id = d.org_id and b.id = d.id and not p_dry_run
+     where b.org_id = d.org_id and b.id = d.id and b.id = any (v_bookings) and not p_dry_run
     returning b.id),
   told as (
     insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)
