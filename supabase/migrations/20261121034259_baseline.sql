@@ -825,7 +825,7 @@ alter table public.session_entries
   add foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict;
 
 create table private.holds (
-  org_id uuid not null references public.orgs (id) on delete cascade,
+  org_id uuid not null,
   id uuid not null default gen_random_uuid(),
   occupancy_id uuid,
   client_id uuid,
@@ -849,6 +849,8 @@ create table private.holds (
   constraint holds_held_takes_time check ((status = 'held') = (occupancy_id is not null)),
   constraint holds_booked_names_booking check ((status = 'booked') = (booking_id is not null))
 );
+-- No key of its own to orgs: its staff member's carries it, and a second path from bookings to orgs would make the embed
+-- `bookings … orgs(…)` ambiguous to the embedded Data API.
 comment on table private.holds is 'A slot kept for some minutes for somebody who is about to book it. Its id is the secret that books it.';
 create index holds_id_idx on private.holds (id);
 create index holds_occupancy_idx on private.holds (org_id, occupancy_id) where occupancy_id is not null;

@@ -10,7 +10,9 @@ ERRORS = REPOSITORY / "docs" / "errors.md"
 PYTHON = [REPOSITORY / "supabase" / "functions_py", REPOSITORY / "cli"]
 
 # private.fail(409, 'package_exhausted', …), or private.refusal where it is returned: literals, so that they can be found.
-CALL = re.compile(r"private\.(?:fail|refusal)\(\s*(?:p_status\s*=>\s*)?([^,]+?)\s*,\s*(?:p_slug\s*=>\s*)?([^,)]+?)\s*[,)]")
+CALL = re.compile(
+    r"private\.(?:fail|refusal)\(\s*(?:p_status\s*=>\s*)?([^,]+?)\s*,\s*(?:p_slug\s*=>\s*)?([^,)]+?)\s*[,)]"
+)
 SECTION = re.compile(r"^## (\d{3})\b", re.MULTILINE)
 ROW = re.compile(r"^\| `([a-z0-9_]+)`", re.MULTILINE)
 PROMISE = re.compile(r"\b([a-z]+(?:_[a-z]+)+) (4\d\d)\b")

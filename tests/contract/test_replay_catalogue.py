@@ -20,10 +20,21 @@ OURS = {
     "booking_settings": {
         "allow_client_cancel",
         "cancel_notice_hours",
+        "hold_mins",
         "late_cancellation_policy",
         "no_show_policy",
         "session_click_window_secs",
+        "waitlist_offer_mins",
     },
+    "availability": {"specific_date", "staff_id", "user_id"},
+    "blocked_times": {"reason", "staff_id"},
+    "location_hours": {"closes_time", "day_of_week", "location_id", "opens_time", "org_id"},
+    "locations": {"address", "is_active", "name", "org_id"},
+    "session_type_prices": {"location_id", "org_id", "price_cents", "session_type_id"},
+    "session_type_staff": {"org_id", "session_type_id", "staff_id"},
+    "session_types": {"capacity"},
+    "staff": {"email", "full_name", "org_id", "user_id"},
+    "staff_locations": {"location_id", "org_id", "staff_id"},
     "profiles": {"full_name"},
 }
 

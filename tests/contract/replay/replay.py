@@ -82,6 +82,8 @@ class Replay:
 
     def _insert(self, call: Call) -> str | None:
         person, client = self.actor(call)
+        if call.table == "bookings" and call.caller == "mobile":
+            self.world.keep_open()
         payload = self._payload(call, person)
         options = [{"onConflict": call.on_conflict}] if call.on_conflict else []
         chain = client.from_(call.table).step(call.op, payload, *options)

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.contract.replay.catalogue import Catalogue, Column
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+# On the grid of starts that scheduling offers.
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 #: What the apps write where any text would be accepted, and what fits together in a sale: an offer of ten sessions at
 #: 100.00, a promo code of ten percent. A world's rows always carry these, also where the column may be null.
@@ -18,6 +19,8 @@ CONTRACT: dict[str, Any] = {
     "automations.conditions": [{"field": "risk_tier", "operator": "=", "value": "red"}],
     "automations.guardrails": {"max_per_client_per_day": 1},
     "automations.trigger": {"type": "schedule", "schedule": "daily"},
+    "blocked_times.date": None,
+    "blocked_times.day_of_week": 1,
     "booking_settings.early_cutoff_before_hour": 9,
     "bookings.booking_source": "trainer",
     "bookings.location_type": "in_person",

@@ -23,7 +23,9 @@ class World:
         self.coach, self.client = stack.sign_up("coach"), stack.sign_up("client")
         self.founder, self.admin = stack.sign_up("founder"), stack.sign_up("admin")
         # Columns that some call filters by are never null, or the call could not find its row.
+        calls = list(calls)
         self._asked = {(call.table, name) for call in calls if call.table for name in call.filtered}
+        self._called = {call.table for call in calls}
         self.numbers = itertools.count(1)
         self._making: set[str] = set()
         self._rows: dict[str, Row] = {"orgs": self._found_org()}
@@ -40,7 +42,9 @@ class World:
             # Calls write to it too.
             key = self._key(table, self._rows[table])
             where = sql.SQL("select * from public.{} where {}").format(sql.Identifier(table), self._pairs(key, " and "))
-            self._rows[table] = self._one(where, list(key.values()))
+            # A call that deletes all of an organisation's takes this one too.
+            found = self.stack.owner.execute(where, list(key.values())).fetchone()
+            self._rows[table] = found or self.make(table)
         return self._rows[table]
 
     def fresh(self, table: str, changes: Row) -> Row:
@@ -92,6 +96,18 @@ class World:
             return str(self.row(parent)["id"])
         return plausible(self.catalogue, column, n)
 
+    def keep_open(self) -> None:
+        """Hours around the clock: what a client books is on offer, whatever earlier calls made of hours and blocks."""
+        org = self.row("orgs")["id"]
+        owner = self.stack.owner
+        owner.execute("delete from public.availability where org_id = %s", [org])
+        owner.execute("delete from public.blocked_times where org_id = %s", [org])
+        owner.execute(
+            "insert into public.availability (org_id, day_of_week, start_time, end_time)"
+            " select %s, d, '00:00', '24:00' from generate_series(0, 6) as d",
+            [org],
+        )
+
     def new_org(self, founder: Person, *, joined: bool) -> str:
         """An organisation without settings, for calls that insert the one row an organisation has."""
         n = next(self.numbers)
@@ -117,7 +133,7 @@ class World:
 
     def _existing(self, table: str) -> Row | None:
         """The row that the sign-up has made, or any of a view's."""
-        conditions = {"org_members": "user_id", "profiles": "id"}
+        conditions = {"org_members": "user_id", "profiles": "id", "staff": "user_id"}
         if table in conditions:
             where = sql.SQL("where {} = %s").format(sql.Identifier(conditions[table]))
         elif table not in self.catalogue.primary_keys:
@@ -137,7 +153,9 @@ class World:
             return False
         parent = self.catalogue.parent_of(column.table, column.name)
         # Tables may point at each other; the row that is being made for the other one cannot be named yet.
-        is_key = parent is not None and parent in self.catalogue.tables and parent not in {column.table, *self._making}
+        # Tables that no call names are ours; their keys may stay empty.
+        is_key = parent is not None and parent in self._called and parent not in {column.table, *self._making}
+        is_key = is_key and parent in self.catalogue.tables
         return is_key or is_set_by_contract(column) or (column.table, column.name) in self._asked
 
     def _adapted(self, column: Column, value: Any) -> Any:
