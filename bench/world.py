@@ -43,15 +43,31 @@ select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('package' || n)::uuid,
   from generate_series(1, %(clients)s) as n;
 """
 
-# A coach's bookings follow one another.
+# A coach's bookings follow one another. As many again are settled history: a sweep never runs beside an empty ledger.
 _OVERDUE = """
-insert into public.bookings (org_id, id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time)
+insert into public.bookings (org_id, id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time, status, settlement,
+                             completed_at)
 select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('booking' || n)::uuid,
        md5('client' || (1 + (n - 1) %% %(clients)s))::uuid, md5('package' || (1 + (n - 1) %% %(clients)s))::uuid,
        md5('staff' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('occupancy' || n)::uuid,
-       s.starts_at, s.starts_at + interval '1 hour'
-  from generate_series(1, %(bookings)s) as n,
-       lateral (select now() - interval '2 hours' - n * interval '1 hour' / %(orgs)s as starts_at) as s;
+       s.starts_at, s.starts_at + interval '1 hour',
+       case when n > %(bookings)s then 'confirmed' else 'completed' end,
+       case when n > %(bookings)s then null else 'charged' end,
+       case when n > %(bookings)s then null else s.starts_at + interval '1 hour' end
+  from generate_series(1, 2 * %(bookings)s) as n,
+       lateral (select now() - interval '2 hours' - (2 * %(bookings)s - n) * interval '1 hour' / %(orgs)s as starts_at) as s;
+
+insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason, created_at)
+select b.org_id, b.purchase_id, 'use', 1, b.id, 1, 'sweep', b.completed_at
+  from public.bookings as b
+ where b.settlement = 'charged';
+
+update public.client_purchases as p
+   set sessions_used = e.n, entry_count = e.n
+  from (select u.org_id, u.purchase_id, count(*) as n
+          from public.session_entries as u
+         group by u.org_id, u.purchase_id) as e
+ where p.org_id = e.org_id and p.id = e.purchase_id;
 """
 
 # Half a year behind, half a year ahead.
@@ -108,9 +124,9 @@ def add_packages(server: PostgresServer, database: str, *, orgs: int, packages: 
 
 
 def add_overdue_bookings(server: PostgresServer, database: str, *, orgs: int, packages: int, bookings: int) -> None:
-    """Packages, and confirmed bookings of them that are over, dealt to the packages in turn; half the sessions stay."""
+    """Packages, and confirmed bookings of them that are over, dealt in turn; before each lies one that is settled."""
     with _unchecked(server, database) as connection:
-        sessions = 2 * -(-bookings // packages)
+        sessions = 3 * -(-bookings // packages)
         _run(
             connection,
             _ORGS + _PACKAGES + _OVERDUE + _OCCUPANCIES,

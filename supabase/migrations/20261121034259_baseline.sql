@@ -462,10 +462,11 @@ comment on column public.session_entries.answer is 'What that request was answer
 comment on column public.session_entries.reason is
   'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
-create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where charge_no is not null;
+create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
 create index session_entries_latest_idx on public.session_entries (org_id, purchase_id, created_at desc);
-create index session_entries_booking_idx on public.session_entries (org_id, booking_id) where booking_id is not null;
+comment on index public.session_entries_charge_once is
+  'One charge of a booking per number; entries without a number never collide, and every entry of a booking is found here.';
 
 -- ── 40_scheduling/tables.sql ──
 
@@ -5202,26 +5203,27 @@ create trigger availability__audit after insert or update or delete on public.av
 -- The sweep of overdue bookings: completes what is over and settles what stayed due, one batch a call.
 -- Safe beside calendars, clicks and other sweeps: packages are locked first, in id order, then bookings; whatever somebody
 -- else holds is skipped and left for the next call; entries are inserted first and counters follow what came back.
--- Ids travel in arrays and each join names them, so that a batch is looked up by index however large the tables are.
+-- Every join starts from the batch and looks up by index, so that a call costs what is due, not what exists. Sequential
+-- scans are off, since an estimate that is stale (a ledger that grew in the same run) must not choose one; and no two
+-- CTEs are joined, since nobody knows their sizes when the plan is made.
 
 create function private.sweep_overdue_bookings(
   p_limit integer, p_now timestamptz, p_dry_run boolean,
   out completed integer, out charged integer, out uncovered integer, out skipped integer)
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
 declare
   v_candidates uuid[];
   v_packages uuid[];
-  v_bookings uuid[];
 begin
-  -- Plain reads: what may be due. The two halves each use their own partial index.
-  select coalesce(array_agg(d.id), '{}') into v_candidates
-    from (select w.id
-            from ((select b.id, b.end_time as due_at from public.bookings as b
+  -- Plain reads: what may be due, and of which packages. The two halves each use their own partial index.
+  select coalesce(array_agg(d.id), '{}'), coalesce(array_agg(distinct d.purchase_id), '{}') into v_candidates, v_packages
+    from (select w.id, w.purchase_id
+            from ((select b.id, b.purchase_id, b.end_time as due_at from public.bookings as b
                     where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
                     order by b.end_time limit p_limit)
                   union all
-                  (select b.id, b.due_since from public.bookings as b
+                  (select b.id, b.purchase_id, b.due_since from public.bookings as b
                     where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes'
                     order by b.due_since limit p_limit)) as w
            order by w.due_at
@@ -5229,73 +5231,65 @@ begin
 
   select coalesce(array_agg(l.id), '{}') into v_packages
     from (select p.id
-            from public.client_purchases as p
-           where p.id = any (array(select b.purchase_id from public.bookings as b where b.id = any (v_candidates)))
+            from unnest(v_packages) as w (id)
+            join public.client_purchases as p on p.id = w.id
            order by p.id
-             for no key update skip locked) as l;
+             for no key update of p skip locked) as l;
 
-  -- The statement's fresh snapshot, now that the packages stand still: what is still due of what was read.
-  select coalesce(array_agg(l.id), '{}') into v_bookings
-    from (select b.id
-            from public.bookings as b
-           where b.id = any (v_candidates)
-             and (b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
-                  or b.settlement = 'due' and b.due_since < p_now - interval '2 minutes')
-             and (b.purchase_id is null or b.purchase_id = any (v_packages))
-           order by b.id
-             for no key update skip locked) as l;
-  skipped := cardinality(v_candidates) - cardinality(v_bookings);
-
-  with due as materialized (
-    select b.org_id, b.id, b.client_id, b.purchase_id, b.start_time, b.status, b.settlement,
-           p.valid_during @> b.start_time as is_valid, p.sessions_total - p.sessions_used as free
-      from public.bookings as b
-      left join public.client_purchases as p on p.org_id = b.org_id and p.id = b.purchase_id and p.id = any (v_packages)
-     where b.id = any (v_bookings)),
+  -- The statement's fresh snapshot, now that the packages stand still: what is still due of what was read. The package is
+  -- joined to the locked row, which may be newer than the snapshot, never to the row that was looked up.
+  with locked as materialized (
+    select b.org_id, b.id, b.client_id, b.purchase_id, b.start_time, b.status, b.settlement
+      from unnest(v_candidates) as c (id)
+      join public.bookings as b on b.id = c.id
+     where (b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
+            or b.settlement = 'due' and b.due_since < p_now - interval '2 minutes')
+       and (b.purchase_id is null or b.purchase_id in (select unnest(v_packages)))
+       for no key update of b skip locked),
   -- Charged early (a check-in) or waived already: it only has to be completed.
-  ranked as (
-    select d.*, row_number() over (partition by d.purchase_id order by d.start_time, d.id) as nth
-      from due as d
-     where d.purchase_id is not null and coalesce(d.settlement, 'due') = 'due' and d.is_valid),
-  released as (
-    select u.org_id, u.booking_id, count(*) as n
-      from due as d
-      join public.session_entries as u on u.org_id = d.org_id and u.booking_id = d.id
-      join public.session_entries as r on r.org_id = u.org_id and r.released_entry_id = u.id
-     group by u.org_id, u.booking_id),
+  due as (
+    select l.*, p.sessions_total - p.sessions_used as free,
+           coalesce(l.settlement, 'due') = 'due' and p.valid_during @> l.start_time as is_payable
+      from locked as l
+      left join public.client_purchases as p on p.org_id = l.org_id and p.id = l.purchase_id),
+  ranked as materialized (
+    select d.*, d.is_payable and d.free >= row_number() over (
+             partition by d.purchase_id, d.is_payable order by d.start_time, d.id) as is_covered
+      from due as d),
   entered as (
     insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason, created_at)
-    select k.org_id, k.purchase_id, 'use', 1, k.id, coalesce(r.n, 0) + 1,
+    select k.org_id, k.purchase_id, 'use', 1, k.id,
+           1 + (select count(*)
+                  from public.session_entries as u
+                  join public.session_entries as r on r.org_id = u.org_id and r.released_entry_id = u.id
+                 where u.org_id = k.org_id and u.booking_id = k.id),
            case k.status when 'confirmed' then 'sweep' else private.settle_reason(k.status) end, p_now
       from ranked as k
-      left join released as r on r.org_id = k.org_id and r.booking_id = k.id
-     where k.nth <= k.free and not p_dry_run
-     order by k.purchase_id, k.nth
-    on conflict do nothing
+     where k.is_covered and not p_dry_run
+     order by k.purchase_id, k.start_time, k.id
+    on conflict (org_id, booking_id, charge_no) where booking_id is not null do nothing
     returning org_id, purchase_id, booking_id),
   counted as (
     update public.client_purchases as p
        set sessions_used = p.sessions_used + c.n, entry_count = p.entry_count + c.n
       from (select e.org_id, e.purchase_id, count(*)::integer as n from entered as e group by e.org_id, e.purchase_id) as c
-     where p.org_id = c.org_id and p.id = c.purchase_id and p.id = any (v_packages)
+     where p.org_id = c.org_id and p.id = c.purchase_id
     returning p.id),
   -- What each booking ends as; a dry run foretells it.
   ended as (
-    select d.*, case
-             when d.purchase_id is null then 'none'
-             when d.settlement in ('charged', 'waived', 'uncovered') then d.settlement
-             when p_dry_run and k.nth <= k.free or e.booking_id is not null then 'charged'
+    select k.*, case
+             when k.purchase_id is null then 'none'
+             when k.settlement in ('charged', 'waived', 'uncovered') then k.settlement
+             when p_dry_run and k.is_covered or k.id in (select e.booking_id from entered as e) then 'charged'
              else 'uncovered' end as verdict
-      from due as d
-      left join ranked as k on k.org_id = d.org_id and k.id = d.id
-      left join entered as e on e.org_id = d.org_id and e.booking_id = d.id),
+      from ranked as k),
   settled as (
     update public.bookings as b
        set status = case b.status when 'confirmed' then 'completed' else b.status end,
            completed_at = case b.status when 'confirmed' then p_now else b.completed_at end,
            settlement = d.verdict, due_since = null, follow_up_by = null, follow_up_until = null, updated_at = p_now
       from ended as d
-     where b.org_id = d.org_id and b.id = d.id and b.id = any (v_bookings) and not p_dry_run
+     where b.org_id = d.org_id and b.id = d.id and not p_dry_run
     returning b.id),
   told as (
     insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)
@@ -5305,8 +5299,9 @@ begin
     on conflict do nothing)
   select count(*) filter (where d.status = 'confirmed'),
          count(*) filter (where d.verdict = 'charged' and d.settlement is distinct from 'charged'),
-         count(*) filter (where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered')
-    into completed, charged, uncovered
+         count(*) filter (where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered'),
+         cardinality(v_candidates) - count(*)
+    into completed, charged, uncovered, skipped
     from ended as d;
 end;
 $$;

@@ -197,7 +197,8 @@ class Model:
         elif status == "cancelled":
             booking.is_late_cancellation = now > booking.start - NOTICE
         else:
-            booking.settlement, booking.due_since, booking.is_undone = None, None, was != "cancelled"
+            self._reopen(booking)
+            booking.is_undone = was != "cancelled"
         booking.status = status
 
     def undo(self, booking: Booking, actor: str, now: datetime) -> int:
@@ -210,7 +211,8 @@ class Model:
             (charge,) = [m for m in package.moves if m.booking is booking and m.used == 1 and not m.is_released]
             charge.is_released = True
             package.moves.append(Movement("release", -min(package.used, 1), now, actor))
-        booking.status, booking.settlement, booking.due_since, booking.is_undone = "confirmed", None, None, True
+        self._reopen(booking)
+        booking.is_undone = True
         return package.used
 
     def freeze(self, package: Package, now: datetime) -> None:
@@ -242,6 +244,9 @@ class Model:
         booking.status, booking.is_undone = "completed", False
         if booking.settlement is None:
             booking.settlement, booking.due_since = "due", now
+
+    def _reopen(self, booking: Booking) -> None:
+        booking.status, booking.settlement, booking.due_since, booking.follow_up = "confirmed", None, None, None
 
     def _settle(self, booking: Booking, actor: str, now: datetime) -> str | None:
         package = booking.package

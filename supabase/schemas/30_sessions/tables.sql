@@ -172,7 +172,8 @@ comment on column public.session_entries.answer is 'What that request was answer
 comment on column public.session_entries.reason is
   'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
-create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where charge_no is not null;
+create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
 create index session_entries_latest_idx on public.session_entries (org_id, purchase_id, created_at desc);
-create index session_entries_booking_idx on public.session_entries (org_id, booking_id) where booking_id is not null;
+comment on index public.session_entries_charge_once is
+  'One charge of a booking per number; entries without a number never collide, and every entry of a booking is found here.';
