@@ -110,6 +110,7 @@ as $$
 declare
   v_settings public.booking_settings;
   v_entry public.waitlist_entries;
+  v_slot record;
   v_held jsonb;
   v_offered integer := 0;
 begin
@@ -124,16 +125,21 @@ begin
        and (w.staff_id is null or w.staff_id = p_staff_id)
        and (w.start_time is null or w.start_time < p_end_time)
      order by w.created_at, w.id
-       for no key update skip locked
   loop
-    select private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, s.start_time, null, s.staff_id, null, 'coach',
-                             coalesce(v_settings.waitlist_offer_mins, 60), p_now) into v_held
+    select s.staff_id, s.start_time into v_slot
       from private.offered_slots(p_org_id, v_entry.session_type_id, null, p_staff_id, null,
                                  tstzrange(coalesce(v_entry.start_time, p_start_time),
                                            coalesce(v_entry.start_time, p_end_time - interval '1 second'), '[]'),
                                  'coach', p_now) as s
      order by abs(extract(epoch from s.start_time - p_start_time)), s.start_time
      limit 1;
+    continue when not found;
+    -- Only whom it fits is locked: another time that is freed at this moment finds the others.
+    perform from public.waitlist_entries as w
+      where w.org_id = p_org_id and w.id = v_entry.id and w.status = 'waiting' for no key update skip locked;
+    continue when not found;
+    v_held := private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, v_slot.start_time, null, v_slot.staff_id, null,
+                                'coach', coalesce(v_settings.waitlist_offer_mins, 60), p_now);
     if v_held ->> 'outcome' = 'held' then
       update public.waitlist_entries as w
          set status = 'offered', hold_id = (v_held ->> 'hold_id')::uuid, offered_at = p_now, updated_at = p_now
@@ -141,7 +147,6 @@ begin
       perform private.raise_alert(p_org_id, 'waitlist_offered', v_entry.client_id, null, null);
       v_offered := v_offered + 1;
     end if;
-    v_held := null;
   end loop;
   return v_offered;
 end;
