@@ -1,6 +1,6 @@
 -- The waitlist: a freed time is offered to the first whom it fits, as a hold with a limit; who lets it pass loses it to the next.
 begin;
-select plan(44);
+select plan(55);
 select tests.open_studio();
 update public.booking_settings set waitlist_offer_mins = 30 where org_id = :'kilo';
 create function pg_temp.waits(p_name text, p_client text, p_days integer, p_time time default null, p_type text default 'pt', p_staff text default null) returns uuid language sql as $$
@@ -81,6 +81,49 @@ select tests.sign_in('desk@kilo.example');
 select pg_temp.waits('nobodys', 'ann', 15, '09:00');
 select cancel_booking(tests.id('gone'));
 select is(status, 'waiting', 'the time of who has left is offered to nobody') from public.waitlist_entries where id = tests.id('nobodys');
+
+-- A start that reaches into what is freed.
+select tests.as_owner();
+update public.staff set is_active = true, deactivated_at = null where id = tests.id('staff');
+select pg_temp.add('whole', 17, '09:00');
+select tests.sign_in('desk@kilo.example');
+select pg_temp.waits('half', 'ann', 17, '09:30', 'pt', 'staff');
+select cancel_booking(tests.id('whole'));
+select is(status, 'offered', 'who waits for a start that was not free for another''s end is offered it') from public.waitlist_entries where id = tests.id('half');
+
+-- A full group: the seat that is freed is offered, and is nobody's when it is let pass.
+select tests.as_owner();
+update public.session_types set duration_mins = 60 where id = tests.id('class');
+select pg_temp.add('seat_one', 16, '09:00', 'class'), pg_temp.add('seat_two', 16, '09:00', 'class'), pg_temp.add('seat_three', 16, '09:00', 'class');
+select tests.sign_in('desk@kilo.example');
+select pg_temp.waits('seat_anns', 'ann', 16, '09:00', 'class', 'staff');
+select cancel_booking(tests.id('seat_one'));
+select is(status, 'offered', 'a seat of a full group is offered to who waits') from public.waitlist_entries where id = tests.id('seat_anns');
+select is(book(:'kilo', tests.id('ben'), tests.at(16, '09:00'), tests.id('class'), tests.id('staff')) ->> 'outcome', 'taken', 'and held for them');
+select tests.calendar_holds('the seat is counted');
+select is(seats_left, null, 'nobody is offered it') from (select 1) as one
+  left join private.offered_slots(:'kilo', tests.id('class'), null, tests.id('staff'), null, tstzrange(tests.at(16, '09:00'), tests.at(16, '09:00'), '[]'), 'coach') on true;
+select is(seats_left, 1, 'until the limit is over') from private.offered_slots(:'kilo', tests.id('class'), null, tests.id('staff'), null,
+  tstzrange(tests.at(16, '09:00'), tests.at(16, '09:00'), '[]'), 'coach', now() + interval '31 minutes');
+select is(private.book(:'kilo', tests.id('ben'), tests.id('class'), tests.at(16, '09:00'), null, tests.id('staff'), null, null, 'coach', 'trainer', null, null, null,
+                       p_now => now() + interval '31 minutes') ->> 'outcome', 'booked', 'then anybody books it, swept or not');
+select is(status, 'expired', 'and the offer is over') from public.waitlist_entries where id = tests.id('seat_anns');
+select tests.sign_in('desk@kilo.example');
+select pg_temp.waits('seat_again', 'ann', 16, '09:00', 'class', 'staff');
+select cancel_booking(tests.id('seat_two'));
+select tests.as_owner();
+select is(confirm_hold ->> 'outcome', 'booked', 'who takes the seat has it')
+  from private.confirm_hold(:'kilo', (select hold_id from public.waitlist_entries where id = tests.id('seat_again')), tests.id('ann'), null, 'coach', 'trainer', null, null);
+select tests.sign_in('desk@kilo.example');
+select pg_temp.waits('seat_bens', 'ben', 16, '09:00', 'class', 'staff');
+select cancel_booking(tests.id('seat_three'));
+select tests.as_service();
+select is((expired > 0)::text, 'true', 'a seat that is let pass is swept') from service.sweep_expired_holds(p_now => now() + interval '31 minutes');
+select tests.as_owner();
+select is((o.seats, count(b.id))::text, '(2,2)', 'and the session goes on with those who are in it')
+  from private.occupancies as o left join public.bookings as b on b.occupancy_id = o.id where o.starts_at = tests.at(16, '09:00') and o.staff_id = tests.id('staff') group by o.id, o.seats;
+select tests.calendar_holds('seats and bookings agree');
+select tests.sign_in('desk@kilo.example');
 
 -- Refusals.
 select tests.refuses(t.call, t.status, t.slug, t.title) from (values

@@ -3706,12 +3706,16 @@ begin
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
                                tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
     union all
-    select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats
+    select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
       from private.occupancies as o
+     cross join lateral (
+       select count(*)::integer as expired
+         from private.holds as h
+        where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now) as x
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats between 1 and v_shape.capacity - 1)
+       and o.expires_at is null and o.seats > 0 and o.seats - x.expired < v_shape.capacity)
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
@@ -3775,8 +3779,7 @@ begin
   for v_slot in
     select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
                                           tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
-     where s.seats_left = v_shape.capacity
-     order by s.rank, s.staff_id
+     order by s.seats_left < v_shape.capacity desc, s.rank, s.staff_id
   loop
     v_occupancy_id := private.occupy(
       p_org_id, v_slot.staff_id, v_type.id, v_shape.capacity, v_slot.start_time, v_slot.end_time,
@@ -3866,6 +3869,7 @@ as $$
 declare
   v_settings public.booking_settings;
   v_entry public.waitlist_entries;
+  v_slot record;
   v_held jsonb;
   v_offered integer := 0;
 begin
@@ -3878,17 +3882,23 @@ begin
       from public.waitlist_entries as w
      where w.org_id = p_org_id and w.status = 'waiting' and w.on_date = (p_start_time at time zone v_settings.timezone)::date
        and (w.staff_id is null or w.staff_id = p_staff_id)
-       and (w.start_time is null or w.start_time = p_start_time)
+       and (w.start_time is null or w.start_time < p_end_time)
      order by w.created_at, w.id
-       for no key update skip locked
   loop
-    select private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, s.start_time, null, s.staff_id, null, 'coach',
-                             coalesce(v_settings.waitlist_offer_mins, 60), p_now) into v_held
+    select s.staff_id, s.start_time into v_slot
       from private.offered_slots(p_org_id, v_entry.session_type_id, null, p_staff_id, null,
-                                 tstzrange(coalesce(v_entry.start_time, p_start_time), coalesce(v_entry.start_time, p_end_time), '[]'),
+                                 tstzrange(coalesce(v_entry.start_time, p_start_time),
+                                           coalesce(v_entry.start_time, p_end_time - interval '1 second'), '[]'),
                                  'coach', p_now) as s
      order by abs(extract(epoch from s.start_time - p_start_time)), s.start_time
      limit 1;
+    continue when not found;
+    -- Only whom it fits is locked: another time that is freed at this moment finds the others.
+    perform from public.waitlist_entries as w
+      where w.org_id = p_org_id and w.id = v_entry.id and w.status = 'waiting' for no key update skip locked;
+    continue when not found;
+    v_held := private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, v_slot.start_time, null, v_slot.staff_id, null,
+                                'coach', coalesce(v_settings.waitlist_offer_mins, 60), p_now);
     if v_held ->> 'outcome' = 'held' then
       update public.waitlist_entries as w
          set status = 'offered', hold_id = (v_held ->> 'hold_id')::uuid, offered_at = p_now, updated_at = p_now
@@ -3896,7 +3906,6 @@ begin
       perform private.raise_alert(p_org_id, 'waitlist_offered', v_entry.client_id, null, null);
       v_offered := v_offered + 1;
     end if;
-    v_held := null;
   end loop;
   return v_offered;
 end;
@@ -3935,7 +3944,11 @@ begin
      order by h.expires_at, h.id limit p_limit for no key update skip locked
   loop
     update private.holds as h set status = 'expired', occupancy_id = null where h.org_id = v_hold.org_id and h.id = v_hold.id;
-    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id;
+    -- Of a group session one seat, else the time.
+    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id and o.seats <= 1;
+    if not found then
+      perform private.vacate(v_hold.org_id, v_hold.occupancy_id);
+    end if;
     update public.waitlist_entries as w
        set status = 'expired', updated_at = p_now
      where w.org_id = v_hold.org_id and w.hold_id = v_hold.id and w.status = 'offered';
@@ -4275,20 +4288,27 @@ as $$
 declare
   v_id uuid;
 begin
-  for v_attempt in 1 .. 2 loop
-    insert into private.occupancies (
-      org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
-    values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
-    on conflict do nothing
-    returning id into v_id;
-    exit when v_id is not null or v_attempt = 2;
-    -- A hold that has run out is in nobody's way, swept or not.
-    update private.occupancies as o
-       set seats = 0
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
-    exit when not found;
-  end loop;
-  if v_id is null and p_capacity > 1 and p_expires_at is null then
+  -- A look first: a full calendar refuses without a row written. It grants nothing, the constraint does.
+  if not exists (
+    select from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now)) then
+    for v_attempt in 1 .. 2 loop
+      insert into private.occupancies (
+        org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
+      values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
+      on conflict do nothing
+      returning id into v_id;
+      exit when v_id is not null or v_attempt = 2;
+      -- A hold that has run out is in nobody's way, swept or not.
+      update private.occupancies as o
+         set seats = 0
+       where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
+      exit when not found;
+    end loop;
+  end if;
+  if v_id is null and p_capacity > 1 then
+    perform private.free_expired_seats(p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_now);
     update private.occupancies as o
        set seats = o.seats + 1, capacity = p_capacity
      where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
@@ -4300,6 +4320,32 @@ end;
 $$;
 comment on function private.occupy is
   'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
+
+-- Seats of a group session whose hold has run out are in nobody's way, swept or not. Lock order: hold, occupancy.
+create function private.free_expired_seats(
+  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_starts_at timestamptz, p_ends_at timestamptz, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  with gone as (
+    update private.holds as h
+       set status = 'expired', occupancy_id = null
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
+       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null
+       and h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now
+    returning h.id as hold_id, o.id as occupancy_id),
+  passed as (
+    update public.waitlist_entries as w
+       set status = 'expired', updated_at = p_now
+      from gone as g
+     where w.org_id = p_org_id and w.hold_id = g.hold_id and w.status = 'offered')
+  update private.occupancies as o
+     set seats = o.seats - g.n
+    from (select x.occupancy_id, count(*)::integer as n from gone as x group by x.occupancy_id) as g
+   where o.org_id = p_org_id and o.id = g.occupancy_id;
+$$;
+comment on function private.free_expired_seats is 'Gives back the seats of a group session that were held and not booked in time.';
 
 create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
 returns void
@@ -4332,8 +4378,12 @@ begin
     insert into public.staff as s (org_id, user_id, full_name)
     select o.id, v_user_id, coalesce((select p.full_name from public.profiles as p where p.id = v_user_id and btrim(p.full_name) <> ''), o.name)
       from public.orgs as o where o.id = p_org_id
-    on conflict (org_id, user_id) do update set user_id = excluded.user_id
+    on conflict (org_id, user_id) do nothing
     returning s.id into v_staff_id;
+    -- Not `do update`: writing a key column would lock out the bookings that point to the row, and they hold time we may wait for.
+    if v_staff_id is null then
+      select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
+    end if;
   end if;
   return v_staff_id;
 end;

@@ -239,12 +239,16 @@ begin
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
                                tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
     union all
-    select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats
+    select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
       from private.occupancies as o
+     cross join lateral (
+       select count(*)::integer as expired
+         from private.holds as h
+        where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now) as x
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats between 1 and v_shape.capacity - 1)
+       and o.expires_at is null and o.seats > 0 and o.seats - x.expired < v_shape.capacity)
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))

@@ -20,8 +20,7 @@ begin
   for v_slot in
     select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
                                           tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
-     where s.seats_left = v_shape.capacity
-     order by s.rank, s.staff_id
+     order by s.seats_left < v_shape.capacity desc, s.rank, s.staff_id
   loop
     v_occupancy_id := private.occupy(
       p_org_id, v_slot.staff_id, v_type.id, v_shape.capacity, v_slot.start_time, v_slot.end_time,
@@ -111,6 +110,7 @@ as $$
 declare
   v_settings public.booking_settings;
   v_entry public.waitlist_entries;
+  v_slot record;
   v_held jsonb;
   v_offered integer := 0;
 begin
@@ -123,17 +123,23 @@ begin
       from public.waitlist_entries as w
      where w.org_id = p_org_id and w.status = 'waiting' and w.on_date = (p_start_time at time zone v_settings.timezone)::date
        and (w.staff_id is null or w.staff_id = p_staff_id)
-       and (w.start_time is null or w.start_time = p_start_time)
+       and (w.start_time is null or w.start_time < p_end_time)
      order by w.created_at, w.id
-       for no key update skip locked
   loop
-    select private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, s.start_time, null, s.staff_id, null, 'coach',
-                             coalesce(v_settings.waitlist_offer_mins, 60), p_now) into v_held
+    select s.staff_id, s.start_time into v_slot
       from private.offered_slots(p_org_id, v_entry.session_type_id, null, p_staff_id, null,
-                                 tstzrange(coalesce(v_entry.start_time, p_start_time), coalesce(v_entry.start_time, p_end_time), '[]'),
+                                 tstzrange(coalesce(v_entry.start_time, p_start_time),
+                                           coalesce(v_entry.start_time, p_end_time - interval '1 second'), '[]'),
                                  'coach', p_now) as s
      order by abs(extract(epoch from s.start_time - p_start_time)), s.start_time
      limit 1;
+    continue when not found;
+    -- Only whom it fits is locked: another time that is freed at this moment finds the others.
+    perform from public.waitlist_entries as w
+      where w.org_id = p_org_id and w.id = v_entry.id and w.status = 'waiting' for no key update skip locked;
+    continue when not found;
+    v_held := private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, v_slot.start_time, null, v_slot.staff_id, null,
+                                'coach', coalesce(v_settings.waitlist_offer_mins, 60), p_now);
     if v_held ->> 'outcome' = 'held' then
       update public.waitlist_entries as w
          set status = 'offered', hold_id = (v_held ->> 'hold_id')::uuid, offered_at = p_now, updated_at = p_now
@@ -141,7 +147,6 @@ begin
       perform private.raise_alert(p_org_id, 'waitlist_offered', v_entry.client_id, null, null);
       v_offered := v_offered + 1;
     end if;
-    v_held := null;
   end loop;
   return v_offered;
 end;
@@ -180,7 +185,11 @@ begin
      order by h.expires_at, h.id limit p_limit for no key update skip locked
   loop
     update private.holds as h set status = 'expired', occupancy_id = null where h.org_id = v_hold.org_id and h.id = v_hold.id;
-    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id;
+    -- Of a group session one seat, else the time.
+    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id and o.seats <= 1;
+    if not found then
+      perform private.vacate(v_hold.org_id, v_hold.occupancy_id);
+    end if;
     update public.waitlist_entries as w
        set status = 'expired', updated_at = p_now
      where w.org_id = v_hold.org_id and w.hold_id = v_hold.id and w.status = 'offered';

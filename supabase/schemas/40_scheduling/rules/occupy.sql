@@ -13,20 +13,27 @@ as $$
 declare
   v_id uuid;
 begin
-  for v_attempt in 1 .. 2 loop
-    insert into private.occupancies (
-      org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
-    values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
-    on conflict do nothing
-    returning id into v_id;
-    exit when v_id is not null or v_attempt = 2;
-    -- A hold that has run out is in nobody's way, swept or not.
-    update private.occupancies as o
-       set seats = 0
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
-    exit when not found;
-  end loop;
-  if v_id is null and p_capacity > 1 and p_expires_at is null then
+  -- A look first: a full calendar refuses without a row written. It grants nothing, the constraint does.
+  if not exists (
+    select from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now)) then
+    for v_attempt in 1 .. 2 loop
+      insert into private.occupancies (
+        org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
+      values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
+      on conflict do nothing
+      returning id into v_id;
+      exit when v_id is not null or v_attempt = 2;
+      -- A hold that has run out is in nobody's way, swept or not.
+      update private.occupancies as o
+         set seats = 0
+       where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
+      exit when not found;
+    end loop;
+  end if;
+  if v_id is null and p_capacity > 1 then
+    perform private.free_expired_seats(p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_now);
     update private.occupancies as o
        set seats = o.seats + 1, capacity = p_capacity
      where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
@@ -38,6 +45,32 @@ end;
 $$;
 comment on function private.occupy is
   'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
+
+-- Seats of a group session whose hold has run out are in nobody's way, swept or not. Lock order: hold, occupancy.
+create function private.free_expired_seats(
+  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_starts_at timestamptz, p_ends_at timestamptz, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  with gone as (
+    update private.holds as h
+       set status = 'expired', occupancy_id = null
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
+       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null
+       and h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now
+    returning h.id as hold_id, o.id as occupancy_id),
+  passed as (
+    update public.waitlist_entries as w
+       set status = 'expired', updated_at = p_now
+      from gone as g
+     where w.org_id = p_org_id and w.hold_id = g.hold_id and w.status = 'offered')
+  update private.occupancies as o
+     set seats = o.seats - g.n
+    from (select x.occupancy_id, count(*)::integer as n from gone as x group by x.occupancy_id) as g
+   where o.org_id = p_org_id and o.id = g.occupancy_id;
+$$;
+comment on function private.free_expired_seats is 'Gives back the seats of a group session that were held and not booked in time.';
 
 create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
 returns void
@@ -70,8 +103,12 @@ begin
     insert into public.staff as s (org_id, user_id, full_name)
     select o.id, v_user_id, coalesce((select p.full_name from public.profiles as p where p.id = v_user_id and btrim(p.full_name) <> ''), o.name)
       from public.orgs as o where o.id = p_org_id
-    on conflict (org_id, user_id) do update set user_id = excluded.user_id
+    on conflict (org_id, user_id) do nothing
     returning s.id into v_staff_id;
+    -- Not `do update`: writing a key column would lock out the bookings that point to the row, and they hold time we may wait for.
+    if v_staff_id is null then
+      select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
+    end if;
   end if;
   return v_staff_id;
 end;
