@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bench import booking, free_slots, row_security, service_call, sweep, use_session
-from bench.harness import FULL, QUICK, Bench, Result, Size, durable_server
+from bench.harness import BROKEN, FULL, QUICK, Bench, Result, Size, durable_server
 from bench.pgbench import BenchmarkBroken
 from coach_os.stack.errors import StackError
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = measure(rows, size)
     except (BenchmarkBroken, StackError) as error:
         Console(stderr=True, markup=False).print(str(error), style="bold red")
-        return 3
+        return BROKEN
     if options.json:
         print(json.dumps({"machine": machine(), "results": [_record(result) for result in results]}, indent=2))
     else:

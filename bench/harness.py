@@ -6,6 +6,8 @@ figures are shown and never judged.
 """
 
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,9 @@ from psycopg import sql
 from coach_os.stack.platform import apply_platform
 from coach_os.stack.postgres import SUPERUSER, PostgresServer
 from coach_os.stack.schemas import load_schemas
+
+BROKEN = 3
+"""The exit code when nothing could be measured."""
 
 # In the checkout: a temporary directory may be memory, where a flush costs nothing.
 DATA = Path(__file__).parents[1] / ".artifacts" / "bench"
@@ -132,10 +137,13 @@ def per_second(rates: Mapping[str, list[float]], unit: str = "/s") -> dict[str, 
 @contextmanager
 def durable_server() -> Iterator[PostgresServer]:
     """A server that flushes every commit to the disk; it and its data are gone afterwards."""
+    # An impatient `kill` or a closed terminal must not leave a server behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(BROKEN))
     shutil.rmtree(DATA, ignore_errors=True)
     server = PostgresServer(DATA / "data", options=SETTINGS, durable=True)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop("immediate")

@@ -41,7 +41,7 @@ select b.org_id, b.purchase_id, 'use', 1, b.id, 1, 'sweep', now()
 OURS = "select s.completed, s.charged, s.uncovered, s.skipped from service.sweep_overdue_bookings() as s"
 LOOP = "select service.complete_booking(%s)"
 
-_SETTLED = """
+SETTLED = """
 select (select count(*) from public.bookings as b where b.status = 'completed' and b.settlement = 'charged'),
        (select count(*) from public.session_entries),
        (select sum(p.sessions_used) from public.client_purchases as p)
@@ -68,7 +68,7 @@ def run(bench: Bench) -> list[Result]:
                 start = time.perf_counter()
                 settled = work(connection)
                 elapsed = time.perf_counter() - start
-                assert connection.execute(_SETTLED.encode()).fetchone() == (bookings + settled,) * 3
+                assert connection.execute(SETTLED.encode()).fetchone() == (bookings + settled,) * 3
         finally:
             bench.drop(database)
         return settled / elapsed

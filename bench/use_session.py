@@ -61,7 +61,7 @@ READ_THEN_WRITE = """select p.used from public.bare_packages as p where p.id = m
 update public.bare_packages as p set used = :used + 1 where p.id = md5('package' || :package)::uuid;
 """
 
-_BALANCE = """
+BALANCE = """
 select p.sessions_used, p.sessions_total, coalesce(sum(e.used_delta), 0), count(*) filter (where e.answer = 1),
        count(*) filter (where e.answer = 0)
   from public.client_purchases as p
@@ -138,9 +138,9 @@ def _exact(bench: Bench, database: str, packages: int) -> list[Result]:
     with psycopg.connect(bench.server.url(database), autocommit=True) as owner:
         bench.say("A: a client that reads, then writes")
         rate(bench.server, database, READ_THEN_WRITE, clients=CLIENTS, calls=calls, package=hot)
-        counted = _one(owner, "select used from public.bare_packages where id = %s", hot)[0]
+        counted = one(owner, "select used from public.bare_packages where id = %s", hot)[0]
         rate(bench.server, database, OURS, coach="coach1", clients=CLIENTS, calls=calls, package=hot)
-        used, _, entered, answered, _ = _one(owner, _BALANCE, hot)
+        used, _, entered, answered, _ = one(owner, BALANCE, hot)
         lost = abs(wanted - used) + abs(wanted - entered) + abs(wanted - answered)
 
         bench.say("A: more clicks than sessions")
@@ -149,7 +149,7 @@ def _exact(bench: Bench, database: str, packages: int) -> list[Result]:
             (total, seeded_id(f"package{contested}")),
         )
         rate(bench.server, database, OURS, coach="coach1", clients=CLIENTS, calls=calls, package=contested)
-        used, total, entered, answered, refused = _one(owner, _BALANCE, contested)
+        used, total, entered, answered, refused = one(owner, BALANCE, contested)
         overspent = abs(used - total) + abs(entered - total) + abs(answered - total) + abs(wanted - total - refused)
     peer = f"a client's read, then write, lost {1 - counted / wanted:.1%}"
     wanting = f"{wanted:,} clicks, {total:,} sessions"
@@ -161,7 +161,8 @@ def _exact(bench: Bench, database: str, packages: int) -> list[Result]:
     ]
 
 
-def _one(owner: psycopg.Connection, query: str, package: int) -> tuple[int, ...]:
+def one(owner: psycopg.Connection, query: str, package: int) -> tuple[int, ...]:
+    """The numbers of one row about the package of this number."""
     row = owner.execute(query.encode(), (seeded_id(f"package{package}"),)).fetchone()
     assert row is not None
     return tuple(int(value) for value in row)

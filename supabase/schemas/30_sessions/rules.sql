@@ -2,8 +2,7 @@
 -- ledgered correction, a package with history is never deleted.
 -- The rules that take and give back sessions are in rules/.
 
--- Writes one entry and counts from what came back, in one statement; the caller holds the package's lock.
--- Returns the new sessions_used.
+-- Writes one entry, then moves the counter by it; the caller holds the package's lock. Returns the new sessions_used.
 create function private.enter_session(
   p_package public.client_purchases, p_kind text, p_used_delta integer, p_reason text, p_actor_id uuid, p_now timestamptz,
   p_booking_id uuid default null, p_charge_no integer default null, p_released_entry_id uuid default null,
@@ -14,26 +13,23 @@ as $$
 declare
   v_used integer;
 begin
-  with entered as (
-    insert into public.session_entries (
-      org_id, purchase_id, kind, used_delta, total_delta, booking_id, charge_no, released_entry_id, request_id, answer, reason,
-      actor_id, created_at)
-    values (
-      p_package.org_id, p_package.id, p_kind, p_used_delta, p_total_delta, p_booking_id, p_charge_no, p_released_entry_id,
-      p_request_id, case when p_request_id is not null then p_answer end, p_reason, p_actor_id, p_now)
-    on conflict do nothing
-    returning used_delta, total_delta)
-  update public.client_purchases as p
-     set sessions_used = p.sessions_used + e.used_delta,
-         sessions_total = p.sessions_total + e.total_delta,
-         entry_count = p.entry_count + 1
-    from entered as e
-   where p.org_id = p_package.org_id and p.id = p_package.id
-  returning p.sessions_used into v_used;
+  insert into public.session_entries (
+    org_id, purchase_id, kind, used_delta, total_delta, booking_id, charge_no, released_entry_id, request_id, answer, reason,
+    actor_id, created_at)
+  values (
+    p_package.org_id, p_package.id, p_kind, p_used_delta, p_total_delta, p_booking_id, p_charge_no, p_released_entry_id,
+    p_request_id, case when p_request_id is not null then p_answer end, p_reason, p_actor_id, p_now)
+  on conflict (org_id, request_id) where request_id is not null do nothing;
   -- Under the package's lock only a request id can collide: with the same id on another package, a moment ago.
-  if v_used is null then
+  if not found then
     perform private.refuse_request();
   end if;
+  update public.client_purchases as p
+     set sessions_used = p.sessions_used + p_used_delta,
+         sessions_total = p.sessions_total + p_total_delta,
+         entry_count = p.entry_count + 1
+   where p.org_id = p_package.org_id and p.id = p_package.id
+  returning p.sessions_used into v_used;
   return v_used;
 end;
 $$;

@@ -12,7 +12,7 @@ import json
 from typing import Any, NamedTuple, Self, cast
 
 import psycopg
-from psycopg import AsyncConnection, pq, sql
+from psycopg import AsyncClientCursor, AsyncConnection, pq, sql
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from coach_os.database.calls import (
@@ -77,6 +77,8 @@ class PostgresDatabase:
     ) -> None:
         self._call_timeout = call_timeout
         self._signatures: dict[Function, list[_Signature]] = {}
+        # By function and the names of what is given: composing a statement costs more than sending it.
+        self._statements: dict[tuple[Function, tuple[str, ...]], str] = {}
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=min_size,
@@ -90,6 +92,7 @@ class PostgresDatabase:
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": None,
+                "cursor_factory": AsyncClientCursor,
                 "connect_timeout": max(2, round(timeout)),
                 "application_name": "coach-os",
                 **_KEEPALIVE,
@@ -118,7 +121,8 @@ class PostgresDatabase:
             connection = await self._connection()
             try:
                 signature = await self._signature(connection, function, set(params))
-                result = await self._call(connection, headers, _query(function, signature, params, arguments))
+                statement = self._statement(function, signature, tuple(params))
+                result = await self._call(connection, statement, [headers, arguments] if params else [headers])
             finally:
                 await self._pool.putconn(connection)
             return None if signature.is_void else checked_result(result)
@@ -130,7 +134,7 @@ class PostgresDatabase:
             ) from error
         except psycopg.Error as error:
             if error.sqlstate == "42883":
-                self._signatures.pop(function, None)
+                self._forget(function)
             raise _translated(error) from error
 
     async def _connection(self) -> AsyncConnection[Any]:
@@ -142,20 +146,35 @@ class PostgresDatabase:
             await connection.close()
             await self._pool.putconn(connection)
 
-    async def _call(self, connection: AsyncConnection[Any], headers: str, query: sql.Composable) -> Any:
-        timeout = sql.Literal(round(self._call_timeout * 1000))
+    async def _call(self, connection: AsyncConnection[Any], statement: str, arguments: list[str]) -> Any:
         async with asyncio.timeout(self._call_timeout + 5.0):
-            cursor = await connection.execute(_CALL.format(timeout=timeout, headers=sql.Literal(headers), query=query))
+            cursor = await connection.execute(cast(Any, statement), arguments)
             while cursor.nextset():
                 pass
             row = await cursor.fetchone()
         return row[0] if row else None
+
+    def _statement(self, function: Function, signature: _Signature, given: tuple[str, ...]) -> str:
+        statement = self._statements.get((function, given))
+        if statement is None:
+            timeout = sql.Literal(round(self._call_timeout * 1000))
+            composed = _CALL.format(
+                timeout=timeout, headers=sql.Placeholder(), query=_query(function, signature, given)
+            )
+            statement = self._statements[function, given] = composed.as_string(None)
+        return statement
+
+    def _forget(self, function: Function) -> None:
+        self._signatures.pop(function, None)
+        for key in [key for key in self._statements if key[0] == function]:
+            del self._statements[key]
 
     async def _signature(self, connection: AsyncConnection[Any], function: Function, given: set[str]) -> _Signature:
         for signatures in (self._signatures.get(function, []), None):
             if signatures is None:
                 query = _SIGNATURES.format(schema=sql.Literal(function.schema), name=sql.Literal(function.name))
                 cursor = await connection.execute(query)
+                self._forget(function)
                 signatures = self._signatures[function] = [_Signature(*row) for row in await cursor.fetchall()]
             fitting = [signature for signature in signatures if signature.accepts(given)]
             if len(fitting) == 1:
@@ -163,19 +182,19 @@ class PostgresDatabase:
         raise function_missing()
 
 
-def _query(function: Function, signature: _Signature, params: dict[str, Any], arguments: str) -> sql.Composed:
-    """One select that calls the function and gives its result as PostgREST shapes it."""
+def _query(function: Function, signature: _Signature, given: tuple[str, ...]) -> sql.Composed:
+    """One select that calls the function and shapes its result as PostgREST does; it takes the arguments as JSON."""
     # format_type() writes what a cast reads; it comes from the catalogue, never from a caller.
     types = {name: sql.SQL(cast(Any, kind)) for name, kind in zip(signature.names, signature.types, strict=True)}
-    columns = [sql.SQL("{} {}").format(sql.Identifier(name), types[name]) for name in params]
-    passed = [sql.SQL("{0} => a.{0}").format(sql.Identifier(name)) for name in params]
+    columns = [sql.SQL("{} {}").format(sql.Identifier(name), types[name]) for name in given]
+    passed = [sql.SQL("{0} => a.{0}").format(sql.Identifier(name)) for name in given]
     parts = {
         "call": sql.SQL("{}({})").format(sql.Identifier(*function), sql.SQL(", ").join(passed)),
         "source": sql.SQL("(select) as a"),
     }
-    if params:
+    if given:
         parts["source"] = sql.SQL("json_to_record({}::json) as a({})").format(
-            sql.Literal(arguments), sql.SQL(", ").join(columns)
+            sql.Placeholder(), sql.SQL(", ").join(columns)
         )
     if signature.is_void:
         return sql.SQL("select {call} from {source}").format(**parts)

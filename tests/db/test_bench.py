@@ -1,0 +1,100 @@
+"""The statements that the bench measures still do what they stand for; nothing here looks at a clock."""
+
+import asyncio
+
+import psycopg
+import pytest
+from bench import row_security, service_call, sweep, use_session
+from bench.harness import QUICK, Bench, Result, Variant, ratios
+from bench.pgbench import BenchmarkBroken, claims, rate, seeded_id
+from bench.world import add_calendars, add_overdue_bookings, add_packages
+from tests.harness.database import Database
+
+
+def test_takes_by_rule_and_by_floor_leave_an_exact_ledger(db: Database) -> None:
+    add_packages(db.server, db.name, orgs=1, packages=2, sessions=100)
+    with psycopg.connect(db.url) as owner:
+        owner.execute(use_session.BARE_TABLES)
+    for script, coach in ((use_session.OURS, "coach1"), (use_session.FLOOR, None), (use_session.BARE, None)):
+        assert rate(db.server, db.name, script, coach=coach, clients=2, calls=5, package=1) > 0
+    rate(db.server, db.name, use_session.READ_THEN_WRITE, clients=1, calls=5, package=1)
+    with psycopg.connect(db.url) as owner:
+        assert use_session.one(owner, use_session.BALANCE, 1) == (20, 100, 20, 20, 0)
+        assert use_session.one(owner, "select used from public.bare_packages where id = %s", 1) == (15,)
+
+
+@pytest.mark.parametrize("query", [row_security.LIST, row_security.COUNT, row_security.INDEX_COUNT])
+def test_a_coach_counts_what_the_owner_counts(db: Database, query: str) -> None:
+    add_calendars(db.server, db.name, orgs=2, clients=4, bookings=60)
+    query = query.replace(":org", "'2'").rstrip().rstrip(";")
+    with psycopg.connect(db.url) as owner, psycopg.connect(db.server.url(db.name, "authenticator")) as coach:
+        coach.execute("set role authenticated")
+        coach.execute("select set_config('request.jwt.claims', %s, false)", (claims("coach2"),))
+        expected = owner.execute(query.encode()).fetchall()
+        assert coach.execute(query.encode()).fetchall() == expected
+        coach.execute("select set_config('request.jwt.claims', %s, false)", (claims("coach1"),))
+        assert coach.execute(query.encode()).fetchall() in ([], [(0,)])
+    assert expected not in ([], [(0,)])
+
+
+@pytest.mark.parametrize("variant", ["sweep", "three_statements", "loop"])
+def test_each_way_of_completing_ends_the_same(db: Database, variant: str) -> None:
+    add_overdue_bookings(db.server, db.name, orgs=2, packages=4, bookings=12)
+    with psycopg.connect(db.url, autocommit=True) as owner:
+        if variant == "sweep":
+            assert sweep.sweep(owner) == 12
+        else:
+            assert getattr(sweep, variant)(owner, 12) == 12
+        assert owner.execute(sweep.SETTLED.encode()).fetchone() == (24, 24, 24)
+        kinds = owner.execute("select distinct kind, used_delta, charge_no from public.session_entries").fetchall()
+    assert kinds == [("use", 1, 1)]
+
+
+async def _both_ways(url: str) -> tuple[float, float]:
+    return await service_call.through_the_product(url, 2), await service_call.by_the_driver(url, 2)
+
+
+def test_a_call_is_made_both_ways(db: Database) -> None:
+    add_packages(db.server, db.name, orgs=1, packages=1, sessions=10)
+    assert min(asyncio.run(_both_ways(db.url))) > 0
+
+
+def test_a_failing_statement_is_no_measurement(db: Database) -> None:
+    with pytest.raises(BenchmarkBroken):
+        rate(db.server, db.name, "select 1 / 0;", clients=1, calls=1)
+
+
+def test_rounds_are_interleaved_and_the_first_is_thrown_away(db: Database) -> None:
+    turns: list[tuple[str, int]] = []
+    bench = Bench(db.server, QUICK, lambda _: None)
+
+    def variant(name: str, value: float) -> Variant:
+        def measure(number: int) -> float:
+            turns.append((name, number))
+            return value if number else -1
+
+        return measure
+
+    rates = bench.interleave("x", {"ours": variant("ours", 3.0), "floor": variant("floor", 4.0)})
+    assert turns[:4] == [("ours", 0), ("floor", 0), ("floor", 1), ("ours", 1)]
+    assert ratios(rates, "ours", "floor") == (0.75,) * QUICK.rounds
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "at_most", "passed"),
+    [
+        (0.6, 0.6, False, True),
+        (0.59, 0.6, False, False),
+        (1.3, 1.3, True, True),
+        (1, 0, True, False),
+        (1, None, False, None),
+    ],
+)
+def test_a_result_is_judged_by_its_target(
+    value: float, target: float | None, at_most: bool, passed: bool | None
+) -> None:
+    assert Result("A", "work", "floor", value, target, at_most).passed is passed
+
+
+def test_seeded_ids_are_what_a_script_computes(db: Database) -> None:
+    assert db.owner.value("select md5('package7')::uuid") == seeded_id("package7")
