@@ -1,4 +1,4 @@
-"""Holds and the waitlist at their limits: by the clock that is passed in, beside others, and after a sweep was killed."""
+"""Holds and the waitlist at their limits: by the clock passed in, beside others, and after a sweep was killed."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.db.calendars import Calendars, answered, set_status
+from tests.db.calendars import Calendars, answered, attempt, refused, set_status
 from tests.db.exactness import assert_exact
 from tests.db.gates import gate
 from tests.db.studio import Studio
@@ -122,11 +122,7 @@ def test_one_freed_time_is_offered_to_the_first_who_waits(studio: Studio) -> Non
         n, tab = ready
         if n % 2:
             return calendars.book(tab, start, calendars.clients[n])["outcome"]
-        try:
-            set_status(tab, booking, "cancelled")
-        except psycopg.Error as error:
-            assert (error.sqlstate or "").startswith("PT"), error
-        return None
+        return refused([attempt(lambda: set_status(tab, booking, "cancelled"))])
 
     with gate(studio.db, TAKEN, waiting=WIDTH // 2):
         values(barrier_race(WIDTH, act, prepare=lambda n: (n, studio.tab())))
@@ -165,6 +161,9 @@ def test_two_freed_times_go_to_two_who_wait(studio: Studio) -> None:
     assert_exact(studio.db)
 
 
+OTHERS = """
+    with others as (select * from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()) """
+
 SWEEPER = """
 import psycopg, sys
 with psycopg.connect(sys.argv[1], autocommit=True) as connection:
@@ -188,7 +187,9 @@ def test_sweep_that_is_killed_is_finished_by_the_next(studio: Studio, swept: int
     oldest = studio.db.owner.values("select id from private.holds order by expires_at, id")
     with psycopg.connect(studio.db.admin_url) as blocker:
         # The batch stops at a time that somebody else is looking at.
-        query = "select from private.occupancies as o join private.holds as h on h.occupancy_id = o.id where h.id = %s for update of o"
+        query = """
+            select from private.occupancies as o join private.holds as h on h.occupancy_id = o.id
+             where h.id = %s for update of o"""
         blocker.execute(query, (oldest[5 * swept + 2],))
         sweeper = subprocess.Popen([sys.executable, "-c", SWEEPER, studio.db.url], stdout=subprocess.PIPE, text=True)
         assert sweeper.stdout is not None
@@ -233,24 +234,18 @@ def test_sweeps_of_many_machines_share_the_work(studio: Studio) -> None:
 
 def until_blocked(studio: Studio) -> None:
     """Waits for a connection that waits for a lock."""
-    poll(
-        studio,
-        "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())",
-    )
+    poll(studio, "select exists (select from others where wait_event_type = 'Lock')")
 
 
 def until_alone(studio: Studio) -> None:
     """Waits until no statement runs beside this one."""
-    poll(
-        studio,
-        "select not exists (select from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() and datname = current_database())",
-    )
+    poll(studio, "select not exists (select from others where state = 'active')")
 
 
 def poll(studio: Studio, query: str) -> None:
     with psycopg.connect(studio.db.admin_url, autocommit=True) as watch:
         for _ in range(1000):
-            row = watch.execute(query).fetchone()
+            row = watch.execute(OTHERS + query).fetchone()
             if row and row[0]:
                 return
             watch.execute("select pg_sleep(0.01)")

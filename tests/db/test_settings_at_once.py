@@ -34,7 +34,8 @@ def test_changing_the_timezone_moves_no_booking(studio: Studio) -> None:
     calendars.book_series(studio.coach, calendars.at(5))
     calendars.hold(studio.coach, calendars.at(7))
     everything = """
-        select b.*, o.blocked from public.bookings as b join private.occupancies as o on o.id = b.occupancy_id order by b.id"""
+        select b.*, o.blocked
+          from public.bookings as b join private.occupancies as o on o.id = b.occupancy_id order by b.id"""
     held = "select start_time, end_time, expires_at from private.holds"
     before = [studio.db.owner.rows(query) for query in (everything, held)]
     first_in_brisbane = listed(calendars)[0]
