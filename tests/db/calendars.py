@@ -1,4 +1,4 @@
-"""Calendars to race on: a studio with staff, hours, clients and session types, and the doors through which their time is taken."""
+"""Calendars to race on: a studio with staff, hours and clients, and the doors through which their time is taken."""
 
 import uuid
 from collections import Counter
@@ -42,7 +42,8 @@ class Calendars:
         studio.settings(**{"buffer_between_mins": 0, **settings})
         ids = owner.values("select id from public.staff where org_id = %s", (org_id,))
         ids += owner.values(
-            "insert into public.staff (org_id, full_name) select %s, 'Staff ' || n from generate_series(2, %s) as n returning id",
+            """insert into public.staff (org_id, full_name)
+               select %s, 'Staff ' || n from generate_series(2, %s) as n returning id""",
             (org_id, staff),
         )
         owner.rows(
@@ -51,7 +52,8 @@ class Calendars:
             (org_id,),
         )
         people = owner.values(
-            "insert into public.clients (org_id, full_name) select %s, 'Client ' || n from generate_series(1, %s) as n returning id",
+            """insert into public.clients (org_id, full_name)
+               select %s, 'Client ' || n from generate_series(1, %s) as n returning id""",
             (org_id, clients),
         )
         return cls(studio, ids, people, monday() + OPENS)

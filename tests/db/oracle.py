@@ -1,7 +1,7 @@
-"""What is open and what may be booked, said once more and slowly: minute by minute, in Python, sharing nothing with the SQL.
+"""What is open and what may be booked, said once more and slowly: minute by minute, sharing nothing with the SQL.
 
-Python's own reading of a wall time that occurs twice is not ours, so conversion is spelled out here: a start is the first of
-the two instants, an end the second; what a gap swallows moves forward by the length of the gap.
+Python's own reading of a wall time that occurs twice is not ours, so conversion is spelled out here: a start is the
+first of the two instants, an end the second; what a gap swallows moves forward by the length of the gap.
 """
 
 import itertools
@@ -54,7 +54,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Place:
-    """A location: its opening hours by day of the week (none: always open), and who works there (none named: everyone)."""
+    """A location: opening hours by day of the week (none: always open), and who works there (none named: everyone)."""
 
     hours: tuple[tuple[int, time, time], ...] = ()
     staff: tuple[int, ...] = ()
@@ -82,7 +82,10 @@ class Rules:
 
 @dataclass
 class Session:
-    """Time that is taken; `kind` is a number in Rules.kinds, None for none; a hold has a limit and shares with nobody."""
+    """Time that is taken; `kind` is a number in Rules.kinds, None for none.
+
+    A hold of the time has a limit and shares it with nobody; seats of a group session are held one by one.
+    """
 
     staff: int
     start: datetime
@@ -92,6 +95,10 @@ class Session:
     kind: int | None
     seats: int = 1
     held_until: datetime | None = None
+    held_seats: list[datetime] = field(default_factory=list)
+
+    def seats_at(self, now: datetime) -> int:
+        return self.seats + sum(limit > now for limit in self.held_seats)
 
     @property
     def minutes(self) -> range:
@@ -114,7 +121,7 @@ def instants(zone: str, local: datetime) -> list[datetime]:
 
 
 def instant(zone: str, local: datetime, *, is_end: bool = False) -> datetime:
-    """The first for a start, the second for an end; out of a gap forward, by counting on with the clocks as they were before."""
+    """The first for a start, the second for an end; out of a gap forward, counting on with the clocks of before."""
     if found := instants(zone, local):
         return found[-1 if is_end else 0]
     before = local
@@ -229,11 +236,11 @@ class Oracle:
                 if fits and (limit is None or per_day[local_date(rules.zone, start)] < limit):
                     offered.append(Start(staff, start, capacity))
             for t in mine:
-                joins = capacity > 1 and t.kind == kind and t.held_until is None and t.seats < capacity
+                joins = capacity > 1 and t.kind == kind and t.held_until is None and t.seats_at(now) < capacity
                 length = t.end - t.start == timedelta(minutes=minutes)
                 within = first <= local_date(rules.zone, t.start) <= last and t.start >= now
                 if joins and length and within and self.may_be_asked(t.start, audience, now):
-                    offered.append(Start(staff, t.start, capacity - t.seats))
+                    offered.append(Start(staff, t.start, capacity - t.seats_at(now)))
         return sorted(offered)
 
     def grid(self, first: date, last: date) -> Iterator[datetime]:
@@ -254,12 +261,11 @@ class Oracle:
         """Remembers a booking or a hold: a seat of the group that is there, or a session of its own."""
         minutes, before, after, capacity = self.shape(kind)
         for t in self.taken:
-            if (
-                capacity > 1
-                and (t.staff, t.start, t.kind, t.held_until) == (staff, start, kind, None)
-                and not held_until
-            ):
-                t.seats += 1
+            if capacity > 1 and (t.staff, t.start, t.kind, t.held_until) == (staff, start, kind, None):
+                if held_until:
+                    t.held_seats.append(held_until)
+                else:
+                    t.seats += 1
                 return
         end = start + timedelta(minutes=minutes)
         self.taken.append(Session(staff, start, end, before, after, kind, held_until=held_until))

@@ -1,4 +1,4 @@
-"""Every slot ever listed can be booked, unless somebody else was faster; and what is listed is what the slow oracle lists."""
+"""Every slot ever listed can be booked, unless somebody was faster; and what is listed is what the oracle lists."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,7 +13,7 @@ from tests.db.oracle import Block, Hours, Kind, Oracle, Place, Rules, Start, day
 from tests.harness.cluster import Cluster
 from tests.harness.database import Database
 
-# Days on which clocks change, in the ways that differ: a whole hour, half an hour, at midnight; and zones where they never do.
+# Days on which clocks change: by a whole hour, by half of one, at midnight; and zones where they never do.
 DAYS = [
     ("America/New_York", date(2026, 11, 1)),
     ("America/New_York", date(2027, 3, 14)),
@@ -107,7 +107,7 @@ def assert_lists_as_oracle(org: Described, oracle: Oracle, day: date, *, audienc
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     database=None,
@@ -156,7 +156,7 @@ def take(
     client = org.clients[0]
     if way == "hold":
         answer = org.hold(kind, staff, start, client, audience=audience, now=now, minutes=15)
-        is_due = staff in offered and offered[staff].seats_left == oracle.shape(kind)[3]
+        is_due = staff in offered
         assert answer["outcome"] == ("held" if is_due else "taken")
         if is_due:
             oracle.take(kind, staff, start, held_until=now + timedelta(minutes=15))

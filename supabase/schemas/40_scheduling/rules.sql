@@ -66,9 +66,11 @@ begin
     new.booked_by := auth.uid();
   end if;
   -- The mobile app's own insert: a client is bound by all that binds a client, and says nothing of staff or package.
-  if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('bookings.read')) then
-    perform private.check_client_insert(new);
-    new.booking_source := 'client';
+  if auth.role() = 'authenticated' then
+    if not new.org_id = any (private.orgs_with('bookings.read')) then
+      perform private.check_client_insert(new);
+      new.booking_source := 'client';
+    end if;
   end if;
   if new.purchase_id is not null then
     -- The lock that the foreign key takes later: a delete of the package that is under way is waited for, and refused clearly.
