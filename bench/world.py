@@ -45,8 +45,8 @@ select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('package' || n)::uuid,
 
 # A coach's bookings follow one another. As many again are settled history: a sweep never runs beside an empty ledger.
 _OVERDUE = """
-insert into public.bookings (org_id, id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time, status, settlement,
-                             completed_at)
+insert into public.bookings (org_id, id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time, status,
+                             settlement, completed_at)
 select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('booking' || n)::uuid,
        md5('client' || (1 + (n - 1) %% %(clients)s))::uuid, md5('package' || (1 + (n - 1) %% %(clients)s))::uuid,
        md5('staff' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('occupancy' || n)::uuid,
@@ -55,7 +55,8 @@ select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('booking' || n)::uuid,
        case when n > %(bookings)s then null else 'charged' end,
        case when n > %(bookings)s then null else s.starts_at + interval '1 hour' end
   from generate_series(1, 2 * %(bookings)s) as n,
-       lateral (select now() - interval '2 hours' - (2 * %(bookings)s - n) * interval '1 hour' / %(orgs)s as starts_at) as s;
+       lateral (select now() - interval '2 hours'
+                       - (2 * %(bookings)s - n) * interval '1 hour' / %(orgs)s as starts_at) as s;
 
 insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason, created_at)
 select b.org_id, b.purchase_id, 'use', 1, b.id, 1, 'sweep', b.completed_at
