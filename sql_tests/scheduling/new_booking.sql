@@ -1,6 +1,6 @@
 -- new_booking: a booking begins pending or confirmed, on the client's own package, booked by whoever books.
 begin;
-select plan(21);
+select plan(22);
 
 create function pg_temp.book(p_columns text, p_values text) returns text language sql as $$
   select format('insert into public.bookings (org_id, client_id, start_time, end_time%s)
@@ -42,7 +42,9 @@ select tests.forbids(pg_temp.book(', settlement', ', ''waived'''), 'nobody begin
 select tests.forbids(pg_temp.book(', id', ', gen_random_uuid()'), 'nobody chooses a booking''s id');
 
 select tests.sign_in('accountant@kilo.example');
-select tests.forbids(pg_temp.book('', ''), 'a role without bookings.write does not book');
+select tests.forbids(replace(pg_temp.book('', ''), 'now()', 'now() + interval ''9 hours'''), 'a role without bookings.write does not book');
+select tests.sign_in('desk@kilo.example');
+select tests.refuses(pg_temp.book('', ''), 409, 'slot_taken', 'a desk books into the coach''s calendar, not beside it');
 select tests.sign_in('client@kilo.example');
 select tests.refuses(pg_temp.book('', ''), 409, 'slot_taken', 'a client books nothing that is not on offer');
 select tests.sign_in('coach@lima.example');

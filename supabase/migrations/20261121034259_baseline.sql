@@ -4360,7 +4360,12 @@ returns uuid
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_user_id uuid := (select m.user_id from public.org_members as m where m.org_id = p_org_id and m.user_id = p_user_id);
+  -- A desk books for the coaches, unless it has a calendar of its own already.
+  v_user_id uuid := (
+    select m.user_id from public.org_members as m
+     where m.org_id = p_org_id and m.user_id = p_user_id
+       and (m.role not in ('front_desk', 'accountant_readonly')
+            or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
   if v_user_id is null then
