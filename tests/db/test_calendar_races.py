@@ -458,7 +458,7 @@ def test_first_bookings_of_one_member_make_one_calendar(studio: Studio) -> None:
 
 
 def test_first_booking_of_a_member_locks_nobody_out_of_the_new_calendar(studio: Studio) -> None:
-    """Who found the calendar being made does not hold it against those who book on it: each may want what the other has."""
+    """Who found the calendar being made does not keep those off it who book: each may want what the other has."""
     calendars = Calendars.open(studio)
     colleague = studio.colleague()
     slower, other = studio.tab(colleague), studio.tab(colleague)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.db.described import describe
 from tests.db.exactness import assert_exact
-from tests.db.oracle import Block, Hours, Oracle, Rules, day_of_week, instant, local_date
+from tests.db.oracle import Block, Hours, Oracle, Rules, instant, local_date
 from tests.harness.cluster import Cluster
 from tests.harness.database import Database
 
