@@ -1,11 +1,13 @@
 """Nobody is double-booked: all that takes or frees time, from 32 connections at once, on one calendar and on many."""
 
 import random
+import threading
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from tests.db.calendars import HOUR, Calendars, answered, attempt, move, refused, set_status
 from tests.db.exactness import assert_exact
@@ -452,4 +454,40 @@ def test_first_bookings_of_one_member_make_one_calendar(studio: Studio) -> None:
     owned = studio.db.owner.values("select id from public.staff where user_id = %s", (colleague.user_id,))
     assert len(owned) == 1
     assert set(studio.db.owner.values("select staff_id from public.bookings")) == set(owned)
+    assert_exact(studio.db)
+
+
+def test_first_booking_of_a_member_locks_nobody_out_of_the_new_calendar(studio: Studio) -> None:
+    """Who found the calendar being made does not keep those off it who book: each may want what the other has."""
+    calendars = Calendars.open(studio)
+    colleague = studio.colleague()
+    slower, other = studio.tab(colleague), studio.tab(colleague)
+    has_booked, is_over = threading.Event(), threading.Event()
+
+    def book_and_stay() -> None:
+        with slower.transaction() as connection:
+            connection.execute(
+                """insert into bookings (org_id, client_id, start_time, end_time)
+                   select %s, %s, t, t + interval '1 hour' from (values (%s::timestamptz)) as v (t)""",
+                (studio.org_id, calendars.clients[0], calendars.at(2)),
+            )
+            has_booked.set()
+            is_over.wait(20)
+
+    with psycopg.connect(studio.db.url) as first:
+        first.execute(
+            "insert into public.staff (org_id, user_id, full_name) values (%s, %s, 'A Colleague')",
+            (studio.org_id, colleague.user_id),
+        )
+        thread = threading.Thread(target=book_and_stay)
+        thread.start()
+        has_booked.wait(0.5)
+    assert has_booked.wait(20)
+    try:
+        other.connection.execute("set lock_timeout = '2s'")
+        calendars.insert(other, calendars.at(4))
+    finally:
+        is_over.set()
+        thread.join()
+    assert len(calendars.live()) == 2
     assert_exact(studio.db)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.db.described import describe
 from tests.db.exactness import assert_exact
-from tests.db.oracle import Block, Hours, Oracle, Rules, day_of_week, instant, local_date
+from tests.db.oracle import Block, Hours, Oracle, Rules, instant, local_date
 from tests.harness.cluster import Cluster
 from tests.harness.database import Database
 
@@ -35,9 +35,9 @@ def shared_db(cluster: Cluster) -> Iterator[Database]:
 
 
 def night_shift(zone: str, day: date, **rules: object) -> Rules:
-    """Open every night from midnight to five, and on the day itself until six in the evening."""
+    """Open every night from midnight to five, and on the day itself until midnight."""
     hours = [Hours(*NIGHT, day_of_week=n) for n in range(7)]
-    hours.append(Hours(time(0), time(18), on=day))
+    hours.append(Hours(time(0), time(23, 59), on=day))
     return Rules(zone=zone, hours=tuple(hours), between=0, min_notice_hours=0, late_notice_hours=0, **rules)  # type: ignore[arg-type]
 
 
@@ -59,7 +59,9 @@ def test_a_day_is_as_long_as_its_clocks_make_it(shared_db: Database, zone: str, 
 @EACH_DAY
 @pytest.mark.parametrize("audience", ["coach", "client"])
 def test_listing_is_the_oracles(shared_db: Database, zone: str, day: date, length: float, audience: str) -> None:
-    blocks = (Block(time(1, 15), time(1, 30), on=day), Block(time(23, 30), time(23, 45), day_of_week=day_of_week(day)))
+    # In New York's fold, in Lord Howe's, in Santiago's.
+    in_folds = [(time(1, 15), time(1, 30)), (time(1, 45), time(1, 50)), (time(23, 30), time(23, 45))]
+    blocks = tuple(Block(starts, ends, on=day) for starts, ends in in_folds)
     rules = night_shift(zone, day, blocks=blocks, early_before_hour=4, early_time=time(0, 30), max_advance_days=3)
     org, oracle = describe(shared_db, rules), Oracle(rules)
     for now in (before(day), instant(zone, datetime.combine(day, time(0, 45)))):
