@@ -31,16 +31,23 @@ packages as (
     from clients as c join offer as o on o.org_id = c.org_id
   returning org_id, id, client_id),
 past as (
-  insert into public.bookings (org_id, client_id, purchase_id, start_time, end_time, status, settlement, completed_at)
-  select p.org_id, p.client_id, p.id, t, t + interval '1 hour', 'completed', 'charged', t + interval '1 hour'
+  insert into public.bookings (org_id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time, status,
+                               settlement, completed_at)
+  select p.org_id, p.client_id, p.id, gen_random_uuid(), gen_random_uuid(), t, t + interval '1 hour', 'completed', 'charged', t + interval '1 hour'
     from packages as p, generate_series(1, 5) as n, lateral (select now() - n * interval '7 days' as t) as at
   returning org_id, id, purchase_id),
 ahead as (
-  insert into public.bookings (org_id, client_id, purchase_id, start_time, end_time)
-  select p.org_id, p.client_id, p.id, t, t + interval '1 hour'
+  insert into public.bookings (org_id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time)
+  select p.org_id, p.client_id, p.id, gen_random_uuid(), gen_random_uuid(), t, t + interval '1 hour'
     from packages as p, generate_series(1, 5) as n, lateral (select now() + n * interval '7 days' as t) as at)
 insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason)
 select b.org_id, b.purchase_id, 'use', 1, b.id, 1, 'sweep' from past as b"""
+
+OCCUPY = """
+insert into private.occupancies (org_id, id, staff_id, starts_at, ends_at, blocked, capacity, seats)
+select b.org_id, b.occupancy_id, b.staff_id, b.start_time, b.end_time, tstzrange(b.start_time, b.end_time), 1, 1
+  from public.bookings as b
+ where not exists (select from private.occupancies as o where o.org_id = b.org_id and o.id = b.occupancy_id)"""
 
 
 @dataclass
@@ -69,6 +76,7 @@ def grow(db: Database, rows: int) -> None:
     with psycopg.connect(db.admin_url, autocommit=True) as connection:
         connection.execute("set session_replication_role = replica")
         connection.execute(GROW, {"rows": rows})
+        connection.execute(OCCUPY)
         connection.execute("vacuum analyze")
 
 
