@@ -21,6 +21,7 @@ CONTRACT: dict[str, Any] = {
     "automations.trigger": {"type": "schedule", "schedule": "daily"},
     "blocked_times.date": None,
     "blocked_times.day_of_week": 1,
+    "booking_series.interval_weeks": 1,
     "booking_settings.early_cutoff_before_hour": 9,
     "bookings.booking_source": "trainer",
     "bookings.location_type": "in_person",
