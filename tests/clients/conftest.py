@@ -49,7 +49,7 @@ class Studio:
         return str(row["id"])
 
     def book(self, purchase_id: str, *, ended: bool = False) -> str:
-        """Books an hour, as the calendar does: one that is over, or one that begins in some days, each at a time of its own."""
+        """Books an hour, as the calendar does: over, or some days ahead, each at a time of its own."""
         far = timedelta(hours=2 * next(_HOURS))
         start = datetime.now(UTC) + (-far if ended else timedelta(days=3) + far)
         booking = {
