@@ -8,6 +8,7 @@ figures are shown and never judged.
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ BROKEN = 3
 """The exit code when nothing could be measured."""
 
 # In the checkout: a temporary directory may be memory, where a flush costs nothing.
-DATA = Path(__file__).parents[1] / ".artifacts" / "bench"
+HOME = Path(__file__).parents[1] / ".artifacts"
 
 # Nothing of the server's own may fall into one variant's turn: no checkpoint, no vacuum.
 SETTINGS = {
@@ -140,11 +141,13 @@ def durable_server() -> Iterator[PostgresServer]:
     # An impatient `kill` or a closed terminal must not leave a server behind.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(BROKEN))
-    shutil.rmtree(DATA, ignore_errors=True)
-    server = PostgresServer(DATA / "data", options=SETTINGS, durable=True)
+    HOME.mkdir(exist_ok=True)
+    # Of this run alone: another one may be under way.
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=HOME))
+    server = PostgresServer(directory / "data", options=SETTINGS, durable=True)
     try:
         server.start()
         yield server
     finally:
         server.stop("immediate")
-        shutil.rmtree(DATA, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)

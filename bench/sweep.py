@@ -2,17 +2,26 @@
 
 The floor is what the work itself costs: three statements in one transaction on the same tables, which complete, count
 and enter everything at once, hold every lock to the end, and check neither validity nor what is left. The peer is a
-loop in Python that calls `complete_booking` for each row. Each turn starts from a fresh copy of one database.
+loop in Python that calls `complete_booking` for each row, by the driver alone. Each turn starts from a fresh copy of
+one database.
+
+How much the floor gains by grouping depends on how many bookings a package has, so the ratio is shown for one booking
+a package besides; and so is the loop through the product's own `rpc()`.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from statistics import median
 
 import psycopg
 
-from bench.harness import Bench, Result, per_second, ratios
+from bench.harness import Bench, Result, Variant, per_second, ratios
 from bench.world import add_overdue_bookings
+from coach_os.database import PostgresDatabase
+
+Work = Callable[[str], tuple[float, int]]
+"""Settles bookings of the database at this address; the seconds it took and how many there were."""
 
 ORGS = 100
 PACKAGES = 50_000
@@ -40,6 +49,9 @@ select b.org_id, b.purchase_id, 'use', 1, b.id, 1, 'sweep', now()
 
 OURS = "select s.completed, s.charged, s.uncovered, s.skipped from service.sweep_overdue_bookings() as s"
 LOOP = "select service.complete_booking(%s)"
+OVERDUE = """
+select id from public.bookings where status = 'confirmed' and end_time < now() order by end_time limit %s
+"""
 
 SETTLED = """
 select (select count(*) from public.bookings as b where b.status = 'completed' and b.settlement = 'charged'),
@@ -49,66 +61,104 @@ select (select count(*) from public.bookings as b where b.status = 'completed' a
 
 
 def steps(bench: Bench) -> int:
-    return 1 + 3 * (bench.size.rounds + 1)
+    return 2 + (4 + 2) * (bench.size.rounds + 1)
 
 
 def run(bench: Bench) -> list[Result]:
     """The row's lines; every ratio is of bookings per second."""
+    bookings, packages = bench.size.of(BOOKINGS), bench.size.of(PACKAGES)
+    looped = bench.size.of(LOOPED, 100)
+
+    def floor(url: str) -> tuple[float, int]:
+        return three_statements(url, bookings)
+
+    work = f"{bookings:,} overdue bookings completed and charged"
+    rates = _measure(
+        bench,
+        packages,
+        {
+            "ours": sweep,
+            "floor": floor,
+            "loop": lambda url: loop(url, looped),
+            "rpc": lambda url: rpc_loop(url, looped),
+        },
+    )
+    figures = per_second(rates)
+    by_floor, by_loop, by_rpc = (ratios(rates, "ours", other) for other in ("floor", "loop", "rpc"))
+    single = _measure(bench, bookings, {"ours": sweep, "floor": floor})
+    by_single = ratios(single, "ours", "floor")
+    bare = "three bare statements, one transaction"
+    return [
+        Result("G", f"{work}, of {packages:,} packages", bare, median(by_floor), 0.8, figures=figures, rounds=by_floor),
+        Result("G", "the same", "one call per row from Python", median(by_loop), 20, figures=figures, rounds=by_loop),
+        Result("G", "the same", "one rpc() per row from Python", median(by_rpc), figures=figures, rounds=by_rpc),
+        Result("G", f"{work}, a package each", bare, median(by_single), figures=per_second(single), rounds=by_single),
+    ]
+
+
+def _measure(bench: Bench, packages: int, variants: dict[str, Work]) -> dict[str, list[float]]:
     bench.say("G: seeding")
     bookings = bench.size.of(BOOKINGS)
     template = bench.database()
-    add_overdue_bookings(
-        bench.server, template, orgs=bench.size.of(ORGS), packages=bench.size.of(PACKAGES), bookings=bookings
-    )
+    add_overdue_bookings(bench.server, template, orgs=bench.size.of(ORGS), packages=packages, bookings=bookings)
 
-    def turn(work: Callable[[psycopg.Connection], int]) -> float:
+    def turn(work: Work) -> float:
         database = bench.database(template)
+        url = bench.server.url(database)
         try:
-            with psycopg.connect(bench.server.url(database), autocommit=True) as connection:
-                start = time.perf_counter()
-                settled = work(connection)
-                elapsed = time.perf_counter() - start
-                assert connection.execute(SETTLED.encode()).fetchone() == (bookings + settled,) * 3
+            elapsed, settled = work(url)
+            with psycopg.connect(url) as owner:
+                assert owner.execute(SETTLED.encode()).fetchone() == (bookings + settled,) * 3
         finally:
             bench.drop(database)
         return settled / elapsed
 
-    rates = bench.interleave(
-        "G",
-        {
-            "ours": lambda _: turn(sweep),
-            "floor": lambda _: turn(lambda connection: three_statements(connection, bookings)),
-            "loop": lambda _: turn(lambda connection: loop(connection, bench.size.of(LOOPED, 100))),
-        },
-    )
+    def variant(work: Work) -> Variant:
+        return lambda _: turn(work)
+
+    rates = bench.interleave("G", {name: variant(work) for name, work in variants.items()})
     bench.drop(template)
-    work, figures = f"{bookings:,} overdue bookings completed and charged", per_second(rates)
-    floor, peer = ratios(rates, "ours", "floor"), ratios(rates, "ours", "loop")
-    return [
-        Result("G", work, "three bare statements, one transaction", median(floor), 0.8, figures=figures, rounds=floor),
-        Result("G", work, "one call per row from Python", median(peer), 20, figures=figures, rounds=peer),
-    ]
+    return rates
 
 
-def sweep(connection: psycopg.Connection) -> int:
+def sweep(url: str) -> tuple[float, int]:
     """As `coach sweep bookings` does: one call is one batch in its own transaction, until nothing comes back."""
-    charged = 0
-    while any(row := connection.execute(OURS).fetchone() or ()):
-        charged += row[1]
-    return charged
+    with psycopg.connect(url, autocommit=True) as connection:
+        start, charged = time.perf_counter(), 0
+        while any(row := connection.execute(OURS).fetchone() or ()):
+            charged += row[1]
+        return time.perf_counter() - start, charged
 
 
-def three_statements(connection: psycopg.Connection, bookings: int) -> int:
-    with connection.transaction():
-        connection.execute(FLOOR.encode())
-    return bookings
+def three_statements(url: str, bookings: int) -> tuple[float, int]:
+    """The floor; it settles every booking there is."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        start = time.perf_counter()
+        with connection.transaction():
+            connection.execute(FLOOR.encode())
+        return time.perf_counter() - start, bookings
 
 
-def loop(connection: psycopg.Connection, number: int) -> int:
-    overdue = connection.execute(
-        "select id from public.bookings where status = 'confirmed' and end_time < now() order by end_time limit %s",
-        (number,),
-    ).fetchall()
-    for (booking,) in overdue:
-        connection.execute(LOOP, (booking,))
-    return number
+def loop(url: str, number: int) -> tuple[float, int]:
+    """The peer, over the oldest so many."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        overdue = connection.execute(OVERDUE, (number,)).fetchall()
+        start = time.perf_counter()
+        for (booking,) in overdue:
+            connection.execute(LOOP, (booking,))
+        return time.perf_counter() - start, number
+
+
+def rpc_loop(url: str, number: int) -> tuple[float, int]:
+    """The peer, as the product's own Python would call."""
+    with psycopg.connect(url) as connection:
+        overdue = connection.execute(OVERDUE, (number,)).fetchall()
+
+    async def complete() -> float:
+        async with PostgresDatabase(url) as database:
+            start = time.perf_counter()
+            for (booking,) in overdue:
+                await database.rpc("service.complete_booking", p_booking_id=booking)
+            return time.perf_counter() - start
+
+    return asyncio.run(complete()), number
