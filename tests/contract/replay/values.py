@@ -111,7 +111,7 @@ def plausible(catalogue: Catalogue, column: Column, n: int) -> Any:
         return allowed[0]
     if column.name in _BY_NAME:
         return _BY_NAME[column.name](n)
-    if column.name == "end_time":
+    if column.name in {"end_time", "closes_time"}:
         return "17:00:00" if column.type.startswith("time ") else (NOW + timedelta(days=3, hours=2 * n + 1)).isoformat()
     if column.type in _BY_TYPE:
         return _BY_TYPE[column.type](n)
