@@ -629,7 +629,7 @@ create index session_type_prices_location_idx on public.session_type_prices (org
 create table public.availability (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  user_id uuid references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   staff_id uuid,
   day_of_week integer not null,
   start_time time not null,
@@ -646,10 +646,11 @@ create table public.availability (
     check (specific_date is null or extract(dow from specific_date) = day_of_week)
 );
 comment on table public.availability is
-  'When sessions may be booked, in the organisation''s local time: weekly, or for one date (which replaces the week for that day).';
+  'When sessions may be booked, in the organisation''s local time: weekly, or for one date, whose open hours replace the whole week''s for that day.';
 comment on column public.availability.staff_id is 'Whose hours; null: everyone''s who has no hours of their own.';
 comment on column public.availability.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
-comment on column public.availability.is_available is 'False takes the time away instead.';
+comment on column public.availability.is_available is
+  'False takes the time away instead: of one date from whatever is open on it, weekly from the weekly hours alone, not from a date''s own.';
 create index availability_org_idx on public.availability (org_id, staff_id);
 create index availability_user_idx on public.availability (user_id) where user_id is not null;
 
@@ -839,6 +840,7 @@ create table private.holds (
   status text not null default 'held',
   booking_id uuid,
   created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   primary key (org_id, id),
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
@@ -861,6 +863,8 @@ create index holds_location_idx on private.holds (org_id, location_id) where loc
 create index holds_staff_idx on private.holds (org_id, staff_id);
 create index holds_booking_idx on private.holds (org_id, booking_id) where booking_id is not null;
 create index holds_expiry_idx on private.holds (expires_at) where status = 'held';
+create index holds_changed_idx on private.holds (org_id, updated_at);
+comment on index private.holds_changed_idx is 'Whether free time changed since a calendar last asked.';
 
 create table public.waitlist_entries (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -894,6 +898,24 @@ create index waitlist_entries_session_type_idx on public.waitlist_entries (org_i
 create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
 create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
 
+-- Added to and never updated: whoever changes hours waits for nobody, and a booking writes nothing here.
+create table private.calendar_changes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  booking_id uuid,
+  changed_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint calendar_changes_kind_known check (kind in ('timezone', 'blocks', 'free', 'removed')),
+  constraint calendar_changes_removed_names_booking check ((kind = 'removed') = (booking_id is not null))
+);
+comment on table private.calendar_changes is
+  'What open calendars cannot read off bookings and holds: when timezone, blocks or hours changed, and which bookings were deleted. Kept for eight days.';
+comment on column private.calendar_changes.kind is
+  'timezone: every local time; blocks: blocked times; free: hours, staff, a deleted hold; removed: a booking was deleted.';
+comment on column private.calendar_changes.booking_id is 'The booking that is no more; so not a foreign key.';
+create index calendar_changes_org_idx on private.calendar_changes (org_id, changed_at);
+
 create table private.calendar_feeds (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -907,7 +929,8 @@ create table private.calendar_feeds (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
 );
-comment on table private.calendar_feeds is 'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings.';
+comment on table private.calendar_feeds is
+  'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings. Ends when it is revoked, its staff member deactivated, or whoever opened it leaves.';
 create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
 create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
 create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;
@@ -2155,7 +2178,8 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    if old.settlement = 'charged' then
+    -- cancel_booking has said what becomes of the session: one that is still taken stays so.
+    if old.settlement = 'charged' and current_setting('coach.cancels_for', true) is distinct from 'staff' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
@@ -3072,6 +3096,13 @@ begin
   if p_audience = 'client' then
     perform private.require_cancellable(v_booking, p_now);
   end if;
+  -- Its package would not pay for it there. One that pays nothing where it is either (unpaid, frozen) is not made worse by a move.
+  if v_booking.settlement is distinct from 'waived' and exists (
+       select from public.client_purchases as p
+        where p.org_id = p_org_id and p.id = v_booking.purchase_id
+          and p.valid_during @> v_booking.start_time and not p.valid_during @> p_start_time) then
+    return private.outcome('package_expired');
+  end if;
   v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
   v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
   v_shape := private.session_shape(v_settings, v_type, v_minutes);
@@ -3105,10 +3136,10 @@ begin
 end;
 $$;
 comment on function private.reschedule is
-  'Moves a booking: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+  'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
 -- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same.
+-- is taken all the same, and one taken early stays taken.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -3125,9 +3156,6 @@ begin
   end if;
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
-  end if;
-  if v_booking.settlement = 'charged' and p_is_charged then
-    perform private.refuse_charged();
   end if;
   perform set_config('coach.cancels_for', 'staff', true);
   update public.bookings as b
@@ -3146,7 +3174,7 @@ begin
 end;
 $$;
 comment on function private.cancel_booking is
-  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 
 -- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
 -- organisation's policy refuses, lets it go, or charges.
@@ -3228,6 +3256,8 @@ create trigger bookings__broadcast_changed after update on public.bookings
 
 -- The calendar: one call for a view, its range computed here from view and date in the organisation's timezone; with p_since only
 -- what changed, for the poll of 15 seconds.
+-- What changed is read off bookings and holds; what they do not tell (hours, blocks, the timezone, a deleted row) is noted in
+-- private.calendar_changes, by adding rows: nobody who books waits for somebody who edits hours, nor the other way round.
 
 create function private.view_range(p_org_id uuid, p_view text, p_on date)
 returns daterange
@@ -3251,6 +3281,10 @@ language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_timezone text := private.org_timezone(p_org_id);
+  -- Where too much has changed to be told piece by piece, or it is told no longer, the answer is whole again.
+  v_since timestamptz := case when p_since >= p_now - interval '7 days' and not exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.kind = 'timezone' and x.changed_at > p_since) then p_since end;
   v_days daterange := private.view_range(p_org_id, p_view, coalesce(p_on, private.org_today(p_org_id, p_now)));
   v_range tstzrange := tstzrange(private.local_to_instant(v_timezone, lower(v_days)::timestamp),
                                  private.local_to_instant(v_timezone, upper(v_days)::timestamp));
@@ -3277,34 +3311,109 @@ begin
         join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
        where b.org_id = p_org_id and b.start_time < upper(v_range) and b.start_time >= lower(v_range) - interval '24 hours'
          and b.end_time > lower(v_range)
-         and (p_staff_id is null or b.staff_id = p_staff_id) and (p_since is null or b.updated_at > p_since)))
-    -- What the view may still show although it is there no more: changed since then, and now outside of it.
-    || case when p_since is null then jsonb_build_object(
-         'blocks', (
-           select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
-                    'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
-             from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
-             join public.blocked_times as t
-               on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
-              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
-            cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
-            where not isempty(s.span)),
-         'free', (
-           select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
-                                     order by f.staff_id, lower(s)), '[]')
-             from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
-            cross join lateral unnest(f.free * tstzmultirange(v_range)) as s))
-       else jsonb_build_object('left', (
-         select coalesce(jsonb_agg(b.id order by b.id), '[]')
-           from public.bookings as b
-          where b.org_id = p_org_id and b.updated_at > p_since
-            and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
-                     and (p_staff_id is null or b.staff_id = p_staff_id)))) end
+         and (p_staff_id is null or b.staff_id = p_staff_id) and (v_since is null or b.updated_at > v_since)))
+    -- What the view may still show although it is there no more: changed since then and now outside of it, or deleted.
+    || case when v_since is null then '{}' else jsonb_build_object('left', (
+         select coalesce(jsonb_agg(l.id order by l.id), '[]')
+           from (select b.id
+                   from public.bookings as b
+                  where b.org_id = p_org_id and b.updated_at > v_since
+                    and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
+                             and (p_staff_id is null or b.staff_id = p_staff_id))
+                 union all
+                 select x.booking_id
+                   from private.calendar_changes as x
+                  where x.org_id = p_org_id and x.kind = 'removed' and x.changed_at > v_since) as l)) end
+    || case when v_since is null or private.is_calendar_changed(p_org_id, '{blocks}', v_since) then jsonb_build_object('blocks', (
+         select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
+                  'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
+           from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
+           join public.blocked_times as t
+             on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
+            and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
+          cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
+          where not isempty(s.span))) else '{}' end
+    || case when v_since is null or private.is_free_time_changed(p_org_id, v_since, p_now) then jsonb_build_object('free', (
+         select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
+                                   order by f.staff_id, lower(s)), '[]')
+           from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
+          cross join lateral unnest(f.free * tstzmultirange(v_range)) as s)) else '{}' end
     into v_answer;
   return v_answer;
 end;
 $$;
-comment on function private.calendar is 'The calendar of a view as one document; with p_since what changed after it, and the ids that are outside of it now.';
+comment on function private.calendar is
+  'The calendar of a view as one document. With p_since what changed after it: bookings, the ids that are outside of it or gone, and blocks and free whole where they changed; whole again, without `left`, when p_since is more than seven days back or the timezone changed.';
+
+create function private.is_calendar_changed(p_org_id uuid, p_kinds text[], p_since timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.changed_at > p_since and x.kind = any (p_kinds));
+$$;
+comment on function private.is_calendar_changed is 'True when something of these kinds was noted after an instant.';
+
+-- A booking that left the view has freed time in it: any that changed counts. A hold takes time, and gives it back when it runs out.
+create function private.is_free_time_changed(p_org_id uuid, p_since timestamptz, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select private.is_calendar_changed(p_org_id, '{blocks,free,removed}', p_since)
+      or exists (select from public.bookings as b where b.org_id = p_org_id and b.updated_at > p_since)
+      or exists (select from private.holds as h where h.org_id = p_org_id and h.updated_at > p_since)
+      or exists (select from private.holds as h
+                  where h.org_id = p_org_id and h.status = 'held' and h.expires_at > p_since and h.expires_at <= p_now);
+$$;
+comment on function private.is_free_time_changed is 'True when an organisation''s hours, blocks, bookings or holds changed after an instant.';
+
+create trigger holds__touch before update on private.holds
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- Argument: the kind. One row a transaction, but for bookings, which are named. What is older than any p_since that is answered in
+-- part goes; rows that somebody else is removing are left to them.
+create function private.tg__note_calendar()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := case when tg_op = 'DELETE' then old.org_id else new.org_id end;
+begin
+  -- An organisation that is being deleted needs no notes.
+  insert into private.calendar_changes (org_id, kind, booking_id)
+  select o.id, tg_argv[0], case when tg_argv[0] = 'removed' then old.id end
+    from public.orgs as o
+   where o.id = v_org_id
+     and (tg_argv[0] = 'removed'
+          or not exists (select from private.calendar_changes as x
+                          where x.org_id = o.id and x.kind = tg_argv[0] and x.changed_at = now()));
+  if found then
+    delete from private.calendar_changes as x
+     where x.org_id = v_org_id
+       and x.id in (select y.id from private.calendar_changes as y
+                     where y.org_id = v_org_id and y.changed_at < now() - interval '8 days' for update skip locked);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg__note_calendar is 'Notes for open calendars that hours, blocks or the timezone changed, or that a booking was deleted.';
+create trigger availability__note_calendar after insert or update or delete on public.availability
+  for each row execute function private.tg__note_calendar('free');
+create trigger blocked_times__note_calendar after insert or update or delete on public.blocked_times
+  for each row execute function private.tg__note_calendar('blocks');
+create trigger staff__note_calendar after insert or delete on public.staff
+  for each row execute function private.tg__note_calendar('free');
+create trigger staff__note_activity after update on public.staff
+  for each row when (old.is_active is distinct from new.is_active) execute function private.tg__note_calendar('free');
+create trigger booking_settings__note_calendar after insert or delete on public.booking_settings
+  for each row execute function private.tg__note_calendar('timezone');
+create trigger booking_settings__note_timezone after update on public.booking_settings
+  for each row when (old.timezone is distinct from new.timezone) execute function private.tg__note_calendar('timezone');
+create trigger bookings__note_calendar after delete on public.bookings
+  for each row execute function private.tg__note_calendar('removed');
+create trigger holds__note_calendar after delete on private.holds
+  for each row execute function private.tg__note_calendar('free');
 
 create function private.member_calendar(p_org_id uuid, p_view text, p_on date, p_staff_id uuid, p_since timestamptz)
 returns jsonb
@@ -3422,7 +3531,7 @@ begin
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
-comment on function private.member_create_feed is 'create_feed for a member with bookings.read.';
+comment on function private.member_create_feed is 'create_feed for whom member_feed_org lets in.';
 
 create function private.member_revoke_feeds(p_staff_id uuid, p_client_id uuid)
 returns integer
@@ -3434,32 +3543,58 @@ begin
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;
-comment on function private.member_revoke_feeds is 'revoke_feeds for a member with bookings.read.';
+comment on function private.member_revoke_feeds is 'revoke_feeds for whom member_feed_org lets in.';
 
--- A feed shows every booking of its subject: bookings.read for any; a client who signs in, for themselves.
+-- A feed shows every booking of its subject to whoever has its address. A staff member opens their own with bookings.read, another's
+-- takes staff.write; a client's clients.write, and a client who signs in opens their own.
 create function private.member_feed_org(p_staff_id uuid, p_client_id uuid)
 returns uuid
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_org_id uuid;
+  v_is_own boolean;
 begin
   perform private.require_value((p_staff_id is null) <> (p_client_id is null), 'staff_id');
-  select s.org_id into v_org_id
-    from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
-  if p_client_id is not null then
-    select c.org_id into v_org_id
+  if p_staff_id is not null then
+    select s.org_id, coalesce(s.user_id = auth.uid(), false) into v_org_id, v_is_own
+      from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
+  else
+    select c.org_id, c.id = any (private.my_client_ids()) into v_org_id, v_is_own
       from public.clients as c
      where c.id = p_client_id and (c.org_id = any (private.orgs_with('bookings.read')) or c.id = any (private.my_client_ids()));
   end if;
   if v_org_id is null then
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
+  elsif not v_is_own
+        and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
+    perform private.refuse_permission();
   end if;
   return v_org_id;
 end;
 $$;
 comment on function private.member_feed_org is
-  'The organisation of a feed''s subject that the person may read. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'The organisation of a feed''s subject, for whom may open and close its feeds. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- Who leaves keeps no window: neither on their own calendar nor through an address that they were shown. What they see as a client
+-- of the organisation stays theirs.
+create function private.tg_org_members__close_feeds()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.calendar_feeds as f
+     set revoked_at = clock_timestamp()
+   where f.org_id = old.org_id and f.revoked_at is null
+     and (f.created_by = old.user_id
+          or f.staff_id in (select s.id from public.staff as s where s.org_id = old.org_id and s.user_id = old.user_id))
+     and not exists (select from public.clients as c where c.org_id = f.org_id and c.id = f.client_id and c.auth_user_id = old.user_id);
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__close_feeds is 'Closes the calendar feeds of a member who leaves, and those they opened.';
+create trigger org_members__close_feeds after delete on public.org_members
+  for each row execute function private.tg_org_members__close_feeds();
 
 -- ── 40_scheduling/rules/free_time.sql ──
 
@@ -3468,7 +3603,7 @@ comment on function private.member_feed_org is
 -- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
--- day; a staff member with hours of their own is not bound by those that name nobody.
+-- day, what the week takes away included; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
 language sql stable security definer set search_path = ''
@@ -3488,9 +3623,9 @@ as $$
     select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
       from days as d
       join hours as h on h.specific_date is null and h.day_of_week = d.dow
-     where not (h.is_open and exists (
-                 select from hours as x
-                  where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+     where not exists (
+             select from hours as x
+              where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open)
     union all
     select h.staff_id, h.is_open, h.specific_date + h.start_time, h.specific_date + h.end_time
       from hours as h
@@ -4092,6 +4227,7 @@ as $$
 begin
   perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
   perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(p_minutes, 10) between 1 and 1440, 'minutes');
   return private.hold_slot(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, 'coach',
                            p_minutes);
@@ -4105,6 +4241,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'bookings.write');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
   return private.confirm_hold(
     p_org_id, p_hold_id, (select h.client_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id),
     p_purchase_id, 'coach', 'trainer', p_notes, auth.uid());
@@ -4245,8 +4382,8 @@ create function private.is_slot_free(p_org_id uuid, p_start_time timestamptz, p_
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select (p_org_id = any (private.orgs_with('bookings.read')) or coalesce(auth.role(), '') = 'service_role')
-     and p_end_time > p_start_time
+  select coalesce(p_org_id = any (private.orgs_with('bookings.read')) or auth.role() = 'service_role', false)
+     and coalesce(p_end_time > p_start_time, false)
      and exists (
        select
          from public.staff as s
@@ -4496,27 +4633,6 @@ create trigger bookings__drop_empty after update on public.bookings
   for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
   execute function private.tg_bookings__drop_empty();
 
--- The existing app says user_id where we say staff_id; whichever is sent decides.
-create function private.tg__name_staff()
-returns trigger
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  if new.staff_id is null and new.user_id is not null then
-    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
-    if not found and exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
-      new.staff_id := private.default_staff(new.org_id, new.user_id);
-    end if;
-  end if;
-  return new;
-end;
-$$;
-comment on function private.tg__name_staff is 'Fills staff_id from user_id, for rows the existing app writes.';
-create trigger availability__name_staff before insert on public.availability
-  for each row execute function private.tg__name_staff();
-create trigger blocked_times__name_staff before insert on public.blocked_times
-  for each row execute function private.tg__name_staff();
-
 -- ── 40_scheduling/rules/portal.sql ──
 
 -- The portal and the public page: what a client may do with the token of their link, and anybody with an organisation's slug.
@@ -4611,7 +4727,7 @@ comment on function private.dates_document is 'The local dates on which a client
 
 -- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
 create function private.portal_duration(
-  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
+  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer, p_at timestamptz default now())
 returns integer
 language sql stable security definer set search_path = ''
 as $$
@@ -4619,9 +4735,9 @@ as $$
     select p.session_duration_mins
       from public.client_purchases as p
      where p.org_id = p_org_id and p.client_id = p_client_id
-       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, p_at))) end);
 $$;
-comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+comment on function private.portal_duration is 'The length a client''s session is listed and booked with, by the package that pays at p_at; null where type or settings say it.';
 
 create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
 returns uuid
@@ -4731,7 +4847,9 @@ declare
 begin
   return coalesce(v_portal.refusal, private.slots_document(
     (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    -- The package that would pay on that day, which is not always the one that would today.
+    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins,
+                            greatest(now(), private.local_to_instant((v_portal.client).org_id, p_on, '00:00')))));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -4759,9 +4877,16 @@ begin
   perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
   if v_purchase_id is null then
     select coalesce(
+             -- What this click has booked already is answered again, also when it took the last session.
              (select b.purchase_id from public.bookings as b
-               where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
+               where b.org_id = v_client.org_id and b.client_id = v_client.id
+                 and (b.request_id = p_request_id
+                      or b.id = (select h.booking_id from private.holds as h where h.org_id = b.org_id and h.id = p_hold_id))
+               limit 1),
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(
+               (select h.start_time from private.holds as h
+                 where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id),
+               p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
@@ -5115,6 +5240,7 @@ declare
   v_answer jsonb;
   v_dates jsonb := '[]';
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
   perform private.lock_series(p_org_id, p_series_id, p_staff_id);
   begin
@@ -5152,6 +5278,7 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
   for v_booking_id in
     select b.id
@@ -5166,11 +5293,28 @@ begin
   return v_ended;
 end;
 $$;
-comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings.';
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings. Fails: value_not_allowed 422.';
 
 -- ── 40_scheduling/rules/staff.sql ──
 
 -- Staff and places: who is linked to whom, and leaving without losing history.
+
+create function private.refuse_stranger()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+$$;
+comment on function private.refuse_stranger is 'Refuses a person who is no member: staff_not_member 422.';
+
+-- Who is a member is not told to people outside the organisation: the policies refuse their row next.
+create function private.is_outsider(p_org_id uuid)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(auth.role() = 'authenticated' and not p_org_id = any (private.orgs_with('org.read')), false);
+$$;
+comment on function private.is_outsider is 'True when an app''s user writes and is no member there.';
 
 -- A calendar may only be linked to a member of the organisation.
 create function private.tg_staff__check_member()
@@ -5178,9 +5322,9 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.user_id is not null
+  if new.user_id is not null and not private.is_outsider(new.org_id)
      and not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
-    perform private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+    perform private.refuse_stranger();
   end if;
   return new;
 end;
@@ -5188,6 +5332,49 @@ $$;
 comment on function private.tg_staff__check_member is 'Refuses a link to somebody who is no member: staff_not_member 422.';
 create trigger staff__check_member before insert or update of user_id on public.staff
   for each row execute function private.tg_staff__check_member();
+
+-- Hours and blocks are the staff member's; who signs in as them is said again, for the existing app.
+create function private.tg_staff__link_hours()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.availability as a set user_id = new.user_id where a.org_id = new.org_id and a.staff_id = new.id;
+  update public.blocked_times as b set user_id = new.user_id where b.org_id = new.org_id and b.staff_id = new.id;
+  return null;
+end;
+$$;
+comment on function private.tg_staff__link_hours is 'Keeps the user_id of a staff member''s hours and blocks in step with their own.';
+create trigger staff__link_hours after update of user_id on public.staff
+  for each row when (old.user_id is distinct from new.user_id) execute function private.tg_staff__link_hours();
+
+-- The existing app says user_id where we say staff_id; whichever is sent decides, and staff_id where both are. Nobody named is
+-- everyone, so a person who cannot be found must not become nobody.
+create function private.tg__name_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.staff_id is not null then
+    new.user_id := (select s.user_id from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id);
+  elsif new.user_id is not null and not private.is_outsider(new.org_id) then
+    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
+    if not found then
+      if not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+        perform private.refuse_stranger();
+      end if;
+      new.staff_id := private.default_staff(new.org_id, new.user_id);
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg__name_staff is
+  'Fills staff_id from user_id, for rows the existing app writes, or user_id from staff_id. Fails: staff_not_member 422.';
+create trigger availability__name_staff before insert on public.availability
+  for each row execute function private.tg__name_staff();
+create trigger blocked_times__name_staff before insert on public.blocked_times
+  for each row execute function private.tg__name_staff();
 create trigger staff__touch before update on public.staff
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger locations__touch before update on public.locations
@@ -5195,8 +5382,22 @@ create trigger locations__touch before update on public.locations
 create trigger availability__touch before update on public.availability
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 
+-- The caller has authorised; p_user_id null: somebody who does not sign in.
+create function private.link_staff(p_org_id uuid, p_staff_id uuid, p_user_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.staff as s set user_id = p_user_id where s.org_id = p_org_id and s.id = p_staff_id;
+exception when unique_violation then
+  perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This member has a calendar: unlink that one first.');
+end;
+$$;
+comment on function private.link_staff is
+  'Links a staff member to the member who they are, or to nobody. Fails: staff_not_member 422, value_taken 409.';
+
 -- Soft: name and bookings stay for history, the email goes. Bookings that lie ahead stay where they are and are counted, so that
--- somebody takes them over.
+-- somebody takes them over. What shows their clients elsewhere ends with it.
 create function private.deactivate_staff(p_org_id uuid, p_staff_id uuid, p_now timestamptz default now())
 returns integer
 language plpgsql volatile security definer set search_path = ''
@@ -5205,11 +5406,12 @@ begin
   update public.staff as s
      set is_active = false, deactivated_at = coalesce(s.deactivated_at, p_now), email = null
    where s.org_id = p_org_id and s.id = p_staff_id;
+  perform private.revoke_feeds(p_org_id, p_staff_id, null);
   return (select count(*)::integer from public.bookings as b
            where b.org_id = p_org_id and b.staff_id = p_staff_id and b.status in ('pending', 'confirmed') and b.start_time > p_now);
 end;
 $$;
-comment on function private.deactivate_staff is 'Deactivates a staff member and returns how many bookings still lie ahead of them.';
+comment on function private.deactivate_staff is 'Deactivates a staff member, closes their calendar feeds and returns how many bookings still lie ahead of them.';
 
 create function private.reactivate_staff(p_org_id uuid, p_staff_id uuid)
 returns void
@@ -5765,7 +5967,7 @@ create policy holds_select_nobody on private.holds for select to service_role us
 grant select on public.staff to authenticated;
 grant select on public.staff to service_role;
 grant insert (org_id, user_id, full_name, email) on public.staff to authenticated;
-grant update (full_name, email) on public.staff to authenticated;
+grant update (user_id, full_name, email) on public.staff to authenticated;
 create policy staff_select_people on public.staff for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
          or org_id = any ((select private.my_client_org_ids())::uuid[]));
@@ -5855,9 +6057,11 @@ create policy waitlist_entries_select_people on public.waitlist_entries for sele
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
 
+alter table private.calendar_changes enable row level security;
 alter table private.calendar_feeds enable row level security;
 alter table private.calendar_feed_tokens enable row level security;
-revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+revoke all on private.calendar_changes, private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+create policy calendar_changes_select_nobody on private.calendar_changes for select to service_role using (false);
 create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
 create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
 
@@ -6104,7 +6308,7 @@ begin atomic
   select private.member_reschedule(p_booking_id, p_start_time, p_staff_id);
 end;
 comment on function public.reschedule_booking is
-  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time} or {outcome: taken, alternatives}. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.reschedule_booking(uuid, timestamptz, uuid) from public, anon, service_role;
 grant execute on function public.reschedule_booking(uuid, timestamptz, uuid) to authenticated;
 grant execute on function private.member_reschedule(uuid, timestamptz, uuid) to authenticated;
@@ -6117,7 +6321,7 @@ begin atomic
   select private.member_cancel_booking(p_booking_id, p_reason, p_is_charged);
 end;
 comment on function public.cancel_booking is
-  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409, permission_missing 403.';
+  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same, or stays taken. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409, permission_missing 403.';
 revoke all on function public.cancel_booking(uuid, text, boolean) from public, anon, service_role;
 grant execute on function public.cancel_booking(uuid, text, boolean) to authenticated;
 grant execute on function private.member_cancel_booking(uuid, text, boolean) to authenticated;
@@ -6146,7 +6350,7 @@ begin atomic
   select private.member_confirm_hold(p_org_id, p_hold_id, p_purchase_id, p_notes);
 end;
 comment on function public.confirm_hold is
-  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, permission_missing 403.';
+  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.confirm_hold(uuid, uuid, uuid, text) from public, anon, service_role;
 grant execute on function public.confirm_hold(uuid, uuid, uuid, text) to authenticated;
 grant execute on function private.member_confirm_hold(uuid, uuid, uuid, text) to authenticated;
@@ -6177,7 +6381,7 @@ begin atomic
   select private.member_move_series(p_series_id, p_from, p_shift_days, p_time, p_staff_id);
 end;
 comment on function public.move_series is
-  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved; dates say what becomes of each, package_expired where its package is not valid then. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.move_series(uuid, date, integer, time, uuid) from public, anon, service_role;
 grant execute on function public.move_series(uuid, date, integer, time, uuid) to authenticated;
 grant execute on function private.member_move_series(uuid, date, integer, time, uuid) to authenticated;
@@ -6189,7 +6393,7 @@ begin atomic
   select private.member_end_series(p_series_id, p_from);
 end;
 comment on function public.end_series is
-  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, permission_missing 403.';
+  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.end_series(uuid, date) from public, anon, service_role;
 grant execute on function public.end_series(uuid, date) to authenticated;
 grant execute on function private.member_end_series(uuid, date) to authenticated;
@@ -6241,7 +6445,7 @@ begin atomic
   select private.member_calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
 end;
 comment on function public.calendar is
-  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
+  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now or deleted, and blocks and free, each whole, when they changed; a key that is absent has not changed. An answer without left is whole (p_since was more than seven days back, or the timezone changed): it replaces all there was. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.calendar(uuid, text, date, uuid, timestamptz) from public, anon, service_role;
 grant execute on function public.calendar(uuid, text, date, uuid, timestamptz) to authenticated;
 grant execute on function private.member_calendar(uuid, text, date, uuid, timestamptz) to authenticated;
@@ -6325,7 +6529,7 @@ begin atomic
   select private.portal_reschedule(p_token, p_booking_id, p_start_time);
 end;
 comment on function public.portal_reschedule is
-  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
 revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
 grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
 grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
@@ -6421,7 +6625,7 @@ begin atomic
   select private.member_create_feed(p_staff_id, p_client_id);
 end;
 comment on function public.create_calendar_feed is
-  'Opens a calendar that other programs may subscribe to, of a staff member or a client (a client for themselves), and returns its token, once. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Opens a calendar that other programs may subscribe to, and returns its token, once: of one''s own staff row with bookings.read, of another''s with staff.write, of a client with clients.write, or a client''s for themselves. It ends when it is revoked, the staff member is deactivated, or whoever opened it leaves the organisation. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.create_calendar_feed(uuid, uuid) from public, anon, service_role;
 grant execute on function public.create_calendar_feed(uuid, uuid) to authenticated;
 grant execute on function private.member_create_feed(uuid, uuid) to authenticated;
@@ -6433,7 +6637,7 @@ begin atomic
   select private.member_revoke_feeds(p_staff_id, p_client_id);
 end;
 comment on function public.revoke_calendar_feeds is
-  'Closes every calendar feed of a staff member or client; returns how many. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Closes every calendar feed of a staff member or client; returns how many. For whom create_calendar_feed is. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
 grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
 grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;
@@ -6991,7 +7195,7 @@ begin
     join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
    where b.org_id = p_org_id and b.start_time >= coalesce(p_from, '-infinity') and b.start_time < coalesce(p_until, 'infinity')
    order by b.start_time desc, b.id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.list_bookings is
@@ -7114,6 +7318,21 @@ comment on function service.create_staff is
 revoke all on function service.create_staff(uuid, text, text, text) from public, anon, authenticated;
 grant execute on function service.create_staff(uuid, text, text, text) to service_role;
 
+create function service.link_staff(p_staff_id uuid, p_member_email text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.staff_org(p_staff_id);
+begin
+  perform private.link_staff(v_org_id, p_staff_id, case when p_member_email is not null then private.user_by_email(p_member_email) end);
+end;
+$$;
+comment on function service.link_staff is
+  'Links a staff member to the member who signs in as them; without an email, to nobody. Their hours and blocks follow. Fails: staff_not_found 404, user_not_found 404, staff_not_member 422, value_taken 409.';
+revoke all on function service.link_staff(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_staff(uuid, text) to service_role;
+
 create function service.deactivate_staff(p_staff_id uuid)
 returns integer
 language sql volatile security definer set search_path = ''
@@ -7178,7 +7397,7 @@ begin
                                private.listing_range(p_org_id, p_on, p_until), 'coach') as o
     join public.staff as s on s.org_id = p_org_id and s.id = o.staff_id
    order by o.start_time, o.rank, o.staff_id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.find_slots is
@@ -7236,7 +7455,7 @@ as $$
   select private.cancel_booking(private.booking_org(p_booking_id), p_booking_id, p_reason, coalesce(p_is_charged, false), null);
 $$;
 comment on function service.cancel_booking is
-  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
 grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;
 

@@ -121,7 +121,8 @@ def reschedule_booking(
 ) -> None:
     """Move a booking; it keeps its identity, its client and its package.
 
-    Where the time cannot be had nothing changes; it prints up to five others, nearest first, and exits 1.
+    Where the time cannot be had nothing changes; it prints up to five others, nearest first, and exits 1. So it does
+    where the package is not valid then.
     """
     moved = rpc("service.reschedule_booking", p_booking_id=booking, p_start_time=start, p_staff_id=staff)
     _print_outcome(moved, json)
@@ -131,7 +132,7 @@ def reschedule_booking(
 def cancel_booking(
     booking: BookingId,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the staff.")] = None,
-    charge: Annotated[bool, typer.Option("--charge", help="Take its session all the same.")] = False,
+    charge: Annotated[bool, typer.Option("--charge", help="Take its session all the same, or keep it taken.")] = False,
     json: Json = False,
 ) -> None:
     """Cancel a booking, and show what became of its session.
@@ -158,6 +159,7 @@ REFUSED_OUTCOMES = {
     "taken": "This time is taken.",
     "unavailable": "This time is not on offer: outside hours, in the past, or off the grid of 15 minutes.",
     "package_exhausted": "This package has no session left for that start.",
+    "package_expired": "Its package is not valid at that start.",
 }
 ALTERNATIVES = ("start_time", "end_time", "staff_id", "rank")
 

@@ -241,7 +241,8 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    if old.settlement = 'charged' then
+    -- cancel_booking has said what becomes of the session: one that is still taken stays so.
+    if old.settlement = 'charged' and current_setting('coach.cancels_for', true) is distinct from 'staff' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();

@@ -157,7 +157,7 @@ create index session_type_prices_location_idx on public.session_type_prices (org
 create table public.availability (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  user_id uuid references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   staff_id uuid,
   day_of_week integer not null,
   start_time time not null,
@@ -174,10 +174,11 @@ create table public.availability (
     check (specific_date is null or extract(dow from specific_date) = day_of_week)
 );
 comment on table public.availability is
-  'When sessions may be booked, in the organisation''s local time: weekly, or for one date (which replaces the week for that day).';
+  'When sessions may be booked, in the organisation''s local time: weekly, or for one date, whose open hours replace the whole week''s for that day.';
 comment on column public.availability.staff_id is 'Whose hours; null: everyone''s who has no hours of their own.';
 comment on column public.availability.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
-comment on column public.availability.is_available is 'False takes the time away instead.';
+comment on column public.availability.is_available is
+  'False takes the time away instead: of one date from whatever is open on it, weekly from the weekly hours alone, not from a date''s own.';
 create index availability_org_idx on public.availability (org_id, staff_id);
 create index availability_user_idx on public.availability (user_id) where user_id is not null;
 
@@ -367,6 +368,7 @@ create table private.holds (
   status text not null default 'held',
   booking_id uuid,
   created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   primary key (org_id, id),
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
@@ -389,6 +391,8 @@ create index holds_location_idx on private.holds (org_id, location_id) where loc
 create index holds_staff_idx on private.holds (org_id, staff_id);
 create index holds_booking_idx on private.holds (org_id, booking_id) where booking_id is not null;
 create index holds_expiry_idx on private.holds (expires_at) where status = 'held';
+create index holds_changed_idx on private.holds (org_id, updated_at);
+comment on index private.holds_changed_idx is 'Whether free time changed since a calendar last asked.';
 
 create table public.waitlist_entries (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -422,6 +426,24 @@ create index waitlist_entries_session_type_idx on public.waitlist_entries (org_i
 create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
 create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
 
+-- Added to and never updated: whoever changes hours waits for nobody, and a booking writes nothing here.
+create table private.calendar_changes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  booking_id uuid,
+  changed_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint calendar_changes_kind_known check (kind in ('timezone', 'blocks', 'free', 'removed')),
+  constraint calendar_changes_removed_names_booking check ((kind = 'removed') = (booking_id is not null))
+);
+comment on table private.calendar_changes is
+  'What open calendars cannot read off bookings and holds: when timezone, blocks or hours changed, and which bookings were deleted. Kept for eight days.';
+comment on column private.calendar_changes.kind is
+  'timezone: every local time; blocks: blocked times; free: hours, staff, a deleted hold; removed: a booking was deleted.';
+comment on column private.calendar_changes.booking_id is 'The booking that is no more; so not a foreign key.';
+create index calendar_changes_org_idx on private.calendar_changes (org_id, changed_at);
+
 create table private.calendar_feeds (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -435,7 +457,8 @@ create table private.calendar_feeds (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
 );
-comment on table private.calendar_feeds is 'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings.';
+comment on table private.calendar_feeds is
+  'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings. Ends when it is revoked, its staff member deactivated, or whoever opened it leaves.';
 create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
 create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
 create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;

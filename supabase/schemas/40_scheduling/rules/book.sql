@@ -168,6 +168,13 @@ begin
   if p_audience = 'client' then
     perform private.require_cancellable(v_booking, p_now);
   end if;
+  -- Its package would not pay for it there. One that pays nothing where it is either (unpaid, frozen) is not made worse by a move.
+  if v_booking.settlement is distinct from 'waived' and exists (
+       select from public.client_purchases as p
+        where p.org_id = p_org_id and p.id = v_booking.purchase_id
+          and p.valid_during @> v_booking.start_time and not p.valid_during @> p_start_time) then
+    return private.outcome('package_expired');
+  end if;
   v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
   v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
   v_shape := private.session_shape(v_settings, v_type, v_minutes);
@@ -201,10 +208,10 @@ begin
 end;
 $$;
 comment on function private.reschedule is
-  'Moves a booking: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+  'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
 -- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same.
+-- is taken all the same, and one taken early stays taken.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -221,9 +228,6 @@ begin
   end if;
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
-  end if;
-  if v_booking.settlement = 'charged' and p_is_charged then
-    perform private.refuse_charged();
   end if;
   perform set_config('coach.cancels_for', 'staff', true);
   update public.bookings as b
@@ -242,7 +246,7 @@ begin
 end;
 $$;
 comment on function private.cancel_booking is
-  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 
 -- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
 -- organisation's policy refuses, lets it go, or charges.

@@ -3,7 +3,7 @@
 -- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
--- day; a staff member with hours of their own is not bound by those that name nobody.
+-- day, what the week takes away included; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
 language sql stable security definer set search_path = ''
@@ -23,9 +23,9 @@ as $$
     select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
       from days as d
       join hours as h on h.specific_date is null and h.day_of_week = d.dow
-     where not (h.is_open and exists (
-                 select from hours as x
-                  where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+     where not exists (
+             select from hours as x
+              where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open)
     union all
     select h.staff_id, h.is_open, h.specific_date + h.start_time, h.specific_date + h.end_time
       from hours as h

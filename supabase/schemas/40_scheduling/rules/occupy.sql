@@ -222,24 +222,3 @@ comment on function private.tg_bookings__drop_empty is 'Removes an occupancy tha
 create trigger bookings__drop_empty after update on public.bookings
   for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
   execute function private.tg_bookings__drop_empty();
-
--- The existing app says user_id where we say staff_id; whichever is sent decides.
-create function private.tg__name_staff()
-returns trigger
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  if new.staff_id is null and new.user_id is not null then
-    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
-    if not found and exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
-      new.staff_id := private.default_staff(new.org_id, new.user_id);
-    end if;
-  end if;
-  return new;
-end;
-$$;
-comment on function private.tg__name_staff is 'Fills staff_id from user_id, for rows the existing app writes.';
-create trigger availability__name_staff before insert on public.availability
-  for each row execute function private.tg__name_staff();
-create trigger blocked_times__name_staff before insert on public.blocked_times
-  for each row execute function private.tg__name_staff();

@@ -90,7 +90,7 @@ comment on function private.dates_document is 'The local dates on which a client
 
 -- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
 create function private.portal_duration(
-  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
+  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer, p_at timestamptz default now())
 returns integer
 language sql stable security definer set search_path = ''
 as $$
@@ -98,9 +98,9 @@ as $$
     select p.session_duration_mins
       from public.client_purchases as p
      where p.org_id = p_org_id and p.client_id = p_client_id
-       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, p_at))) end);
 $$;
-comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+comment on function private.portal_duration is 'The length a client''s session is listed and booked with, by the package that pays at p_at; null where type or settings say it.';
 
 create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
 returns uuid
@@ -210,7 +210,9 @@ declare
 begin
   return coalesce(v_portal.refusal, private.slots_document(
     (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    -- The package that would pay on that day, which is not always the one that would today.
+    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins,
+                            greatest(now(), private.local_to_instant((v_portal.client).org_id, p_on, '00:00')))));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -238,9 +240,16 @@ begin
   perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
   if v_purchase_id is null then
     select coalesce(
+             -- What this click has booked already is answered again, also when it took the last session.
              (select b.purchase_id from public.bookings as b
-               where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
+               where b.org_id = v_client.org_id and b.client_id = v_client.id
+                 and (b.request_id = p_request_id
+                      or b.id = (select h.booking_id from private.holds as h where h.org_id = b.org_id and h.id = p_hold_id))
+               limit 1),
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(
+               (select h.start_time from private.holds as h
+                 where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id),
+               p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;

@@ -122,6 +122,7 @@ declare
   v_answer jsonb;
   v_dates jsonb := '[]';
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
   perform private.lock_series(p_org_id, p_series_id, p_staff_id);
   begin
@@ -159,6 +160,7 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
   for v_booking_id in
     select b.id
@@ -173,4 +175,4 @@ begin
   return v_ended;
 end;
 $$;
-comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings.';
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings. Fails: value_not_allowed 422.';
