@@ -1,6 +1,6 @@
 -- hold_slot, confirm_hold: a slot is kept for some minutes; in time it is booked, too late one is told so, and run out it is in nobody's way.
 begin;
-select plan(52);
+select plan(55);
 select tests.open_studio();
 select tests.make_package('single', 1);
 create function pg_temp.held(p_name text, p_days integer, p_time time, p_client text default 'ann', p_minutes integer default null, p_type text default 'pt') returns text language sql as $$
@@ -17,6 +17,10 @@ select is(:'held'::jsonb - 'hold_id', jsonb_build_object('outcome', 'held', 'sta
                                                          'expires_at', now() + interval '10 minutes'), 'a start on offer is held, for hold_mins');
 select tests.remember('hold', (:'held'::jsonb ->> 'hold_id')::uuid);
 select is(pg_temp.held('x', 8, '09:30', 'ben'), 'taken', 'nobody else holds it');
+select tests.refuses(t.call, 422, 'value_not_allowed', t.title) from (values
+  ($$ select hold_slot(tests.id('kilo'), tests.id('ann'), null, tests.id('pt')) $$, 'a hold has a start'),
+  ($$ select hold_slot(tests.id('kilo'), tests.id('ann'), 'infinity', tests.id('pt')) $$, 'one that comes'),
+  ($$ select confirm_hold(tests.id('kilo'), tests.id('hold'), null, repeat('x', 20001)) $$, 'notes have an end')) as t (call, title);
 select is(book(:'kilo', tests.id('ben'), tests.at(8, '09:00'), tests.id('pt'), tests.id('staff')) ->> 'outcome', 'taken', 'nor books it');
 select tests.refuses($$ select tests.book('kilo', 'kilo_client', 'kilo_package', tests.at(8, '09:30')) $$, 409, 'slot_taken', 'nor writes over it');
 select is((hold_slot(:'kilo', tests.id('ann'), tests.at(8, '08:00'), tests.id('pt'), tests.id('staff')) ->> 'outcome'), 'taken', 'what is not on offer is not held');
