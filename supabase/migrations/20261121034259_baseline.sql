@@ -2178,15 +2178,15 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    -- cancel_booking has said what becomes of the session: one that is still taken stays so.
-    if old.settlement = 'charged' and current_setting('coach.cancels_for', true) is distinct from 'staff' then
+    -- cancel_booking and client_cancel have decided about a session that is taken already; a direct write has not.
+    if old.settlement = 'charged' and coalesce(current_setting('coach.cancels_for', true), '') = '' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
     new.settlement := private.cancellation_settlement(new);
-    -- What was never confirmed takes no session.
-    if old.status = 'pending' or new.settlement is null then
+    -- What was never confirmed takes no session, and what is settled stays as it is.
+    if old.status = 'pending' or old.settlement is not null then
       new.settlement := old.settlement;
     end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
@@ -3185,18 +3185,23 @@ as $$
 declare
   v_locked record := private.lock_booking(p_org_id, p_booking_id);
   v_booking public.bookings := v_locked.booking;
+  v_settings public.booking_settings := private.settings_of(p_org_id);
 begin
   if v_booking.client_id <> p_client_id then
     perform private.refuse_booking();
   elsif v_booking.status = 'cancelled' then
     return v_booking.settlement;
-  elsif v_booking.settlement = 'charged' then
-    perform private.require_cancellable(v_booking, p_now);
+  elsif v_booking.settlement = 'charged'
+        and not (v_settings.late_cancellation_policy = 'charge'
+                 and now() > v_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours)) then
+    -- Undone with all the rest where the policy refuses, next.
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
   end if;
+  perform set_config('coach.cancels_for', 'client', true);
   update public.bookings as b set status = 'cancelled'
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
   if v_booking.settlement = 'due' then
     return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
   end if;

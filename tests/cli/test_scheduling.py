@@ -58,6 +58,26 @@ def test_a_cancellation_may_be_charged(coach: Coach, world: World) -> None:
     assert world.kilo.sessions() == (1, 1)
 
 
+def test_a_session_that_is_taken_stays_taken_when_its_cancellation_is_charged(coach: Coach, world: World) -> None:
+    world.kilo.coach.call("public.use_session", p_purchase_id=world.kilo.package_id, p_booking_id=world.kilo.booking_id)
+    assert coach("booking", "cancel", world.kilo.booking_id, "--charge", "--json").data == {"settlement": "charged"}
+    assert world.kilo.sessions() == (1, 1)
+
+
+def test_a_booking_does_not_move_past_the_end_of_its_package(coach: Coach, world: World, day: str) -> None:
+    free = slots(coach, day)
+    made = book(coach, world, free[0]["start_time"], "--package", world.kilo.package_id).data
+    world.kilo.db.owner.rows(
+        "update public.client_purchases set expires_at = %s where id = %s",
+        (free[1]["start_time"], world.kilo.package_id),
+    )
+    refused = coach("booking", "reschedule", made["booking_id"], free[-1]["start_time"])
+    assert (refused.code, "not valid at that start" in refused.err) == (1, True)
+    refused = coach("booking", "reschedule", made["booking_id"], free[-1]["start_time"], "--json")
+    assert (refused.code, '"outcome": "package_expired"' in refused.out) == (1, True)
+    assert free[0]["start_time"] not in [slot["start_time"] for slot in slots(coach, day)]
+
+
 def test_a_taken_time_is_refused_with_others(coach: Coach, world: World, day: str) -> None:
     free = slots(coach, day)
     start = free[0]["start_time"]
@@ -115,6 +135,23 @@ def test_staff_come_go_and_return(coach: Coach, world: World, day: str) -> None:
     coach("staff", "add", " ", *ORG).refused()
     for verb in ("deactivate", "reactivate"):
         coach("staff", verb, uuid4()).refused("no such staff member")
+
+
+def test_staff_are_linked_to_the_members_who_they_are(coach: Coach, world: World) -> None:
+    def signing_in() -> dict[str, bool]:
+        return {row["full_name"]: row["is_member"] for row in coach("staff", "list", *ORG, "--json").data}
+
+    added = coach("staff", "add", "Noah Kelly", *ORG, "--json").data["staff_id"]
+    coach("staff", "link", added, "--member", "coach@kilo.example").refused("already one")
+    coach("staff", "link", added, "--member", "nobody@nowhere.example").refused("no member")
+    assert signing_in()["Noah Kelly"] is False
+    (owner,) = [row["staff_id"] for row in coach("staff", "list", *ORG, "--json").data if row["is_member"]]
+    assert coach("staff", "link", owner, "--nobody", "--json").data == {"staff_id": owner}
+    assert coach("staff", "link", added, "--member", "coach@kilo.example", "--json").data == {"staff_id": added}
+    assert [name for name, is_member in signing_in().items() if is_member] == ["Noah Kelly"]
+    coach("staff", "link", uuid4(), "--nobody").refused("no such staff member")
+    coach("staff", "link", added).misused()
+    coach("staff", "link", added, "--member", "coach@kilo.example", "--nobody").misused()
 
 
 def test_locations_are_listed_and_added(coach: Coach, world: World, day: str) -> None:

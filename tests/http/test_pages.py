@@ -105,6 +105,18 @@ def test_a_booking_moves_and_keeps_its_identity(pages: Pages, studio: Studio) ->
     assert refused.json()["alternatives"]
 
 
+def test_a_booking_does_not_move_past_the_end_of_its_package(pages: Pages, studio: Studio) -> None:
+    slots = pages.slots()
+    booking = pages.post("portal/create-booking", start_time=slots[0]["start"]).json()["booking_id"]
+    ends = "update public.client_purchases set expires_at = %s where id = %s"
+    studio.db.owner.rows(ends, (slots[5]["start"], studio.org.package_id))
+    beyond = pages.post("portal/reschedule-booking", booking_id=booking, start_time=slots[9]["start"])
+    assert problem(beyond) == (403, "package_expired")
+    assert [row["start_time"].isoformat() for row in studio.bookings()] == [slots[0]["start"]]
+    moved = pages.post("portal/reschedule-booking", booking_id=booking, start_time=slots[4]["start"])
+    assert moved.json()["start_time"] == slots[4]["start"]
+
+
 def test_who_waits_is_offered_what_is_cancelled_and_books_it_by_its_hold(pages: Pages, studio: Studio) -> None:
     start = pages.slots()[8]["start"]
     booking = pages.post("portal/create-booking", start_time=start).json()["booking_id"]

@@ -241,15 +241,15 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    -- cancel_booking has said what becomes of the session: one that is still taken stays so.
-    if old.settlement = 'charged' and current_setting('coach.cancels_for', true) is distinct from 'staff' then
+    -- cancel_booking and client_cancel have decided about a session that is taken already; a direct write has not.
+    if old.settlement = 'charged' and coalesce(current_setting('coach.cancels_for', true), '') = '' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
     new.settlement := private.cancellation_settlement(new);
-    -- What was never confirmed takes no session.
-    if old.status = 'pending' or new.settlement is null then
+    -- What was never confirmed takes no session, and what is settled stays as it is.
+    if old.status = 'pending' or old.settlement is not null then
       new.settlement := old.settlement;
     end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then

@@ -257,18 +257,23 @@ as $$
 declare
   v_locked record := private.lock_booking(p_org_id, p_booking_id);
   v_booking public.bookings := v_locked.booking;
+  v_settings public.booking_settings := private.settings_of(p_org_id);
 begin
   if v_booking.client_id <> p_client_id then
     perform private.refuse_booking();
   elsif v_booking.status = 'cancelled' then
     return v_booking.settlement;
-  elsif v_booking.settlement = 'charged' then
-    perform private.require_cancellable(v_booking, p_now);
+  elsif v_booking.settlement = 'charged'
+        and not (v_settings.late_cancellation_policy = 'charge'
+                 and now() > v_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours)) then
+    -- Undone with all the rest where the policy refuses, next.
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
   end if;
+  perform set_config('coach.cancels_for', 'client', true);
   update public.bookings as b set status = 'cancelled'
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
   if v_booking.settlement = 'due' then
     return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
   end if;
