@@ -1,6 +1,6 @@
 -- book_series, move_series, end_series: one local time, week after week; each date is a booking of its own, and says what became of it.
 begin;
-select plan(80);
+select plan(82);
 select tests.open_studio();
 select tests.make_package('pack', 3);
 create function pg_temp.outcomes(p_answer jsonb) returns text language sql as $$
@@ -48,6 +48,11 @@ select pg_temp.series(12, '09:00', p_request_id => tests.id('click')) as first \
 select is(pg_temp.series(12, '09:00', p_request_id => tests.id('click')), :'first'::jsonb, 'the same request books once and answers the same');
 select is(count(*), 3::bigint, 'three bookings') from public.bookings where series_id = (:'first'::jsonb ->> 'series_id')::uuid;
 select tests.refuses($$ select pg_temp.series(12, '10:00', p_client => 'ann', p_request_id => tests.id('click')) $$, 409, 'request_reused', 'another client''s series needs another');
+select tests.remember('partly', gen_random_uuid());
+select pg_temp.series(5, '09:00', 1, 3, p_client => 'ann', p_request_id => tests.id('partly')) as partly \gset
+select is(pg_temp.outcomes(:'partly'), 'booked taken taken', 'a request of which some dates clash');
+select is((a ->> 'series_id', pg_temp.outcomes(a), a #>> '{dates,1,on}')::text, (:'partly'::jsonb ->> 'series_id', 'booked taken taken', tests.day(12))::text, 'is told so again')
+  from pg_temp.series(5, '09:00', 1, 3, p_client => 'ann', p_request_id => tests.id('partly')) as a;
 select tests.remember('vain', gen_random_uuid());
 select is(pg_temp.series(12, '09:00', p_request_id => tests.id('vain')) ->> 'outcome', 'clashes', 'a request that booked nothing') union all
 select is(pg_temp.series(12, '10:00', p_request_id => tests.id('vain')) ->> 'outcome', 'booked', 'may be made again');

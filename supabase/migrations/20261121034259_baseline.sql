@@ -685,6 +685,7 @@ create table public.booking_series (
   client_id uuid not null,
   interval_weeks integer not null,
   request_id uuid,
+  clashes jsonb not null default '[]',
   created_by uuid references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -692,6 +693,8 @@ create table public.booking_series (
   constraint booking_series_interval_weeks_known check (interval_weeks in (1, 2))
 );
 comment on table public.booking_series is 'Bookings that repeat weekly or fortnightly at one local time; each date is a booking of its own.';
+comment on column public.booking_series.clashes is
+  'The dates that were asked for and not booked, as {on, start_time, outcome}: the same request is told of them again.';
 create index booking_series_client_idx on public.booking_series (org_id, client_id);
 create index booking_series_created_by_idx on public.booking_series (created_by) where created_by is not null;
 create unique index booking_series_request_once on public.booking_series (org_id, request_id) where request_id is not null;
@@ -4638,6 +4641,34 @@ create trigger bookings__drop_empty after update on public.bookings
   for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
   execute function private.tg_bookings__drop_empty();
 
+-- The existing app says user_id where we say staff_id; whichever is sent decides.
+create function private.tg__name_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.staff_id is not null then
+    new.user_id := (select s.user_id from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id);
+  elsif new.user_id is not null and not private.is_outsider(new.org_id) then
+    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
+    if not found then
+      -- Nobody named is everyone, so a person who cannot be found must not become nobody.
+      if not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+        perform private.refuse_stranger();
+      end if;
+      new.staff_id := private.default_staff(new.org_id, new.user_id);
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg__name_staff is
+  'Fills staff_id from user_id, for rows the existing app writes; user_id from staff_id, where both are sent too. Fails: staff_not_member 422.';
+create trigger availability__name_staff before insert on public.availability
+  for each row execute function private.tg__name_staff();
+create trigger blocked_times__name_staff before insert on public.blocked_times
+  for each row execute function private.tg__name_staff();
+
 -- ── 40_scheduling/rules/portal.sql ──
 
 -- The portal and the public page: what a client may do with the token of their link, and anybody with an organisation's slug.
@@ -4871,6 +4902,7 @@ declare
   v_portal record := private.portal_client(p_token);
   v_client public.clients := v_portal.client;
   v_purchase_id uuid := p_purchase_id;
+  v_hold private.holds;
   v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
 begin
   if v_refusal is not null then
@@ -4881,17 +4913,14 @@ begin
   perform private.require_value(p_hold_id is not null or p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
   if v_purchase_id is null then
+    -- Asked again, what has paid pays still.
+    select h.* into v_hold from private.holds as h where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id;
     select coalesce(
-             -- What this click has booked already is answered again, also when it took the last session.
              (select b.purchase_id from public.bookings as b
                where b.org_id = v_client.org_id and b.client_id = v_client.id
-                 and (b.request_id = p_request_id
-                      or b.id = (select h.booking_id from private.holds as h where h.org_id = b.org_id and h.id = p_hold_id))
+                 and (b.request_id = p_request_id or b.id = v_hold.booking_id)
                limit 1),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(
-               (select h.start_time from private.holds as h
-                 where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id),
-               p_start_time, now()))) into v_purchase_id;
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
@@ -5151,7 +5180,10 @@ begin
     if not found then
       perform private.refuse_request();
     end if;
-    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', (
+      select jsonb_agg(e.date order by (e.date ->> 'on')::date)
+        from (select jsonb_array_elements(private.series_dates(p_org_id, v_series_id) || s.clashes)
+                from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id) as e (date))));
   end if;
 
   -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
@@ -5179,6 +5211,10 @@ begin
     delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
   end;
+  -- Without the alternatives, which are of the moment.
+  update public.booking_series as s
+     set clashes = (select coalesce(jsonb_agg(e - 'alternatives'), '[]') from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked')
+   where s.org_id = p_org_id and s.id = v_series_id and v_clashes > 0;
   return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
 end;
 $$;
@@ -5353,33 +5389,6 @@ comment on function private.tg_staff__link_hours is 'Keeps the user_id of a staf
 create trigger staff__link_hours after update of user_id on public.staff
   for each row when (old.user_id is distinct from new.user_id) execute function private.tg_staff__link_hours();
 
--- The existing app says user_id where we say staff_id; whichever is sent decides, and staff_id where both are. Nobody named is
--- everyone, so a person who cannot be found must not become nobody.
-create function private.tg__name_staff()
-returns trigger
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  if new.staff_id is not null then
-    new.user_id := (select s.user_id from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id);
-  elsif new.user_id is not null and not private.is_outsider(new.org_id) then
-    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
-    if not found then
-      if not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
-        perform private.refuse_stranger();
-      end if;
-      new.staff_id := private.default_staff(new.org_id, new.user_id);
-    end if;
-  end if;
-  return new;
-end;
-$$;
-comment on function private.tg__name_staff is
-  'Fills staff_id from user_id, for rows the existing app writes, or user_id from staff_id. Fails: staff_not_member 422.';
-create trigger availability__name_staff before insert on public.availability
-  for each row execute function private.tg__name_staff();
-create trigger blocked_times__name_staff before insert on public.blocked_times
-  for each row execute function private.tg__name_staff();
 create trigger staff__touch before update on public.staff
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger locations__touch before update on public.locations

@@ -213,6 +213,7 @@ create table public.booking_series (
   client_id uuid not null,
   interval_weeks integer not null,
   request_id uuid,
+  clashes jsonb not null default '[]',
   created_by uuid references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -220,6 +221,8 @@ create table public.booking_series (
   constraint booking_series_interval_weeks_known check (interval_weeks in (1, 2))
 );
 comment on table public.booking_series is 'Bookings that repeat weekly or fortnightly at one local time; each date is a booking of its own.';
+comment on column public.booking_series.clashes is
+  'The dates that were asked for and not booked, as {on, start_time, outcome}: the same request is told of them again.';
 create index booking_series_client_idx on public.booking_series (org_id, client_id);
 create index booking_series_created_by_idx on public.booking_series (created_by) where created_by is not null;
 create unique index booking_series_request_once on public.booking_series (org_id, request_id) where request_id is not null;

@@ -222,3 +222,31 @@ comment on function private.tg_bookings__drop_empty is 'Removes an occupancy tha
 create trigger bookings__drop_empty after update on public.bookings
   for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
   execute function private.tg_bookings__drop_empty();
+
+-- The existing app says user_id where we say staff_id; whichever is sent decides.
+create function private.tg__name_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.staff_id is not null then
+    new.user_id := (select s.user_id from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id);
+  elsif new.user_id is not null and not private.is_outsider(new.org_id) then
+    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
+    if not found then
+      -- Nobody named is everyone, so a person who cannot be found must not become nobody.
+      if not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+        perform private.refuse_stranger();
+      end if;
+      new.staff_id := private.default_staff(new.org_id, new.user_id);
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg__name_staff is
+  'Fills staff_id from user_id, for rows the existing app writes; user_id from staff_id, where both are sent too. Fails: staff_not_member 422.';
+create trigger availability__name_staff before insert on public.availability
+  for each row execute function private.tg__name_staff();
+create trigger blocked_times__name_staff before insert on public.blocked_times
+  for each row execute function private.tg__name_staff();

@@ -28,7 +28,10 @@ begin
     if not found then
       perform private.refuse_request();
     end if;
-    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', (
+      select jsonb_agg(e.date order by (e.date ->> 'on')::date)
+        from (select jsonb_array_elements(private.series_dates(p_org_id, v_series_id) || s.clashes)
+                from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id) as e (date))));
   end if;
 
   -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
@@ -56,6 +59,10 @@ begin
     delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
   end;
+  -- Without the alternatives, which are of the moment.
+  update public.booking_series as s
+     set clashes = (select coalesce(jsonb_agg(e - 'alternatives'), '[]') from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked')
+   where s.org_id = p_org_id and s.id = v_series_id and v_clashes > 0;
   return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
 end;
 $$;
