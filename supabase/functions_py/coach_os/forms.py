@@ -118,7 +118,8 @@ def booked(answer: Mapping[str, Any]) -> Booked:
     """The answer to a booking by its outcome.
 
     Raises:
-        Refusal: 409 with alternatives where the time could not be had, 403 where no package could pay, or its package not for that start.
+        Refusal: 409 with alternatives where the time could not be had, 403 where no package could pay, or the booking's
+            own not for that start.
     """
     outcome = answer["outcome"]
     if outcome in _NOT_HAD:
