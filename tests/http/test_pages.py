@@ -118,6 +118,37 @@ def test_who_waits_is_offered_what_is_cancelled_and_books_it_by_its_hold(pages: 
     assert pages.portal("validate").json()["waitlist_offers"] == []
 
 
+def test_who_waits_no_more_is_offered_nothing(pages: Pages) -> None:
+    start = pages.slots()[8]["start"]
+    booking = pages.post("portal/create-booking", start_time=start).json()["booking_id"]
+    entry = pages.post("portal/join-waitlist", start_time=start).json()["entry_id"]
+    (waiting,) = pages.portal("validate").json()["waitlist"]
+    assert (waiting["entry_id"], datetime.fromisoformat(waiting["start_time"])) == (
+        entry,
+        datetime.fromisoformat(start),
+    )
+    for was_waiting in (True, False):
+        left = pages.post("portal/leave-waitlist", entry_id=entry)
+        assert (left.status_code, left.json()) == (200, {"success": True, "was_waiting": was_waiting})
+    pages.post("portal/cancel-booking", booking_id=booking)
+    portal = pages.portal("validate").json()
+    assert (portal["waitlist"], portal["waitlist_offers"]) == ([], [])
+    assert problem(pages.post("portal/leave-waitlist", entry_id=uuid4())) == (404, "waitlist_entry_not_found")
+    assert problem(pages.post("portal/leave-waitlist", entry_id="x")) == (400, "request_invalid")
+
+
+def test_an_offer_that_is_declined_is_anybodys(pages: Pages) -> None:
+    start = pages.slots()[8]["start"]
+    booking = pages.post("portal/create-booking", start_time=start).json()["booking_id"]
+    pages.post("portal/join-waitlist", start_time=start)
+    pages.post("portal/cancel-booking", booking_id=booking)
+    (offer,) = pages.portal("validate").json()["waitlist_offers"]
+    assert problem(pages.post("public/book", start_time=start, **VISITOR)) == (409, "slot_taken")
+    assert pages.post("portal/leave-waitlist", entry_id=offer["entry_id"]).json()["was_waiting"] is True
+    assert problem(pages.post("portal/create-booking", hold_id=offer["hold_id"])) == (409, "hold_expired")
+    assert pages.post("public/book", start_time=start, **VISITOR).status_code == 200
+
+
 def test_a_hold_that_ran_out_is_told_so(pages: Pages, studio: Studio) -> None:
     start = pages.slots()[8]["start"]
     pages.post("portal/join-waitlist", start_time=start)
@@ -139,6 +170,7 @@ def test_a_link_that_is_revoked_between_two_calls_opens_nothing_more(pages: Page
         ("cancel-booking", {"booking_id": booking}),
         ("reschedule-booking", {"booking_id": booking, "start_time": slot}),
         ("join-waitlist", {"start_time": slot}),
+        ("leave-waitlist", {"entry_id": uuid4()}),
     ):
         assert problem(pages.post(f"portal/{path}", **form)) == (401, "link_not_found")
     assert [row["status"] for row in studio.bookings()] == ["confirmed"]

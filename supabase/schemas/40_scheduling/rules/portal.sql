@@ -166,10 +166,16 @@ begin
          where b.org_id = o.id and b.client_id = v_client.id and b.status in ('pending', 'confirmed') and b.end_time > now()),
       'waitlist_offers', (
         select coalesce(jsonb_agg(jsonb_build_object(
-                 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
+                 'entry_id', w.id, 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
           from public.waitlist_entries as w
           join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
-         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()))
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()),
+      'waitlist', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'entry_id', w.id, 'on_date', w.on_date, 'start_time', w.start_time, 'session_type_id', w.session_type_id)
+                 order by w.on_date, w.start_time, w.id), '[]')
+          from public.waitlist_entries as w
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'waiting' and w.on_date >= private.org_today(o.id)))
       from public.orgs as o where o.id = v_client.org_id);
 end;
 $$;
@@ -307,7 +313,7 @@ end;
 $$;
 comment on function private.portal_cancel is 'client_cancel for the token''s client.';
 
-create function private.portal_wait(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
+create function private.portal_join_waitlist(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -322,7 +328,23 @@ begin
     'entry_id', private.join_waitlist(v_client.org_id, v_client.id, p_on, p_session_type_id, null, p_start_time)));
 end;
 $$;
-comment on function private.portal_wait is 'join_waitlist for the token''s client.';
+comment on function private.portal_join_waitlist is 'join_waitlist for the token''s client.';
+
+create function private.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome(case when private.leave_waitlist(v_client.org_id, v_client.id, p_entry_id) then 'left' else 'not_waiting' end);
+end;
+$$;
+comment on function private.portal_leave_waitlist is 'leave_waitlist for the token''s client, their own entries alone.';
 
 create function private.public_page(p_slug text)
 returns jsonb
