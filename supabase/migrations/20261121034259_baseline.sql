@@ -4633,9 +4633,36 @@ end;
 $$;
 comment on function private.public_org is 'The organisation of a public page, or the refusal to answer: page_not_found 404, rate_limited 429.';
 
+-- What is listed is what would be booked. A client who has packages is listed the starts that one of them pays, each as long as
+-- that package says (a length that is asked for, or a type, goes before); anybody else is listed all of one length.
+create function private.listed_slots(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_within tstzrange)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.valid_during, row_number() over (order by p.expires_at, p.purchased_at, p.id) as nth,
+           coalesce(p_duration_mins, case when p_session_type_id is null then p.session_duration_mins end) as minutes
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       -- Counted once, at the first instant to come at which it pays.
+       and private.bookable_at(p.org_id, p.id, lower(p.valid_during * tstzmultirange(tstzrange(now(), null)))) > 0),
+  lengths as (
+    select distinct k.minutes from packages as k
+    union all
+    select p_duration_mins where not exists (select from packages))
+  select o.start_time, o.end_time, o.staff_id, o.rank
+    from lengths as l
+   cross join lateral private.offered_slots(p_org_id, p_session_type_id, l.minutes, p_staff_id, null, p_within, 'client') as o
+   where not exists (select from packages)
+      or exists (select from (select k.minutes from packages as k where k.valid_during @> o.start_time order by k.nth limit 1) as pays
+                  where pays.minutes is not distinct from l.minutes);
+$$;
+comment on function private.listed_slots is 'The starts that a page lists, for a client or (null) for anybody: each is booked by portal_book or public_book as it is listed.';
+
 -- The slots of one local day as the pages read them: recommended are the three that keep the day most compact.
 create function private.slots_document(
-  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -4650,19 +4677,22 @@ begin
     into v_slots
     from (select s.*, row_number() over (order by s.rank, s.start_time) as nth
             from (select distinct on (o.start_time) o.*
-                    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                                               private.listing_range(p_org_id, p_on, p_on), 'client') as o
+                    from private.listed_slots(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                                              private.listing_range(p_org_id, p_on, p_on)) as o
                    order by o.start_time, o.rank, o.staff_id) as s) as d;
   return jsonb_build_object(
     'slots', v_slots, 'timezone', private.org_timezone(p_org_id),
-    'durationMins', extract(epoch from (private.session_shape(
-       private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null), p_duration_mins)).duration)::integer / 60);
+    'durationMins', extract(epoch from coalesce(
+       (v_slots #>> '{0,end}')::timestamptz - (v_slots #>> '{0,start}')::timestamptz,
+       (private.session_shape(private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null),
+                              p_duration_mins)).duration))::integer / 60);
 end;
 $$;
 comment on function private.slots_document is
-  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}, the length being that of the first. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
 
-create function private.dates_document(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+create function private.dates_document(
+  p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -4676,15 +4706,15 @@ begin
     'timezone', v_timezone,
     'dates', (select coalesce(jsonb_agg(d.on_date order by d.on_date), '[]')
                 from (select distinct (s.start_time at time zone v_timezone)::date as on_date
-                        from private.offered_slots(
-                          p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62)),
-                          'client') as s) as d));
+                        from private.listed_slots(
+                          p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62))) as s) as d));
 end;
 $$;
 comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
 
 -- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+-- listed_slots says the same of many starts at once.
 create function private.portal_duration(
   p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
 returns integer
@@ -4693,10 +4723,9 @@ as $$
   select coalesce(p_duration_mins, case when p_session_type_id is null then (
     select p.session_duration_mins
       from public.client_purchases as p
-     where p.org_id = p_org_id and p.client_id = p_client_id
-       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+     where p.org_id = p_org_id and p.client_id = p_client_id and p.id = p_purchase_id) end);
 $$;
-comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+comment on function private.portal_duration is 'The length a client''s session is booked with; null where type or settings say it.';
 
 create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
 returns uuid
@@ -4797,8 +4826,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
-    (v_portal.client).org_id, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_dates is 'dates_document for the token''s client.';
@@ -4811,8 +4839,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.slots_document(
-    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -4842,7 +4869,9 @@ begin
     select coalesce(
              (select b.purchase_id from public.bookings as b
                where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(
+               (select h.start_time from private.holds as h where h.org_id = v_client.org_id and h.id = p_hold_id), p_start_time, now())))
+      into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
@@ -6393,7 +6422,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays on that day, or the settings''. A client who has packages is listed what one of them pays. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -6407,7 +6436,7 @@ begin atomic
   select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_slots is
-  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Each start has the length it is booked with, durationMins that of the first. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
 grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;

@@ -1,6 +1,6 @@
 """No function gives away or changes what is another organisation's, whichever of its ids is foreign.
 
-Each function of the Data API is found in the catalogue and called with another organisation's ids: all of them, and each one
+Each function of the Data API is found in the catalogue and called with foreign ids: all of them at once, and each one
 alone among the caller's own. A new function that this file cannot call fails here until it says what its arguments are.
 """
 

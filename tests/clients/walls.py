@@ -1,4 +1,4 @@
-"""What an organisation has, digested, so that a test can tell that a stranger has neither seen nor changed any of it."""
+"""What an organisation has, digested: a test can tell that a stranger has neither seen nor changed any of it."""
 
 from collections.abc import Iterator
 from typing import Any
