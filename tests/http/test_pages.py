@@ -78,7 +78,7 @@ def test_a_session_is_as_long_as_the_package_that_pays_says(pages: Pages, studio
 
 
 def test_what_is_listed_is_what_the_package_pays_that_day(pages: Pages, studio: Studio) -> None:
-    """The first package ends before the second begins to pay: each day is listed and booked with the length of its own."""
+    """The first package ends before the second: each day is listed and booked with the length of its own."""
     studio.set(buffer_between_mins=0, min_notice_hours=0)
     short, long = studio.org.package_id, studio.org.sell()
     query = "update public.client_purchases set session_duration_mins = %s, expires_at = %s where id = %s"
