@@ -117,6 +117,7 @@ def test_staff_come_go_and_return(coach: Coach, world: World, day: str) -> None:
     assert added in {slot["staff_id"] for slot in slots(coach, day)}
     assert {slot["staff_id"] for slot in slots(coach, day, "--staff", added)} == {added}
     assert coach("staff", "deactivate", added, "--json").data == {"upcoming": 0}
+    assert coach("staff", "deactivate", added).out.split() == ["bookings", "ahead", "0"]
     assert slots(coach, day, "--staff", added) == []
     gone = coach("staff", "list", *ORG, "--json").data[-1]
     assert (gone["full_name"], gone["email"], gone["is_active"]) == ("Noah Kelly", None, False)
