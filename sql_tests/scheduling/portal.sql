@@ -120,9 +120,9 @@ select tests.refuses($$ select portal_cancel(pg_temp.t(), tests.id('kept')) $$, 
 select tests.refuses($$ select portal_reschedule(pg_temp.t(), tests.id('kept'), tests.at(15, '09:00')) $$, 403, 'cancellation_not_allowed', 'nor move');
 
 -- Waiting.
-select is(portal_wait(pg_temp.t(), tests.day(14), tests.id('pt')) ->> 'outcome', 'waiting', 'a client waits for a day');
-select is(portal_wait(pg_temp.t(), tests.day(14), tests.id('pt')), portal_wait(pg_temp.t(), tests.day(14), tests.id('pt')), 'once');
-select tests.refuses($$ select portal_wait(pg_temp.t(), tests.day(-1)) $$, 422, 'value_not_allowed', 'that comes');
+select is(portal_join_waitlist(pg_temp.t(), tests.day(14), tests.id('pt')) ->> 'outcome', 'waiting', 'a client waits for a day');
+select is(portal_join_waitlist(pg_temp.t(), tests.day(14), tests.id('pt')), portal_join_waitlist(pg_temp.t(), tests.day(14), tests.id('pt')), 'once');
+select tests.refuses($$ select portal_join_waitlist(pg_temp.t(), tests.day(-1)) $$, 422, 'value_not_allowed', 'that comes');
 select tests.as_owner();
 select tests.sign_in('coach@kilo.example');
 update public.bookings set status = 'cancelled' where id = tests.id('kept');
@@ -164,9 +164,9 @@ select is(portal_book(pg_temp.t(), tests.at(16, '09:00')) ->> 'details', 'online
 -- The link.
 create function pg_temp.slugs(p_token text) returns text language sql as $$
   select concat_ws(' ', portal_overview(p_token) ->> 'details', portal_dates(p_token) ->> 'details', portal_slots(p_token, current_date) ->> 'details', portal_book(p_token, now()) ->> 'details',
-                   portal_reschedule(p_token, tests.id('lesson'), now()) ->> 'details', portal_cancel(p_token, tests.id('lesson')) ->> 'details', portal_wait(p_token, current_date) ->> 'details') $$;
+                   portal_reschedule(p_token, tests.id('lesson'), now()) ->> 'details', portal_cancel(p_token, tests.id('lesson')) ->> 'details', portal_join_waitlist(p_token, current_date) ->> 'details', portal_leave_waitlist(p_token, gen_random_uuid()) ->> 'details') $$;
 grant execute on function pg_temp.slugs(text) to public;
-select is(pg_temp.slugs(gen_random_uuid()::text), repeat('link_not_found ', 6) || 'link_not_found', 'a link that nobody was given opens nothing');
+select is(pg_temp.slugs(gen_random_uuid()::text), repeat('link_not_found ', 7) || 'link_not_found', 'a link that nobody was given opens nothing');
 select is(current_setting('response.status'), '404', 'and is not found');
 select is(portal_overview(t.token) ->> 'details', 'link_not_found', t.title)
   from (values (null, 'nor does none'), ('', 'nor an empty one'), ('x''; drop table clients; --', 'nor nonsense'), (repeat('-', 36), 'nor what only looks like one'),

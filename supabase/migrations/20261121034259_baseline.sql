@@ -4149,6 +4149,81 @@ $$;
 comment on function private.require_in_org is
   'Refuses ids that are not the organisation''s; null passes. Fails: session_type_not_found 404, staff_not_found 404, location_not_found 404.';
 
+-- ── 40_scheduling/rules/leave_waitlist.sql ──
+
+-- Leaving the waitlist: who waits no more is offered nothing more, and what they were offered is in nobody's way from now on.
+-- The time itself is passed on where all holds that have run out are: by the sweep (holds.sql).
+
+create function private.leave_waitlist(p_org_id uuid, p_client_id uuid, p_entry_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold_id uuid;
+  v_occupancy_id uuid;
+begin
+  perform from public.waitlist_entries as w
+    where w.org_id = p_org_id and w.id = p_entry_id and (p_client_id is null or w.client_id = p_client_id);
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  for v_attempt in 1 .. 3 loop
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'waiting';
+    if found then
+      return true;
+    end if;
+    -- Whoever confirms the hold at this moment is waited for. From its first moment on it was none, so that one who has begun to
+    -- confirm it does not find it good yet.
+    select h.id, h.occupancy_id into v_hold_id, v_occupancy_id
+      from public.waitlist_entries as w
+      join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    exit when not found;
+    update private.holds as h
+       set expires_at = h.created_at
+     where h.org_id = p_org_id and h.id = v_hold_id and h.status = 'held';
+    continue when not found;
+    -- Out of turn, so never waited for: what is locked is freed by whoever has it, or by the sweep.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null for no key update skip locked;
+    if found then
+      update private.occupancies as o
+         set expires_at = (select max(h.expires_at) from private.holds as h
+                            where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held')
+       where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null;
+    end if;
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    return found;
+  end loop;
+  return false;
+end;
+$$;
+comment on function private.leave_waitlist is
+  'Ends a client''s wait (any client''s where p_client_id is null), with the offer they may have; false when it is over already: booked, let pass or left. Fails: waitlist_entry_not_found 404.';
+
+create function private.member_leave_waitlist(p_entry_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select w.org_id into v_org_id
+    from public.waitlist_entries as w where w.id = p_entry_id and w.org_id = any (private.orgs_with('bookings.read'));
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  perform private.require_org(v_org_id, 'bookings.write');
+  return private.leave_waitlist(v_org_id, null, p_entry_id);
+end;
+$$;
+comment on function private.member_leave_waitlist is
+  'leave_waitlist for a member with bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+
 -- ── 40_scheduling/rules/members.sql ──
 
 -- Scheduling for members: who may, in front of the rules that book, hold, move and list.
@@ -4710,9 +4785,36 @@ end;
 $$;
 comment on function private.public_org is 'The organisation of a public page, or the refusal to answer: page_not_found 404, rate_limited 429.';
 
+-- What is listed is what would be booked. A client who has packages is listed the starts that one of them pays, each as long as
+-- that package says (a length that is asked for, or a type, goes before); anybody else is listed all of one length.
+create function private.listed_slots(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_within tstzrange)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.valid_during, row_number() over (order by p.expires_at, p.purchased_at, p.id) as nth,
+           coalesce(p_duration_mins, case when p_session_type_id is null then p.session_duration_mins end) as minutes
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       -- Counted once, at the first instant to come at which it pays.
+       and private.bookable_at(p.org_id, p.id, lower(p.valid_during * tstzmultirange(tstzrange(now(), null)))) > 0),
+  lengths as (
+    select distinct k.minutes from packages as k
+    union all
+    select p_duration_mins where not exists (select from packages))
+  select o.start_time, o.end_time, o.staff_id, o.rank
+    from lengths as l
+   cross join lateral private.offered_slots(p_org_id, p_session_type_id, l.minutes, p_staff_id, null, p_within, 'client') as o
+   where not exists (select from packages)
+      or exists (select from (select k.minutes from packages as k where k.valid_during @> o.start_time order by k.nth limit 1) as pays
+                  where pays.minutes is not distinct from l.minutes);
+$$;
+comment on function private.listed_slots is 'The starts that a page lists, for a client or (null) for anybody: each is booked by portal_book or public_book as it is listed.';
+
 -- The slots of one local day as the pages read them: recommended are the three that keep the day most compact.
 create function private.slots_document(
-  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -4727,19 +4829,22 @@ begin
     into v_slots
     from (select s.*, row_number() over (order by s.rank, s.start_time) as nth
             from (select distinct on (o.start_time) o.*
-                    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                                               private.listing_range(p_org_id, p_on, p_on), 'client') as o
+                    from private.listed_slots(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                                              private.listing_range(p_org_id, p_on, p_on)) as o
                    order by o.start_time, o.rank, o.staff_id) as s) as d;
   return jsonb_build_object(
     'slots', v_slots, 'timezone', private.org_timezone(p_org_id),
-    'durationMins', extract(epoch from (private.session_shape(
-       private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null), p_duration_mins)).duration)::integer / 60);
+    'durationMins', extract(epoch from coalesce(
+       (v_slots #>> '{0,end}')::timestamptz - (v_slots #>> '{0,start}')::timestamptz,
+       (private.session_shape(private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null),
+                              p_duration_mins)).duration))::integer / 60);
 end;
 $$;
 comment on function private.slots_document is
-  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}, the length being that of the first. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
 
-create function private.dates_document(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+create function private.dates_document(
+  p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -4753,27 +4858,26 @@ begin
     'timezone', v_timezone,
     'dates', (select coalesce(jsonb_agg(d.on_date order by d.on_date), '[]')
                 from (select distinct (s.start_time at time zone v_timezone)::date as on_date
-                        from private.offered_slots(
-                          p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62)),
-                          'client') as s) as d));
+                        from private.listed_slots(
+                          p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62))) as s) as d));
 end;
 $$;
 comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
 
 -- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+-- listed_slots says the same of many starts at once.
 create function private.portal_duration(
-  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer, p_at timestamptz default now())
+  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
 returns integer
 language sql stable security definer set search_path = ''
 as $$
   select coalesce(p_duration_mins, case when p_session_type_id is null then (
     select p.session_duration_mins
       from public.client_purchases as p
-     where p.org_id = p_org_id and p.client_id = p_client_id
-       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, p_at))) end);
+     where p.org_id = p_org_id and p.client_id = p_client_id and p.id = p_purchase_id) end);
 $$;
-comment on function private.portal_duration is 'The length a client''s session is listed and booked with, by the package that pays at p_at; null where type or settings say it.';
+comment on function private.portal_duration is 'The length a client''s session is booked with; null where type or settings say it.';
 
 create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
 returns uuid
@@ -4839,10 +4943,16 @@ begin
          where b.org_id = o.id and b.client_id = v_client.id and b.status in ('pending', 'confirmed') and b.end_time > now()),
       'waitlist_offers', (
         select coalesce(jsonb_agg(jsonb_build_object(
-                 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
+                 'entry_id', w.id, 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
           from public.waitlist_entries as w
           join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
-         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()))
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()),
+      'waitlist', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'entry_id', w.id, 'on_date', w.on_date, 'start_time', w.start_time, 'session_type_id', w.session_type_id)
+                 order by w.on_date, w.start_time, w.id), '[]')
+          from public.waitlist_entries as w
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'waiting' and w.on_date >= private.org_today(o.id)))
       from public.orgs as o where o.id = v_client.org_id);
 end;
 $$;
@@ -4868,8 +4978,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
-    (v_portal.client).org_id, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_dates is 'dates_document for the token''s client.';
@@ -4882,10 +4991,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.slots_document(
-    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
-    -- The package that would pay on that day, which is not always the one that would today.
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins,
-                            greatest(now(), private.local_to_instant((v_portal.client).org_id, p_on, '00:00')))));
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -4987,7 +5093,7 @@ end;
 $$;
 comment on function private.portal_cancel is 'client_cancel for the token''s client.';
 
-create function private.portal_wait(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
+create function private.portal_join_waitlist(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -5002,7 +5108,23 @@ begin
     'entry_id', private.join_waitlist(v_client.org_id, v_client.id, p_on, p_session_type_id, null, p_start_time)));
 end;
 $$;
-comment on function private.portal_wait is 'join_waitlist for the token''s client.';
+comment on function private.portal_join_waitlist is 'join_waitlist for the token''s client.';
+
+create function private.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome(case when private.leave_waitlist(v_client.org_id, v_client.id, p_entry_id) then 'left' else 'not_waiting' end);
+end;
+$$;
+comment on function private.portal_leave_waitlist is 'leave_waitlist for the token''s client, their own entries alone.';
 
 create function private.public_page(p_slug text)
 returns jsonb
@@ -6426,6 +6548,18 @@ revoke all on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timest
 grant execute on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
 grant execute on function private.member_join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
 
+create function public.leave_waitlist(p_entry_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_leave_waitlist(p_entry_id);
+end;
+comment on function public.leave_waitlist is
+  'Takes a client off the waitlist, with the offer they may have; false when it is over already (booked, let pass or left). Needs bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+revoke all on function public.leave_waitlist(uuid) from public, anon, service_role;
+grant execute on function public.leave_waitlist(uuid) to authenticated;
+grant execute on function private.member_leave_waitlist(uuid) to authenticated;
+
 create function public.deactivate_staff(p_staff_id uuid)
 returns integer
 language sql volatile security invoker set search_path = ''
@@ -6488,7 +6622,7 @@ begin atomic
   select private.portal_overview(p_token);
 end;
 comment on function public.portal_overview is
-  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers}. Fails: link_not_found 404, rate_limited 429.';
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers: [{entry_id, hold_id, start_time, end_time, expires_at}], waitlist: [{entry_id, on_date, start_time, session_type_id}]}. Fails: link_not_found 404, rate_limited 429.';
 revoke all on function public.portal_overview(text) from public;
 grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
 grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
@@ -6502,7 +6636,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays on that day, or the settings''. A client who has packages is listed what one of them pays. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -6516,7 +6650,7 @@ begin atomic
   select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_slots is
-  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Each start has the length it is booked with, durationMins that of the first. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
 grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -6560,19 +6694,31 @@ revoke all on function public.portal_cancel(text, uuid) from public;
 grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
 
-create function public.portal_wait(
+create function public.portal_join_waitlist(
   p_token text, p_on date default null, p_session_type_id uuid default null,
   p_start_time timestamptz default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.portal_wait(p_token, p_on, p_session_type_id, p_start_time);
+  select private.portal_join_waitlist(p_token, p_on, p_session_type_id, p_start_time);
 end;
-comment on function public.portal_wait is
+comment on function public.portal_join_waitlist is
   'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
-revoke all on function public.portal_wait(text, date, uuid, timestamptz) from public;
-grant execute on function public.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
-grant execute on function private.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+revoke all on function public.portal_join_waitlist(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_leave_waitlist(p_token, p_entry_id);
+end;
+comment on function public.portal_leave_waitlist is
+  'Ends one of the client''s waits, with the offer they may have: {outcome: left}, or {outcome: not_waiting} when it is over already (booked, let pass or left). Fails: link_not_found 404, rate_limited 429, waitlist_entry_not_found 404.';
+revoke all on function public.portal_leave_waitlist(text, uuid) from public;
+grant execute on function public.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
 
 create function public.public_page(p_slug text)
 returns jsonb

@@ -85,7 +85,10 @@ def test_a_taken_time_is_refused_with_others(coach: Coach, world: World, day: st
     refused = coach("booking", "book", start, *ORG, "--client", world.kilo.client_id)
     assert refused.code == 1
     assert "This time is taken." in refused.err
-    assert len(refused.out.splitlines()) == 6
+    heading, first, *others = refused.out.splitlines()
+    assert (heading.split()[:2], len(others)) == (["start", "end"], 4)
+    pasted = coach("booking", "book", first.split()[0], *ORG, "--client", world.kilo.client_id)
+    assert (pasted.code, "booked" in pasted.out) == (0, True), "what it names can be asked for next"
     again = book(coach, world, start)
     assert again.code == 1
     assert '"outcome": "taken"' in again.out
@@ -95,6 +98,16 @@ def test_a_taken_time_is_refused_with_others(coach: Coach, world: World, day: st
     free = slots(coach, day)
     assert book(coach, world, free[0]["start_time"], "--package", empty).code == 0
     assert "no session left" in book(coach, world, free[-1]["start_time"], "--package", empty).err
+
+
+def test_instants_are_shown_in_the_offset_they_were_asked_for_with(coach: Coach, world: World, day: str) -> None:
+    asked = (f"{day}T06:00+10:00", *ORG, "--client", world.kilo.client_id)
+    made = coach("booking", "book", *asked)
+    shown = dict(line.split(maxsplit=1) for line in made.out.splitlines())
+    assert list(shown) == ["outcome", "booking_id", "start_time", "end_time", "staff_id"]
+    assert (shown["start_time"], shown["end_time"]) == (f"{day}T06:00+10:00", f"{day}T07:00+10:00")
+    others = [line.split()[0] for line in coach("booking", "book", *asked).out.splitlines()[1:]]
+    assert all(other.startswith(f"{day}T") and other.endswith("+10:00") for other in others)
 
 
 def test_the_same_request_books_once(coach: Coach, world: World, day: str) -> None:
@@ -124,6 +137,7 @@ def test_staff_come_go_and_return(coach: Coach, world: World, day: str) -> None:
     assert added in {slot["staff_id"] for slot in slots(coach, day)}
     assert {slot["staff_id"] for slot in slots(coach, day, "--staff", added)} == {added}
     assert coach("staff", "deactivate", added, "--json").data == {"upcoming": 0}
+    assert coach("staff", "deactivate", added).out.split() == ["bookings", "ahead", "0"]
     assert slots(coach, day, "--staff", added) == []
     gone = coach("staff", "list", *ORG, "--json").data[-1]
     assert (gone["full_name"], gone["email"], gone["is_active"]) == ("Noah Kelly", None, False)

@@ -65,7 +65,8 @@ def link_staff(
 @app.command("deactivate", epilog="Example: coach staff deactivate 3c4d…")
 def deactivate_staff(staff: StaffId, json: Json = False) -> None:
     """Take no more bookings for a staff member, forget their email, and show how many bookings still lie ahead."""
-    output.print_record({"upcoming": rpc("service.deactivate_staff", p_staff_id=staff)}, json=json)
+    upcoming = rpc("service.deactivate_staff", p_staff_id=staff)
+    output.print_record({"upcoming" if json else HEADINGS["upcoming"]: upcoming}, json=json)
 
 
 @app.command("reactivate", epilog="Example: coach staff reactivate 3c4d…")

@@ -25,6 +25,7 @@ from coach_os.functions import (
     portal_cancel_booking,
     portal_create_booking,
     portal_join_waitlist,
+    portal_leave_waitlist,
     portal_reschedule_booking,
     portal_validate,
     public_available_dates,
@@ -158,6 +159,14 @@ async def join_waitlist(
 ) -> portal_join_waitlist.Waiting:
     """What is cancelled is offered to the first who fits; `validate` lists offers, `create-booking` books one."""
     return await portal_join_waitlist.run(database, caller, form)
+
+
+@portal.post("/leave-waitlist", summary="Wait no more")
+async def leave_waitlist(
+    database: Db, caller: Caller, form: portal_leave_waitlist.LeaveWaitlist
+) -> portal_leave_waitlist.Left:
+    """Also lets go of the time that was offered. `validate` lists what the client waits for."""
+    return await portal_leave_waitlist.run(database, caller, form)
 
 
 @public.get("/page", summary="What can anybody book?")

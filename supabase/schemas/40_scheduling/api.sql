@@ -182,6 +182,18 @@ revoke all on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timest
 grant execute on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
 grant execute on function private.member_join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
 
+create function public.leave_waitlist(p_entry_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_leave_waitlist(p_entry_id);
+end;
+comment on function public.leave_waitlist is
+  'Takes a client off the waitlist, with the offer they may have; false when it is over already (booked, let pass or left). Needs bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+revoke all on function public.leave_waitlist(uuid) from public, anon, service_role;
+grant execute on function public.leave_waitlist(uuid) to authenticated;
+grant execute on function private.member_leave_waitlist(uuid) to authenticated;
+
 create function public.deactivate_staff(p_staff_id uuid)
 returns integer
 language sql volatile security invoker set search_path = ''
@@ -244,7 +256,7 @@ begin atomic
   select private.portal_overview(p_token);
 end;
 comment on function public.portal_overview is
-  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers}. Fails: link_not_found 404, rate_limited 429.';
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers: [{entry_id, hold_id, start_time, end_time, expires_at}], waitlist: [{entry_id, on_date, start_time, session_type_id}]}. Fails: link_not_found 404, rate_limited 429.';
 revoke all on function public.portal_overview(text) from public;
 grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
 grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
@@ -258,7 +270,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays on that day, or the settings''. A client who has packages is listed what one of them pays. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -272,7 +284,7 @@ begin atomic
   select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_slots is
-  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Each start has the length it is booked with, durationMins that of the first. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
 grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -316,19 +328,31 @@ revoke all on function public.portal_cancel(text, uuid) from public;
 grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
 
-create function public.portal_wait(
+create function public.portal_join_waitlist(
   p_token text, p_on date default null, p_session_type_id uuid default null,
   p_start_time timestamptz default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.portal_wait(p_token, p_on, p_session_type_id, p_start_time);
+  select private.portal_join_waitlist(p_token, p_on, p_session_type_id, p_start_time);
 end;
-comment on function public.portal_wait is
+comment on function public.portal_join_waitlist is
   'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
-revoke all on function public.portal_wait(text, date, uuid, timestamptz) from public;
-grant execute on function public.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
-grant execute on function private.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+revoke all on function public.portal_join_waitlist(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_leave_waitlist(p_token, p_entry_id);
+end;
+comment on function public.portal_leave_waitlist is
+  'Ends one of the client''s waits, with the offer they may have: {outcome: left}, or {outcome: not_waiting} when it is over already (booked, let pass or left). Fails: link_not_found 404, rate_limited 429, waitlist_entry_not_found 404.';
+revoke all on function public.portal_leave_waitlist(text, uuid) from public;
+grant execute on function public.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
 
 create function public.public_page(p_slug text)
 returns jsonb
