@@ -159,7 +159,7 @@ def take(
         is_due = staff in offered
         assert answer["outcome"] == ("held" if is_due else "taken")
         if is_due:
-            oracle.take(kind, staff, start, held_until=now + timedelta(minutes=15))
+            oracle.take(kind, staff, start, now=now, held_until=now + timedelta(minutes=15))
         return is_due
     whom = None if way == "anyone" else staff
     answer = org.book(kind, whom, start, client, audience=audience, now=now)
@@ -169,5 +169,5 @@ def take(
         by = org.staff.index(type(org.org_id)(answer["staff_id"]))
         assert by in offered
         assert whom in (None, by)
-        oracle.take(kind, by, start)
+        oracle.take(kind, by, start, now=now)
     return is_due

@@ -246,7 +246,7 @@ create table private.occupancies (
 ) with (fillfactor = 80);
 comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
 comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
-comment on column private.occupancies.expires_at is 'Set while the seats are only held: from then on it is in nobody''s way.';
+comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
 create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
 create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
 create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
@@ -295,7 +295,8 @@ create table public.bookings (
   foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
   foreign key (org_id, location_id) references public.locations (org_id, id) on delete restrict,
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
-  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete restrict,
+  -- Looked at when all is done, not on the way: a client goes with their series, holds and bookings, in whatever order.
+  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete no action,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
@@ -407,7 +408,7 @@ create table public.waitlist_entries (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
   foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
-  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete restrict,
+  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete no action,
   constraint waitlist_entries_status_known check (status in ('waiting', 'offered', 'booked', 'expired', 'cancelled')),
   constraint waitlist_entries_offered_is_held check (status not in ('offered', 'booked') or hold_id is not null)
 );

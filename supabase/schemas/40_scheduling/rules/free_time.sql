@@ -221,6 +221,12 @@ declare
   v_earliest timestamptz := greatest(lower(p_within), p_now);
   v_latest timestamptz := upper(p_within);
   v_full_days date[];
+  -- Who leaves a session that others stay in leaves its time taken.
+  v_except uuid := (
+    select o.id from private.occupancies as o
+     where o.org_id = p_org_id and o.id = p_except
+       and o.seats - 1 = (select count(*) from private.holds as h
+                           where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now));
 begin
   if p_audience = 'client' then
     v_latest := least(v_latest, private.local_to_instant(
@@ -232,12 +238,12 @@ begin
   if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
     return;
   end if;
-  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), p_except, p_now);
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), v_except, p_now);
   return query
   with candidates as (
     select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
-                               tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, v_except) as f
     union all
     select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
       from private.occupancies as o
@@ -248,7 +254,7 @@ begin
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats > 0 and o.seats - x.expired < v_shape.capacity)
+       and o.seats > 0 and o.seats - x.expired < v_shape.capacity and (o.expires_at is null or o.expires_at > p_now))
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
@@ -281,9 +287,33 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_type.max_per_day is not null then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
-      p_type.id::text || (p_start_time at time zone p_timezone)::date, 0));
+    perform private.lock_days(array[p_type.id], array[(p_start_time at time zone p_timezone)::date]);
   end if;
 end;
 $$;
 comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';
+
+create function private.lock_days(p_session_type_ids uuid[], p_dates date[])
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  -- By number: a date's text depends on the session's DateStyle.
+  select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(d.session_type_id::text || (d.on_date - date '2000-01-01'), 0))
+    from (select distinct u.on_date, u.session_type_id from unnest(p_session_type_ids, p_dates) as u (session_type_id, on_date)
+           order by u.on_date, u.session_type_id) as d;
+$$;
+comment on function private.lock_days is 'Locks several types'' local days, in the order of days, until the transaction ends.';
+
+-- What is freed is offered on, and the offer takes time for a type that may have a limit: its day is locked before the time is
+-- given back, since nobody waits for a day who holds time already.
+create function private.waited_days(
+  p_org_id uuid, p_freed timestamptz[], out session_type_ids uuid[], out dates date[])
+language sql stable security definer set search_path = ''
+as $$
+  select array_agg(w.session_type_id), array_agg(w.on_date)
+    from public.waitlist_entries as w
+    join public.session_types as t on t.org_id = w.org_id and t.id = w.session_type_id
+   where w.org_id = p_org_id and w.status = 'waiting' and t.max_per_day is not null
+     and w.on_date in (select (f.start_time at time zone private.org_timezone(p_org_id))::date from unnest(p_freed) as f (start_time));
+$$;
+comment on function private.waited_days is 'The types with max_per_day for which somebody waits on the local days of these starts, each with its day.';

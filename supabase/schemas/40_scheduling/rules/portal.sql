@@ -227,6 +227,7 @@ declare
   v_portal record := private.portal_client(p_token);
   v_client public.clients := v_portal.client;
   v_purchase_id uuid := p_purchase_id;
+  v_hold private.holds;
   v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
 begin
   if v_refusal is not null then
@@ -237,10 +238,14 @@ begin
   perform private.require_value(p_hold_id is not null or p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
   if v_purchase_id is null then
+    -- Asked again, what has paid pays still.
+    select h.* into v_hold from private.holds as h where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id;
     select coalesce(
              (select b.purchase_id from public.bookings as b
-               where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
+               where b.org_id = v_client.org_id and b.client_id = v_client.id
+                 and (b.request_id = p_request_id or b.id = v_hold.booking_id)
+               limit 1),
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
