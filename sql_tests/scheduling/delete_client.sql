@@ -1,6 +1,6 @@
 -- Deleting a client: bookings, holds, series and wishes go along, the staff's time comes back and is offered to whoever waits.
 begin;
-select plan(22);
+select plan(23);
 select tests.open_studio();
 create function pg_temp.books(p_client text, p_days integer, p_time time default '09:00', p_type text default 'pt') returns uuid language sql as $$
   select (private.book(tests.id('kilo'), tests.id(p_client), tests.id(p_type), tests.at(p_days, p_time), null, tests.id('staff'), null, null, 'coach', 'trainer', null, null, null)
@@ -28,6 +28,10 @@ select private.join_waitlist(:'kilo', tests.id('ben'), null, tests.id('pt'), tes
 select private.join_waitlist(:'kilo', tests.id('kilo_client'), null, tests.id('pt'), tests.id('staff'), tests.at(13, '09:00')) as next_wish \gset
 select pg_temp.books('ann', 14);
 select private.join_waitlist(:'kilo', tests.id('ann'), null, tests.id('pt'), tests.id('staff'), tests.at(14, '09:00'));
+-- Two holds of one class that have run out unswept, and somebody else has the time since.
+select private.hold_slot(:'kilo', tests.id(c), tests.id('class'), tests.at(11, '09:00'), null, tests.id('staff'), null, 'coach', 10, now() - interval '1 hour') ->> 'outcome'
+  from unnest(array['ann', 'ben']) as c;
+select pg_temp.books('kilo_client', 11);
 select is(pg_temp.seats(9), 3, 'a full class');
 select tests.calendar_holds('all agrees');
 
@@ -46,7 +50,9 @@ select is(status, 'offered', 'a time that comes back is offered to who waits') f
 select is(status, 'offered', 'as is one that was offered to the client') from public.waitlist_entries where id = :'next_wish';
 select is(pg_temp.seats(14), null, 'and nothing is offered to who is gone');
 select is(tests.starts(14), '09:00-11:00', 'so it is free for anybody');
-select is_empty($$ select from private.occupancies where seats = 0 $$, 'nothing empty is left');
+select is(pg_temp.seats(11), 1, 'who has the time of their hold that ran out keeps it');
+select expired from service.sweep_expired_holds(p_now => now());
+select is_empty($$ select from private.occupancies where seats = 0 $$, 'nothing empty is left when all is swept');
 select tests.calendar_holds('all agrees again');
 
 select * from finish();

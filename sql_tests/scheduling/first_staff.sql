@@ -57,6 +57,7 @@ select tests.changes_nothing($$ update public.staff set full_name = 'x' $$, 'nor
 -- Whoever takes no sessions themselves books for those who do.
 select tests.as_owner();
 select count(private.deactivate_staff(s.org_id, s.id)) from public.staff as s where s.user_id in (tests.id('kilo_owner'), tests.id('kilo_desk'));
+update public.staff set created_at = now() - interval '1 hour' where org_id = :'kilo' and user_id = tests.id('kilo_manager');
 select tests.sign_in('coach@kilo.example');
 select tests.remember('for_others', tests.book('kilo', 'kilo_client', 'kilo_package', tests.at(12, '09:00')));
 select is(s.user_id, tests.id('kilo_manager'), 'an owner whose calendar is closed books into the first that is open')

@@ -767,8 +767,7 @@ create table public.bookings (
   foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
   foreign key (org_id, location_id) references public.locations (org_id, id) on delete restrict,
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
-  -- Looked at when all is done, not on the way: a client goes with their series, holds and bookings, in whatever order.
-  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete no action,
+  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
@@ -880,7 +879,7 @@ create table public.waitlist_entries (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
   foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
-  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete no action,
+  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete restrict,
   constraint waitlist_entries_status_known check (status in ('waiting', 'offered', 'booked', 'expired', 'cancelled')),
   constraint waitlist_entries_offered_is_held check (status not in ('offered', 'booked') or hold_id is not null)
 );
@@ -3962,8 +3961,6 @@ begin
   for v_entry in
     select w.*
       from public.waitlist_entries as w
-      -- Who is being deleted waits no more.
-      join public.clients as c on c.org_id = w.org_id and c.id = w.client_id
      where w.org_id = p_org_id and w.status = 'waiting' and w.on_date = (p_start_time at time zone v_settings.timezone)::date
        and (w.staff_id is null or w.staff_id = p_staff_id)
        and (w.start_time is null or w.start_time < p_end_time)
@@ -4500,10 +4497,9 @@ language sql volatile security definer set search_path = ''
 as $$
   delete from private.occupancies as o
    where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = 0
-     and not exists (select from public.bookings as b where b.org_id = o.org_id and b.occupancy_id = o.id)
      and not exists (select from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id);
 $$;
-comment on function private.drop_empty is 'Removes an occupancy that everybody has left.';
+comment on function private.drop_empty is 'Removes an occupancy that everybody has left, once the holds that had run out in it are swept.';
 
 -- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first who is active. A solo
 -- coach gets their staff row here, with their first booking.

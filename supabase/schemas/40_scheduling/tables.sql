@@ -295,8 +295,7 @@ create table public.bookings (
   foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
   foreign key (org_id, location_id) references public.locations (org_id, id) on delete restrict,
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
-  -- Looked at when all is done, not on the way: a client goes with their series, holds and bookings, in whatever order.
-  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete no action,
+  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
@@ -408,7 +407,7 @@ create table public.waitlist_entries (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
   foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
-  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete no action,
+  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete restrict,
   constraint waitlist_entries_status_known check (status in ('waiting', 'offered', 'booked', 'expired', 'cancelled')),
   constraint waitlist_entries_offered_is_held check (status not in ('offered', 'booked') or hold_id is not null)
 );

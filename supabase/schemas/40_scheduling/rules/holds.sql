@@ -133,8 +133,6 @@ begin
   for v_entry in
     select w.*
       from public.waitlist_entries as w
-      -- Who is being deleted waits no more.
-      join public.clients as c on c.org_id = w.org_id and c.id = w.client_id
      where w.org_id = p_org_id and w.status = 'waiting' and w.on_date = (p_start_time at time zone v_settings.timezone)::date
        and (w.staff_id is null or w.staff_id = p_staff_id)
        and (w.start_time is null or w.start_time < p_end_time)

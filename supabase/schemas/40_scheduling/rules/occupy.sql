@@ -113,10 +113,9 @@ language sql volatile security definer set search_path = ''
 as $$
   delete from private.occupancies as o
    where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = 0
-     and not exists (select from public.bookings as b where b.org_id = o.org_id and b.occupancy_id = o.id)
      and not exists (select from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id);
 $$;
-comment on function private.drop_empty is 'Removes an occupancy that everybody has left.';
+comment on function private.drop_empty is 'Removes an occupancy that everybody has left, once the holds that had run out in it are swept.';
 
 -- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first who is active. A solo
 -- coach gets their staff row here, with their first booking.
