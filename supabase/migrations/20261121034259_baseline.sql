@@ -698,7 +698,7 @@ create unique index booking_series_request_once on public.booking_series (org_id
 -- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
 -- exclusion constraint for all bookings of a group session.
 create table private.occupancies (
-  org_id uuid not null references public.orgs (id) on delete cascade,
+  org_id uuid not null,
   id uuid not null default gen_random_uuid(),
   staff_id uuid not null,
   session_type_id uuid,
@@ -709,7 +709,8 @@ create table private.occupancies (
   seats integer not null,
   expires_at timestamptz,
   primary key (org_id, id),
-  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  -- Carries the key to orgs too, one look less at every booking. Their bookings keep staff from being deleted, not what is held.
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
   constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
   constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
@@ -721,7 +722,8 @@ comment on column private.occupancies.seats is 'Seats taken; at 0 the time is fr
 comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
 create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
 create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
-create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
+create index occupancies_held_idx on private.occupancies (org_id, staff_id, expires_at) where expires_at is not null;
+comment on index private.occupancies_held_idx is 'What is only held: a refusal asks whether it has run out.';
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -3506,14 +3508,18 @@ comment on function private.member_feed_org is
 
 -- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
 -- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
--- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants:
+-- planning these queries takes longer than answering that, so they are planned once a session (plpgsql, since a server before 18
+-- plans an SQL function at every call), for any arguments.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
 -- day; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with days as (
     select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
   hours as (
@@ -3564,6 +3570,7 @@ as $$
    where not isempty(i.span)
    group by i.staff_id
   having bool_or(i.is_open);
+end;
 $$;
 comment on function private.open_time is
   'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
@@ -3590,8 +3597,10 @@ create function private.free_starts(
   p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
   p_within tstzrange, p_now timestamptz, p_except uuid default null)
 returns table (staff_id uuid, start_time timestamptz, rank integer)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with zone as (select private.org_timezone(p_org_id) as name),
   open as materialized (
     select o.staff_id, o.open
@@ -3632,6 +3641,7 @@ as $$
        from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
     ) as c (start_time)
    where f.earliest <= f.latest;
+end;
 $$;
 comment on function private.free_starts is
   'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
@@ -4397,42 +4407,45 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_id uuid;
+  v_there record;
 begin
   -- Whoever was in the way may be gone after the wait for them: then it is tried again.
   for v_attempt in 1 .. 5 loop
-    -- A look first: a full calendar refuses without a row written. It grants nothing, the constraint does.
-    if not exists (
-      select from private.occupancies as o
-       where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0
-         and (o.expires_at is null or o.expires_at > p_now)) then
+    -- A look first, at what is most often in the way: somebody at that very start. It grants nothing. Whatever else overlaps, the
+    -- constraint sees, before a row is written.
+    select o.id, o.session_type_id, o.ends_at into v_there
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.starts_at = p_starts_at and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now);
+    if not found then
       insert into private.occupancies (
         org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
       values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
-      on conflict do nothing
+      on conflict on constraint occupancies_no_overlap do nothing
       returning id into v_id;
       exit when v_id is not null;
       -- Holds that have run out are in nobody's way, swept or not.
       update private.occupancies as o
          set seats = 0
        where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
+      -- Who would join looks once more: the session may have begun to fill at this moment.
+      exit when not found and (p_capacity = 1 or v_attempt > 1);
       continue;
     end if;
-    exit when p_capacity = 1;
+    exit when p_capacity = 1 or (v_there.session_type_id, v_there.ends_at) is distinct from (p_session_type_id, p_ends_at);
     -- A session that is on, be it only held so far, has room while a seat is free or held no longer.
-    select o.id into v_id
-      from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.seats > 0
-       and (o.seats < p_capacity
-            or exists (select from private.holds as h
-                        where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
-       for no key update;
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_there.id
+        and (o.seats < p_capacity
+             or exists (select from private.holds as h
+                         where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
+        for no key update;
     exit when not found;
-    perform private.expire_holds(p_org_id, v_id, p_now);
+    perform private.expire_holds(p_org_id, v_there.id, p_now);
     update private.occupancies as o
        set seats = o.seats + 1, capacity = p_capacity,
            expires_at = case when p_expires_at > o.expires_at then p_expires_at when p_expires_at is not null then o.expires_at end
-     where o.org_id = p_org_id and o.id = v_id and o.seats between 1 and p_capacity - 1
+     where o.org_id = p_org_id and o.id = v_there.id and o.seats between 1 and p_capacity - 1
        and (o.expires_at is null or o.expires_at > p_now)
     returning o.id into v_id;
     exit when v_id is not null;
@@ -4584,6 +4597,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_type public.session_types;
+  v_is_active boolean;
 begin
   if tg_op = 'UPDATE' and old.occupancy_id is not null then
     if new.status <> 'cancelled' then
@@ -4602,12 +4616,20 @@ begin
   if new.status = 'cancelled' or new.start_time is null or new.end_time is null then
     return new;
   end if;
-  perform private.require_value(new.end_time > new.start_time and new.end_time <= new.start_time + interval '24 hours', 'end_time');
+  if new.end_time <= new.start_time or new.end_time > new.start_time + interval '24 hours' then
+    perform private.require_value(false, 'end_time');
+  end if;
   if new.staff_id is null then
     new.staff_id := private.default_staff(new.org_id, new.booked_by);
   end if;
-  v_type := private.session_type_of(new.org_id, new.session_type_id, new.session_type);
-  if not exists (select from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id and s.is_active) then
+  -- Staff and type (as session_type_of finds it) in one look.
+  select s.is_active, t.id, t.capacity, t.buffer_before_mins, t.buffer_after_mins
+    into v_is_active, v_type.id, v_type.capacity, v_type.buffer_before_mins, v_type.buffer_after_mins
+    from public.staff as s
+    left join public.session_types as t
+      on t.org_id = s.org_id and (t.id = new.session_type_id or new.session_type_id is null and t.slug = new.session_type)
+   where s.org_id = new.org_id and s.id = new.staff_id;
+  if v_is_active is not true then
     perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
   end if;
   new.occupancy_id := private.occupy(

@@ -1,13 +1,17 @@
 -- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
 -- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
--- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants:
+-- planning these queries takes longer than answering that, so they are planned once a session (plpgsql, since a server before 18
+-- plans an SQL function at every call), for any arguments.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
 -- day; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with days as (
     select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
   hours as (
@@ -58,6 +62,7 @@ as $$
    where not isempty(i.span)
    group by i.staff_id
   having bool_or(i.is_open);
+end;
 $$;
 comment on function private.open_time is
   'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
@@ -84,8 +89,10 @@ create function private.free_starts(
   p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
   p_within tstzrange, p_now timestamptz, p_except uuid default null)
 returns table (staff_id uuid, start_time timestamptz, rank integer)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with zone as (select private.org_timezone(p_org_id) as name),
   open as materialized (
     select o.staff_id, o.open
@@ -126,6 +133,7 @@ as $$
        from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
     ) as c (start_time)
    where f.earliest <= f.latest;
+end;
 $$;
 comment on function private.free_starts is
   'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';

@@ -13,42 +13,45 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_id uuid;
+  v_there record;
 begin
   -- Whoever was in the way may be gone after the wait for them: then it is tried again.
   for v_attempt in 1 .. 5 loop
-    -- A look first: a full calendar refuses without a row written. It grants nothing, the constraint does.
-    if not exists (
-      select from private.occupancies as o
-       where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0
-         and (o.expires_at is null or o.expires_at > p_now)) then
+    -- A look first, at what is most often in the way: somebody at that very start. It grants nothing. Whatever else overlaps, the
+    -- constraint sees, before a row is written.
+    select o.id, o.session_type_id, o.ends_at into v_there
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.starts_at = p_starts_at and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now);
+    if not found then
       insert into private.occupancies (
         org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
       values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
-      on conflict do nothing
+      on conflict on constraint occupancies_no_overlap do nothing
       returning id into v_id;
       exit when v_id is not null;
       -- Holds that have run out are in nobody's way, swept or not.
       update private.occupancies as o
          set seats = 0
        where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
+      -- Who would join looks once more: the session may have begun to fill at this moment.
+      exit when not found and (p_capacity = 1 or v_attempt > 1);
       continue;
     end if;
-    exit when p_capacity = 1;
+    exit when p_capacity = 1 or (v_there.session_type_id, v_there.ends_at) is distinct from (p_session_type_id, p_ends_at);
     -- A session that is on, be it only held so far, has room while a seat is free or held no longer.
-    select o.id into v_id
-      from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.seats > 0
-       and (o.seats < p_capacity
-            or exists (select from private.holds as h
-                        where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
-       for no key update;
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_there.id
+        and (o.seats < p_capacity
+             or exists (select from private.holds as h
+                         where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
+        for no key update;
     exit when not found;
-    perform private.expire_holds(p_org_id, v_id, p_now);
+    perform private.expire_holds(p_org_id, v_there.id, p_now);
     update private.occupancies as o
        set seats = o.seats + 1, capacity = p_capacity,
            expires_at = case when p_expires_at > o.expires_at then p_expires_at when p_expires_at is not null then o.expires_at end
-     where o.org_id = p_org_id and o.id = v_id and o.seats between 1 and p_capacity - 1
+     where o.org_id = p_org_id and o.id = v_there.id and o.seats between 1 and p_capacity - 1
        and (o.expires_at is null or o.expires_at > p_now)
     returning o.id into v_id;
     exit when v_id is not null;
@@ -200,6 +203,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_type public.session_types;
+  v_is_active boolean;
 begin
   if tg_op = 'UPDATE' and old.occupancy_id is not null then
     if new.status <> 'cancelled' then
@@ -218,12 +222,20 @@ begin
   if new.status = 'cancelled' or new.start_time is null or new.end_time is null then
     return new;
   end if;
-  perform private.require_value(new.end_time > new.start_time and new.end_time <= new.start_time + interval '24 hours', 'end_time');
+  if new.end_time <= new.start_time or new.end_time > new.start_time + interval '24 hours' then
+    perform private.require_value(false, 'end_time');
+  end if;
   if new.staff_id is null then
     new.staff_id := private.default_staff(new.org_id, new.booked_by);
   end if;
-  v_type := private.session_type_of(new.org_id, new.session_type_id, new.session_type);
-  if not exists (select from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id and s.is_active) then
+  -- Staff and type (as session_type_of finds it) in one look.
+  select s.is_active, t.id, t.capacity, t.buffer_before_mins, t.buffer_after_mins
+    into v_is_active, v_type.id, v_type.capacity, v_type.buffer_before_mins, v_type.buffer_after_mins
+    from public.staff as s
+    left join public.session_types as t
+      on t.org_id = s.org_id and (t.id = new.session_type_id or new.session_type_id is null and t.slug = new.session_type)
+   where s.org_id = new.org_id and s.id = new.staff_id;
+  if v_is_active is not true then
     perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
   end if;
   new.occupancy_id := private.occupy(
