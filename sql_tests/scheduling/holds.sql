@@ -1,6 +1,6 @@
 -- hold_slot, confirm_hold: a slot is kept for some minutes; in time it is booked, too late one is told so, and run out it is in nobody's way.
 begin;
-select plan(55);
+select plan(61);
 select tests.open_studio();
 select tests.make_package('single', 1);
 create function pg_temp.held(p_name text, p_days integer, p_time time, p_client text default 'ann', p_minutes integer default null, p_type text default 'pt') returns text language sql as $$
@@ -65,7 +65,19 @@ select tests.sign_in('coach@kilo.example');
 select is(tests.book('kilo', 'kilo_client', 'kilo_package', tests.at(9, '11:00')) is not null, true, 'a direct write passes a hold that has run out');
 select is(pg_temp.confirmed('anns'), 'hold_expired', 'which is then gone');
 
+-- Asked again, a hold is the client's own.
+select tests.sign_in('coach@kilo.example');
+select hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff')) as mine \gset
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff'), p_minutes => 30), :'mine'::jsonb, 'a second click is answered with the first one''s hold, no longer than it was');
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt')), :'mine'::jsonb, 'also when anyone would do');
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('second')) ->> 'staff_id', tests.id('second')::text, 'with somebody else it is another');
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff'), p_duration_mins => 30) ->> 'outcome', 'taken', 'of another length too');
+select is(hold_slot(:'kilo', tests.id('ben'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff')) ->> 'outcome', 'taken', 'and for another client');
+select tests.as_owner();
+select is(count(*), 2::bigint, 'so there are two') from private.holds where start_time = tests.at(13, '09:00');
+
 -- The sweep.
+select tests.sign_in('coach@kilo.example');
 select is(pg_temp.held('sweepable', 11, '09:00'), 'held', 'another');
 select tests.as_service();
 select is((expired, offered)::text, '(1,0)', 'a dry run counts') from service.sweep_expired_holds(p_now => now(), p_dry_run => true);

@@ -1,6 +1,6 @@
 -- The portal: with the token of their link a client sees, books, moves and cancels what is theirs, and nothing else.
 begin;
-select plan(76);
+select plan(79);
 select tests.open_studio();
 select tests.remember('ann_token', gen_random_uuid());
 update public.clients set portal_token = tests.id('ann_token') where id = tests.id('ann');
@@ -151,6 +151,20 @@ union all select is(portal_slots(pg_temp.t('cleo_token'), tests.day(9)) ->> 'dur
 select portal_book(pg_temp.t('cleo_token'), p_hold_id => tests.id('cleos')) as kept \gset
 select is(:'kept'::jsonb ->> 'outcome', 'booked', 'a hold is paid by the package that is valid then');
 select is(portal_book(pg_temp.t('cleo_token'), p_hold_id => tests.id('cleos')), :'kept'::jsonb, 'the second click answers the same, though the package is spent');
+
+-- The answer that was lost is asked for again, also when that booking was the package's last; what pays is valid at the offer's start.
+select tests.as_owner();
+select tests.make_package('ends', 5, tests.at(30, '00:00')), tests.make_package('last', 1);
+update public.bookings set purchase_id = null where status in ('pending', 'confirmed') and client_id = :'kilo_client' and settlement is null;
+select private.freeze_package(:'kilo', p.id) from public.client_purchases as p
+ where p.org_id = :'kilo' and p.client_id = :'kilo_client' and p.id not in (tests.id('ends'), tests.id('last')) and p.valid_during @> now();
+select private.hold_slot(:'kilo', :'kilo_client', tests.id('pt'), tests.at(35, '09:00'), null, tests.id('staff'), null, 'coach') ->> 'hold_id' as far \gset
+select tests.remember('far', :'far');
+select tests.sign_out();
+select portal_book(pg_temp.t(), p_hold_id => tests.id('far')) as far \gset
+select is(:'far'::jsonb ->> 'outcome', 'booked', 'a hold is paid by a package that is valid at its start');
+select is(portal_book(pg_temp.t(), p_hold_id => tests.id('far')), :'far'::jsonb, 'asked again it answers the same, though no session is left for another');
+select is(portal_book(pg_temp.t(), tests.at(36, '09:00'), null, tests.id('pt')) ->> 'outcome', 'package_exhausted', 'which is so');
 
 -- Closed.
 select tests.as_owner();

@@ -702,7 +702,7 @@ create unique index booking_series_request_once on public.booking_series (org_id
 -- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
 -- exclusion constraint for all bookings of a group session.
 create table private.occupancies (
-  org_id uuid not null references public.orgs (id) on delete cascade,
+  org_id uuid not null,
   id uuid not null default gen_random_uuid(),
   staff_id uuid not null,
   session_type_id uuid,
@@ -713,7 +713,8 @@ create table private.occupancies (
   seats integer not null,
   expires_at timestamptz,
   primary key (org_id, id),
-  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  -- Carries the key to orgs too, one look less at every booking. Their bookings keep staff from being deleted, not what is held.
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
   constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
   constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
@@ -722,10 +723,11 @@ create table private.occupancies (
 ) with (fillfactor = 80);
 comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
 comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
-comment on column private.occupancies.expires_at is 'Set while the seats are only held: from then on it is in nobody''s way.';
+comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
 create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
 create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
-create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
+create index occupancies_held_idx on private.occupancies (org_id, staff_id, expires_at) where expires_at is not null;
+comment on index private.occupancies_held_idx is 'What is only held: a refusal asks whether it has run out.';
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -2109,6 +2111,33 @@ create trigger bookings__keep_package before update of client_id, purchase_id on
   for each row when ((old.client_id, old.purchase_id) is distinct from (new.client_id, new.purchase_id) and old.purchase_id is not null)
   execute function private.tg_bookings__keep_package();
 
+-- What was cancelled gave its session back, and another booking may hold it by now.
+create function private.tg_bookings__keep_within_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The booking is locked already, and everybody else locks the package first: one that is in use is not waited for.
+  perform from public.client_purchases as p
+    where p.org_id = new.org_id and p.id = new.purchase_id for no key update skip locked;
+  if not found then
+    perform private.refuse_moving();
+  -- A late cancellation that waits to be charged holds the session that it asks for again.
+  elsif coalesce(private.bookable_at(new.org_id, new.purchase_id, new.start_time), 0)
+        + (old.settlement is not distinct from 'due')::integer < 1 then
+    perform private.fail(409, 'package_exhausted', 'No session of the package is free for this booking.',
+                         'Sell the client a new package, or book without one.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__keep_within_package is
+  'Refuses to take a cancellation back when the package has no session free for it: package_exhausted 409, booking_moving 409.';
+-- Named to run when it is known whether the package stays, and before time is taken.
+create trigger bookings__keep_within_package before update of status on public.bookings
+  for each row when (old.status = 'cancelled' and new.status in ('pending', 'confirmed') and new.purchase_id is not null)
+  execute function private.tg_bookings__keep_within_package();
+
 create function private.refuse_charged()
 returns void
 language sql volatile security invoker set search_path = ''
@@ -2275,6 +2304,14 @@ as $$
 $$;
 comment on function private.refuse_transition is 'Refuses a status that does not follow from the present one: booking_not_confirmed 409.';
 
+create function private.refuse_moving()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+$$;
+comment on function private.refuse_moving is 'Refuses what meets another change of the same booking or package: booking_moving 409.';
+
 -- The booking's package is read without a lock, the package locked, then the booking: and looked at again.
 create function private.lock_booking(p_org_id uuid, p_booking_id uuid, out package public.client_purchases, out booking public.bookings)
 language plpgsql volatile security definer set search_path = ''
@@ -2291,7 +2328,7 @@ begin
       return;
     end if;
   end loop;
-  perform private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+  perform private.refuse_moving();
 end;
 $$;
 comment on function private.lock_booking is 'Locks a booking''s package, then the booking. Fails: booking_not_found 404, booking_moving 409.';
@@ -2930,7 +2967,7 @@ comment on function private.member_take_session is 'take_session for a member wi
 -- ── 40_scheduling/rules/book.sql ──
 
 -- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
--- Lock order: package, booking, staff (rescheduling and series only), day, occupancy.
+-- Lock order: as in occupy.sql; a request id is locked after its package.
 
 -- Up to five other starts: the same staff member's nearest first, then the others'.
 create function private.alternatives(
@@ -3014,7 +3051,8 @@ begin
   end loop;
   if v_occupancy_id is null then
     return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
-                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after))
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after),
+                                                      p_now)
                                 then 'taken' else 'unavailable' end, jsonb_build_object(
       'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
                                            p_audience, p_now)));
@@ -3041,12 +3079,13 @@ comment on function private.book is
   'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
 
 -- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
-create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange)
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange, p_now timestamptz)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select exists (select from private.occupancies as o
-                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0 and o.blocked && p_blocked);
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0
+                    and (o.expires_at is null or o.expires_at > p_now) and o.blocked && p_blocked);
 $$;
 comment on function private.is_taken is 'True when one of these staff members has something in that time.';
 
@@ -3111,7 +3150,11 @@ begin
   v_shape := private.session_shape(v_settings, v_type, v_minutes);
   perform from public.staff as s
     where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
-  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  -- The day it comes to, and those that its old time may be offered for, in one order.
+  perform private.lock_days(
+    d.session_type_ids || case when v_type.max_per_day is not null then v_type.id end,
+    d.dates || case when v_type.max_per_day is not null then (p_start_time at time zone v_settings.timezone)::date end)
+    from private.waited_days(p_org_id, array[v_booking.start_time]) as d;
   if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
                                                tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
                                                p_except => v_booking.occupancy_id)) then
@@ -3608,14 +3651,18 @@ create trigger org_members__close_feeds after delete on public.org_members
 
 -- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
 -- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
--- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants:
+-- planning these queries takes longer than answering that, so they are planned once a session (plpgsql, since a server before 18
+-- plans an SQL function at every call), for any arguments.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
 -- day, what the week takes away included; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with days as (
     select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
   hours as (
@@ -3666,6 +3713,7 @@ as $$
    where not isempty(i.span)
    group by i.staff_id
   having bool_or(i.is_open);
+end;
 $$;
 comment on function private.open_time is
   'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
@@ -3692,8 +3740,10 @@ create function private.free_starts(
   p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
   p_within tstzrange, p_now timestamptz, p_except uuid default null)
 returns table (staff_id uuid, start_time timestamptz, rank integer)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with zone as (select private.org_timezone(p_org_id) as name),
   open as materialized (
     select o.staff_id, o.open
@@ -3734,6 +3784,7 @@ as $$
        from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
     ) as c (start_time)
    where f.earliest <= f.latest;
+end;
 $$;
 comment on function private.free_starts is
   'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
@@ -3829,6 +3880,12 @@ declare
   v_earliest timestamptz := greatest(lower(p_within), p_now);
   v_latest timestamptz := upper(p_within);
   v_full_days date[];
+  -- Who leaves a session that others stay in leaves its time taken.
+  v_except uuid := (
+    select o.id from private.occupancies as o
+     where o.org_id = p_org_id and o.id = p_except
+       and o.seats - 1 = (select count(*) from private.holds as h
+                           where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now));
 begin
   if p_audience = 'client' then
     v_latest := least(v_latest, private.local_to_instant(
@@ -3840,12 +3897,12 @@ begin
   if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
     return;
   end if;
-  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), p_except, p_now);
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), v_except, p_now);
   return query
   with candidates as (
     select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
-                               tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, v_except) as f
     union all
     select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
       from private.occupancies as o
@@ -3856,7 +3913,7 @@ begin
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats > 0 and o.seats - x.expired < v_shape.capacity)
+       and o.seats > 0 and o.seats - x.expired < v_shape.capacity and (o.expires_at is null or o.expires_at > p_now))
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
@@ -3889,17 +3946,42 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_type.max_per_day is not null then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
-      p_type.id::text || (p_start_time at time zone p_timezone)::date, 0));
+    perform private.lock_days(array[p_type.id], array[(p_start_time at time zone p_timezone)::date]);
   end if;
 end;
 $$;
 comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';
 
+create function private.lock_days(p_session_type_ids uuid[], p_dates date[])
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  -- By number: a date's text depends on the session's DateStyle.
+  select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(d.session_type_id::text || (d.on_date - date '2000-01-01'), 0))
+    from (select distinct u.on_date, u.session_type_id from unnest(p_session_type_ids, p_dates) as u (session_type_id, on_date)
+           order by u.on_date, u.session_type_id) as d;
+$$;
+comment on function private.lock_days is 'Locks several types'' local days, in the order of days, until the transaction ends.';
+
+-- What is freed is offered on, and the offer takes time for a type that may have a limit: its day is locked before the time is
+-- given back, since nobody waits for a day who holds time already.
+create function private.waited_days(
+  p_org_id uuid, p_freed timestamptz[], out session_type_ids uuid[], out dates date[])
+language sql stable security definer set search_path = ''
+as $$
+  select array_agg(w.session_type_id), array_agg(w.on_date)
+    from public.waitlist_entries as w
+    join public.session_types as t on t.org_id = w.org_id and t.id = w.session_type_id
+   where w.org_id = p_org_id and w.status = 'waiting' and t.max_per_day is not null
+     and w.on_date in (select (f.start_time at time zone private.org_timezone(p_org_id))::date from unnest(p_freed) as f (start_time));
+$$;
+comment on function private.waited_days is 'The types with max_per_day for which somebody waits on the local days of these starts, each with its day.';
+
 -- ── 40_scheduling/rules/holds.sql ──
 
 -- Holds and the waitlist: a slot kept for some minutes, for whoever is about to book it or was waiting for it.
 -- A hold that has run out is in nobody's way at once (private.occupy); the sweep tidies up and passes waitlist offers on.
+-- Lock order: as in occupy.sql. A hold is changed by whoever has locked its occupancy.
 
 create function private.hold_slot(
   p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
@@ -3934,13 +4016,21 @@ begin
   insert into private.holds (org_id, occupancy_id, client_id, session_type_id, location_id, staff_id, start_time, end_time, expires_at)
   values (p_org_id, v_occupancy_id, p_client_id, v_type.id, p_location_id, v_slot.staff_id, v_slot.start_time, v_slot.end_time, v_expires_at)
   returning * into v_hold;
-  return private.outcome('held', jsonb_build_object(
-    'hold_id', v_hold.id, 'staff_id', v_hold.staff_id, 'start_time', v_hold.start_time, 'end_time', v_hold.end_time,
-    'expires_at', v_hold.expires_at));
+  return private.held(v_hold);
 end;
 $$;
 comment on function private.hold_slot is
   'Keeps a slot for some minutes: {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}.';
+
+create function private.held(p_hold private.holds)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select private.outcome('held', jsonb_build_object(
+    'hold_id', p_hold.id, 'staff_id', p_hold.staff_id, 'start_time', p_hold.start_time, 'end_time', p_hold.end_time,
+    'expires_at', p_hold.expires_at));
+$$;
+comment on function private.held is 'The outcome of a hold that was made.';
 
 -- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
 create function private.confirm_hold(
@@ -3958,6 +4048,10 @@ begin
       perform private.refuse_purchase();
     end if;
   end if;
+  -- The seat is ours until now: whoever lets go of holds that have run out waits for this row.
+  perform from private.occupancies as o
+    where o.org_id = p_org_id and o.id = (select h.occupancy_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id)
+      for no key update;
   select h.* into v_hold from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id for no key update;
   if not found or v_hold.client_id <> p_client_id then
     perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
@@ -3971,7 +4065,6 @@ begin
   elsif p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, v_hold.start_time), 0) < 1 then
     return private.outcome('package_exhausted');
   end if;
-  -- The seat is ours until now: whoever frees expired holds waits for this row.
   update private.occupancies as o
      set expires_at = null
    where o.org_id = p_org_id and o.id = v_hold.occupancy_id and o.seats > 0;
@@ -4053,7 +4146,7 @@ end;
 $$;
 comment on function private.offer_to_waitlist is 'Offers a freed time to those on the waitlist whom it fits, first come first; returns how many offers were made.';
 
-create function private.tg_bookings__offer_freed()
+create function private.tg__offer_freed()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -4062,17 +4155,24 @@ begin
   return null;
 end;
 $$;
-comment on function private.tg_bookings__offer_freed is 'Offers the time that a cancelled or moved booking leaves.';
+comment on function private.tg__offer_freed is 'Offers the time that a booking or a hold leaves: cancelled, moved or deleted.';
 create trigger bookings__offer_freed after update on public.bookings
   for each row when (old.occupancy_id is not null and old.occupancy_id is distinct from new.occupancy_id)
-  execute function private.tg_bookings__offer_freed();
+  execute function private.tg__offer_freed();
+create trigger bookings__offer_freed_by_delete after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
+create trigger holds__offer_freed_by_delete after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
 
--- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines.
+-- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines. What somebody else is at
+-- work on (a calendar that is being moved or swept, a session that is being joined) is left for the next call.
 create function private.sweep_expired_holds(p_limit integer, p_now timestamptz, p_dry_run boolean, out expired integer, out offered integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_holds private.holds[];
   v_hold private.holds;
+  v_gone integer;
 begin
   expired := 0;
   offered := 0;
@@ -4080,20 +4180,27 @@ begin
     select least(count(*), p_limit) into expired from private.holds as h where h.status = 'held' and h.expires_at <= p_now;
     return;
   end if;
-  for v_hold in
-    select h.* from private.holds as h where h.status = 'held' and h.expires_at <= p_now
-     order by h.expires_at, h.id limit p_limit for no key update skip locked
-  loop
-    update private.holds as h set status = 'expired', occupancy_id = null where h.org_id = v_hold.org_id and h.id = v_hold.id;
-    -- Of a group session one seat, else the time.
-    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id and o.seats <= 1;
-    if not found then
-      perform private.vacate(v_hold.org_id, v_hold.occupancy_id);
-    end if;
-    update public.waitlist_entries as w
-       set status = 'expired', updated_at = p_now
-     where w.org_id = v_hold.org_id and w.hold_id = v_hold.id and w.status = 'offered';
-    expired := expired + 1;
+  select array_agg(d.hold) into v_holds
+    from (select h as hold
+            from private.holds as h
+            join public.staff as s on s.org_id = h.org_id and s.id = h.staff_id
+           where h.status = 'held' and h.expires_at <= p_now
+           order by h.expires_at, h.id
+           limit p_limit
+             for no key update of s skip locked) as d;
+  perform private.lock_days(array_agg(t.id), array_agg(t.on_date))
+    from (select h.org_id, array_agg(h.start_time) as freed from unnest(v_holds) as h group by h.org_id) as o
+   cross join lateral private.waited_days(o.org_id, o.freed) as w
+   cross join lateral unnest(w.session_type_ids, w.dates) as t (id, on_date);
+  foreach v_hold in array coalesce(v_holds, '{}') loop
+    perform from private.occupancies as o
+      where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id for no key update skip locked;
+    continue when not found;
+    v_gone := private.expire_holds(v_hold.org_id, v_hold.occupancy_id, p_now);
+    -- Those of one session go together, and somebody may have been faster.
+    continue when v_gone = 0;
+    perform private.drop_empty(v_hold.org_id, v_hold.occupancy_id);
+    expired := expired + v_gone;
     offered := offered + private.offer_to_waitlist(v_hold.org_id, v_hold.staff_id, v_hold.start_time, v_hold.end_time, p_now);
   end loop;
 end;
@@ -4307,11 +4414,25 @@ create function private.member_hold(
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_hold private.holds;
 begin
   perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
   perform private.require_duration(p_duration_mins);
   perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(p_minutes, 10) between 1 and 1440, 'minutes');
+  -- Asked again for a client who holds that start already: it is theirs, not taken. Two clicks queue here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_client_id::text || extract(epoch from p_start_time), 2));
+  select h.* into v_hold
+    from private.holds as h
+   where h.org_id = p_org_id and h.client_id = p_client_id and h.start_time = p_start_time and h.status = 'held' and h.expires_at > now()
+     and (h.session_type_id, h.location_id) is not distinct from (p_session_type_id, p_location_id)
+     and (p_staff_id is null or h.staff_id = p_staff_id)
+     and (p_duration_mins is null or h.end_time = p_start_time + make_interval(mins => p_duration_mins))
+   order by h.created_at, h.id limit 1;
+  if found then
+    return private.held(v_hold);
+  end if;
   return private.hold_slot(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, 'coach',
                            p_minutes);
 end;
@@ -4493,7 +4614,8 @@ comment on function private.is_slot_free is 'True when somebody on the staff has
 
 -- Taking and giving back a staff member's time. Every booking that is not cancelled occupies: by trigger, so that the existing
 -- app's direct inserts and updates, re-activation and rescheduling all meet the one exclusion constraint.
--- Lock order: package, booking, staff (rescheduling only), occupancy.
+-- Lock order, in all of scheduling: package, booking, staff (moves, series and the sweep of holds), day, occupancy, hold, waitlist
+-- entry. Whoever needs one out of turn skips what is locked.
 
 -- A seat in that time, or null when it is taken. `on conflict do nothing` waits for whoever is taking it at this moment and
 -- needs no subtransaction.
@@ -4505,76 +4627,115 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_id uuid;
+  v_there record;
 begin
-  -- A look first: a full calendar refuses without a row written. It grants nothing, the constraint does.
-  if not exists (
-    select from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0
-       and (o.expires_at is null or o.expires_at > p_now)) then
-    for v_attempt in 1 .. 2 loop
+  -- Whoever was in the way may be gone after the wait for them: then it is tried again.
+  for v_attempt in 1 .. 5 loop
+    -- A look first, at what is most often in the way: somebody at that very start. It grants nothing. Whatever else overlaps, the
+    -- constraint sees, before a row is written.
+    select o.id, o.session_type_id, o.ends_at into v_there
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.starts_at = p_starts_at and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now);
+    if not found then
       insert into private.occupancies (
         org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
       values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
-      on conflict do nothing
+      on conflict on constraint occupancies_no_overlap do nothing
       returning id into v_id;
-      exit when v_id is not null or v_attempt = 2;
-      -- A hold that has run out is in nobody's way, swept or not.
+      exit when v_id is not null;
+      -- Holds that have run out are in nobody's way, swept or not.
       update private.occupancies as o
          set seats = 0
        where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
-      exit when not found;
-    end loop;
-  end if;
-  if v_id is null and p_capacity > 1 then
-    perform private.free_expired_seats(p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_now);
+      -- Who would join looks once more: the session may have begun to fill at this moment.
+      exit when not found and (p_capacity = 1 or v_attempt > 1);
+      continue;
+    end if;
+    exit when p_capacity = 1 or (v_there.session_type_id, v_there.ends_at) is distinct from (p_session_type_id, p_ends_at);
+    -- A session that is on, be it only held so far, has room while a seat is free or held no longer.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_there.id
+        and (o.seats < p_capacity
+             or exists (select from private.holds as h
+                         where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
+        for no key update;
+    exit when not found;
+    perform private.expire_holds(p_org_id, v_there.id, p_now);
     update private.occupancies as o
-       set seats = o.seats + 1, capacity = p_capacity
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and p_capacity - 1
+       set seats = o.seats + 1, capacity = p_capacity,
+           expires_at = case when p_expires_at > o.expires_at then p_expires_at when p_expires_at is not null then o.expires_at end
+     where o.org_id = p_org_id and o.id = v_there.id and o.seats between 1 and p_capacity - 1
+       and (o.expires_at is null or o.expires_at > p_now)
     returning o.id into v_id;
-  end if;
+    exit when v_id is not null;
+  end loop;
   return v_id;
 end;
 $$;
 comment on function private.occupy is
   'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
 
--- Seats of a group session whose hold has run out are in nobody's way, swept or not. Lock order: hold, occupancy.
-create function private.free_expired_seats(
-  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_starts_at timestamptz, p_ends_at timestamptz, p_now timestamptz)
-returns void
+-- The caller has locked the occupancy, in a statement before: what this one sees of its holds is what holds.
+create function private.expire_holds(p_org_id uuid, p_occupancy_id uuid, p_now timestamptz)
+returns integer
 language sql volatile security definer set search_path = ''
 as $$
   with gone as (
     update private.holds as h
        set status = 'expired', occupancy_id = null
-      from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null
-       and h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now
-    returning h.id as hold_id, o.id as occupancy_id),
+     where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held' and h.expires_at <= p_now
+    returning h.id),
   passed as (
     update public.waitlist_entries as w
        set status = 'expired', updated_at = p_now
       from gone as g
-     where w.org_id = p_org_id and w.hold_id = g.hold_id and w.status = 'offered')
-  update private.occupancies as o
-     set seats = o.seats - g.n
-    from (select x.occupancy_id, count(*)::integer as n from gone as x group by x.occupancy_id) as g
-   where o.org_id = p_org_id and o.id = g.occupancy_id;
+     where w.org_id = p_org_id and w.hold_id = g.id and w.status = 'offered'),
+  given_back as (
+    update private.occupancies as o
+       set seats = greatest(o.seats - g.n, 0)
+      from (select count(*)::integer as n from gone) as g
+     where o.org_id = p_org_id and o.id = p_occupancy_id and g.n > 0)
+  select count(*)::integer from gone;
 $$;
-comment on function private.free_expired_seats is 'Gives back the seats of a group session that were held and not booked in time.';
+comment on function private.expire_holds is
+  'Lets go of the holds in one occupancy that have run out, and of the offers they were; returns how many.';
 
 create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
 returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_left integer;
+begin
+  update private.occupancies as o
+     set seats = o.seats - 1
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats > 0
+  returning o.seats into v_left;
+  if v_left > 0 then
+    -- Where the last booking has left and seats are held yet, the time is taken as long as the last of these holds.
+    update private.occupancies as o
+       set expires_at = h.last_at
+      from (select count(*)::integer as n, max(h.expires_at) as last_at
+              from private.holds as h where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held') as h
+     where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = h.n;
+  end if;
+end;
+$$;
+comment on function private.vacate is 'Gives one seat back; at none the time is free, and when only holds are left it is free when they have run out.';
+
+create function private.drop_empty(p_org_id uuid, p_occupancy_id uuid)
+returns void
 language sql volatile security definer set search_path = ''
 as $$
-  update private.occupancies as o set seats = o.seats - 1 where o.org_id = p_org_id and o.id = p_occupancy_id;
+  delete from private.occupancies as o
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = 0
+     and not exists (select from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id);
 $$;
-comment on function private.vacate is 'Gives one seat back; at none the time is free.';
+comment on function private.drop_empty is 'Removes an occupancy that everybody has left, once the holds that had run out in it are swept.';
 
--- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first. A solo coach
--- gets their staff row here, with their first booking.
+-- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first who is active. A solo
+-- coach gets their staff row here, with their first booking.
 create function private.default_staff(p_org_id uuid, p_user_id uuid)
 returns uuid
 language plpgsql volatile security definer set search_path = ''
@@ -4588,13 +4749,15 @@ declare
             or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
-  if v_user_id is null then
+  -- Whoever takes no sessions books for those who do.
+  if v_user_id is null
+     or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id and not s.is_active) then
     select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.is_active order by s.created_at, s.id limit 1;
     if found then
       return v_staff_id;
     end if;
-    select m.user_id into v_user_id
-      from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1;
+    v_user_id := coalesce(v_user_id, (
+      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
   end if;
   select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
   if not found then
@@ -4654,6 +4817,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_type public.session_types;
+  v_is_active boolean;
 begin
   if tg_op = 'UPDATE' and old.occupancy_id is not null then
     if new.status <> 'cancelled' then
@@ -4661,6 +4825,7 @@ begin
       perform from public.staff as s
         where s.org_id = new.org_id and s.id in (old.staff_id, new.staff_id) order by s.id for no key update;
     end if;
+    perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
     perform private.vacate(old.org_id, old.occupancy_id);
     new.occupancy_id := null;
     new.ics_sequence := old.ics_sequence + 1;
@@ -4671,12 +4836,20 @@ begin
   if new.status = 'cancelled' or new.start_time is null or new.end_time is null then
     return new;
   end if;
-  perform private.require_value(new.end_time > new.start_time and new.end_time <= new.start_time + interval '24 hours', 'end_time');
+  if new.end_time <= new.start_time or new.end_time > new.start_time + interval '24 hours' then
+    perform private.require_value(false, 'end_time');
+  end if;
   if new.staff_id is null then
     new.staff_id := private.default_staff(new.org_id, new.booked_by);
   end if;
-  v_type := private.session_type_of(new.org_id, new.session_type_id, new.session_type);
-  if not exists (select from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id and s.is_active) then
+  -- Staff and type (as session_type_of finds it) in one look.
+  select s.is_active, t.id, t.capacity, t.buffer_before_mins, t.buffer_after_mins
+    into v_is_active, v_type.id, v_type.capacity, v_type.buffer_before_mins, v_type.buffer_after_mins
+    from public.staff as s
+    left join public.session_types as t
+      on t.org_id = s.org_id and (t.id = new.session_type_id or new.session_type_id is null and t.slug = new.session_type)
+   where s.org_id = new.org_id and s.id = new.staff_id;
+  if v_is_active is not true then
     perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
   end if;
   new.occupancy_id := private.occupy(
@@ -4707,7 +4880,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  delete from private.occupancies as o where o.org_id = old.org_id and o.id = old.occupancy_id and o.seats = 0;
+  perform private.drop_empty(old.org_id, old.occupancy_id);
   return null;
 end;
 $$;
@@ -4715,6 +4888,67 @@ comment on function private.tg_bookings__drop_empty is 'Removes an occupancy tha
 create trigger bookings__drop_empty after update on public.bookings
   for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
   execute function private.tg_bookings__drop_empty();
+
+-- A client who is deleted takes their bookings and holds along, not the staff's time.
+create function private.tg__give_time_back()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.vacate(old.org_id, old.occupancy_id);
+  perform private.drop_empty(old.org_id, old.occupancy_id);
+  return null;
+end;
+$$;
+comment on function private.tg__give_time_back is 'Gives back the time of a deleted booking or hold.';
+create trigger bookings__give_time_back after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+create trigger holds__give_time_back after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+
+create function private.tg_bookings__lock_freed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
+  return old;
+end;
+$$;
+comment on function private.tg_bookings__lock_freed is 'Locks the days on which a deleted booking''s time may be offered, before any time is given back.';
+create trigger bookings__lock_freed before delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg_bookings__lock_freed();
+
+-- A type may go when nothing but holds that have run out refers to it; what a booking of it takes, by whatever name, keeps it.
+create function private.tg_session_types__let_go()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_occupancy_id uuid;
+begin
+  if not exists (
+    select from private.occupancies as o
+     where o.org_id = old.org_id and o.session_type_id = old.id and o.seats > 0 and coalesce(o.expires_at > clock_timestamp(), true)) then
+    -- Out of turn, the type's own row being locked already: what somebody else has locked is in use.
+    for v_occupancy_id in
+      select o.id from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id for no key update skip locked
+    loop
+      perform private.expire_holds(old.org_id, v_occupancy_id, clock_timestamp());
+      perform private.drop_empty(old.org_id, v_occupancy_id);
+    end loop;
+  end if;
+  if exists (select from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id) then
+    perform private.fail(409, 'session_type_in_use', 'This is in use and keeps history readable.', 'Make it inactive instead.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_session_types__let_go is
+  'Refuses to delete a session type whose sessions take time, and lets go of its holds that have run out: session_type_in_use 409.';
+-- Named to run after the look at bookings that name the type.
+create trigger session_types__refuse_delete_occupied before delete on public.session_types
+  for each row execute function private.tg_session_types__let_go();
 
 -- The existing app says user_id where we say staff_id; whichever is sent decides.
 create function private.tg__name_staff()
@@ -5387,9 +5621,12 @@ begin
       and (s.id = p_staff_id
            or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
     order by s.id for no key update;
+  perform private.lock_days(d.session_type_ids, d.dates)
+    from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                         where b.org_id = p_org_id and b.series_id = p_series_id)) as d;
 end;
 $$;
-comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+comment on function private.lock_series is 'Locks a series'' packages, bookings, staff and the days that are waited for, in this order.';
 
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
@@ -6472,7 +6709,7 @@ begin atomic
   select private.member_hold(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_duration_mins, p_minutes);
 end;
 comment on function public.hold_slot is
-  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. Needs bookings.write. Fails as book.';
+  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. A client who holds that start already is answered with their hold, as it is. Needs bookings.write. Fails as book.';
 revoke all on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) from public, anon, service_role;
 grant execute on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
 grant execute on function private.member_hold(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;

@@ -223,11 +223,8 @@ def test_sweep_that_is_killed_is_finished_by_the_next(studio: Studio, swept: int
     calendars.wait(studio.coach, calendars.at(0), calendars.clients[0])
     oldest = studio.db.owner.values("select id from private.holds order by expires_at, id")
     with psycopg.connect(studio.db.admin_url) as blocker:
-        # The batch stops at a time that somebody else is looking at.
-        query = """
-            select from private.occupancies as o join private.holds as h on h.occupancy_id = o.id
-             where h.id = %s for update of o"""
-        blocker.execute(query, (oldest[5 * swept + 2],))
+        # The batch stops at a hold that somebody else is looking at.
+        blocker.execute("select from private.holds as h where h.id = %s for update", (oldest[5 * swept + 2],))
         sweeper = subprocess.Popen([sys.executable, "-c", SWEEPER, studio.db.url], stdout=subprocess.PIPE, text=True)
         assert sweeper.stdout is not None
         for _ in range(swept):

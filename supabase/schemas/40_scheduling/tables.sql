@@ -230,7 +230,7 @@ create unique index booking_series_request_once on public.booking_series (org_id
 -- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
 -- exclusion constraint for all bookings of a group session.
 create table private.occupancies (
-  org_id uuid not null references public.orgs (id) on delete cascade,
+  org_id uuid not null,
   id uuid not null default gen_random_uuid(),
   staff_id uuid not null,
   session_type_id uuid,
@@ -241,7 +241,8 @@ create table private.occupancies (
   seats integer not null,
   expires_at timestamptz,
   primary key (org_id, id),
-  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  -- Carries the key to orgs too, one look less at every booking. Their bookings keep staff from being deleted, not what is held.
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
   constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
   constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
@@ -250,10 +251,11 @@ create table private.occupancies (
 ) with (fillfactor = 80);
 comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
 comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
-comment on column private.occupancies.expires_at is 'Set while the seats are only held: from then on it is in nobody''s way.';
+comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
 create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
 create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
-create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
+create index occupancies_held_idx on private.occupancies (org_id, staff_id, expires_at) where expires_at is not null;
+comment on index private.occupancies_held_idx is 'What is only held: a refusal asks whether it has run out.';
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,

@@ -1,5 +1,5 @@
 -- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
--- Lock order: package, booking, staff (rescheduling and series only), day, occupancy.
+-- Lock order: as in occupy.sql; a request id is locked after its package.
 
 -- Up to five other starts: the same staff member's nearest first, then the others'.
 create function private.alternatives(
@@ -83,7 +83,8 @@ begin
   end loop;
   if v_occupancy_id is null then
     return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
-                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after))
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after),
+                                                      p_now)
                                 then 'taken' else 'unavailable' end, jsonb_build_object(
       'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
                                            p_audience, p_now)));
@@ -110,12 +111,13 @@ comment on function private.book is
   'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
 
 -- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
-create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange)
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange, p_now timestamptz)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select exists (select from private.occupancies as o
-                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0 and o.blocked && p_blocked);
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0
+                    and (o.expires_at is null or o.expires_at > p_now) and o.blocked && p_blocked);
 $$;
 comment on function private.is_taken is 'True when one of these staff members has something in that time.';
 
@@ -180,7 +182,11 @@ begin
   v_shape := private.session_shape(v_settings, v_type, v_minutes);
   perform from public.staff as s
     where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
-  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  -- The day it comes to, and those that its old time may be offered for, in one order.
+  perform private.lock_days(
+    d.session_type_ids || case when v_type.max_per_day is not null then v_type.id end,
+    d.dates || case when v_type.max_per_day is not null then (p_start_time at time zone v_settings.timezone)::date end)
+    from private.waited_days(p_org_id, array[v_booking.start_time]) as d;
   if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
                                                tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
                                                p_except => v_booking.occupancy_id)) then

@@ -113,9 +113,12 @@ begin
       and (s.id = p_staff_id
            or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
     order by s.id for no key update;
+  perform private.lock_days(d.session_type_ids, d.dates)
+    from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                         where b.org_id = p_org_id and b.series_id = p_series_id)) as d;
 end;
 $$;
-comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+comment on function private.lock_series is 'Locks a series'' packages, bookings, staff and the days that are waited for, in this order.';
 
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
