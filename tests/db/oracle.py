@@ -82,7 +82,7 @@ class Rules:
 
 @dataclass
 class Session:
-    """Time that is taken; `kind` is a number in Rules.kinds, None for none. Its seats are booked, or held one by one."""
+    """Time that is taken; `kind` is a number in Rules.kinds, None for none. Its seats are booked or held one by one."""
 
     staff: int
     start: datetime
