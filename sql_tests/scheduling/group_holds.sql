@@ -1,6 +1,6 @@
 -- Held seats of a group session: the others join it, booked or held, and when only holds are left it takes time as long as the last of them.
 begin;
-select plan(43);
+select plan(45);
 select tests.open_studio();
 create function pg_temp.holds(p_name text, p_client text, p_days integer, p_minutes integer default 10) returns text language sql as $$
   select case when h.answer ? 'hold_id' then (select h.answer ->> 'outcome' from (select tests.remember(p_name, (h.answer ->> 'hold_id')::uuid)) as r) else h.answer ->> 'outcome' end
@@ -40,11 +40,15 @@ select is(pg_temp.confirms('bens', 'ben', '31 minutes'), 'hold_expired', 'and lo
 select tests.calendar_holds('seats, holds and bookings agree, also then');
 
 -- The existing app's direct insert.
+insert into public.session_types (org_id, name, slug, capacity) values (:'kilo', 'Circle', 'circle', 3);
 select is(pg_temp.holds('held', 'ann', 9), 'held', 'another session is held');
 select tests.sign_in('coach@kilo.example');
 select lives_ok($$ insert into public.bookings (org_id, client_id, start_time, end_time, session_type)
                    values (tests.id('kilo'), tests.id('ben'), tests.at(9, '09:00'), tests.at(9, '10:00'), 'class') $$, 'a direct insert joins it');
 select tests.refuses($$ select tests.book('kilo', 'kilo_client', 'kilo_package', tests.at(9, '09:00')) $$, 409, 'slot_taken', 'another type does not');
+select tests.refuses(format($$ insert into public.bookings (org_id, client_id, start_time, end_time, session_type)
+                               values (tests.id('kilo'), tests.id('ben'), tests.at(9, '09:00'), tests.at(9, %L), %L) $$, t.until, t.type), 409, 'slot_taken', t.title)
+  from (values ('09:45', 'class', 'nor one that ends at another time, though seats are left'), ('10:00', 'circle', 'nor another group')) as t (until, type, title);
 select tests.as_owner();
 
 -- The last booking leaves.

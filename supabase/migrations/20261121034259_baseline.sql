@@ -2359,7 +2359,7 @@ create trigger promo_codes__touch before update on public.promo_codes
 
 -- Scheduling rules, first cut: the organisation's settings with their defaults, how a booking moves from one status to the
 -- next, and completing it exactly once.
--- A direct write locks the booking alone, so these triggers never touch a package: they mark the booking `due`, and
+-- A direct write has locked the booking, so these triggers wait for no package: they mark the booking `due`, and
 -- use_session, complete_booking or the sweep settle it in the lock order package, then booking.
 
 create function private.org_timezone(p_org_id uuid)
@@ -10446,7 +10446,7 @@ begin
 end;
 $$;
 comment on function service.sweep_expired_holds is
-  'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+  'Frees holds that have run out, about p_limit (1 to 100000) a call, those of one session together, and offers their times to the waitlist; call again until nothing comes back. What somebody else is at work on is left for the next call. A dry run changes nothing. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
 

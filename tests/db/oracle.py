@@ -82,7 +82,7 @@ class Rules:
 
 @dataclass
 class Session:
-    """Time that is taken; `kind` is a number in Rules.kinds, None for none. Its seats are booked, or held."""
+    """Time that is taken; `kind` is a number in Rules.kinds, None for none. Its seats are booked or held one by one."""
 
     staff: int
     start: datetime
@@ -159,11 +159,10 @@ class Oracle:
         opened: set[int] = set()
         shut: set[int] = set()
         for on in dates(first, last):
-            # A date's own hours replace the week's, what the week takes away included.
             dated = any(h.on == on and h.is_open for h in hours)
             for h in hours:
                 weekly = h.on is None and h.day_of_week == day_of_week(on)
-                if h.on == on or (weekly and not dated):
+                if h.on == on or (weekly and not (h.is_open and dated)):
                     (opened if h.is_open else shut).update(self.span(on, h.starts, h.ends))
             for b in rules.blocks:
                 if b.staff in (None, staff) and (b.on == on or b.day_of_week == day_of_week(on)):

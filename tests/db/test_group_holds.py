@@ -21,8 +21,8 @@ TAKEN = "private.occupancies"
 MINUTE = timedelta(minutes=1)
 
 BOOK = """
-    select private.book(%(org)s, %(client)s, %(kind)s, %(start)s, null, %(staff)s, null, null, 'coach', 'system',
-                        null, null, null, p_now => clock_timestamp() + %(after)s)"""
+    select private.book(%(org)s, %(client)s, %(kind)s, %(start)s, null, %(staff)s, null, null, 'coach', 'system', null,
+                        null, null, p_now => clock_timestamp() + %(after)s)"""
 HOLD = """
     select private.hold_slot(%(org)s, %(client)s, %(kind)s, %(start)s, null, %(staff)s, null, 'coach', 10,
                              clock_timestamp() + %(after)s)"""
@@ -61,8 +61,8 @@ class Class:
 
 def wait_for_waiting_or_done(watch: psycopg.Connection[Any], work: Future[Any]) -> None:
     """Returns once a connection waits for a lock, or the work is done without."""
-    waits = "select count(*) from pg_locks where not granted"
-    while not work.done() and watch.execute(waits).fetchone() == (0,):
+    query = "select exists (select from pg_locks where not granted) as is_waiting"
+    while not work.done() and watch.execute(query).fetchone() == (False,):
         pass
 
 
@@ -92,7 +92,7 @@ def test_32_people_hold_and_book_a_class_to_its_last_seat(studio: Studio, begun:
 
 @pytest.mark.parametrize("attempt_no", range(4))
 def test_held_seats_go_over_to_others_one_by_one(studio: Studio, attempt_no: int) -> None:
-    """All seats are held; some confirm in time, others book when it is too late, some sweep: all seats are filled."""
+    """All are held; some say in time that they come, others book when it is too late, some sweep: all are filled."""
     session = Class(studio, seats=3)
     clients = session.calendars.clients
     holds = [session.hold(studio.db.owner, client)["hold_id"] for client in clients[:3]]
@@ -196,7 +196,7 @@ def test_last_seats_that_were_held_are_offered_again_swept_or_not(studio: Studio
 
 
 def test_cancellation_that_is_offered_on_and_the_sweep_do_not_wait_for_each_other(studio: Studio) -> None:
-    """The freed seat and the hold that has run out are of one class: each side would want what the other has."""
+    """The seat that is freed and the hold that has run out are of one class: each would want what the other has."""
     session = Class(studio, seats=2)
     calendars, clients = session.calendars, session.calendars.clients
     booking = session.book(studio.db.owner, clients[0])["booking_id"]
@@ -215,9 +215,23 @@ def test_cancellation_that_is_offered_on_and_the_sweep_do_not_wait_for_each_othe
     assert_exact(studio.db)
 
 
+def test_two_sweeps_are_never_at_work_on_one_calendar(studio: Studio) -> None:
+    """What each frees the other might offer on: they would wait for each other. Another calendar is another matter."""
+    calendars = Calendars.open(studio, staff=2)
+    for n in range(2):
+        for staff in calendars.staff:
+            calendars.hold(studio.coach, calendars.at(n), calendars.clients[n], p_staff_id=staff)
+    query = "select expired from service.sweep_expired_holds(%s, clock_timestamp() + interval '1 hour')"
+    with psycopg.connect(studio.db.url) as first, psycopg.connect(studio.db.url) as second:
+        assert first.execute(query, (1,)).fetchone() == (1,)
+        assert second.execute(query, (1000,)).fetchone() == (2,), "those of the other calendar"
+    assert studio.db.owner.value(query, (1000,)) == 1
+    assert_exact(studio.db)
+
+
 @pytest.mark.parametrize("way", ["cancelled", "deleted"])
 def test_day_is_waited_for_while_no_time_is_given_back_yet(studio: Studio, way: str) -> None:
-    """Whoever books a type with a limit has its day and waits for time; what frees time must not do the reverse."""
+    """Whoever books a type with a limit has its day and waits for time: what frees time must not have time and wait."""
     session = Class(studio, seats=2, max_per_day=1)
     calendars, clients = session.calendars, session.calendars.clients
     booking = session.book(studio.db.owner, clients[0])["booking_id"]

@@ -1,6 +1,6 @@
 -- Scheduling rules, first cut: the organisation's settings with their defaults, how a booking moves from one status to the
 -- next, and completing it exactly once.
--- A direct write locks the booking alone, so these triggers never touch a package: they mark the booking `due`, and
+-- A direct write has locked the booking, so these triggers wait for no package: they mark the booking `due`, and
 -- use_session, complete_booking or the sweep settle it in the lock order package, then booking.
 
 create function private.org_timezone(p_org_id uuid)

@@ -73,7 +73,7 @@ begin
 end;
 $$;
 comment on function service.sweep_expired_holds is
-  'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+  'Frees holds that have run out, about p_limit (1 to 100000) a call, those of one session together, and offers their times to the waitlist; call again until nothing comes back. What somebody else is at work on is left for the next call. A dry run changes nothing. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
 
