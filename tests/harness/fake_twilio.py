@@ -1,4 +1,4 @@
-"""A Twilio of our own, behind the real SDK: it takes messages over HTTP, keeps what it accepted, and fails as it is told.
+"""A Twilio of our own, behind the real SDK: it keeps what it accepted, and fails as it is told.
 
     with FakeTwilio({SID: TOKEN}) as twilio:
         twilio.then(answer(503), accept())

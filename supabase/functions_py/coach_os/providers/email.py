@@ -254,8 +254,8 @@ def _refused(error: Exception) -> Outcome:
 
 def _address(text: str) -> str:
     """The address as ASCII; the part before the @ is nobody's to spell otherwise."""
-    local, at, _ = text.strip().rpartition("@")
-    if not local or not at or not local.isascii() or any(character.isspace() for character in text.strip()):
+    local, _, domain = text.strip().rpartition("@")
+    if not local or not domain or not local.isascii() or any(character.isspace() for character in text.strip()):
         raise ValueError("no address")
     return Address(addr_spec=f"{local}@{_ascii_domain(text.strip())}").addr_spec
 
