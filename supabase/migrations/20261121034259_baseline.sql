@@ -224,6 +224,7 @@ create table public.clients (
   full_name text not null,
   email text,
   phone text,
+  phone_e164 text,
   status text not null default 'active',
   date_of_birth date,
   gender text,
@@ -274,6 +275,7 @@ create table public.clients (
   constraint clients_notes_length check (char_length(notes) <= 20000)
 );
 comment on table public.clients is 'A person whom an organisation trains or treats; may sign in (auth_user_id) or never.';
+comment on column public.clients.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
 comment on column public.clients.status is 'Free text of the organisation; `active` is the default.';
 comment on column public.clients.preferred_time_windows is 'Array of {day, start, end}.';
 comment on column public.clients.onboarding_token is 'The open link of the onboarding page; null when none is open.';
@@ -282,6 +284,7 @@ comment on column public.clients.sms_opt_in is 'Null: never asked.';
 create index clients_id_idx on public.clients (id);
 create index clients_auth_user_idx on public.clients (auth_user_id) where auth_user_id is not null;
 create index clients_name_idx on public.clients (org_id, full_name);
+create index clients_phone_idx on public.clients (phone_e164) where phone_e164 is not null;
 create index clients_email_idx on public.clients (org_id, lower(email)) where email is not null;
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
@@ -760,6 +763,7 @@ create table public.bookings (
   client_confirmed boolean default false,
   confirmation_sent_at timestamptz,
   ics_sequence integer not null default 0,
+  timed_at timestamptz not null default now(),
   request_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
@@ -797,6 +801,7 @@ comment on column public.bookings.follow_up_until is 'How long that call is wait
 comment on column public.bookings.staff_id is 'Whose calendar; a direct insert by the existing app takes the signed-in member''s own.';
 comment on column public.bookings.occupancy_id is 'The time it takes; null when cancelled. Bookings of one group session share it.';
 comment on column public.bookings.ics_sequence is 'Rises with each change that a calendar file must show (RFC 5545 SEQUENCE).';
+comment on column public.bookings.timed_at is 'When it was last given its start: reminders that were due before are not sent late.';
 comment on column public.bookings.request_id is 'The caller''s id of one booking; the same id books once.';
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
@@ -811,6 +816,8 @@ create index bookings_staff_idx on public.bookings (org_id, staff_id, start_time
 create index bookings_location_idx on public.bookings (org_id, location_id) where location_id is not null;
 create index bookings_occupancy_idx on public.bookings (org_id, occupancy_id) where occupancy_id is not null;
 create index bookings_series_idx on public.bookings (org_id, series_id, start_time) where series_id is not null;
+create index bookings_unconfirmed_idx on public.bookings (org_id, start_time)
+  where status = 'confirmed' and confirmation_sent_at is not null and client_confirmed is not true;
 create index bookings_changed_idx on public.bookings (org_id, updated_at);
 create unique index bookings_request_once on public.bookings (org_id, request_id) where request_id is not null;
 create index bookings_offer_idx on public.bookings (org_id, offer_id) where offer_id is not null;
@@ -921,6 +928,418 @@ create table private.calendar_feed_tokens (
 );
 comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
 create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
+
+-- ── 50_messaging/tables.sql ──
+
+-- Messaging: one outbox for SMS, email and push; what the world answers; threads, templates, reminders.
+-- Invariant: a message only moves forward; what a provider may have accepted is never sent again by itself.
+-- Invariant: one intent is one message (idempotency_key), and no SMS leaves inside an organisation's quiet hours.
+-- Not here: the text of a waiver or onboarding form, and leads (they come with the client's journey).
+
+create table private.message_kinds (
+  kind text primary key,
+  variables text[] not null,
+  subject text not null,
+  body text not null,
+  asks_confirmation boolean not null default false,
+  is_urgent_allowed boolean not null default false,
+  priority smallint not null default 0,
+  constraint message_kinds_priority_range check (priority between 0 and 1)
+);
+comment on table private.message_kinds is 'What a message can be about: its placeholders and the words it has until an organisation saves its own.';
+comment on column private.message_kinds.asks_confirmation is 'Invites Y and R: a client''s Y confirms the booking it is about.';
+comment on column private.message_kinds.is_urgent_allowed is 'An organisation may exempt it from quiet hours when its session is within the hour.';
+comment on column private.message_kinds.priority is '0: about a session; 1: may wait behind all of these, however many there are.';
+
+create table private.phone_regions (
+  region text primary key,
+  calling_code text not null,
+  trunk_prefix text,
+  constraint phone_regions_region_form check (region ~ '^[A-Z]{2}$')
+);
+comment on table private.phone_regions is 'How phone numbers are dialled: the calling code of a region (ISO 3166-1) and what a national number begins with.';
+
+create table private.platform_settings (
+  name text primary key,
+  value text not null,
+  constraint platform_settings_name_known check (name in ('app_url'))
+);
+comment on table private.platform_settings is 'What holds for the whole platform: app_url, the address of the apps'' pages in links.';
+
+create table public.sms_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  enabled boolean not null default true,
+  twilio_account_sid text,
+  twilio_auth_token_encrypted text,
+  twilio_messaging_service_sid text,
+  twilio_phone_number text,
+  quiet_hours_start integer default 21,
+  quiet_hours_end integer default 8,
+  max_sms_per_hour integer default 100,
+  max_sms_per_client_per_day integer default 5,
+  send_booking_confirmations boolean default true,
+  send_session_reminders boolean default true,
+  send_feedback_requests boolean default true,
+  send_unconfirmed_nudges boolean not null default true,
+  low_package_sessions integer not null default 0,
+  falls_back_to_email boolean not null default true,
+  urgent_kinds text[] not null default '{}',
+  locale text not null default 'en-AU',
+  phone_region text not null default 'AU' references private.phone_regions (region) on delete restrict,
+  updated_at timestamptz not null default now(),
+  constraint sms_settings_quiet_hours_start_range check (quiet_hours_start between 0 and 23),
+  constraint sms_settings_quiet_hours_end_range check (quiet_hours_end between 0 and 23),
+  constraint sms_settings_max_sms_per_hour_range check (max_sms_per_hour between 1 and 100000),
+  constraint sms_settings_max_sms_per_client_per_day_range check (max_sms_per_client_per_day between 1 and 1000),
+  constraint sms_settings_low_package_sessions_range check (low_package_sessions between 0 and 3),
+  constraint sms_settings_locale_known check (locale in ('en-AU', 'en-NZ', 'en-GB', 'en-IE', 'en-CA', 'en-US')),
+  constraint sms_settings_phone_number_form check (twilio_phone_number ~ '^\+[1-9][0-9]{6,14}$'),
+  constraint sms_settings_account_is_whole check (
+    (twilio_account_sid is null) = (twilio_auth_token_encrypted is null)
+    and (twilio_account_sid is null or num_nonnulls(twilio_messaging_service_sid, twilio_phone_number) > 0))
+);
+comment on table public.sms_settings is 'How an organisation sends messages; an absent row means the defaults.';
+comment on column public.sms_settings.twilio_auth_token_encrypted is 'Encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
+comment on column public.sms_settings.quiet_hours_start is 'Local hour from which no SMS leaves; equal to quiet_hours_end: no quiet hours.';
+comment on column public.sms_settings.max_sms_per_hour is 'In any sixty minutes; null: no limit.';
+comment on column public.sms_settings.max_sms_per_client_per_day is 'To one client on one local day; null: no limit.';
+comment on column public.sms_settings.low_package_sessions is 'Tell the client when so many sessions are left of a package; 0: never.';
+comment on column public.sms_settings.urgent_kinds is 'Kinds that may break quiet hours when their session is within the hour, of those that allow it.';
+comment on column public.sms_settings.locale is 'How dates and times are written.';
+comment on column public.sms_settings.phone_region is 'Where a phone number without a country code is from.';
+create index sms_settings_phone_region_idx on public.sms_settings (phone_region);
+create index sms_settings_phone_number_idx on public.sms_settings (twilio_phone_number) where twilio_phone_number is not null;
+create index sms_settings_account_idx on public.sms_settings (twilio_account_sid) where twilio_account_sid is not null;
+
+create table public.sms_templates (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  template_key text not null,
+  name text not null,
+  description text,
+  body text not null,
+  variables_schema jsonb not null default '[]',
+  is_active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint sms_templates_version_once unique (org_id, template_key, version),
+  constraint sms_templates_template_key_form check (template_key ~ '^[a-z0-9][a-z0-9_-]{0,79}$'),
+  constraint sms_templates_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint sms_templates_body_length check (char_length(btrim(body)) between 1 and 1600)
+);
+comment on table public.sms_templates is 'An organisation''s own words: the newest active version of a key is used, also in emails.';
+comment on column public.sms_templates.template_key is 'A kind of message (booking_confirmation, …), or a name of the organisation''s own.';
+comment on column public.sms_templates.version is 'Given here: one more than the key has.';
+comment on column public.sms_templates.variables_schema is 'The placeholders of the body, as an array of names; written here.';
+
+create table public.sms_schedules (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  type text not null,
+  label text not null,
+  mins_offset integer not null default 60,
+  body text not null,
+  enabled boolean not null default true,
+  sort_order integer not null default 0,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint sms_schedules_type_known check (type in ('pre_session', 'post_session')),
+  constraint sms_schedules_label_length check (char_length(btrim(label)) between 1 and 200),
+  constraint sms_schedules_mins_offset_range check (mins_offset between 1 and 20160),
+  constraint sms_schedules_body_length check (char_length(btrim(body)) between 1 and 1600)
+);
+comment on table public.sms_schedules is 'When clients are reminded before, or written to after, a session.';
+comment on column public.sms_schedules.mins_offset is 'Minutes before its start or after its end.';
+
+create table public.sms_suppression (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  phone text not null,
+  reason text not null,
+  source text not null default 'system',
+  notes text,
+  client_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete set null (client_id),
+  constraint sms_suppression_phone_once unique (org_id, phone),
+  constraint sms_suppression_reason_known check (reason in ('opt_out', 'invalid_number', 'carrier_violation', 'manual')),
+  constraint sms_suppression_phone_form check (phone ~ '^\+[1-9][0-9]{6,14}$')
+);
+comment on table public.sms_suppression is 'Numbers (E.164) that an organisation sends no SMS to, and why.';
+create index sms_suppression_client_idx on public.sms_suppression (org_id, client_id) where client_id is not null;
+
+create table public.marketing_sends (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  body text not null,
+  recipient_filter text not null,
+  total integer not null default 0,
+  queued integer not null default 0,
+  skipped jsonb not null default '{}',
+  request_id uuid,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint marketing_sends_recipient_filter_known check (recipient_filter in ('all', 'active', 'manual')),
+  constraint marketing_sends_body_length check (char_length(btrim(body)) between 1 and 1600)
+);
+comment on table public.marketing_sends is 'One text to many clients; its messages are in the outbox.';
+comment on column public.marketing_sends.skipped is 'How many were left out, by reason.';
+create unique index marketing_sends_request_once on public.marketing_sends (org_id, request_id) where request_id is not null;
+create index marketing_sends_created_by_idx on public.marketing_sends (created_by) where created_by is not null;
+
+create table public.outbox_messages (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  channel text not null,
+  kind text not null,
+  client_id uuid,
+  booking_id uuid,
+  schedule_id uuid,
+  template_id uuid,
+  template_key text,
+  marketing_send_id uuid,
+  to_address text,
+  subject text,
+  body text,
+  variables jsonb not null default '{}',
+  metadata jsonb not null default '{}',
+  related_entity_type text,
+  related_entity_id uuid,
+  status text not null,
+  priority smallint not null default 0,
+  scheduled_for timestamptz not null default now(),
+  next_at timestamptz not null,
+  expires_at timestamptz not null,
+  idempotency_key text,
+  cause_id uuid,
+  cause text,
+  claim uuid,
+  claimed_at timestamptz,
+  worker text,
+  attempts integer not null default 0,
+  provider text,
+  provider_account text,
+  provider_message_id text,
+  sent_at timestamptz,
+  delivered_at timestamptz,
+  failed_at timestamptz,
+  error_code text,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete cascade,
+  foreign key (org_id, schedule_id) references public.sms_schedules (org_id, id) on delete set null (schedule_id),
+  foreign key (org_id, template_id) references public.sms_templates (org_id, id) on delete set null (template_id),
+  foreign key (org_id, marketing_send_id) references public.marketing_sends (org_id, id) on delete set null (marketing_send_id),
+  foreign key (org_id, cause_id) references public.outbox_messages (org_id, id) on delete set null (cause_id),
+  constraint outbox_messages_intent_once unique (org_id, idempotency_key),
+  constraint outbox_messages_channel_known check (channel in ('sms', 'email', 'push')),
+  constraint outbox_messages_status_known check (status in (
+    'pending', 'queued', 'sending', 'sent', 'delivered', 'undelivered', 'failed', 'cancelled', 'expired', 'unknown')),
+  constraint outbox_messages_sending_is_claimed check (status <> 'sending' or claim is not null),
+  constraint outbox_messages_cause_known check ((cause_id is null or cause is not null) and cause in ('fallback', 'retry')),
+  constraint outbox_messages_address_or_client check (client_id is not null or to_address is not null),
+  constraint outbox_messages_body_length check (char_length(body) <= 10000)
+) with (fillfactor = 70);
+comment on table public.outbox_messages is 'Every message to a client or coach, whatever its channel, from the intent to what became of it.';
+comment on column public.outbox_messages.kind is 'What it is about: a row of private.message_kinds.';
+comment on column public.outbox_messages.body is 'Null until it is sent where it is composed from a template: its words are those of that moment.';
+comment on column public.outbox_messages.to_address is 'Phone (E.164) or email; where it is for a client, filled in when it is sent.';
+comment on column public.outbox_messages.scheduled_for is 'When it was meant to leave; next_at is when it may.';
+comment on column public.outbox_messages.next_at is 'When it may next be claimed; while sending, until when it is the claim''s; while unknown, when to look it up.';
+comment on column public.outbox_messages.expires_at is 'From when on it is of no use to anybody.';
+comment on column public.outbox_messages.cause_id is 'The message it stands in for: a fallback to email, or an operator''s retry.';
+comment on column public.outbox_messages.claim is 'Whose attempt it is: a result must name it.';
+comment on column public.outbox_messages.metadata is 'What composing needs besides: the link, the previous start.';
+create index outbox_messages_id_idx on public.outbox_messages (id);
+create index outbox_messages_due_idx on public.outbox_messages (priority, next_at) where status in ('pending', 'queued');
+create index outbox_messages_leased_idx on public.outbox_messages (next_at) where status in ('sending', 'unknown');
+create index outbox_messages_sent_idx on public.outbox_messages (org_id, claimed_at) where channel = 'sms' and claimed_at is not null;
+create index outbox_messages_client_sent_idx on public.outbox_messages (org_id, client_id, claimed_at) where channel = 'sms' and claimed_at is not null;
+create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id);
+create index outbox_messages_client_idx on public.outbox_messages (org_id, client_id, created_at desc) where client_id is not null;
+create index outbox_messages_booking_idx on public.outbox_messages (org_id, booking_id) where booking_id is not null;
+create index outbox_messages_schedule_idx on public.outbox_messages (org_id, schedule_id) where schedule_id is not null;
+create index outbox_messages_template_idx on public.outbox_messages (org_id, template_id) where template_id is not null;
+create index outbox_messages_marketing_idx on public.outbox_messages (org_id, marketing_send_id) where marketing_send_id is not null;
+create unique index outbox_messages_fallback_once on public.outbox_messages (org_id, cause_id) where cause = 'fallback';
+create index outbox_messages_cause_idx on public.outbox_messages (org_id, cause_id) where cause_id is not null;
+create index outbox_messages_provider_idx on public.outbox_messages (provider_message_id) where provider_message_id is not null;
+create index outbox_messages_to_idx on public.outbox_messages (to_address, claimed_at desc) where channel = 'sms' and claimed_at is not null;
+create index outbox_messages_created_by_idx on public.outbox_messages (created_by) where created_by is not null;
+comment on index public.outbox_messages_due_idx is 'The claim''s work list; its cost grows with what is due, not with the history.';
+comment on index public.outbox_messages_sent_idx is 'What counts towards an organisation''s hourly limit.';
+comment on index public.outbox_messages_client_sent_idx is 'What counts towards a client''s daily limit.';
+comment on index public.outbox_messages_to_idx is 'Whose answer an incoming SMS on a shared number is.';
+
+create table public.outbox_attempts (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  message_id uuid not null,
+  attempt_number integer not null,
+  claim uuid not null,
+  provider text not null,
+  provider_message_id text,
+  status text not null,
+  http_status integer,
+  error_code text,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, message_id) references public.outbox_messages (org_id, id) on delete cascade,
+  constraint outbox_attempts_claim_once unique (org_id, message_id, claim),
+  constraint outbox_attempts_status_known check (status in ('sent', 'deferred', 'failed', 'unknown'))
+);
+comment on table public.outbox_attempts is 'Each try to hand a message to a provider, and how it ended.';
+
+create table public.outbox_events (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  message_id uuid not null,
+  provider text not null,
+  provider_message_id text not null,
+  event_type text not null,
+  event_status text,
+  error_code text,
+  event_payload jsonb not null default '{}',
+  dedupe_key text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, message_id) references public.outbox_messages (org_id, id) on delete cascade,
+  constraint outbox_events_once unique (org_id, dedupe_key)
+);
+comment on table public.outbox_events is 'What a provider told of a message, in the order it told; append-only.';
+create index outbox_events_message_idx on public.outbox_events (org_id, message_id);
+
+create table private.unmatched_sms_events (
+  id uuid primary key default gen_random_uuid(),
+  provider_message_id text not null,
+  event_status text not null,
+  error_code text,
+  event_payload jsonb not null default '{}',
+  received_at timestamptz not null default clock_timestamp(),
+  constraint unmatched_sms_events_once unique (provider_message_id, event_status)
+);
+comment on table private.unmatched_sms_events is 'Status callbacks of messages that are not known yet; matched when they are, kept for a week.';
+create index unmatched_sms_events_received_idx on private.unmatched_sms_events (received_at);
+
+create table private.provider_limits (
+  id uuid primary key default gen_random_uuid(),
+  channel text not null,
+  account text not null default '',
+  until_at timestamptz not null,
+  constraint provider_limits_account_once unique (channel, account)
+);
+comment on table private.provider_limits is 'Providers'' accounts that asked to be left alone, and until when; '''' is the platform''s own.';
+
+create table public.inbound_messages (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid,
+  booking_id uuid,
+  from_phone text not null,
+  to_phone text not null,
+  body text not null,
+  media_count integer not null default 0,
+  kind text not null,
+  provider_message_id text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  constraint inbound_messages_kind_known check (kind in (
+    'confirmed', 'nothing_to_confirm', 'reschedule_requested', 'opted_out', 'cancel_requested', 'opted_in', 'help', 'message',
+    'ambiguous', 'sender_unknown')),
+  constraint inbound_messages_body_length check (char_length(body) <= 10000)
+);
+comment on table public.inbound_messages is 'Every SMS that came in, and what it was taken for.';
+comment on column public.inbound_messages.client_id is 'Null where the number is nobody''s, or more than one client''s: that is told, never guessed.';
+create index inbound_messages_latest_idx on public.inbound_messages (org_id, received_at desc);
+create index inbound_messages_client_idx on public.inbound_messages (org_id, client_id) where client_id is not null;
+create index inbound_messages_booking_idx on public.inbound_messages (org_id, booking_id) where booking_id is not null;
+
+create table private.inbound_sids (
+  message_sid text primary key,
+  answer jsonb not null default '{}',
+  received_at timestamptz not null default clock_timestamp()
+);
+comment on table private.inbound_sids is 'Which incoming messages were taken in: the same one again has no effect and the same answer.';
+create index inbound_sids_received_idx on private.inbound_sids (received_at);
+
+create table public.message_threads (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  trainer_last_read_at timestamptz,
+  client_last_read_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade
+);
+comment on table public.message_threads is 'The conversation with one client.';
+create unique index message_threads_client_once on public.message_threads (org_id, client_id);
+create index message_threads_id_idx on public.message_threads (id);
+
+create table public.messages (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  thread_id uuid not null,
+  sender_type text not null,
+  sender_user_id uuid references auth.users (id) on delete set null,
+  body text not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, thread_id) references public.message_threads (org_id, id) on delete cascade,
+  constraint messages_sender_type_known check (sender_type in ('trainer', 'client', 'system')),
+  constraint messages_body_length check (char_length(btrim(body)) between 1 and 10000)
+);
+comment on table public.messages is 'What was said in a conversation.';
+create index messages_thread_idx on public.messages (org_id, thread_id, created_at);
+create index messages_sender_idx on public.messages (sender_user_id) where sender_user_id is not null;
+
+-- Its key is the app's upsert key, so it is a directory: a device belongs to one row wherever its client is.
+create table public.push_tokens (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  expo_token text not null,
+  device_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint push_tokens_device_once unique (client_id, expo_token),
+  constraint push_tokens_expo_token_length check (char_length(expo_token) between 1 and 300)
+);
+comment on table public.push_tokens is 'The devices of a client that push messages go to.';
+create index push_tokens_client_idx on public.push_tokens (org_id, client_id);
+
+create table public.client_communications (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  user_id uuid references auth.users (id) on delete set null,
+  type text not null,
+  direction text not null,
+  subject text,
+  content text not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_communications_type_known check (type in ('phone', 'sms', 'email', 'in_person', 'note', 'video')),
+  constraint client_communications_direction_known check (direction in ('outbound', 'inbound')),
+  constraint client_communications_subject_length check (char_length(subject) <= 500),
+  constraint client_communications_content_length check (char_length(content) <= 20000)
+);
+comment on table public.client_communications is 'The log of what was exchanged with a client, by hand or by message.';
+create index client_communications_client_idx on public.client_communications (org_id, client_id, created_at desc);
+create index client_communications_user_idx on public.client_communications (user_id) where user_id is not null;
 
 -- ── 00_foundation/rules.sql ──
 
@@ -5430,6 +5849,2016 @@ as $$
 $$;
 comment on function private.org_day_bounds is 'A local day as instants; where midnight does not exist it begins with the first instant that does.';
 
+-- ── 50_messaging/rules/claim.sql ──
+
+-- Claiming: what may be sent now, by any number of workers. A claim is a lease with a fencing token: a result must name it, and a lease
+-- that runs out leaves the message unknown, since it may have been sent.
+-- Lock order: messages (skipping what others hold), then sms_settings by organisation: limits are counted under it.
+
+create function private.claim_messages(
+  p_worker text, p_limit integer, p_channels text[], p_lease interval, p_now timestamptz)
+returns table (
+  org_id uuid, id uuid, claim uuid, attempt_number integer, channel text, kind text, to_phone text, to_email text, to_tokens text[],
+  from_name text, subject text, body text, data jsonb, event jsonb, account jsonb, lease_until timestamptz)
+language plpgsql volatile security definer set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_claimed uuid[] := '{}';
+  v_taken uuid[];
+begin
+  perform private.expire_leases(p_now);
+  -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
+  for v_round in 1 .. 20 loop
+    select array_agg(d.id) into v_ids
+      from (select x.id
+              from (select m.id, m.priority, m.next_at from public.outbox_messages as m
+                     where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
+                       and (p_channels is null or m.channel = any (p_channels))
+                     order by m.next_at limit p_limit for update skip locked) as x
+            union all
+            select x.id
+              from (select m.id from public.outbox_messages as m
+                     where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
+                       and (p_channels is null or m.channel = any (p_channels))
+                     order by m.next_at limit p_limit for update skip locked) as x
+             limit p_limit - cardinality(v_claimed)) as d;
+    exit when v_ids is null;
+    v_taken := private.take_messages(v_ids, p_worker, p_lease, p_now);
+    v_claimed := v_claimed || v_taken;
+    exit when cardinality(v_claimed) >= p_limit;
+  end loop;
+
+  return query
+  select m.org_id, m.id, m.claim, m.attempts, m.channel, m.kind,
+         case when m.channel = 'sms' then m.to_address end, case when m.channel = 'email' then m.to_address end,
+         case when m.channel = 'push' then (
+           select array_agg(t.expo_token order by t.expo_token) from public.push_tokens as t where t.org_id = m.org_id and t.client_id = m.client_id) end,
+         coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = m.org_id), o.name),
+         m.subject, m.body, m.metadata -> 'data',
+         case when m.channel = 'email' and m.kind in ('booking_confirmation', 'booking_rescheduled', 'booking_cancelled', 'booking_reminder')
+              then (select private.booking_event(k, false) from public.bookings as k where k.org_id = m.org_id and k.id = m.booking_id) end,
+         case when m.channel = 'sms' and s.twilio_account_sid is not null then jsonb_build_object(
+           'account_sid', s.twilio_account_sid, 'auth_token_encrypted', s.twilio_auth_token_encrypted,
+           'messaging_service_sid', s.twilio_messaging_service_sid, 'phone_number', s.twilio_phone_number) end,
+         m.next_at
+    from public.outbox_messages as m
+    join public.orgs as o on o.id = m.org_id
+    left join public.sms_settings as s on s.org_id = m.org_id
+   where m.id = any (v_claimed)
+   order by m.priority, m.scheduled_for, m.id;
+end;
+$$;
+comment on function private.claim_messages is
+  'Claims what may be sent now and returns it ready to carry; messages that never can be are settled on the way.';
+
+-- Of the locked messages: settles those with an obstacle, puts off those that must wait, claims the rest. Returns what it claimed.
+create function private.take_messages(p_ids uuid[], p_worker text, p_lease interval, p_now timestamptz)
+returns uuid[]
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_taken uuid[];
+  v_settled uuid[];
+  v_reasons text[];
+begin
+  -- One claim at a time counts towards an organisation's limits.
+  perform from public.sms_settings as s
+    where s.org_id in (select m.org_id from public.outbox_messages as m where m.id = any (p_ids) and m.channel = 'sms')
+    order by s.org_id for no key update;
+
+  with looked as materialized (
+    select m as message, m.org_id, m.id, m.channel, m.kind, m.client_id, m.priority, m.next_at, m.expires_at,
+           -- An address that was given stays; a client's is the one they have now.
+           case when m.kind = 'coach_notice' or m.client_id is null then m.to_address
+                when m.channel = 'sms' then coalesce(c.phone_e164, m.to_address)
+                when m.channel = 'email' then nullif(btrim(c.email), '') end as address,
+           coalesce(c.sms_reminder_enabled, true) as takes_reminders, coalesce(c.sms_followup_enabled, true) as takes_follow_ups,
+           case m.channel when 'sms' then c.sms_opt_in when 'email' then c.email_opt_in end is false and m.kind <> 'coach_notice' as is_opted_out,
+           case when m.kind not in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up') then null
+                when b.status in ('cancelled', 'no_show') then 'booking_' || b.status
+                when (m.metadata ->> 'start_time')::timestamptz <> b.start_time then 'booking_moved' end as change
+      from public.outbox_messages as m
+      left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
+      left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
+     where m.id = any (p_ids)),
+  orgs as materialized (
+    select s.org_id, s.enabled, s.max_sms_per_client_per_day, s.urgent_kinds, coalesce(s.twilio_account_sid, '') as account, s as settings, t.day_start, t.day_end,
+           private.quiet_until(t.name, s.quiet_hours_start, s.quiet_hours_end, p_now) as quiet_until,
+           s.max_sms_per_hour - (
+             select count(*) from (
+               select from public.outbox_messages as m
+                where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at >= p_now - interval '1 hour'
+                limit s.max_sms_per_hour) as x) as hour_left
+      from (select distinct l.org_id from looked as l) as o
+     cross join lateral private.sms_settings_of(o.org_id) as s
+     cross join lateral private.day_of(o.org_id, p_now) as t),
+  days as materialized (
+    select l.org_id, l.client_id, count(*) as sent
+      from (select distinct x.org_id, x.client_id from looked as x where x.channel = 'sms') as l
+      join orgs as o on o.org_id = l.org_id
+      join public.outbox_messages as m
+        on m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
+     group by 1, 2),
+  judged as (
+    select l.*, o.account, o.quiet_until, o.hour_left, o.day_end,
+           o.max_sms_per_client_per_day - coalesce(d.sent, 0) as day_left, p.until_at as provider_until,
+           case
+             when l.change is not null then l.change
+             when l.expires_at <= p_now then 'too_late'
+             when l.channel = 'sms' and not o.enabled then 'messaging_off'
+             when l.kind in ('booking_reminder', 'confirmation_nudge') and not l.takes_reminders
+               or l.kind = 'booking_follow_up' and not l.takes_follow_ups then 'switched_off'
+             when l.channel = 'push' then
+               case when not exists (select from public.push_tokens as t where t.org_id = l.org_id and t.client_id = l.client_id) then 'no_address' end
+             when l.address is null then 'no_address'
+             when l.is_opted_out then 'opted_out'
+             when x.phone is not null then 'suppressed'
+           end as obstacle,
+           l.channel = 'sms' and o.quiet_until is not null
+             and not (l.kind = any (o.urgent_kinds) and private.is_urgent(l.message, o.settings, p_now)) as is_quiet
+      from looked as l
+      join orgs as o on o.org_id = l.org_id
+      left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
+      left join private.provider_limits as p
+        on p.channel = l.channel and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
+      left join public.sms_suppression as x on x.org_id = l.org_id and x.phone = l.address and l.channel = 'sms'),
+  ranked as (
+    select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,
+           row_number() over (partition by j.org_id, j.channel, j.obstacle is null and j.provider_until is null and not j.is_quiet
+                              order by j.priority, j.next_at, j.id) as nth_of_org,
+           row_number() over (partition by j.org_id, j.client_id, j.channel, j.obstacle is null and j.provider_until is null and not j.is_quiet
+                              order by j.priority, j.next_at, j.id) as nth_of_client
+      from judged as j),
+  decided as materialized (
+    select r.*,
+           case when r.obstacle is not null then r.obstacle
+                when r.is_quiet and r.quiet_until >= r.expires_at then 'quiet_hours'
+                when r.is_free and r.channel = 'sms' and r.kind <> 'coach_notice' and r.nth_of_client > r.day_left and r.day_end >= r.expires_at
+                then 'client_limit' end as reason,
+           case when r.is_quiet then r.quiet_until
+                when r.provider_until is not null then r.provider_until
+                when r.channel <> 'sms' then null
+                when r.nth_of_org > r.hour_left then p_now + interval '5 minutes'
+                when r.nth_of_client > r.day_left and r.kind <> 'coach_notice' then r.day_end end as wait_until
+      from ranked as r),
+  waiting as (
+    update public.outbox_messages as m
+       set status = 'queued', next_at = least(d.wait_until, d.expires_at), updated_at = p_now
+      from decided as d
+     where m.org_id = d.org_id and m.id = d.id and d.reason is null and d.wait_until is not null),
+  taken as (
+    update public.outbox_messages as m
+       set status = 'sending', claim = gen_random_uuid(), claimed_at = p_now, worker = p_worker, attempts = m.attempts + 1,
+           next_at = p_now + p_lease, to_address = d.address, error_code = null, updated_at = p_now,
+           provider_account = case when m.channel = 'sms' then d.account end
+      from decided as d
+     where m.org_id = d.org_id and m.id = d.id and d.reason is null and d.wait_until is null
+    returning m.id)
+  select (select array_agg(t.id) from taken as t), array_agg(d.id), array_agg(d.reason)
+    into v_taken, v_settled, v_reasons
+    from decided as d where d.reason is not null;
+
+  -- The words of this moment, for those that have none of their own.
+  update public.outbox_messages as m
+     set subject = w.subject, body = w.body, template_id = w.template_id
+    from public.outbox_messages as x
+   cross join lateral private.compose(x) as w
+   where x.id = any (v_taken) and x.body is null and m.org_id = x.org_id and m.id = x.id;
+
+  perform private.settle_unsent(m.org_id, m.id, s.reason, p_now)
+     from unnest(v_settled, v_reasons) as s (id, reason)
+     join public.outbox_messages as m on m.id = s.id;
+  return coalesce(v_taken, '{}');
+end;
+$$;
+comment on function private.take_messages is 'Decides for each locked message: settled, put off, or claimed; returns the claimed ones.';
+
+create function private.day_of(p_org_id uuid, p_now timestamptz, out name text, out day_start timestamptz, out day_end timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select z.name, private.local_to_instant(z.name, (p_now at time zone z.name)::date::timestamp),
+         private.local_to_instant(z.name, ((p_now at time zone z.name)::date + 1)::timestamp)
+    from (select private.org_timezone(p_org_id) as name) as z;
+$$;
+comment on function private.day_of is 'An organisation''s timezone and its local day around an instant.';
+
+create function private.is_urgent(p_message public.outbox_messages, p_settings public.sms_settings, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select p_message.kind = any (p_settings.urgent_kinds) and exists (
+    select from public.bookings as b
+     where b.org_id = p_message.org_id and b.id = p_message.booking_id
+       and least(b.start_time, coalesce((p_message.metadata ->> 'previous_start')::timestamptz, b.start_time)) <= p_now + interval '1 hour');
+$$;
+comment on function private.is_urgent is 'True for a kind that the organisation exempts from quiet hours, of a session within the hour.';
+
+-- Ends a message that nobody was asked to send, and stands an email in for it where that helps.
+create function private.settle_unsent(p_org_id uuid, p_message_id uuid, p_reason text, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_status text := case when p_reason in ('too_late', 'quiet_hours', 'client_limit') then 'expired'
+                        when p_reason in ('no_address', 'opted_out', 'suppressed') then 'failed' else 'cancelled' end;
+begin
+  update public.outbox_messages as m
+     set status = v_status, error_code = p_reason, updated_at = p_now, failed_at = case when v_status = 'failed' then p_now end
+   where m.org_id = p_org_id and m.id = p_message_id;
+  if v_status = 'failed' then
+    perform private.fall_back(p_org_id, p_message_id, p_now);
+  end if;
+end;
+$$;
+comment on function private.settle_unsent is
+  'Ends a message without an attempt: expired (too_late, quiet_hours, client_limit), cancelled (messaging_off, switched_off, booking_moved, booking_cancelled, booking_no_show), failed (no_address, opted_out, suppressed).';
+
+-- Once per message (a unique index), and only while it is still of use.
+create function private.fall_back(p_org_id uuid, p_message_id uuid, p_now timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  insert into public.outbox_messages (
+    org_id, channel, kind, client_id, booking_id, schedule_id, template_key, subject, body, variables, metadata, related_entity_type,
+    related_entity_id, status, priority, scheduled_for, next_at, expires_at, idempotency_key, cause_id, cause, created_by, created_at)
+  select m.org_id, 'email', m.kind, m.client_id, m.booking_id, m.schedule_id, m.template_key, m.subject, m.body, m.variables, m.metadata,
+         m.related_entity_type, m.related_entity_id, 'queued', m.priority, p_now, p_now, m.expires_at, null, m.id, 'fallback', m.created_by, p_now
+    from public.outbox_messages as m
+    join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
+   where m.org_id = p_org_id and m.id = p_message_id and m.channel = 'sms' and m.kind not in ('coach_notice', 'marketing')
+     and m.status in ('failed', 'undelivered') and m.expires_at > p_now
+     and c.email like '%@%' and c.email_opt_in is distinct from false
+     and (private.sms_settings_of(p_org_id)).falls_back_to_email
+     -- The client has the email already where its kind is sent both ways.
+     and not exists (select from public.outbox_messages as e where e.org_id = m.org_id and e.idempotency_key = m.idempotency_key || '-email')
+  on conflict (org_id, cause_id) where cause = 'fallback' do nothing
+  returning id into v_id;
+  if v_id is null then
+    perform private.raise_alert(m.org_id, 'client_not_told', m.client_id, null, m.booking_id)
+      from public.outbox_messages as m
+     where m.org_id = p_org_id and m.id = p_message_id and m.kind in ('booking_cancelled', 'booking_rescheduled', 'series_moved', 'series_ended')
+       and not exists (select from public.outbox_messages as e where e.org_id = m.org_id
+                        and (e.cause_id = m.id or e.idempotency_key = m.idempotency_key || '-email'));
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.fall_back is
+  'Sends by email what an SMS did not bring, once; where that cannot be and the client should know, the coach is alerted.';
+
+-- A lease that ran out: the worker may have died before the provider, or after it.
+create function private.expire_leases(p_now timestamptz)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_expired integer;
+begin
+  with lost as (
+    select m.org_id, m.id from public.outbox_messages as m
+     where m.status = 'sending' and m.next_at <= p_now
+     order by m.next_at limit 1000 for update skip locked),
+  gone as (
+    update public.outbox_messages as m
+       set status = 'unknown', error_code = 'lease_expired', next_at = p_now + interval '1 minute', updated_at = p_now
+      from lost as l where m.org_id = l.org_id and m.id = l.id
+    returning m.*),
+  tried as (
+    insert into public.outbox_attempts (org_id, message_id, attempt_number, claim, provider, status, error_code)
+    select g.org_id, g.id, g.attempts, g.claim, private.provider_of(g.channel), 'unknown', 'lease_expired' from gone as g
+    on conflict (org_id, message_id, claim) do nothing)
+  select count(*)::integer into v_expired from gone;
+  return v_expired;
+end;
+$$;
+comment on function private.expire_leases is 'Marks as unknown what was claimed and never reported; returns how many.';
+
+create function private.provider_of(p_channel text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case p_channel when 'sms' then 'twilio' when 'email' then 'smtp' else 'expo' end;
+$$;
+comment on function private.provider_of is 'Who carries a channel.';
+
+-- ── 50_messaging/rules/compose.sql ──
+
+-- What a message says. Composed when it is sent, from what is true then: one function renders, one writes the time of a booking, so
+-- that all messages of a booking show the same time, and follow the organisation's timezone and locale at once.
+
+create function private.datetime_text(p_timezone text, p_locale text, p_at timestamptz)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select case p_locale
+           when 'en-US' then to_char(l.at, 'FMDy, FMMon FMDD') || ' at ' || to_char(l.at, 'FMHH12:MI AM')
+           when 'en-CA' then to_char(l.at, 'FMDy, FMMon FMDD') || ' at ' || lower(to_char(l.at, 'FMHH12:MI AM'))
+           when 'en-GB' then to_char(l.at, 'FMDy FMDD FMMon') || ' at ' || to_char(l.at, 'HH24:MI')
+           when 'en-IE' then to_char(l.at, 'FMDy FMDD FMMon') || ' at ' || to_char(l.at, 'HH24:MI')
+           else to_char(l.at, 'FMDy FMDD FMMon') || ' at ' || lower(to_char(l.at, 'FMHH12:MI AM'))
+         end
+    from (select p_at at time zone p_timezone as at) as l;
+$$;
+comment on function private.datetime_text is 'An instant as people of that locale read it, such as Tue 3 Mar at 9:30 am.';
+
+create function private.org_datetime_text(p_org_id uuid, p_at timestamptz)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select private.datetime_text(
+    private.org_timezone(p_org_id),
+    coalesce((select s.locale from public.sms_settings as s where s.org_id = p_org_id), 'en-AU'), p_at);
+$$;
+comment on function private.org_datetime_text is 'An instant in the organisation''s timezone and locale: the one form that messages show.';
+
+create function private.placeholders(p_body text)
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(array_agg(distinct m.found[1] order by m.found[1]), '{}')
+    from regexp_matches(p_body, '\{\{?\s*([A-Za-z0-9_.-]+)\s*\}\}?', 'g') as m (found);
+$$;
+comment on function private.placeholders is 'The names in {braces} or {{double braces}} of a template.';
+
+-- Each placeholder once and none inside what another was replaced by: a client named "{link}" stays so.
+create function private.render(p_body text, p_variables jsonb)
+returns text
+language plpgsql immutable security invoker set search_path = ''
+as $$
+declare
+  v_rest text := coalesce(p_body, '');
+  v_done text := '';
+  v_found text[];
+  v_at integer;
+begin
+  loop
+    v_found := regexp_match(v_rest, '(\{\{?\s*([A-Za-z0-9_.-]+)\s*\}\}?)');
+    exit when v_found is null;
+    v_at := position(v_found[1] in v_rest);
+    v_done := v_done || left(v_rest, v_at - 1) || coalesce(p_variables ->> v_found[2], '');
+    v_rest := substr(v_rest, v_at + char_length(v_found[1]));
+  end loop;
+  return btrim(regexp_replace(v_done || v_rest, ' {2,}', ' ', 'g'));
+end;
+$$;
+comment on function private.render is 'A template with its placeholders replaced; one without a value is left out.';
+
+create function private.template_variables(p_template_key text)
+returns text[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select k.variables from private.message_kinds as k where k.kind = p_template_key),
+                  (select array_agg(distinct v) from private.message_kinds as k cross join unnest(k.variables) as v));
+$$;
+comment on function private.template_variables is 'The placeholders that a template of this key may use; a key of the organisation''s own may use all.';
+
+create function private.check_template(p_body text, p_variables text[])
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_unknown text[] := (select array_agg(p) from unnest(private.placeholders(p_body)) as p where p <> all (p_variables));
+begin
+  if v_unknown is not null then
+    perform private.fail(422, 'placeholder_unknown', 'This template uses a placeholder that does not exist here.',
+                         format('Use only: %s.', array_to_string(p_variables, ', ')));
+  elsif p_body ~ '[{}]' and regexp_replace(p_body, '\{\{?\s*[A-Za-z0-9_.-]+\s*\}\}?', '', 'g') ~ '[{}]' then
+    perform private.fail(422, 'placeholder_malformed', 'A placeholder of this template is not closed.', 'Write it as {client_name}.');
+  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M[^.!?\n]{0,30}\mcancel\M' then
+    perform private.fail(422, 'template_invites_cancel', 'Carriers take the answer CANCEL for an opt-out from all messages.',
+                         'Invite R to reschedule instead.');
+  end if;
+end;
+$$;
+comment on function private.check_template is
+  'Refuses a text that cannot be sent as meant: placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422.';
+
+create function private.tg_sms_templates__check()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.body is null or new.template_key is null then
+    return new;
+  end if;
+  perform private.check_template(new.body, private.template_variables(new.template_key));
+  new.variables_schema := to_jsonb(private.placeholders(new.body));
+  if tg_op = 'INSERT' then
+    -- Two tabs that save one key get two versions.
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(new.org_id::text || new.template_key, 2));
+    new.version := 1 + coalesce((select max(t.version) from public.sms_templates as t
+                                  where t.org_id = new.org_id and t.template_key = new.template_key), 0);
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_sms_templates__check is 'Checks a template''s text and numbers its version.';
+create trigger sms_templates__check before insert or update of body on public.sms_templates
+  for each row execute function private.tg_sms_templates__check();
+
+create function private.tg_sms_schedules__check()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.body is not null then
+    perform private.check_template(new.body, private.template_variables(
+      case new.type when 'pre_session' then 'booking_reminder' else 'booking_follow_up' end));
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_sms_schedules__check is 'Checks a schedule''s text.';
+create trigger sms_schedules__check before insert or update of body, type on public.sms_schedules
+  for each row execute function private.tg_sms_schedules__check();
+create trigger sms_templates__touch before update on public.sms_templates
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger sms_schedules__touch before update on public.sms_schedules
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger sms_settings__touch before update on public.sms_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create function private.app_link(p_path text)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select rtrim(s.value, '/') || p_path from private.platform_settings as s where s.name = 'app_url';
+$$;
+comment on function private.app_link is 'The address of a page of the apps; null where the platform has not said where they are.';
+
+-- What the placeholders stand for, at this moment.
+create function private.message_variables(p_message public.outbox_messages)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+           'client_name', c.full_name,
+           'first_name', split_part(c.full_name, ' ', 1),
+           'business_name', coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = o.id), o.name),
+           'coach_name', coalesce(s.full_name, o.name),
+           'portal_link', private.app_link('/portal/' || c.portal_token),
+           'feedback_link', case when k.id is not null then private.app_link('/feedback/' || k.id) end,
+           'session_datetime', private.org_datetime_text(o.id, coalesce(k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
+           'session_type', coalesce(t.name, replace(k.session_type, '_', ' ')),
+           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = k.location_id),
+           'previous_datetime', private.org_datetime_text(o.id, (p_message.metadata ->> 'previous_start')::timestamptz),
+           'offer_until', private.org_datetime_text(o.id, (p_message.metadata ->> 'offer_until')::timestamptz),
+           'session_count', p_message.metadata ->> 'session_count',
+           'sessions_remaining', r.remaining,
+           'sessions_booked', r.booked,
+           'session_summary', format('%s left, %s booked', private.count_text(r.remaining, 'session'), r.booked),
+           'answer_hint', case p_message.channel when 'sms' then 'Reply Y to confirm or R to reschedule.' end,
+           'link', p_message.metadata ->> 'link', 'notice', p_message.metadata ->> 'notice', 'message', p_message.metadata ->> 'message'))
+         || p_message.variables
+    from public.orgs as o
+    left join public.clients as c on c.org_id = o.id and c.id = p_message.client_id
+    left join public.bookings as k on k.org_id = o.id and k.id = p_message.booking_id
+    left join public.staff as s on s.org_id = o.id and s.id = k.staff_id
+    left join public.session_types as t on t.org_id = o.id and t.id = k.session_type_id
+   cross join lateral (
+     select coalesce(sum(p.sessions_remaining), 0)::integer as remaining,
+            (select count(*)::integer from public.bookings as b
+              where b.org_id = o.id and b.client_id = c.id and b.status in ('pending', 'confirmed') and b.start_time > now()) as booked
+       from public.client_purchases as p
+      where p.org_id = o.id and p.client_id = c.id and p.valid_during @> now()) as r
+   where o.id = p_message.org_id;
+$$;
+comment on function private.message_variables is 'The values of every placeholder for one message, as they are now.';
+
+create function private.count_text(p_count integer, p_noun text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select p_count || ' ' || p_noun || case when p_count = 1 then '' else 's' end;
+$$;
+comment on function private.count_text is 'A number with its noun, such as 2 sessions.';
+
+-- The words: the schedule's, else the organisation's newest active template of the key, else what the kind says.
+create function private.message_words(p_message public.outbox_messages, out subject text, out body text, out template_id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_message.subject, k.subject),
+         coalesce((select x.body from public.sms_schedules as x where x.org_id = p_message.org_id and x.id = p_message.schedule_id),
+                  t.body, k.body),
+         t.id
+    from private.message_kinds as k
+    left join lateral (
+      select x.id, x.body from public.sms_templates as x
+       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind) and x.is_active
+       order by x.version desc limit 1) as t on p_message.schedule_id is null
+   where k.kind = p_message.kind;
+$$;
+comment on function private.message_words is 'The template that a message is composed from: {subject, body, template_id}.';
+
+create function private.compose(p_message public.outbox_messages, out subject text, out body text, out template_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_words record;
+  v_variables jsonb;
+begin
+  subject := p_message.subject;
+  body := p_message.body;
+  template_id := p_message.template_id;
+  if body is null then
+    v_words := private.message_words(p_message);
+    v_variables := private.message_variables(p_message);
+    subject := left(private.render(v_words.subject, v_variables), 200);
+    body := left(private.render(v_words.body, v_variables), 1600);
+    template_id := v_words.template_id;
+  end if;
+end;
+$$;
+comment on function private.compose is 'What a message says: {subject, body, template_id}; a text that was given stays as it is.';
+
+-- ── 50_messaging/rules/inbound.sql ──
+
+-- What clients answer, by one handler: whose organisation, whose client, what it means. What cannot be told is said, never guessed.
+
+create function private.inbound_meaning(p_body text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+    when w.word in ('stop', 'stopall', 'unsubscribe', 'end', 'quit', 'optout', 'opt out', 'revoke') then 'opt_out'
+    -- The carrier takes these for an opt-out; the client meant the session.
+    when w.word in ('cancel', 'cancel session', 'cancel booking') then 'cancel'
+    when w.word in ('start', 'unstop') then 'opt_in'
+    when w.word in ('help', 'info') then 'help'
+    when w.word in ('y', 'yes', 'yep', 'yeah', 'yup', 'ok', 'okay', 'confirm', 'confirmed', 'i confirm', 'yes please', 'yes thanks', 'yes thank you', 'y thanks') then 'confirm'
+    when w.word in ('r', 'reschedule', 'reschedule please', 'please reschedule', 'r please') then 'reschedule'
+    else 'message' end
+    from (select btrim(regexp_replace(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)), '[^a-z ]', ' ', 'g'), ' +', ' ', 'g')) as word) as w;
+$$;
+comment on function private.inbound_meaning is 'What the whole text says: opt_out, cancel, opt_in, help, confirm, reschedule, or message.';
+
+-- The number written to is one organisation's; else whoever wrote last to that phone from the number that is shared.
+create function private.inbound_orgs(p_to text, p_from text, p_account_sid text)
+returns uuid[]
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_ids uuid[];
+begin
+  select array_agg(s.org_id) into v_ids from public.sms_settings as s where s.twilio_phone_number = p_to;
+  if cardinality(v_ids) = 1 then
+    return v_ids;
+  end if;
+  return array(
+    select m.org_id
+      from (select m.org_id, max(m.claimed_at) as last_at
+              from public.outbox_messages as m
+             where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null
+               and (v_ids is null and (m.provider_account = '' or m.provider_account = p_account_sid) or m.org_id = any (v_ids))
+             group by m.org_id) as m
+     order by m.last_at desc);
+end;
+$$;
+comment on function private.inbound_orgs is
+  'Whose message an incoming SMS is: the organisation of that number, or all that wrote to this phone from a shared one, the last first.';
+
+create function private.receive_sms(
+  p_message_sid text, p_account_sid text, p_to text, p_from text, p_body text, p_media_count integer, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_meaning text := private.inbound_meaning(p_body);
+  v_answer jsonb;
+  v_org_ids uuid[];
+begin
+  insert into private.inbound_sids (message_sid, received_at) values (p_message_sid, p_now)
+  on conflict (message_sid) do nothing;
+  if not found then
+    -- Whoever was first has committed: the same answer, and no effect.
+    return (select i.answer from private.inbound_sids as i where i.message_sid = p_message_sid);
+  end if;
+  v_org_ids := private.inbound_orgs(p_to, p_from, p_account_sid);
+  if v_org_ids = '{}' then
+    v_answer := private.outcome('org_unknown', '{"reply": null}');
+  else
+    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, p_to, p_from, p_body, p_media_count, p_now);
+    -- One number, several senders: the carrier's opt-out is the number's.
+    if v_meaning in ('opt_out', 'cancel') then
+      perform private.suppress(o.id, p_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
+    elsif v_meaning = 'opt_in' then
+      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = p_from and s.reason = 'opt_out';
+    end if;
+  end if;
+  update private.inbound_sids as i set answer = v_answer where i.message_sid = p_message_sid;
+  return v_answer;
+end;
+$$;
+comment on function private.receive_sms is 'Takes in an SMS once: {outcome, reply}; reply is the text to answer, or null.';
+
+create function private.answer_sms(
+  p_org_id uuid, p_meaning text, p_message_sid text, p_to text, p_from text, p_body text, p_media_count integer, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client_ids uuid[] := array(select c.id from public.clients as c where c.org_id = p_org_id and c.phone_e164 = p_from order by c.created_at, c.id);
+  v_client_id uuid := case when cardinality(v_client_ids) = 1 then v_client_ids[1] end;
+  v_booking public.bookings;
+  v_kind text;
+  v_reply text;
+  v_text text := coalesce(nullif(btrim(p_body), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
+begin
+  -- Whoever it is: an opt-out is the number's.
+  if p_meaning in ('opt_out', 'cancel') then
+    perform private.suppress(p_org_id, p_from, 'opt_out', v_client_id);
+  elsif p_meaning = 'opt_in' then
+    delete from public.sms_suppression as s where s.org_id = p_org_id and s.phone = p_from and s.reason = 'opt_out';
+  end if;
+
+  if p_meaning = 'help' then
+    v_kind := 'help';
+    v_reply := format('%s: reply Y to confirm your next session, R to reschedule it, STOP to end these messages.',
+                      (select o.name from public.orgs as o where o.id = p_org_id));
+  elsif p_meaning = 'opt_out' then
+    v_kind := 'opted_out';
+  elsif p_meaning = 'opt_in' then
+    v_kind := 'opted_in';
+  elsif v_client_id is null then
+    -- Two clients share the phone, or nobody has it: the coach is told, nothing is guessed.
+    v_kind := case when v_client_ids = '{}' then 'sender_unknown' else 'ambiguous' end;
+    if v_kind = 'ambiguous' then
+      perform private.raise_alert(p_org_id, 'sms_sender_ambiguous', v_client_ids[1], null, null);
+    end if;
+  elsif p_meaning = 'confirm' then
+    select b.* into v_booking
+      from public.bookings as b
+     where b.org_id = p_org_id and b.client_id = v_client_id and b.status = 'confirmed' and b.start_time > p_now - interval '2 hours'
+       and b.confirmation_sent_at is not null and b.client_confirmed is not true
+     order by b.start_time limit 1
+       for no key update;
+    v_kind := case when v_booking.id is null then 'nothing_to_confirm' else 'confirmed' end;
+    update public.bookings as b set client_confirmed = true where b.org_id = p_org_id and b.id = v_booking.id;
+    v_reply := 'Thank you, your session on ' || private.org_datetime_text(p_org_id, v_booking.start_time) || ' is confirmed.';
+  else
+    v_kind := case p_meaning when 'reschedule' then 'reschedule_requested' when 'cancel' then 'cancel_requested' else 'message' end;
+    if p_meaning in ('reschedule', 'cancel') then
+      select b.* into v_booking
+        from public.bookings as b
+       where b.org_id = p_org_id and b.client_id = v_client_id and b.status in ('pending', 'confirmed') and b.start_time > p_now
+       order by b.confirmation_sent_at is null, b.start_time limit 1;
+      perform private.raise_alert(p_org_id, v_kind, v_client_id, null, v_booking.id);
+      if p_meaning = 'reschedule' then
+        v_reply := 'Thank you, your coach will be in touch about another time.';
+      end if;
+    end if;
+  end if;
+
+  insert into public.inbound_messages (
+    org_id, client_id, booking_id, from_phone, to_phone, body, media_count, kind, provider_message_id, received_at)
+  values (p_org_id, v_client_id, v_booking.id, p_from, p_to, left(coalesce(p_body, ''), 10000), coalesce(p_media_count, 0), v_kind, p_message_sid, p_now);
+  if v_client_id is not null then
+    perform private.log_communication(p_org_id, v_client_id, 'sms', 'inbound', v_text, null);
+    if v_kind in ('message', 'nothing_to_confirm', 'reschedule_requested', 'cancel_requested') then
+      insert into public.messages (org_id, thread_id, sender_type, body, created_at)
+      values (p_org_id, private.thread_of(p_org_id, v_client_id), 'client', left(v_text, 10000), p_now);
+    end if;
+  end if;
+  return private.outcome(v_kind, jsonb_build_object('reply', v_reply));
+end;
+$$;
+comment on function private.answer_sms is 'What an SMS does in its organisation, and the answer: {outcome, reply}.';
+
+-- ── 50_messaging/rules/phone.sql ──
+
+-- Phone numbers: one form (E.164) in which numbers are compared, suppressed and sent to.
+
+-- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets. Null where that is no phone number.
+create function private.e164(p_phone text, p_region text)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  with dialled as (
+    select regexp_replace(p_phone, '[^0-9+]', '', 'g') as phone, r.calling_code, r.trunk_prefix
+      from private.phone_regions as r where r.region = p_region),
+  number as (
+    select case
+             when d.phone ~ '^\+' then d.phone
+             when d.phone ~ '^00[1-9]' then '+' || substr(d.phone, 3)
+             when d.calling_code = '1' and d.phone ~ '^011[1-9]' then '+' || substr(d.phone, 4)
+             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
+             when d.calling_code = '1' and d.phone ~ '^1[2-9][0-9]{9}$' then '+' || d.phone
+             when d.trunk_prefix is not null and d.calling_code <> '1' and starts_with(d.phone, d.trunk_prefix)
+               then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1)
+             -- Written with the country code but without its plus.
+             when starts_with(d.phone, d.calling_code) and char_length(d.phone) >= char_length(d.calling_code) + 9 then '+' || d.phone
+             else '+' || d.calling_code || d.phone
+           end as phone
+      from dialled as d)
+  -- "+61 (0)4…": a zero that is dialled inside the country alone.
+  select case when n.phone ~ '^\+[1-9][0-9]{6,14}$' then n.phone end
+    from (select coalesce((select '+' || r.calling_code || substr(x.phone, char_length(r.calling_code) + 3)
+                             from private.phone_regions as r
+                            where starts_with(x.phone, '+' || r.calling_code || '0')
+                            group by r.calling_code having bool_and(r.trunk_prefix is not distinct from '0')), x.phone) as phone
+            from number as x) as n;
+$$;
+comment on function private.e164 is
+  'A phone number as E.164, read as people of that region write it; null where it is none.';
+
+create function private.phone_region(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select s.phone_region from public.sms_settings as s where s.org_id = p_org_id), 'AU');
+$$;
+comment on function private.phone_region is 'Where an organisation''s numbers without a country code are from.';
+
+create function private.tg_clients__name_phone()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.phone_e164 := private.e164(new.phone, private.phone_region(new.org_id));
+  return new;
+end;
+$$;
+comment on function private.tg_clients__name_phone is 'Keeps phone_e164 in step with phone.';
+create trigger clients__name_phone before insert or update of phone, phone_e164 on public.clients
+  for each row execute function private.tg_clients__name_phone();
+
+create function private.tg_sms_settings__name_phones()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.clients as c set phone = c.phone where c.org_id = new.org_id and c.phone is not null;
+  return null;
+end;
+$$;
+comment on function private.tg_sms_settings__name_phones is 'Reads an organisation''s phone numbers anew when its region changes.';
+create trigger sms_settings__name_phones after update of phone_region on public.sms_settings
+  for each row when (old.phone_region <> new.phone_region) execute function private.tg_sms_settings__name_phones();
+create trigger sms_settings__name_first_phones after insert on public.sms_settings
+  for each row when (new.phone_region <> 'AU') execute function private.tg_sms_settings__name_phones();
+
+create function private.is_suppressed(p_org_id uuid, p_phone text)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from public.sms_suppression as s
+                  where s.org_id = p_org_id and s.phone = private.e164(p_phone, private.phone_region(p_org_id)));
+$$;
+comment on function private.is_suppressed is 'True when an organisation sends no SMS to this number.';
+
+create function private.suppress(p_org_id uuid, p_phone text, p_reason text, p_client_id uuid default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into public.sms_suppression (org_id, phone, reason, client_id) values (p_org_id, p_phone, p_reason, p_client_id)
+  on conflict (org_id, phone) do nothing;
+$$;
+comment on function private.suppress is 'Sends no SMS to a number (E.164) any more; the first reason stays.';
+
+-- ── 50_messaging/rules/queue.sql ──
+
+-- Queueing: an intent becomes a message once, at the time it is wanted, and is cancelled when what it is about changes.
+
+create function private.sms_settings_of(p_org_id uuid)
+returns public.sms_settings
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.sms_settings;
+begin
+  select s.* into v_settings from public.sms_settings as s where s.org_id = p_org_id;
+  if not found then
+    v_settings := jsonb_populate_record(null::public.sms_settings, jsonb_build_object(
+      'org_id', p_org_id, 'enabled', true, 'quiet_hours_start', 21, 'quiet_hours_end', 8, 'max_sms_per_hour', 100,
+      'max_sms_per_client_per_day', 5, 'send_booking_confirmations', true, 'send_session_reminders', true,
+      'send_feedback_requests', true, 'send_unconfirmed_nudges', true, 'low_package_sessions', 0, 'falls_back_to_email', true,
+      'urgent_kinds', jsonb_build_array(), 'locale', 'en-AU', 'phone_region', 'AU'));
+  end if;
+  return v_settings;
+end;
+$$;
+comment on function private.sms_settings_of is 'An organisation''s messaging settings as they are in force: the defaults where no row exists.';
+
+-- p_expires_at null: of use for a day. Returns null when the intent is a message already.
+create function private.queue_message(
+  p_org_id uuid, p_channel text, p_kind text, p_client_id uuid, p_idempotency_key text, p_booking_id uuid default null,
+  p_scheduled_for timestamptz default now(), p_expires_at timestamptz default null, p_metadata jsonb default '{}',
+  p_to_address text default null, p_body text default null, p_subject text default null, p_template_key text default null,
+  p_variables jsonb default '{}', p_created_by uuid default null, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_expires_at timestamptz := coalesce(p_expires_at, greatest(p_scheduled_for, p_now) + interval '1 day');
+  v_allowed_at timestamptz := private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now);
+  v_id uuid;
+begin
+  insert into public.outbox_messages (
+    org_id, channel, kind, client_id, booking_id, template_key, to_address, subject, body, variables, metadata, status, priority,
+    scheduled_for, next_at, expires_at, idempotency_key, created_by, created_at)
+  select p_org_id, p_channel, p_kind, p_client_id, p_booking_id, p_template_key, p_to_address, p_subject, p_body, p_variables, p_metadata,
+         case when coalesce(v_allowed_at, p_scheduled_for) <= p_now then 'queued' else 'pending' end, k.priority,
+         p_scheduled_for, coalesce(v_allowed_at, p_scheduled_for), v_expires_at, p_idempotency_key, p_created_by, p_now
+    from private.message_kinds as k where k.kind = p_kind
+  on conflict (org_id, idempotency_key) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.queue_message is
+  'Puts a message into the outbox and returns its id; null when its intent (idempotency key) has one already.';
+
+-- Where no time is left it keeps the wanted one: the claim then says that it expired.
+create function private.message_allowed_at(
+  p_org_id uuid, p_channel text, p_wanted_at timestamptz, p_expires_at timestamptz, p_now timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select case when p_channel = 'sms' then private.allowed_at(
+           private.org_timezone(p_org_id), s.quiet_hours_start, s.quiet_hours_end, greatest(p_wanted_at, p_now), p_expires_at, p_now)
+         else p_wanted_at end
+    from private.sms_settings_of(p_org_id) as s;
+$$;
+comment on function private.message_allowed_at is 'When a message may leave by the organisation''s quiet hours, which bind SMS alone; null when never in time.';
+
+-- Quiet hours or the timezone change: what waits is timed anew. What is being claimed at this moment is asked again there.
+create function private.retime_messages(p_org_id uuid, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.outbox_messages as m
+     set next_at = coalesce(private.message_allowed_at(m.org_id, m.channel, m.scheduled_for, m.expires_at, p_now), m.scheduled_for)
+   where m.org_id = p_org_id and m.status in ('pending', 'queued') and m.channel = 'sms' and m.attempts = 0;
+$$;
+comment on function private.retime_messages is 'Times an organisation''s waiting SMS anew.';
+
+create function private.tg__retime_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.retime_messages(new.org_id);
+  return null;
+end;
+$$;
+comment on function private.tg__retime_messages is 'Lets a change of quiet hours or timezone hold for what waits already.';
+create trigger sms_settings__retime_messages after update of quiet_hours_start, quiet_hours_end on public.sms_settings
+  for each row when ((old.quiet_hours_start, old.quiet_hours_end) is distinct from (new.quiet_hours_start, new.quiet_hours_end))
+  execute function private.tg__retime_messages();
+create trigger booking_settings__retime_messages after update of timezone on public.booking_settings
+  for each row when (old.timezone <> new.timezone) execute function private.tg__retime_messages();
+
+create function private.tg_sms_settings__check_urgent()
+returns trigger
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if exists (select from unnest(new.urgent_kinds) as u (kind)
+              where not exists (select from private.message_kinds as k where k.kind = u.kind and k.is_urgent_allowed)) then
+    perform private.fail(422, 'urgent_kind_not_allowed', 'This kind of message may not break quiet hours.',
+                         format('Choose of: %s.', (select string_agg(k.kind, ', ' order by k.kind) from private.message_kinds as k
+                                                    where k.is_urgent_allowed)));
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_sms_settings__check_urgent is 'Refuses kinds that may not be exempt from quiet hours: urgent_kind_not_allowed 422.';
+create trigger sms_settings__check_urgent before insert or update of urgent_kinds on public.sms_settings
+  for each row execute function private.tg_sms_settings__check_urgent();
+
+-- By SMS, and where the organisation sends confirmations by email also so, with the calendar file. Each once per booking and start.
+create function private.queue_booking_messages(p_booking public.bookings, p_kind text, p_key text, p_metadata jsonb default '{}', p_now timestamptz default now())
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.sms_settings := private.sms_settings_of(p_booking.org_id);
+  v_expires_at timestamptz := greatest(p_booking.start_time, p_now + interval '5 minutes');
+begin
+  if not coalesce(v_settings.send_booking_confirmations, true) then
+    return;
+  end if;
+  if v_settings.enabled then
+    perform private.queue_message(
+      p_booking.org_id, 'sms', p_kind, p_booking.client_id, p_key, p_booking.id, p_expires_at => v_expires_at, p_metadata => p_metadata, p_now => p_now);
+  end if;
+  if coalesce((select s.send_confirmation_email from public.booking_settings as s where s.org_id = p_booking.org_id), true)
+     and exists (select from public.clients as c
+                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.email like '%@%' and c.email_opt_in is distinct from false) then
+    perform private.queue_message(
+      p_booking.org_id, 'email', p_kind, p_booking.client_id, p_key || '-email', p_booking.id, p_expires_at => v_expires_at, p_metadata => p_metadata, p_now => p_now);
+  end if;
+end;
+$$;
+comment on function private.queue_booking_messages is 'Tells the client of a booking what happened to it, once for each key.';
+
+-- A client's own doing is told to the coach who asked for it (booking_settings.notify_phone).
+create function private.queue_coach_notice(p_booking public.bookings, p_notice text, p_key text, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.queue_message(
+           p_booking.org_id, 'sms', 'coach_notice', p_booking.client_id, p_key, p_booking.id,
+           p_metadata => jsonb_build_object('notice', p_notice),
+           p_to_address => private.e164(s.notify_phone, private.phone_region(p_booking.org_id)), p_now => p_now)
+    from public.booking_settings as s
+   where s.org_id = p_booking.org_id and private.e164(s.notify_phone, private.phone_region(p_booking.org_id)) is not null;
+$$;
+comment on function private.queue_coach_notice is 'Tells the coach''s phone what a client did, where the organisation wants it.';
+
+-- Which transaction changed a series: one message tells it, however many dates it has.
+create function private.tg_bookings__tell()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_series text := nullif(current_setting('coach.changes_series', true), '');
+  v_key text := new.id || '-' || new.ics_sequence;
+  v_by_client boolean := new.booking_source = 'client' and (
+    auth.uid() is null or exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid()));
+  v_old public.bookings;
+begin
+  if new.start_time <= now() or (tg_op = 'INSERT' and new.status <> 'confirmed') then
+    return null;
+  end if;
+  if tg_op = 'INSERT' or (old.status = 'pending' and new.status = 'confirmed') then
+    if new.series_id is not null then
+      perform private.queue_booking_messages(new, 'series_booked', 'series_booked-' || new.series_id,
+                                             jsonb_build_object('series_id', new.series_id));
+    else
+      perform private.queue_booking_messages(new, 'booking_confirmation', 'booking_confirmation-' || v_key);
+    end if;
+    if v_by_client then
+      perform private.queue_coach_notice(new, 'booked', 'coach_booked-' || v_key);
+    end if;
+  elsif new.status = 'cancelled' and old.status in ('pending', 'confirmed') then
+    if v_series is not null then
+      perform private.queue_booking_messages(new, 'series_ended', 'series_ended-' || v_series || pg_catalog.pg_current_xact_id());
+    else
+      perform private.queue_booking_messages(new, 'booking_cancelled', 'booking_cancelled-' || v_key);
+    end if;
+    if v_by_client then
+      perform private.queue_coach_notice(new, 'cancelled', 'coach_cancelled-' || v_key);
+    end if;
+  elsif new.status in ('pending', 'confirmed') and new.start_time <> old.start_time then
+    if v_series is not null then
+      perform private.queue_booking_messages(new, 'series_moved', 'series_moved-' || v_series || pg_catalog.pg_current_xact_id());
+    else
+      perform private.queue_booking_messages(new, 'booking_rescheduled', 'booking_rescheduled-' || v_key,
+                                             jsonb_build_object('previous_start', old.start_time));
+    end if;
+    if v_by_client then
+      perform private.queue_coach_notice(new, 'moved', 'coach_moved-' || v_key);
+    end if;
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__tell is 'Tells client and coach of a booking that our functions made, moved or cancelled.';
+-- Not the existing app's direct writes: it sends its own texts (POST /api/send-sms). Nor the owner's.
+create trigger bookings__tell_new after insert on public.bookings
+  for each row when (current_user not in ('anon', 'authenticated', 'service_role')
+                     and current_setting('role', true) in ('anon', 'authenticated', 'service_role'))
+  execute function private.tg_bookings__tell();
+create trigger bookings__tell_changed after update of status, start_time on public.bookings
+  for each row when (current_user not in ('anon', 'authenticated', 'service_role')
+                     and current_setting('role', true) in ('anon', 'authenticated', 'service_role')
+                     and (old.status <> new.status or old.start_time <> new.start_time))
+  execute function private.tg_bookings__tell();
+
+-- Whoever moves or cancels: what waits for the old time goes. The sweep queues the reminders of the new one.
+create function private.tg_bookings__cancel_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.outbox_messages as m
+     set status = 'cancelled', updated_at = now(),
+         error_code = case when new.status in ('pending', 'confirmed') then 'booking_moved' else 'booking_' || new.status end
+   where m.org_id = new.org_id and m.booking_id = new.id and m.status in ('pending', 'queued')
+     and m.kind in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up')
+     and (m.kind <> 'booking_follow_up' or new.status in ('cancelled', 'no_show'));
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__cancel_messages is 'Cancels what waits to be sent about a booking that was moved, cancelled or missed.';
+-- Its name runs before bookings__tell, which queues what is true now.
+create trigger bookings__cancel_messages after update of status, start_time on public.bookings
+  for each row when ((old.start_time <> new.start_time) or (old.status <> new.status and new.status in ('cancelled', 'no_show')))
+  execute function private.tg_bookings__cancel_messages();
+
+create function private.tg_bookings__time()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.timed_at := now();
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__time is 'Keeps when a booking was last given its start.';
+create trigger bookings__time before update of start_time on public.bookings
+  for each row when (old.start_time <> new.start_time) execute function private.tg_bookings__time();
+
+create function private.tg_client_purchases__tell_low()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.sms_settings as s
+              where s.org_id = new.org_id and s.enabled and s.low_package_sessions >= greatest(new.sessions_remaining, 1)) then
+    perform private.queue_message(new.org_id, 'sms', 'low_package', new.client_id, 'low_package-' || new.id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__tell_low is 'Tells the client once that few sessions are left, where the organisation wants it.';
+-- The setting allows up to three: packages with more left cost nothing here.
+create trigger client_purchases__tell_low after update of sessions_used on public.client_purchases
+  for each row when (new.sessions_used > old.sessions_used and new.sessions_remaining <= 3 and new.client_id is not null)
+  execute function private.tg_client_purchases__tell_low();
+
+create function private.tg_waitlist_entries__tell()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.queue_message(
+            new.org_id, 'sms', 'waitlist_offer', new.client_id, 'waitlist_offer-' || h.id, p_expires_at => h.expires_at,
+            p_metadata => jsonb_build_object('start_time', h.start_time, 'offer_until', h.expires_at))
+    from private.holds as h
+   where h.org_id = new.org_id and h.id = new.hold_id;
+  return null;
+end;
+$$;
+comment on function private.tg_waitlist_entries__tell is 'Tells a client of the time that is held for them.';
+create trigger waitlist_entries__tell after update of status on public.waitlist_entries
+  for each row when (new.status = 'offered' and old.status <> 'offered')
+  execute function private.tg_waitlist_entries__tell();
+
+-- The order in which a status may follow another; what a provider may have accepted never goes back.
+create function private.tg_outbox_messages__forward()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not (case old.status
+            when 'pending' then new.status in ('queued', 'sending', 'cancelled', 'expired', 'failed')
+            when 'queued' then new.status in ('sending', 'cancelled', 'expired', 'failed')
+            -- Back only where the provider has certainly not accepted it.
+            when 'sending' then new.status in ('queued', 'sent', 'delivered', 'undelivered', 'failed', 'unknown')
+            when 'unknown' then new.status in ('sent', 'delivered', 'undelivered', 'failed')
+            when 'sent' then new.status in ('delivered', 'undelivered', 'failed')
+            else false end) then
+    perform private.fail(409, 'message_status_invalid', 'A message cannot go back to that status.', 'Make a new message.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_outbox_messages__forward is 'Lets a message only move forward: message_status_invalid 409.';
+create trigger outbox_messages__forward before update of status on public.outbox_messages
+  for each row when (old.status <> new.status) execute function private.tg_outbox_messages__forward();
+create trigger outbox_events__append_only before update or delete on public.outbox_events
+  for each row execute function private.tg__append_only();
+create trigger outbox_events__no_truncate before truncate on public.outbox_events
+  for each statement execute function private.tg__append_only();
+
+-- ── 50_messaging/rules/quiet_hours.sql ──
+
+-- Quiet hours, in the organisation's local time: 21 to 8 wraps midnight, 9 to 21 does not, equal means none.
+-- A window is told by the clock's hour, so an hour that comes twice is quiet twice, and one that is left out is not missed.
+
+create function private.is_quiet(p_timezone text, p_start integer, p_end integer, p_at timestamptz)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(case
+    when p_start < p_end then h.hour >= p_start and h.hour < p_end
+    when p_start > p_end then h.hour >= p_start or h.hour < p_end end, false)
+    from (select extract(hour from p_at at time zone p_timezone)::integer as hour) as h;
+$$;
+comment on function private.is_quiet is 'True when the local clock stands inside the window.';
+
+-- The end is the first instant at which the clock has left the window: the wall time of the end, or where it comes twice or not at
+-- all, whichever instant is the first that is not quiet.
+create function private.quiet_until(p_timezone text, p_start integer, p_end integer, p_at timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select min(x.ends)
+    from generate_series(0, 1) as n (day)
+   cross join lateral (select (p_at at time zone p_timezone)::date + n.day + make_time(p_end, 0, 0) as wall) as w
+   cross join lateral (values (private.local_to_instant(p_timezone, w.wall)), (private.local_to_instant(p_timezone, w.wall, true))) as x (ends)
+   where private.is_quiet(p_timezone, p_start, p_end, p_at)
+     and x.ends > p_at and not private.is_quiet(p_timezone, p_start, p_end, x.ends);
+$$;
+comment on function private.quiet_until is 'When the quiet hours that an instant lies in end; null outside of them.';
+
+create function private.quiet_from(p_timezone text, p_start integer, p_end integer, p_at timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select max(x.starts)
+    from generate_series(-1, 0) as n (day)
+   cross join lateral (select private.local_to_instant(
+     p_timezone, (p_at at time zone p_timezone)::date + n.day + make_time(p_start, 0, 0))) as x (starts)
+   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at;
+$$;
+comment on function private.quiet_from is 'When the quiet hours that an instant lies in began; null outside of them.';
+
+-- Half an hour before they begin, so that it has left by then.
+create function private.allowed_at(
+  p_timezone text, p_start integer, p_end integer, p_wanted_at timestamptz, p_expires_at timestamptz, p_now timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select case
+    when q.until is null then p_wanted_at
+    when q.until < p_expires_at then q.until
+    when not private.is_quiet(p_timezone, p_start, p_end, p_now)
+     and private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
+    then greatest(p_now, private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) - interval '30 minutes') end
+    from (select private.quiet_until(p_timezone, p_start, p_end, p_wanted_at) as until) as q;
+$$;
+comment on function private.allowed_at is
+  'When an SMS that is wanted at an instant may leave: then, at the end of the quiet hours, or before they begin where their end is too late; null when none is left.';
+
+-- ── 50_messaging/rules/record.sql ──
+
+-- What became of it: a worker's result, a provider's callback, a look-up. Each is kept, whatever order they come in, and moves the
+-- message forward or not at all.
+
+-- What a provider's word means here; null where it says nothing new.
+create function private.status_from_provider(p_status text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case lower(p_status)
+           when 'delivered' then 'delivered' when 'read' then 'delivered'
+           when 'undelivered' then 'undelivered' when 'failed' then 'failed' when 'canceled' then 'failed'
+           when 'queued' then 'sent' when 'accepted' then 'sent' when 'scheduled' then 'sent' when 'sending' then 'sent' when 'sent' then 'sent' end;
+$$;
+comment on function private.status_from_provider is 'A provider''s status as ours: sent, delivered, undelivered or failed; null for others.';
+
+-- Twilio's codes of what trying again cannot mend: the number opted out, does not exist, cannot take SMS.
+create function private.suppression_reason(p_error_code text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_error_code = '21610' then 'opt_out'
+              when p_error_code in ('21211', '21217', '21612', '21614', '30005', '30006') then 'invalid_number'
+              when p_error_code in ('30004', '30007') then 'carrier_violation' end;
+$$;
+comment on function private.suppression_reason is 'Why a number must not be written to after this error; null where it may.';
+
+-- Moves a message as far as its state allows. What had been delivered stays so.
+create function private.advance_message(
+  p_org_id uuid, p_message_id uuid, p_status text, p_error_code text, p_provider_message_id text, p_now timestamptz)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_message public.outbox_messages;
+  v_reason text := private.suppression_reason(p_error_code);
+begin
+  select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.id = p_message_id for no key update;
+  if not (case v_message.status
+            when 'sending' then p_status in ('sent', 'delivered', 'undelivered', 'failed', 'unknown')
+            when 'unknown' then p_status in ('sent', 'delivered', 'undelivered', 'failed')
+            when 'sent' then p_status in ('delivered', 'undelivered', 'failed')
+            else false end) then
+    -- The id is worth knowing all the same.
+    update public.outbox_messages as m
+       set provider_message_id = p_provider_message_id
+     where m.org_id = p_org_id and m.id = p_message_id and m.provider_message_id is null and p_provider_message_id is not null;
+    return false;
+  end if;
+  update public.outbox_messages as m
+     set status = p_status, updated_at = p_now,
+         provider = coalesce(m.provider, private.provider_of(m.channel)),
+         provider_message_id = coalesce(m.provider_message_id, p_provider_message_id),
+         sent_at = case when p_status in ('sent', 'delivered', 'undelivered') then coalesce(m.sent_at, p_now) else m.sent_at end,
+         delivered_at = case when p_status = 'delivered' then p_now else m.delivered_at end,
+         failed_at = case when p_status in ('failed', 'undelivered') then p_now else m.failed_at end,
+         error_code = case when p_status in ('failed', 'undelivered', 'unknown') then p_error_code end,
+         next_at = case when p_status = 'unknown' then p_now + interval '1 minute' else m.next_at end
+   where m.org_id = p_org_id and m.id = p_message_id
+  returning m.* into v_message;
+  if p_status in ('sent', 'delivered') then
+    perform private.note_sent(v_message, p_now);
+  end if;
+  if v_reason is not null and v_message.channel = 'sms' and v_message.to_address is not null then
+    perform private.suppress(p_org_id, v_message.to_address, v_reason, v_message.client_id);
+  end if;
+  if p_status in ('failed', 'undelivered') then
+    perform private.fall_back(p_org_id, p_message_id, p_now);
+  end if;
+  return true;
+end;
+$$;
+comment on function private.advance_message is
+  'Moves a message forward and does what follows: suppression, fallback, the booking''s marks. False where it was further already.';
+
+-- What the booking shows of it: it was asked to confirm, it was reminded.
+create function private.note_sent(p_message public.outbox_messages, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.bookings as b
+     set confirmation_sent_at = case when k.asks_confirmation or (p_message.metadata ->> 'asks_confirmation')::boolean
+                                     then coalesce(b.confirmation_sent_at, p_now) else b.confirmation_sent_at end,
+         reminder_sent = b.reminder_sent or p_message.kind = 'booking_reminder',
+         feedback_sent = b.feedback_sent or p_message.kind = 'booking_follow_up'
+    from private.message_kinds as k
+   where k.kind = p_message.kind and b.org_id = p_message.org_id and b.id = p_message.booking_id
+     and p_message.channel = 'sms'
+     and ((coalesce(k.asks_confirmation or (p_message.metadata ->> 'asks_confirmation')::boolean, false) and b.confirmation_sent_at is null)
+          or (p_message.kind = 'booking_reminder' and b.reminder_sent is not true)
+          or (p_message.kind = 'booking_follow_up' and b.feedback_sent is not true));
+$$;
+comment on function private.note_sent is 'Marks a booking as asked, reminded or followed up when the SMS has left.';
+
+-- An array of {org_id, id, claim, outcome, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}.
+-- Each is judged under the message's lock, in the order of ids: two workers that report at once wait for each other, never both ways.
+create function private.record_messages(p_results jsonb, p_now timestamptz)
+returns table (recorded integer, stale integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_result record;
+  v_message public.outbox_messages;
+begin
+  recorded := 0;
+  stale := 0;
+  for v_result in
+    select r.*
+      from jsonb_to_recordset(p_results) as r (
+        org_id uuid, id uuid, claim uuid, outcome text, provider text, provider_message_id text, provider_status text, http_status integer, error_code text,
+        retry_after_secs integer, gone_tokens text[])
+     order by r.org_id, r.id
+  loop
+    perform private.require_value(v_result.outcome in ('sent', 'deferred', 'failed', 'unknown'), 'outcome');
+    select m.* into v_message
+      from public.outbox_messages as m where m.org_id = v_result.org_id and m.id = v_result.id for no key update;
+    -- A late result of its own claim is welcome, also when the lease had run out; another claim's is not.
+    if not found or v_message.claim is distinct from v_result.claim
+       or (v_message.status not in ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed')) then
+      stale := stale + 1;
+      continue;
+    end if;
+    insert into public.outbox_attempts as a (
+      org_id, message_id, attempt_number, claim, provider, provider_message_id, status, http_status, error_code)
+    values (v_message.org_id, v_message.id, v_message.attempts, v_result.claim, coalesce(v_result.provider, private.provider_of(v_message.channel)),
+            v_result.provider_message_id, v_result.outcome, v_result.http_status, v_result.error_code)
+    on conflict (org_id, message_id, claim) do update
+      set status = excluded.status, provider_message_id = excluded.provider_message_id, http_status = excluded.http_status, error_code = excluded.error_code
+      where a.status = 'unknown';
+    if v_result.provider is not null then
+      update public.outbox_messages as m set provider = v_result.provider where m.org_id = v_message.org_id and m.id = v_message.id and m.provider is null;
+    end if;
+    if v_result.outcome = 'deferred' then
+      -- Certainly not accepted; ten tries, the pauses doubling from half a minute to an hour.
+      if v_message.status = 'sending' and v_message.attempts < 10 then
+        update public.outbox_messages as m
+           set status = 'queued', claim = null, claimed_at = null, error_code = v_result.error_code, updated_at = p_now,
+               next_at = p_now + greatest(make_interval(secs => coalesce(v_result.retry_after_secs, 0)),
+                                          least(interval '30 seconds' * power(2, v_message.attempts - 1), interval '1 hour'))
+         where m.org_id = v_message.org_id and m.id = v_message.id;
+      elsif v_message.status in ('sending', 'unknown') then
+        perform private.advance_message(v_message.org_id, v_message.id, 'failed', coalesce(v_result.error_code, 'provider_unavailable'), null, p_now);
+      end if;
+    else
+      perform private.advance_message(
+        v_message.org_id, v_message.id,
+        case v_result.outcome when 'sent' then coalesce(private.status_from_provider(v_result.provider_status), 'sent') else v_result.outcome end,
+        v_result.error_code, v_result.provider_message_id, p_now);
+      if v_result.provider_message_id is not null then
+        perform private.match_events(v_message.org_id, v_message.id, v_result.provider_message_id, p_now);
+      end if;
+    end if;
+    delete from public.push_tokens as t
+     where t.org_id = v_message.org_id and t.client_id = v_message.client_id and t.expo_token = any (v_result.gone_tokens);
+    recorded := recorded + 1;
+  end loop;
+  return next;
+end;
+$$;
+comment on function private.record_messages is 'Records what workers'' attempts came to: {recorded, stale}.';
+
+-- Callbacks that came before anybody here knew the provider's id.
+create function private.match_events(p_org_id uuid, p_message_id uuid, p_provider_message_id text, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_event private.unmatched_sms_events;
+begin
+  for v_event in
+    delete from private.unmatched_sms_events as e where e.provider_message_id = p_provider_message_id returning e.*
+  loop
+    perform private.note_event(p_org_id, p_message_id, p_provider_message_id, v_event.event_status, v_event.error_code, v_event.event_payload, p_now);
+  end loop;
+end;
+$$;
+comment on function private.match_events is 'Gives a message the callbacks that were kept for its provider''s id.';
+
+create function private.note_event(
+  p_org_id uuid, p_message_id uuid, p_provider_message_id text, p_status text, p_error_code text, p_payload jsonb, p_now timestamptz)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into public.outbox_events (
+    org_id, message_id, provider, provider_message_id, event_type, event_status, error_code, event_payload, dedupe_key)
+  values (p_org_id, p_message_id, 'twilio', p_provider_message_id, 'status', lower(p_status), p_error_code, p_payload,
+          p_provider_message_id || '-' || lower(p_status))
+  on conflict (org_id, dedupe_key) do nothing;
+  if not found then
+    return false;
+  end if;
+  perform private.advance_message(
+            p_org_id, p_message_id, private.status_from_provider(p_status), p_error_code, p_provider_message_id, p_now)
+    where private.status_from_provider(p_status) is not null;
+  return true;
+end;
+$$;
+comment on function private.note_event is 'Keeps one callback and lets it move its message; false where it was kept already.';
+
+create function private.record_sms_status(
+  p_message_id uuid, p_provider_message_id text, p_status text, p_error_code text, p_payload jsonb, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_message public.outbox_messages;
+begin
+  -- Our own id in the callback's address; else the provider's, which we know once the attempt is recorded.
+  select m.* into v_message
+    from public.outbox_messages as m
+   where m.id = p_message_id and m.channel = 'sms' and coalesce(m.provider_message_id, p_provider_message_id) = p_provider_message_id
+     and m.attempts > 0;
+  if not found then
+    select m.* into v_message from public.outbox_messages as m where m.provider_message_id = p_provider_message_id;
+  end if;
+  if not found then
+    insert into private.unmatched_sms_events (provider_message_id, event_status, error_code, event_payload, received_at)
+    values (p_provider_message_id, lower(p_status), p_error_code, p_payload, p_now)
+    on conflict (provider_message_id, event_status) do nothing;
+    return 'kept';
+  end if;
+  return case when private.note_event(v_message.org_id, v_message.id, p_provider_message_id, p_status, p_error_code, p_payload, p_now)
+              then 'recorded' else 'repeated' end;
+end;
+$$;
+comment on function private.record_sms_status is 'Takes in a status callback: recorded, repeated, or kept until its message is known.';
+
+create function private.claim_unknown_messages(p_limit integer, p_now timestamptz)
+returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with due as (
+    select m.org_id, m.id from public.outbox_messages as m
+     where m.status = 'unknown' and m.channel = 'sms' and m.next_at <= p_now
+     order by m.next_at limit p_limit for update skip locked),
+  looked as (
+    update public.outbox_messages as m
+       set next_at = p_now + least(greatest(p_now - m.claimed_at, interval '1 minute'), interval '12 hours')
+      from due as d where m.org_id = d.org_id and m.id = d.id
+    returning m.*)
+  select l.org_id, l.id, l.channel, l.to_address, l.body, l.claimed_at,
+         case when s.twilio_account_sid is not null then jsonb_build_object(
+           'account_sid', s.twilio_account_sid, 'auth_token_encrypted', s.twilio_auth_token_encrypted) end
+    from looked as l left join public.sms_settings as s on s.org_id = l.org_id
+   -- After three days nothing new is learnt; it stays unknown and is counted.
+   where l.claimed_at > p_now - interval '3 days';
+$$;
+comment on function private.claim_unknown_messages is
+  'Messages that may have been sent, to be looked up at the provider; each again after as long as it has been unknown.';
+
+create function private.record_lookups(p_results jsonb, p_now timestamptz)
+returns table (settled integer, unsettled integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_result record;
+begin
+  settled := 0;
+  unsettled := 0;
+  for v_result in
+    select r.* from jsonb_to_recordset(p_results) as r (
+      org_id uuid, id uuid, provider_message_id text, provider_status text, error_code text)
+     order by r.org_id, r.id
+  loop
+    -- One message of the provider's answers one of ours.
+    if v_result.provider_message_id is not null
+       and not exists (select from public.outbox_messages as m
+                        where m.provider_message_id = v_result.provider_message_id and m.id <> v_result.id)
+       and private.advance_message(v_result.org_id, v_result.id, coalesce(private.status_from_provider(v_result.provider_status), 'sent'),
+                                   v_result.error_code, v_result.provider_message_id, p_now) then
+      perform private.match_events(v_result.org_id, v_result.id, v_result.provider_message_id, p_now);
+      settled := settled + 1;
+    else
+      unsettled := unsettled + 1;
+    end if;
+  end loop;
+  return next;
+end;
+$$;
+comment on function private.record_lookups is 'Settles unknown messages that the provider knows; what it does not know stays unknown.';
+
+create function private.defer_account(p_channel text, p_account text, p_until_at timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.provider_limits as l (channel, account, until_at) values (p_channel, coalesce(p_account, ''), p_until_at)
+  on conflict (channel, account) do update set until_at = greatest(l.until_at, excluded.until_at);
+$$;
+comment on function private.defer_account is 'Sends nothing through a provider''s account until an instant.';
+
+-- An operator's word: the same message again, as a new one that names the first.
+create function private.retry_message(p_message_id uuid, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_message public.outbox_messages;
+  v_id uuid;
+begin
+  select m.* into v_message from public.outbox_messages as m where m.id = p_message_id for no key update;
+  if not found then
+    perform private.refuse_message();
+  elsif v_message.status not in ('unknown', 'failed', 'undelivered', 'expired', 'cancelled') then
+    perform private.fail(409, 'message_not_retryable', 'This message is on its way or has arrived.', 'See its history.');
+  elsif exists (select from public.outbox_messages as m where m.org_id = v_message.org_id and m.cause_id = v_message.id and m.cause = 'retry'
+                 and m.status in ('pending', 'queued', 'sending', 'sent', 'delivered')) then
+    perform private.fail(409, 'message_retried', 'This message has been sent again already.', 'See the later one.');
+  end if;
+  insert into public.outbox_messages (
+    org_id, channel, kind, client_id, booking_id, schedule_id, template_id, template_key, to_address, subject, body, variables, metadata,
+    related_entity_type, related_entity_id, status, priority, scheduled_for, next_at, expires_at, cause_id, cause, created_by, created_at)
+  values (
+    v_message.org_id, v_message.channel, v_message.kind, v_message.client_id, v_message.booking_id, v_message.schedule_id, v_message.template_id,
+    v_message.template_key, v_message.to_address, v_message.subject, v_message.body, v_message.variables, v_message.metadata,
+    v_message.related_entity_type, v_message.related_entity_id, 'queued', v_message.priority, p_now, p_now,
+    greatest(v_message.expires_at, p_now + interval '1 hour'), v_message.id, 'retry', auth.uid(), p_now)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.retry_message is
+  'Sends a message again that did not arrive or may not have; returns the new one. Fails: message_not_found 404, message_not_retryable 409, message_retried 409.';
+
+create function private.refuse_message()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'message_not_found', 'There is no such message.', 'List the messages.');
+$$;
+comment on function private.refuse_message is 'Refuses an unknown message, or another tenant''s: message_not_found 404.';
+
+-- ── 50_messaging/rules/reminders.sql ──
+
+-- Reminders: what an organisation's schedules ask for, queued a day ahead so that one that falls into quiet hours can leave before
+-- them. One message for each schedule, booking and start: moving a booking makes it another intent.
+
+-- Of no use in the last minutes: half the offset, at most half an hour, before the start.
+create function private.sweep_reminders(p_limit integer, p_now timestamptz, p_dry_run boolean)
+returns table (queued integer, skipped integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  with wanted as materialized (
+    select b.org_id, b.id as booking_id, b.client_id, b.start_time, x.id as schedule_id, 'booking_reminder' as kind,
+           'sched-' || x.id || '-' || b.id || '-' || extract(epoch from b.start_time)::bigint as key,
+           b.start_time - make_interval(mins => x.mins_offset) as wanted_at,
+           b.start_time - least(make_interval(mins => x.mins_offset) / 2, interval '30 minutes') as expires_at, b.timed_at
+      from public.sms_schedules as x
+      join public.bookings as b
+        on b.org_id = x.org_id and b.start_time > p_now
+       and b.start_time <= p_now + make_interval(mins => x.mins_offset) + interval '1 day'
+     where x.enabled and x.type = 'pre_session' and b.status = 'confirmed'
+    union all
+    select b.org_id, b.id, b.client_id, b.start_time, x.id, 'booking_follow_up',
+           'sched-' || x.id || '-' || b.id || '-' || extract(epoch from b.start_time)::bigint,
+           b.end_time + make_interval(mins => x.mins_offset), b.end_time + make_interval(mins => x.mins_offset) + interval '1 day', b.timed_at
+      from public.sms_schedules as x
+      join public.bookings as b
+        on b.org_id = x.org_id and b.end_time <= p_now and b.start_time <= p_now
+       and b.start_time > p_now - make_interval(mins => x.mins_offset) - interval '2 days'
+     where x.enabled and x.type = 'post_session' and b.status in ('confirmed', 'completed')
+       and b.end_time + make_interval(mins => x.mins_offset) between p_now - interval '12 hours' and p_now + interval '1 day'
+    union all
+    select b.org_id, b.id, b.client_id, b.start_time, null, 'confirmation_nudge', 'unconfirmed-24h-' || b.id || '-' || extract(epoch from b.start_time)::bigint,
+           b.confirmation_sent_at + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
+      from public.bookings as b
+     where b.status = 'confirmed' and b.confirmation_sent_at is not null and b.client_confirmed is not true
+       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'),
+  due as materialized (
+    select w.*, private.message_allowed_at(w.org_id, 'sms', w.wanted_at, w.expires_at, p_now) as allowed_at
+      from wanted as w
+      join public.clients as c on c.org_id = w.org_id and c.id = w.client_id
+     cross join lateral private.sms_settings_of(w.org_id) as s
+     where s.enabled and w.expires_at > p_now
+       -- A booking made or moved inside the window gets no stale reminder.
+       and (w.kind = 'confirmation_nudge' or w.wanted_at >= w.timed_at)
+       and (case w.kind when 'booking_reminder' then coalesce(s.send_session_reminders, true) and c.sms_reminder_enabled
+                        when 'booking_follow_up' then coalesce(s.send_feedback_requests, true) and c.sms_followup_enabled
+                        else s.send_unconfirmed_nudges and c.sms_reminder_enabled end)
+       and not exists (select from public.outbox_messages as m where m.org_id = w.org_id and m.idempotency_key = w.key)
+     order by w.wanted_at limit p_limit),
+  made as (
+    insert into public.outbox_messages (
+      org_id, channel, kind, client_id, booking_id, schedule_id, status, scheduled_for, next_at, expires_at, idempotency_key, metadata, created_at)
+    select d.org_id, 'sms', d.kind, d.client_id, d.booking_id, d.schedule_id,
+           case when coalesce(d.allowed_at, d.wanted_at) <= p_now then 'queued' else 'pending' end,
+           d.wanted_at, coalesce(d.allowed_at, d.wanted_at), d.expires_at, d.key, jsonb_build_object('start_time', d.start_time), p_now
+      from due as d where not p_dry_run
+    on conflict (org_id, idempotency_key) do nothing
+    returning 1)
+  select case when p_dry_run then (select count(*) from due) else (select count(*) from made) end::integer,
+         case when p_dry_run then 0 else (select count(*) from due) - (select count(*) from made) end::integer
+    into queued, skipped;
+  return next;
+end;
+$$;
+comment on function private.sweep_reminders is
+  'Queues reminders, follow-ups and nudges that are wanted within a day; skipped were queued by another sweep meanwhile.';
+
+-- ── 50_messaging/rules/send.sql ──
+
+-- Sending by people: a coach's own words, a template, a link, a text to many; and the history of what was sent.
+
+create function private.require_client(p_client_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id
+    from public.clients as c where c.id = p_client_id and c.org_id = any (private.orgs_with('clients.read'));
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.require_client is 'The organisation of a client whom the person may see and use so. Fails: client_not_found 404, permission_missing 403.';
+
+-- Says at once what the outbox would find later: an answer a coach can act on.
+create function private.send_to_client(
+  p_org_id uuid, p_client_id uuid, p_kind text, p_body text, p_booking_id uuid, p_metadata jsonb, p_template_key text, p_variables jsonb,
+  p_scheduled_for timestamptz, p_idempotency_key text, p_actor_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client public.clients;
+  v_id uuid;
+  v_message public.outbox_messages;
+begin
+  select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  if not (private.sms_settings_of(p_org_id)).enabled then
+    return private.outcome('off');
+  elsif v_client.phone_e164 is null then
+    return private.outcome('no_phone');
+  elsif v_client.sms_opt_in is false or private.is_suppressed(p_org_id, v_client.phone_e164) then
+    return private.outcome('suppressed');
+  end if;
+  v_id := private.queue_message(
+    p_org_id, 'sms', p_kind, p_client_id, p_idempotency_key, p_booking_id, p_scheduled_for => coalesce(p_scheduled_for, p_now),
+    p_metadata => p_metadata, p_body => p_body, p_template_key => p_template_key, p_variables => coalesce(p_variables, '{}'),
+    p_created_by => p_actor_id, p_now => p_now);
+  if v_id is null then
+    select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.idempotency_key = p_idempotency_key;
+    if v_message.client_id is distinct from p_client_id then
+      perform private.refuse_request();
+    end if;
+  else
+    select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.id = v_id;
+    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', coalesce(p_body, (private.compose(v_message)).body), p_actor_id);
+  end if;
+  return private.outcome('queued', jsonb_build_object('message_id', v_message.id, 'status', v_message.status, 'next_at', v_message.next_at));
+end;
+$$;
+comment on function private.send_to_client is
+  'Queues an SMS to a client: {outcome: queued, message_id, status, next_at}, or {outcome: off | no_phone | suppressed}.';
+
+create function private.member_send_message(
+  p_client_id uuid, p_body text, p_booking_id uuid, p_asks_confirmation boolean, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'messages.write');
+begin
+  perform private.require_value(char_length(btrim(p_body)) between 1 and 1600, 'body');
+  if p_booking_id is not null
+     and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = p_booking_id and b.client_id = p_client_id) then
+    perform private.refuse_booking();
+  end if;
+  perform private.require_value(not coalesce(p_asks_confirmation, false) or p_booking_id is not null, 'booking_id');
+  return private.send_to_client(
+    v_org_id, p_client_id, 'direct', btrim(p_body), p_booking_id, jsonb_build_object('asks_confirmation', coalesce(p_asks_confirmation, false)),
+    null, null, null, coalesce('request-' || p_request_id, 'direct-' || gen_random_uuid()), auth.uid());
+end;
+$$;
+comment on function private.member_send_message is 'send_to_client of a coach''s own words.';
+
+create function private.member_send_template(
+  p_client_id uuid, p_template_key text, p_variables jsonb, p_scheduled_for timestamptz, p_related_entity_type text,
+  p_related_entity_id uuid, p_idempotency_key text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'messages.write');
+  v_booking_id uuid := case when p_related_entity_type = 'booking' then p_related_entity_id end;
+begin
+  if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
+     and not exists (select from private.message_kinds as k where k.kind = p_template_key) then
+    perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
+  end if;
+  perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '366 days', true), 'scheduled_for');
+  perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
+  if v_booking_id is not null
+     and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = v_booking_id and b.client_id = p_client_id) then
+    perform private.refuse_booking();
+  end if;
+  return private.send_to_client(
+    v_org_id, p_client_id, coalesce((select k.kind from private.message_kinds as k where k.kind = p_template_key), 'direct'), null, v_booking_id, '{}',
+    p_template_key, p_variables, p_scheduled_for, coalesce('app-' || p_idempotency_key, 'template-' || gen_random_uuid()), auth.uid());
+end;
+$$;
+comment on function private.member_send_template is 'send_to_client of a template. Fails: template_not_found 404.';
+
+-- The link that is open stays open: a client who has it keeps it.
+create function private.member_send_portal_link(p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'clients.write');
+  v_token uuid;
+  v_url text;
+  v_answer jsonb;
+begin
+  update public.clients as c set portal_token = coalesce(c.portal_token, gen_random_uuid())
+   where c.org_id = v_org_id and c.id = p_client_id
+  returning c.portal_token into v_token;
+  v_url := private.app_link('/portal/' || v_token);
+  v_answer := case when v_url is null then private.outcome('off') else private.send_to_client(
+    v_org_id, p_client_id, 'portal_link', null, null, jsonb_build_object('link', v_url), null, null, null,
+    'portal_link-' || v_token || '-' || floor(extract(epoch from now()) / 60), auth.uid()) end;
+  return jsonb_build_object('portal_token', v_token, 'portal_url', coalesce(v_url, '/portal/' || v_token),
+                            'sms_sent', v_answer ->> 'outcome' = 'queued', 'outcome', v_answer ->> 'outcome');
+end;
+$$;
+comment on function private.member_send_portal_link is
+  'Texts a client the link of their portal: {portal_url, portal_token, sms_sent, outcome}; twice within a minute is once.';
+
+-- One statement: the audience, who of it is left out and why, and the messages.
+create function private.send_marketing(
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_send public.marketing_sends;
+begin
+  perform private.require_value(char_length(btrim(p_message)) between 1 and 1600, 'message');
+  perform private.require_value(p_recipient_filter in ('all', 'active', 'manual'), 'recipient_filter');
+  perform private.check_template(p_message, private.template_variables('marketing'));
+  insert into public.marketing_sends (org_id, body, recipient_filter, request_id, created_by)
+  values (p_org_id, btrim(p_message), p_recipient_filter, p_request_id, p_actor_id)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning * into v_send;
+  if not found then
+    select s.* into v_send from public.marketing_sends as s where s.org_id = p_org_id and s.request_id = p_request_id;
+    return private.marketing_answer(v_send);
+  end if;
+
+  with audience as materialized (
+    select c.id, c.phone_e164,
+           case when c.phone_e164 is null then 'no_phone'
+                when c.sms_opt_in is false then 'opted_out'
+                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
+                -- A family's one phone gets it once.
+                when row_number() over (partition by c.phone_e164 order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+      from public.clients as c
+     where c.org_id = p_org_id
+       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
+  made as (
+    insert into public.outbox_messages (
+      org_id, channel, kind, client_id, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at, idempotency_key,
+      created_by, created_at)
+    select p_org_id, 'sms', 'marketing', a.id, v_send.id,
+           case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
+           'queued', 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
+      from audience as a
+     cross join (select coalesce(private.message_allowed_at(p_org_id, 'sms', p_now, p_now + interval '2 days', p_now), p_now) as allowed_at) as x
+     where a.reason is null and (private.sms_settings_of(p_org_id)).enabled
+    returning 1)
+  update public.marketing_sends as s
+     set total = (select count(*) from audience), queued = (select count(*) from made),
+         skipped = coalesce((select jsonb_object_agg(r.reason, r.n)
+                               from (select a.reason, count(*) as n from audience as a where a.reason is not null group by 1) as r), '{}')
+   where s.org_id = p_org_id and s.id = v_send.id
+  returning s.* into v_send;
+  return private.marketing_answer(v_send);
+end;
+$$;
+comment on function private.send_marketing is
+  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422.';
+
+create function private.marketing_answer(p_send public.marketing_sends)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('send_id', p_send.id, 'total', p_send.total, 'queued', p_send.queued, 'skipped', p_send.skipped, 'created_at', p_send.created_at);
+$$;
+comment on function private.marketing_answer is 'What a text to many came to when it was queued.';
+
+create function private.member_send_marketing(
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'marketing.send');
+  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_send_marketing is 'send_marketing for a member with marketing.send.';
+
+create function private.member_marketing_progress(p_send_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_send public.marketing_sends;
+begin
+  select s.* into v_send from public.marketing_sends as s where s.id = p_send_id and s.org_id = any (private.orgs_with('messages.read'));
+  if not found then
+    perform private.fail(404, 'marketing_send_not_found', 'There is no such text to many.', 'Reload the page.');
+  end if;
+  return private.marketing_answer(v_send) || jsonb_build_object('messages', (
+    select coalesce(jsonb_object_agg(x.status, x.n), '{}')
+      from (select m.status, count(*) as n from public.outbox_messages as m
+             where m.org_id = v_send.org_id and m.marketing_send_id = v_send.id group by 1) as x));
+end;
+$$;
+comment on function private.member_marketing_progress is 'How far a text to many has come: marketing_answer with messages by status. Fails: marketing_send_not_found 404.';
+
+-- Newest first; the cursor is the last row's created_at and id.
+create function private.message_history(
+  p_org_id uuid, p_client_id uuid, p_channel text, p_status text, p_kind text, p_before timestamptz, p_before_id uuid, p_limit integer)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, next_at timestamptz, channel text, kind text, status text, client_id uuid, client_name text,
+  booking_id uuid, to_address text, subject text, body text, error_code text, attempts integer, sent_at timestamptz, delivered_at timestamptz,
+  cause text, cause_id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select m.id, m.created_at, m.scheduled_for, m.next_at, m.channel, m.kind, m.status, m.client_id, c.full_name, m.booking_id, m.to_address, m.subject, m.body,
+         m.error_code, m.attempts, m.sent_at, m.delivered_at, m.cause, m.cause_id
+    from public.outbox_messages as m
+    left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
+   where m.org_id = p_org_id and (p_client_id is null or m.client_id = p_client_id) and (p_channel is null or m.channel = p_channel)
+     and (p_status is null or m.status = p_status) and (p_kind is null or m.kind = p_kind)
+     and (p_before is null or (m.created_at, m.id) < (p_before, coalesce(p_before_id, '00000000-0000-0000-0000-000000000000'::uuid)))
+   order by m.created_at desc, m.id desc
+   limit least(greatest(coalesce(p_limit, 50), 1), 500);
+$$;
+comment on function private.message_history is 'An organisation''s messages, newest first, by client, channel, status and kind.';
+
+create function private.member_message_history(
+  p_org_id uuid, p_client_id uuid, p_channel text, p_status text, p_kind text, p_before timestamptz, p_before_id uuid, p_limit integer)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, next_at timestamptz, channel text, kind text, status text, client_id uuid, client_name text,
+  booking_id uuid, to_address text, subject text, body text, error_code text, attempts integer, sent_at timestamptz, delivered_at timestamptz,
+  cause text, cause_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'messages.read');
+  return query select h.* from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
+end;
+$$;
+comment on function private.member_message_history is 'message_history for a member with messages.read.';
+
+create function private.message_document(p_org_id uuid, p_message_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select to_jsonb(m) - '{claim,worker,created_by,provider_account}'::text[] || jsonb_build_object(
+           'preview', (private.compose(m)).body,
+           'attempts_made', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'attempt_number', a.attempt_number, 'provider', a.provider, 'provider_message_id', a.provider_message_id, 'status', a.status,
+                               'http_status', a.http_status, 'error_code', a.error_code, 'at', a.created_at) order by a.created_at), '[]')
+                               from public.outbox_attempts as a where a.org_id = m.org_id and a.message_id = m.id),
+           'events', (select coalesce(jsonb_agg(jsonb_build_object('status', e.event_status, 'error_code', e.error_code, 'at', e.received_at)
+                               order by e.received_at), '[]')
+                        from public.outbox_events as e where e.org_id = m.org_id and e.message_id = m.id),
+           'followed_by', (select coalesce(jsonb_agg(jsonb_build_object('id', f.id, 'channel', f.channel, 'status', f.status, 'cause', f.cause)
+                               order by f.created_at), '[]')
+                             from public.outbox_messages as f where f.org_id = m.org_id and f.cause_id = m.id))
+    from public.outbox_messages as m where m.org_id = p_org_id and m.id = p_message_id;
+$$;
+comment on function private.message_document is 'A message with its attempts, what the provider told, and what stood in for it.';
+
+create function private.member_show_message(p_message_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select m.org_id into v_org_id from public.outbox_messages as m where m.id = p_message_id and m.org_id = any (private.orgs_with('messages.read'));
+  if not found then
+    perform private.refuse_message();
+  end if;
+  return private.message_document(v_org_id, p_message_id);
+end;
+$$;
+comment on function private.member_show_message is 'message_document for a member with messages.read.';
+
+create function private.member_preview_template(p_org_id uuid, p_body text, p_template_key text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_text text;
+begin
+  perform private.require_org(p_org_id, 'messages.read');
+  perform private.require_value(char_length(btrim(p_body)) between 1 and 1600, 'body');
+  perform private.check_template(p_body, private.template_variables(p_template_key));
+  v_text := private.render(p_body, jsonb_build_object(
+    'client_name', 'Alex Sample', 'first_name', 'Alex', 'business_name', (select o.name from public.orgs as o where o.id = p_org_id),
+    'coach_name', 'Sam Coach', 'session_datetime', private.org_datetime_text(p_org_id, date_trunc('hour', now()) + interval '1 day'),
+    'previous_datetime', private.org_datetime_text(p_org_id, date_trunc('hour', now())),
+    'offer_until', private.org_datetime_text(p_org_id, date_trunc('hour', now()) + interval '1 hour'),
+    'session_type', 'Personal training', 'location', ' at the studio', 'sessions_remaining', 3, 'sessions_booked', 1,
+    'session_summary', '3 sessions left, 1 booked', 'session_count', 10, 'answer_hint', 'Reply Y to confirm or R to reschedule.', 'message', 'Your words', 'notice', 'booked',
+    'link', 'https://example.com/l', 'portal_link', 'https://example.com/portal', 'feedback_link', 'https://example.com/feedback'));
+  return jsonb_build_object('body', v_text, 'placeholders', private.placeholders(p_body), 'characters', char_length(v_text), 'segments', private.sms_segments(v_text));
+end;
+$$;
+comment on function private.member_preview_template is 'A template with sample values, for a member with messages.read.';
+
+-- GSM 03.38: 160 characters, 153 each when joined; anything outside of it makes the whole text UCS-2, 70 and 67.
+create function private.sms_segments(p_text text)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_text ~ '^[A-Za-z0-9 \r\n@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ!"#¤%&''()*+,./:;<=>?¡ÄÖÑÜ§¿äöñüà^{}\\[~\]|€-]*$'
+              then case when x.septets <= 160 then 1 else ceil(x.septets / 153.0)::integer end
+              when x.units <= 70 then 1 else ceil(x.units / 67.0)::integer end
+    from (select char_length(p_text) + char_length(regexp_replace(p_text, '[^\^{}\\\[~\]|€]', '', 'g')) as septets,
+                 char_length(p_text) + char_length(regexp_replace(p_text, U&'[^\+010000-\+10FFFF]', '', 'g')) as units) as x;
+$$;
+comment on function private.sms_segments is 'How many SMS a text is charged as.';
+
+create function private.member_suppress_phone(p_client_id uuid, p_notes text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'messages.write');
+  v_phone text := (select c.phone_e164 from public.clients as c where c.org_id = v_org_id and c.id = p_client_id);
+begin
+  if v_phone is null then
+    perform private.fail(409, 'phone_missing', 'This client has no phone number that can be written to.', 'Add their number first.');
+  end if;
+  insert into public.sms_suppression (org_id, phone, reason, source, notes, client_id)
+  values (v_org_id, v_phone, 'manual', 'coach', left(p_notes, 500), p_client_id)
+  on conflict (org_id, phone) do nothing;
+end;
+$$;
+comment on function private.member_suppress_phone is 'Sends a client''s phone no SMS any more. Fails: client_not_found 404, phone_missing 409.';
+
+-- ── 50_messaging/rules/threads.sql ──
+
+-- Conversations: one thread per client, wherever a message came from.
+
+create function private.thread_of(p_org_id uuid, p_client_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  select t.id into v_id from public.message_threads as t where t.org_id = p_org_id and t.client_id = p_client_id;
+  if not found then
+    insert into public.message_threads (org_id, client_id) values (p_org_id, p_client_id)
+    on conflict (org_id, client_id) do nothing
+    returning id into v_id;
+    if v_id is null then
+      select t.id into v_id from public.message_threads as t where t.org_id = p_org_id and t.client_id = p_client_id;
+    end if;
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.thread_of is 'The client''s thread, made with the first message.';
+
+create function private.log_communication(
+  p_org_id uuid, p_client_id uuid, p_type text, p_direction text, p_content text, p_user_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into public.client_communications (org_id, client_id, user_id, type, direction, content)
+  values (p_org_id, p_client_id, p_user_id, p_type, p_direction, left(coalesce(nullif(btrim(p_content), ''), '(no text)'), 20000));
+$$;
+comment on function private.log_communication is 'Adds to the client''s log of communications.';
+
+-- Coaches and clients are both `authenticated`: who writes is who they are, whatever the app sends.
+create function private.tg_messages__check_sender()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if auth.role() = 'authenticated' then
+    new.sender_user_id := auth.uid();
+    if new.sender_type = 'trainer' and not new.org_id = any (private.orgs_with('messages.write'))
+       or new.sender_type = 'client' and not exists (
+         select from public.message_threads as t
+          where t.org_id = new.org_id and t.id = new.thread_id and t.client_id = any (private.my_client_ids()))
+       or new.sender_type = 'system' then
+      perform private.fail(403, 'sender_not_you', 'You cannot write as somebody else.', 'Send your own sender_type.');
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_messages__check_sender is 'Says who wrote a message, and refuses to write as somebody else: sender_not_you 403.';
+create trigger messages__check_sender before insert on public.messages
+  for each row execute function private.tg_messages__check_sender();
+
+create function private.tg_messages__push()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.queue_message(
+            new.org_id, 'push', 'thread_message', t.client_id, 'thread_message-' || new.id,
+            p_body => left(new.body, 500),
+            p_subject => coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = o.id), o.name),
+            p_metadata => jsonb_build_object('data', jsonb_build_object('thread_id', new.thread_id)))
+    from public.message_threads as t
+    join public.orgs as o on o.id = t.org_id
+   where t.org_id = new.org_id and t.id = new.thread_id
+     and exists (select from public.push_tokens as p where p.org_id = t.org_id and p.client_id = t.client_id);
+  return null;
+end;
+$$;
+comment on function private.tg_messages__push is 'Lets a client''s devices know what the coach wrote.';
+create trigger messages__push after insert on public.messages
+  for each row when (new.sender_type = 'trainer') execute function private.tg_messages__push();
+
+-- The app's upsert sends updated_at; the client is its own.
+create trigger push_tokens__touch before update on public.push_tokens
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create function private.member_unread_threads(p_org_id uuid)
+returns table (thread_id uuid, client_id uuid, unread bigint, last_message_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'messages.read');
+  return query
+  select t.id, t.client_id, count(*), max(m.created_at)
+    from public.message_threads as t
+    join public.messages as m on m.org_id = t.org_id and m.thread_id = t.id
+   where t.org_id = p_org_id and m.sender_type = 'client' and m.created_at > coalesce(t.trainer_last_read_at, '-infinity')
+   group by t.id, t.client_id
+   order by max(m.created_at) desc;
+end;
+$$;
+comment on function private.member_unread_threads is 'Threads with messages that no member has read, latest first.';
+
+create function private.read_thread(p_thread_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.message_threads as t
+     set trainer_last_read_at = case when t.org_id = any (private.orgs_with('messages.read')) then clock_timestamp() else t.trainer_last_read_at end,
+         client_last_read_at = case when t.client_id = any (private.my_client_ids()) then clock_timestamp() else t.client_last_read_at end
+   where t.id = p_thread_id and (t.org_id = any (private.orgs_with('messages.read')) or t.client_id = any (private.my_client_ids()));
+  if not found then
+    perform private.fail(404, 'thread_not_found', 'There is no such conversation.', 'Reload the messages.');
+  end if;
+end;
+$$;
+comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -5869,6 +8298,180 @@ begin
       create policy calendar_topic_select_members on realtime.messages for select to authenticated
         using (realtime.topic() = any (select 'calendar:' || o.id from unnest((select private.orgs_with('bookings.read'))) as o (id)))
     $policy$;
+  end if;
+end;
+$$;
+
+-- ── 50_messaging/access.sql ──
+
+-- Who may see and write what: members write settings, templates, schedules and conversations; the outbox is written by RPC alone.
+
+alter table private.message_kinds enable row level security;
+alter table private.phone_regions enable row level security;
+alter table private.platform_settings enable row level security;
+alter table private.unmatched_sms_events enable row level security;
+alter table private.provider_limits enable row level security;
+alter table private.inbound_sids enable row level security;
+revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events, private.provider_limits,
+  private.inbound_sids from public, anon, authenticated, service_role;
+create policy message_kinds_select_nobody on private.message_kinds for select to service_role using (false);
+create policy phone_regions_select_nobody on private.phone_regions for select to service_role using (false);
+create policy platform_settings_select_nobody on private.platform_settings for select to service_role using (false);
+create policy unmatched_sms_events_select_nobody on private.unmatched_sms_events for select to service_role using (false);
+create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
+create policy inbound_sids_select_nobody on private.inbound_sids for select to service_role using (false);
+
+alter table public.sms_settings enable row level security;
+alter table public.sms_templates enable row level security;
+alter table public.sms_schedules enable row level security;
+alter table public.sms_suppression enable row level security;
+alter table public.marketing_sends enable row level security;
+alter table public.outbox_messages enable row level security;
+alter table public.outbox_attempts enable row level security;
+alter table public.outbox_events enable row level security;
+alter table public.inbound_messages enable row level security;
+alter table public.message_threads enable row level security;
+alter table public.messages enable row level security;
+alter table public.push_tokens enable row level security;
+alter table public.client_communications enable row level security;
+revoke all on public.sms_settings, public.sms_templates, public.sms_schedules, public.sms_suppression, public.marketing_sends,
+  public.outbox_messages, public.outbox_attempts, public.outbox_events, public.inbound_messages, public.message_threads, public.messages,
+  public.push_tokens, public.client_communications from public, anon, authenticated, service_role;
+
+-- sms_settings: the account's secret is nobody's to read.
+grant select (org_id, enabled, twilio_messaging_service_sid, twilio_phone_number, quiet_hours_start, quiet_hours_end, max_sms_per_hour,
+              max_sms_per_client_per_day, send_booking_confirmations, send_session_reminders, send_feedback_requests, send_unconfirmed_nudges,
+              low_package_sessions, falls_back_to_email, urgent_kinds, locale, phone_region, updated_at)
+  on public.sms_settings to authenticated, service_role;
+grant insert (org_id, enabled, quiet_hours_start, quiet_hours_end, max_sms_per_hour, max_sms_per_client_per_day, send_booking_confirmations,
+              send_session_reminders, send_feedback_requests, send_unconfirmed_nudges, low_package_sessions, falls_back_to_email, urgent_kinds, locale,
+              phone_region)
+  on public.sms_settings to authenticated;
+grant update (org_id, enabled, quiet_hours_start, quiet_hours_end, max_sms_per_hour, max_sms_per_client_per_day, send_booking_confirmations,
+              send_session_reminders, send_feedback_requests, send_unconfirmed_nudges, low_package_sessions, falls_back_to_email, urgent_kinds, locale,
+              phone_region)
+  on public.sms_settings to authenticated;
+create policy sms_settings_select_members on public.sms_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy sms_settings_insert_members on public.sms_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_settings_update_members on public.sms_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger sms_settings__keep_org before update of org_id on public.sms_settings
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+create trigger sms_settings__audit after insert or update on public.sms_settings
+  for each row execute function private.tg__audit();
+
+grant select on public.sms_templates to authenticated, service_role;
+grant insert (org_id, template_key, name, description, body, is_active) on public.sms_templates to authenticated;
+grant update (is_active, name, description) on public.sms_templates to authenticated;
+create policy sms_templates_select_members on public.sms_templates for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy sms_templates_insert_members on public.sms_templates for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_templates_update_members on public.sms_templates for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger sms_templates__audit after insert or update on public.sms_templates
+  for each row execute function private.tg__audit();
+
+grant select, delete on public.sms_schedules to authenticated;
+grant select on public.sms_schedules to service_role;
+grant insert (org_id, type, label, mins_offset, body, enabled, sort_order) on public.sms_schedules to authenticated;
+grant update (label, mins_offset, body, enabled, sort_order, updated_at) on public.sms_schedules to authenticated;
+create policy sms_schedules_select_members on public.sms_schedules for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy sms_schedules_insert_members on public.sms_schedules for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_schedules_update_members on public.sms_schedules for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_schedules_delete_members on public.sms_schedules for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger sms_schedules__audit after insert or update or delete on public.sms_schedules
+  for each row execute function private.tg__audit();
+
+-- sms_suppression: an opt-out is lifted by the person alone, what a coach wrote by a coach.
+grant select, delete on public.sms_suppression to authenticated;
+grant select on public.sms_suppression to service_role;
+create policy sms_suppression_select_members on public.sms_suppression for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy sms_suppression_delete_members on public.sms_suppression for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]) and reason in ('manual', 'invalid_number'));
+create trigger sms_suppression__audit after insert or delete on public.sms_suppression
+  for each row execute function private.tg__audit();
+
+grant select on public.marketing_sends, public.outbox_messages, public.outbox_attempts, public.outbox_events, public.inbound_messages
+  to authenticated, service_role;
+create policy marketing_sends_select_members on public.marketing_sends for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy outbox_messages_select_members on public.outbox_messages for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy outbox_attempts_select_members on public.outbox_attempts for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy outbox_events_select_members on public.outbox_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy inbound_messages_select_members on public.inbound_messages for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+
+-- Conversations: members, and the client whose it is.
+grant select on public.message_threads to authenticated, service_role;
+grant insert (org_id, client_id) on public.message_threads to authenticated, service_role;
+grant update (trainer_last_read_at) on public.message_threads to authenticated;
+create policy message_threads_select_people on public.message_threads for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy message_threads_insert_people on public.message_threads for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy message_threads_update_members on public.message_threads for update to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+
+grant select on public.messages to authenticated, service_role;
+grant insert (org_id, thread_id, sender_type, body) on public.messages to authenticated, service_role;
+create policy messages_select_people on public.messages for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[])
+         or thread_id in (select t.id from public.message_threads as t where t.client_id = any ((select private.my_client_ids())::uuid[])));
+create policy messages_insert_people on public.messages for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[])
+              or thread_id in (select t.id from public.message_threads as t where t.client_id = any ((select private.my_client_ids())::uuid[])));
+
+grant select on public.push_tokens to authenticated, service_role;
+grant insert (org_id, client_id, expo_token, device_id, updated_at), update (org_id, client_id, expo_token, device_id, updated_at)
+  on public.push_tokens to authenticated;
+grant delete on public.push_tokens to authenticated;
+create policy push_tokens_select_clients on public.push_tokens for select to authenticated
+  using (client_id = any ((select private.my_client_ids())::uuid[]));
+create policy push_tokens_insert_clients on public.push_tokens for insert to authenticated
+  with check (client_id = any ((select private.my_client_ids())::uuid[]));
+create policy push_tokens_update_clients on public.push_tokens for update to authenticated
+  using (client_id = any ((select private.my_client_ids())::uuid[]));
+create policy push_tokens_delete_clients on public.push_tokens for delete to authenticated
+  using (client_id = any ((select private.my_client_ids())::uuid[]));
+create trigger push_tokens__keep_org before update of org_id on public.push_tokens
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+
+grant select on public.client_communications to authenticated, service_role;
+grant insert (org_id, client_id, user_id, type, direction, subject, content) on public.client_communications to authenticated, service_role;
+create policy client_communications_select_members on public.client_communications for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy client_communications_insert_members on public.client_communications for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.sms_settings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.sms_templates
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.sms_schedules
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.message_threads
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.messages
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.client_communications
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- The apps listen to new messages where Supabase Realtime is there.
+do $$
+begin
+  if exists (select from pg_catalog.pg_publication as p where p.pubname = 'supabase_realtime' and not p.puballtables) then
+    execute 'alter publication supabase_realtime add table public.messages';
   end if;
 end;
 $$;
@@ -6437,6 +9040,178 @@ comment on function public.revoke_calendar_feeds is
 revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
 grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
 grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;
+
+-- ── 50_messaging/api.sql ──
+
+-- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
+
+create view public.sms_messages with (security_invoker = true) as
+  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone, coalesce(m.provider_account, '') as from_phone, m.template_id, m.template_key,
+         coalesce(m.body, '') as body, m.variables, m.related_entity_type, m.related_entity_id, m.status, m.scheduled_for, m.sent_at, m.delivered_at,
+         m.failed_at, m.idempotency_key, m.error_code, null::text as error_message, m.metadata,
+         case when m.status = 'sending' then m.next_at end as locked_until, m.created_at, m.updated_at
+    from public.outbox_messages as m where m.channel = 'sms';
+comment on view public.sms_messages is 'The outbox''s SMS by the names that the existing system reads.';
+revoke all on public.sms_messages from public, anon, authenticated, service_role;
+grant select on public.sms_messages to authenticated, service_role;
+
+create view public.sms_attempts with (security_invoker = true) as
+  select a.id, a.message_id, a.attempt_number, a.provider, a.provider_message_id, '{}'::jsonb as request_payload, null::jsonb as response_payload,
+         a.http_status as response_status, a.status, a.error_code, null::text as error_message, a.created_at
+    from public.outbox_attempts as a
+    join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms';
+comment on view public.sms_attempts is 'Attempts to send an SMS by the names that the existing system reads.';
+revoke all on public.sms_attempts from public, anon, authenticated, service_role;
+grant select on public.sms_attempts to authenticated, service_role;
+
+create view public.sms_events with (security_invoker = true) as
+  select e.org_id, e.id, e.message_id, e.provider, e.provider_message_id, e.event_type, e.event_status, e.error_code, null::text as error_message,
+         e.event_payload, e.dedupe_key, e.received_at, e.received_at as processed_at
+    from public.outbox_events as e
+    join public.outbox_messages as m on m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms';
+comment on view public.sms_events is 'What was told of SMS by the names that the existing system reads.';
+revoke all on public.sms_events from public, anon, authenticated, service_role;
+grant select on public.sms_events to authenticated, service_role;
+
+create function public.send_message(
+  p_client_id uuid, p_body text, p_booking_id uuid default null, p_asks_confirmation boolean default false, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_message(p_client_id, p_body, p_booking_id, p_asks_confirmation, p_request_id);
+end;
+comment on function public.send_message is
+  'Queues an SMS with a coach''s own words: {outcome: queued, message_id, status, next_at}, or {outcome: off | no_phone | suppressed}. With p_asks_confirmation the client''s Y confirms that booking. The same request id sends once. Needs messages.write. Fails: client_not_found 404, booking_not_found 404, value_not_allowed 422, request_reused 409, permission_missing 403.';
+revoke all on function public.send_message(uuid, text, uuid, boolean, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.send_message(uuid, text, uuid, boolean, uuid) to authenticated;
+grant execute on function private.member_send_message(uuid, text, uuid, boolean, uuid) to authenticated;
+
+create function public.send_template(
+  p_client_id uuid, p_template_key text, p_variables jsonb default '{}', p_scheduled_for timestamptz default null, p_related_entity_type text default null, p_related_entity_id uuid default null, p_idempotency_key text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_template(p_client_id, p_template_key, p_variables, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
+end;
+comment on function public.send_template is
+  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
+grant execute on function private.member_send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
+
+create function public.send_portal_link(p_client_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_portal_link(p_client_id);
+end;
+comment on function public.send_portal_link is
+  'Texts a client the link of their portal, making its token where there is none: {portal_url, portal_token, sms_sent, outcome}. Needs clients.write. Fails: client_not_found 404, permission_missing 403.';
+revoke all on function public.send_portal_link(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.send_portal_link(uuid) to authenticated;
+grant execute on function private.member_send_portal_link(uuid) to authenticated;
+
+create function public.send_marketing(
+  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
+end;
+comment on function public.send_marketing is
+  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; who opted out, is suppressed, has no phone or shares one is left out. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
+grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
+grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
+
+create function public.marketing_progress(p_send_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_marketing_progress(p_send_id);
+end;
+comment on function public.marketing_progress is
+  'How far a text to many has come: as send_marketing, with messages: {status: n}. Needs messages.read. Fails: marketing_send_not_found 404.';
+revoke all on function public.marketing_progress(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.marketing_progress(uuid) to authenticated;
+grant execute on function private.member_marketing_progress(uuid) to authenticated;
+
+create function public.message_history(
+  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_before_id uuid default null, p_limit integer default 50)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, next_at timestamptz, channel text, kind text, status text, client_id uuid, client_name text,
+  booking_id uuid, to_address text, subject text, body text, error_code text, attempts integer, sent_at timestamptz, delivered_at timestamptz,
+  cause text, cause_id uuid)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select h.id, h.created_at, h.scheduled_for, h.next_at, h.channel, h.kind, h.status, h.client_id, h.client_name, h.booking_id, h.to_address, h.subject, h.body, h.error_code, h.attempts, h.sent_at, h.delivered_at, h.cause, h.cause_id
+    from private.member_message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
+end;
+comment on function public.message_history is
+  'What was sent, is waiting or failed, newest first (1 to 500): by client, channel (sms, email, push), status and kind. For the next page send the last row''s created_at and id as p_before and p_before_id. Needs messages.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.message_history(uuid, uuid, text, text, text, timestamptz, uuid, integer) from public, anon, authenticated, service_role;
+grant execute on function public.message_history(uuid, uuid, text, text, text, timestamptz, uuid, integer) to authenticated;
+grant execute on function private.member_message_history(uuid, uuid, text, text, text, timestamptz, uuid, integer) to authenticated;
+
+create function public.show_message(p_message_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_show_message(p_message_id);
+end;
+comment on function public.show_message is
+  'One message with its attempts, what the provider told, and what stood in for it. Needs messages.read. Fails: message_not_found 404.';
+revoke all on function public.show_message(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.show_message(uuid) to authenticated;
+grant execute on function private.member_show_message(uuid) to authenticated;
+
+create function public.preview_template(p_org_id uuid, p_body text, p_template_key text default 'booking_confirmation')
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_preview_template(p_org_id, p_body, p_template_key);
+end;
+comment on function public.preview_template is
+  'A template as a client would read it, with sample values: {body, placeholders, characters, segments}. Needs messages.read. Fails: org_not_found 404, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+revoke all on function public.preview_template(uuid, text, text) from public, anon, authenticated, service_role;
+grant execute on function public.preview_template(uuid, text, text) to authenticated;
+grant execute on function private.member_preview_template(uuid, text, text) to authenticated;
+
+create function public.unread_threads(p_org_id uuid)
+returns table (thread_id uuid, client_id uuid, unread bigint, last_message_at timestamptz)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select u.thread_id, u.client_id, u.unread, u.last_message_at from private.member_unread_threads(p_org_id) as u;
+end;
+comment on function public.unread_threads is
+  'Conversations with messages of the client that no member has read, latest first. Needs messages.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.unread_threads(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.unread_threads(uuid) to authenticated;
+grant execute on function private.member_unread_threads(uuid) to authenticated;
+
+create function public.read_thread(p_thread_id uuid)
+returns void
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.read_thread(p_thread_id);
+end;
+comment on function public.read_thread is
+  'Marks a conversation as read by whoever reads it, member or client. Fails: thread_not_found 404.';
+revoke all on function public.read_thread(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.read_thread(uuid) to authenticated;
+grant execute on function private.read_thread(uuid) to authenticated;
+
+create function public.suppress_phone(p_client_id uuid, p_notes text default null)
+returns void
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_suppress_phone(p_client_id, p_notes);
+end;
+comment on function public.suppress_phone is
+  'Sends a client''s phone no SMS any more; a coach can take it back by deleting the row of sms_suppression. Needs messages.write. Fails: client_not_found 404, phone_missing 409, permission_missing 403.';
+revoke all on function public.suppress_phone(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.suppress_phone(uuid, text) to authenticated;
+grant execute on function private.member_suppress_phone(uuid, text) to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -7240,6 +10015,305 @@ comment on function service.cancel_booking is
 revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
 grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;
 
+-- ── 50_messaging/service.sql ──
+
+-- Messaging for workers, webhooks and operators.
+
+create function service.claim_messages(
+  p_worker text, p_limit integer default 100, p_channels text[] default null, p_lease_secs integer default 120, p_now timestamptz default now())
+returns table (
+  org_id uuid, id uuid, claim uuid, attempt_number integer, channel text, kind text, to_phone text, to_email text, to_tokens text[],
+  from_name text, subject text, body text, data jsonb, event jsonb, account jsonb, lease_until timestamptz)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  perform private.require_value(p_lease_secs between 5 and 3600, 'lease_secs');
+  return query select c.* from private.claim_messages(p_worker, p_limit, p_channels, make_interval(secs => p_lease_secs), coalesce(p_now, now())) as c;
+end;
+$$;
+comment on function service.claim_messages is
+  'Claims what may be sent now, at most p_limit (1 to 1000), each for p_lease_secs (5 to 3600): record_messages must name the claim. A lease that runs out leaves its message unknown. None: nothing may be sent now. Fails: value_not_allowed 422.';
+revoke all on function service.claim_messages(text, integer, text[], integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_messages(text, integer, text[], integer, timestamptz) to service_role;
+
+create function service.record_messages(p_results jsonb, p_now timestamptz default now())
+returns table (recorded integer, stale integer)
+language sql volatile security definer set search_path = ''
+as $$
+  select r.recorded, r.stale from private.record_messages(p_results, coalesce(p_now, now())) as r;
+$$;
+comment on function service.record_messages is
+  'Records attempts, an array of {org_id, id, claim, outcome: sent | deferred | failed | unknown, provider, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}. stale are of a claim that is no longer the message''s. Fails: value_not_allowed 422.';
+revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
+
+create function service.defer_account(p_channel text, p_account_sid text, p_until timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.defer_account(p_channel, p_account_sid, least(p_until, now() + interval '1 day'));
+$$;
+comment on function service.defer_account is
+  'Sends nothing through a provider''s account (null: the platform''s) until an instant; what is waiting goes on by itself then.';
+revoke all on function service.defer_account(text, text, timestamptz) from public, anon, authenticated;
+grant execute on function service.defer_account(text, text, timestamptz) to service_role;
+
+create function service.claim_unknown_messages(p_limit integer default 50, p_now timestamptz default now())
+returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  select c.* from private.claim_unknown_messages(least(greatest(p_limit, 1), 1000), coalesce(p_now, now())) as c;
+$$;
+comment on function service.claim_unknown_messages is
+  'SMS that may have been sent, to be looked up at the provider, each again after as long as it has been unknown, for three days.';
+revoke all on function service.claim_unknown_messages(integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_unknown_messages(integer, timestamptz) to service_role;
+
+create function service.record_lookups(p_results jsonb, p_now timestamptz default now())
+returns table (settled integer, unsettled integer)
+language sql volatile security definer set search_path = ''
+as $$
+  select r.settled, r.unsettled from private.record_lookups(p_results, coalesce(p_now, now())) as r;
+$$;
+comment on function service.record_lookups is
+  'Records what the provider knows, an array of {org_id, id, provider_message_id (null: not found), provider_status, error_code}; not found stays unknown.';
+revoke all on function service.record_lookups(jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_lookups(jsonb, timestamptz) to service_role;
+
+create function service.record_sms_status(
+  p_message_id uuid, p_provider_message_id text, p_status text, p_error_code text default null, p_payload jsonb default '{}', p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(char_length(p_provider_message_id) between 1 and 100, 'provider_message_id');
+  perform private.require_value(char_length(p_status) between 1 and 40, 'status');
+  return private.record_sms_status(p_message_id, p_provider_message_id, p_status, nullif(p_error_code, ''), coalesce(p_payload, '{}'), coalesce(p_now, now()));
+end;
+$$;
+comment on function service.record_sms_status is
+  'Takes in a status callback: recorded, repeated, or kept (of a message that is not known yet). Fails: value_not_allowed 422.';
+revoke all on function service.record_sms_status(uuid, text, text, text, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_sms_status(uuid, text, text, text, jsonb, timestamptz) to service_role;
+
+create function service.receive_sms(
+  p_message_sid text, p_account_sid text, p_to text, p_from text, p_body text, p_media_count integer default 0, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(char_length(p_message_sid) between 1 and 100, 'message_sid');
+  perform private.require_value(p_from ~ '^[+]?[A-Za-z0-9 ]{1,20}$', 'from');
+  perform private.require_value(char_length(p_to) between 1 and 40, 'to');
+  return private.receive_sms(p_message_sid, p_account_sid, p_to, p_from, p_body, coalesce(p_media_count, 0), coalesce(p_now, now()));
+end;
+$$;
+comment on function service.receive_sms is
+  'Takes in an SMS once: {outcome, reply}; reply is the text to answer, or null. The same message again has no effect and the same answer. Fails: value_not_allowed 422.';
+revoke all on function service.receive_sms(text, text, text, text, text, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.receive_sms(text, text, text, text, text, integer, timestamptz) to service_role;
+
+create function service.twilio_secrets(p_account_sid text)
+returns text[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(distinct s.twilio_auth_token_encrypted), '{}') from public.sms_settings as s where s.twilio_account_sid = p_account_sid;
+$$;
+comment on function service.twilio_secrets is
+  'The encrypted tokens of a Twilio account, to verify a signature with; empty: the platform''s own, or nobody''s.';
+revoke all on function service.twilio_secrets(text) from public, anon, authenticated;
+grant execute on function service.twilio_secrets(text) to service_role;
+
+create function service.connect_twilio(
+  p_org_id uuid, p_account_sid text, p_auth_token_encrypted text, p_messaging_service_sid text default null, p_phone_number text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_account_sid ~ '^AC[0-9a-fA-F]{32}$', 'account_sid');
+  perform private.require_value(char_length(p_auth_token_encrypted) between 20 and 2000, 'auth_token_encrypted');
+  perform private.require_value(coalesce(p_messaging_service_sid ~ '^MG[0-9a-fA-F]{32}$', true), 'messaging_service_sid');
+  perform private.require_value(coalesce(p_phone_number ~ '^[+][1-9][0-9]{6,14}$', p_messaging_service_sid is not null), 'phone_number');
+  insert into public.sms_settings as s (org_id, twilio_account_sid, twilio_auth_token_encrypted, twilio_messaging_service_sid, twilio_phone_number)
+  values (p_org_id, p_account_sid, p_auth_token_encrypted, p_messaging_service_sid, p_phone_number)
+  on conflict (org_id) do update
+    set twilio_account_sid = excluded.twilio_account_sid, twilio_auth_token_encrypted = excluded.twilio_auth_token_encrypted,
+        twilio_messaging_service_sid = excluded.twilio_messaging_service_sid, twilio_phone_number = excluded.twilio_phone_number;
+end;
+$$;
+comment on function service.connect_twilio is
+  'Lets an organisation send through its own Twilio account; the token comes encrypted. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.connect_twilio(uuid, text, text, text, text) from public, anon, authenticated;
+grant execute on function service.connect_twilio(uuid, text, text, text, text) to service_role;
+
+create function service.disconnect_twilio(p_org_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  update public.sms_settings as s
+     set twilio_account_sid = null, twilio_auth_token_encrypted = null, twilio_messaging_service_sid = null, twilio_phone_number = null
+   where s.org_id = p_org_id;
+end;
+$$;
+comment on function service.disconnect_twilio is
+  'Lets an organisation send through the platform''s account again. Fails: org_not_found 404.';
+revoke all on function service.disconnect_twilio(uuid) from public, anon, authenticated;
+grant execute on function service.disconnect_twilio(uuid) to service_role;
+
+create function service.sweep_reminders(p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (queued integer, skipped integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select r.queued, r.skipped from private.sweep_reminders(p_limit, coalesce(p_now, now()), coalesce(p_dry_run, false)) as r;
+end;
+$$;
+comment on function service.sweep_reminders is
+  'Queues the reminders, follow-ups and nudges that are wanted within a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_reminders(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_reminders(integer, timestamptz, boolean) to service_role;
+
+create function service.sweep_message_leftovers(p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old_events as (
+    select e.id from private.unmatched_sms_events as e where e.received_at < p_now - interval '7 days' limit p_limit for update skip locked),
+  old_sids as (
+    select i.message_sid from private.inbound_sids as i where i.received_at < p_now - interval '30 days' limit p_limit for update skip locked),
+  gone_events as (
+    delete from private.unmatched_sms_events as e using old_events as o where e.id = o.id and not p_dry_run returning 1),
+  gone_sids as (
+    delete from private.inbound_sids as i using old_sids as o where i.message_sid = o.message_sid and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old_events) + (select count(*) from old_sids)
+              else (select count(*) from gone_events) + (select count(*) from gone_sids) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_message_leftovers is
+  'Deletes callbacks that nobody asked for after a week, and ids of incoming messages after a month, at most p_limit of each. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_message_leftovers(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_message_leftovers(integer, timestamptz, boolean) to service_role;
+
+create function service.list_messages(
+  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, channel text, kind text, status text, client_id uuid, client_name text, error_code text,
+  attempts integer, sent_at timestamptz, cause_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select h.id, h.created_at, h.scheduled_for, h.channel, h.kind, h.status, h.client_id, h.client_name, h.error_code, h.attempts, h.sent_at, h.cause_id
+    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, null, p_limit) as h;
+end;
+$$;
+comment on function service.list_messages is
+  'An organisation''s messages, newest first, at most p_limit (1 to 500). Fails: org_not_found 404.';
+revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) from public, anon, authenticated;
+grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) to service_role;
+
+create function service.show_message(p_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select m.org_id into v_org_id from public.outbox_messages as m where m.id = p_id;
+  if not found then
+    perform private.refuse_message();
+  end if;
+  return private.message_document(v_org_id, p_id);
+end;
+$$;
+comment on function service.show_message is
+  'One message with its attempts, what the provider told, and what stood in for it. Fails: message_not_found 404.';
+revoke all on function service.show_message(uuid) from public, anon, authenticated;
+grant execute on function service.show_message(uuid) to service_role;
+
+create function service.retry_message(p_id uuid)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.retry_message(p_id);
+$$;
+comment on function service.retry_message is
+  'Sends a message again that did not arrive or may not have; returns the new one. Of an unknown one this may be the second. Fails: message_not_found 404, message_not_retryable 409, message_retried 409.';
+revoke all on function service.retry_message(uuid) from public, anon, authenticated;
+grant execute on function service.retry_message(uuid) to service_role;
+
+create function service.messages_state(p_org_id uuid default null)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'channels', (select coalesce(jsonb_object_agg(x.channel, x.states), '{}')
+                   from (select y.channel, jsonb_object_agg(y.status, y.n) as states
+                           from (select m.channel, m.status, count(*) as n from public.outbox_messages as m
+                                  where p_org_id is null or m.org_id = p_org_id group by 1, 2) as y group by 1) as x),
+    'due', (select count(*) from public.outbox_messages as m
+             where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
+    'oldest_due_at', (select min(m.next_at) from public.outbox_messages as m
+                       where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
+    'unknown', (select count(*) from public.outbox_messages as m where m.status = 'unknown' and (p_org_id is null or m.org_id = p_org_id)),
+    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('channel', l.channel, 'until', l.until_at) order by l.until_at), '[]')
+                   from private.provider_limits as l where l.until_at > now()));
+$$;
+comment on function service.messages_state is
+  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{channel, until}]}; of one organisation, or of all.';
+revoke all on function service.messages_state(uuid) from public, anon, authenticated;
+grant execute on function service.messages_state(uuid) to service_role;
+
+create function service.push_message(p_client_id uuid, p_title text, p_body text, p_data jsonb default '{}')
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  perform private.require_value(char_length(btrim(p_title)) between 1 and 200, 'title');
+  perform private.require_value(char_length(btrim(p_body)) between 1 and 2000, 'body');
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id;
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  if not exists (select from public.push_tokens as t where t.org_id = v_org_id and t.client_id = p_client_id) then
+    return null;
+  end if;
+  return private.queue_message(v_org_id, 'push', 'thread_message', p_client_id, null, p_body => p_body, p_subject => p_title,
+                               p_metadata => jsonb_build_object('data', coalesce(p_data, '{}')));
+end;
+$$;
+comment on function service.push_message is
+  'Queues a push message to a client''s devices; null where they have none. Fails: client_not_found 404, value_not_allowed 422.';
+revoke all on function service.push_message(uuid, text, text, jsonb) from public, anon, authenticated;
+grant execute on function service.push_message(uuid, text, text, jsonb) to service_role;
+
+create function service.set_platform_setting(p_name text, p_value text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_name in ('app_url'), 'name');
+  perform private.require_value(p_value ~ '^https?://[^ ]{1,500}$', 'value');
+  insert into private.platform_settings as s (name, value) values (p_name, p_value)
+  on conflict (name) do update set value = excluded.value;
+end;
+$$;
+comment on function service.set_platform_setting is
+  'Sets what holds for the whole platform: app_url, the address of the apps'' pages in links. Fails: value_not_allowed 422.';
+revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
+grant execute on function service.set_platform_setting(text, text) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -7274,6 +10348,118 @@ select r.role, p.permission
     ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
     ('staff.write',       '{owner,manager}'),
     ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('bookings.write',    '{owner,manager,coach,staff,front_desk}')
+    ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
+    ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('marketing.send',    '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- ── 50_messaging/data.sql ──
+
+-- What every organisation's messages say until it saves its own words.
+-- They invite Y and R; never CANCEL, which the carriers take for an opt-out.
+
+insert into private.message_kinds (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority)
+select k.kind,
+       '{client_name,first_name,business_name,coach_name,portal_link,sessions_remaining,sessions_booked,session_summary,answer_hint}'::text[] || k.variables,
+       k.subject, k.body, k.asks_confirmation, k.is_urgent_allowed, k.priority
+  from (values
+    ('booking_confirmation', '{session_datetime,session_type,location,feedback_link}'::text[], 'Your session on {session_datetime}',
+     'Hi {first_name}, your session with {coach_name} is booked for {session_datetime}{location}. {answer_hint} {business_name}', true, false, 0),
+    ('series_booked', '{session_datetime,session_type,location,session_count}', 'Your sessions from {session_datetime}',
+     'Hi {first_name}, {session_count} sessions with {coach_name} are booked, the first for {session_datetime}. {business_name}', false, false, 0),
+    ('booking_reminder', '{session_datetime,session_type,location,feedback_link}', 'Reminder: your session on {session_datetime}',
+     'Hi {first_name}, a reminder of your session with {coach_name} on {session_datetime}{location}. {answer_hint}', true, false, 0),
+    ('confirmation_nudge', '{session_datetime,session_type,location}', 'Please confirm your session on {session_datetime}',
+     'Hi {first_name}, we have not heard from you about your session on {session_datetime}. {answer_hint}', true, false, 0),
+    ('booking_follow_up', '{session_datetime,session_type,location,feedback_link}', 'How was your session?',
+     'Hi {first_name}, thank you for your session on {session_datetime}. How was it? {feedback_link}', false, false, 0),
+    ('booking_rescheduled', '{session_datetime,previous_datetime,session_type,location}', 'Your session is now on {session_datetime}',
+     'Hi {first_name}, your session with {coach_name} has moved to {session_datetime}{location}. {answer_hint} {business_name}', true, true, 0),
+    ('series_moved', '{session_datetime,session_type,location,session_count}', 'Your sessions have moved',
+     'Hi {first_name}, your sessions with {coach_name} have moved; the next is on {session_datetime}. {business_name}', false, true, 0),
+    ('booking_cancelled', '{session_datetime,session_type,location}', 'Your session on {session_datetime} is cancelled',
+     'Hi {first_name}, your session with {coach_name} on {session_datetime} is cancelled. {portal_link} {business_name}', false, true, 0),
+    ('series_ended', '{session_datetime,session_type,location,session_count}', 'Your sessions have ended',
+     'Hi {first_name}, your sessions with {coach_name} from {session_datetime} on are cancelled. {business_name}', false, true, 0),
+    ('waitlist_offer', '{session_datetime,session_type,location,offer_until}', 'A time is free: {session_datetime}',
+     'Hi {first_name}, a time you waited for is free: {session_datetime}. It is held for you until {offer_until}: {portal_link}', false, true, 0),
+    ('low_package', '{}', 'Your sessions with {business_name}',
+     'Hi {first_name}, {session_summary}. Reply here or see {portal_link} to renew. {business_name}', false, false, 0),
+    ('portal_link', '{link}', 'Your page at {business_name}',
+     'Hi {first_name}, your sessions and bookings with {business_name}: {link}', false, false, 0),
+    ('waiver_link', '{link}', 'Please sign: {business_name}',
+     'Hi {first_name}, please read and sign before your session: {link} {business_name}', false, false, 0),
+    ('onboarding_link', '{link}', 'Welcome to {business_name}',
+     'Hi {first_name}, welcome! Please tell us about you: {link} {business_name}', false, false, 0),
+    ('direct', '{session_datetime,session_type,location}', 'A message from {business_name}', '{message}', false, false, 0),
+    ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
+    ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
+    ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
+  ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
+
+-- Source: the metadata of the phonenumbers package (Google's libphonenumber); a test holds it against them.
+insert into private.phone_regions (region, calling_code, trunk_prefix) values
+  ('AC', '247', null), ('AD', '376', null), ('AE', '971', '0'), ('AF', '93', '0'),
+  ('AG', '1', '1'), ('AI', '1', '1'), ('AL', '355', '0'), ('AM', '374', '0'),
+  ('AO', '244', null), ('AR', '54', '0'), ('AS', '1', '1'), ('AT', '43', '0'),
+  ('AU', '61', '0'), ('AW', '297', null), ('AX', '358', '0'), ('AZ', '994', '0'),
+  ('BA', '387', '0'), ('BB', '1', '1'), ('BD', '880', '0'), ('BE', '32', '0'),
+  ('BF', '226', null), ('BG', '359', '0'), ('BH', '973', null), ('BI', '257', null),
+  ('BJ', '229', null), ('BL', '590', '0'), ('BM', '1', '1'), ('BN', '673', null),
+  ('BO', '591', '0'), ('BQ', '599', null), ('BR', '55', '0'), ('BS', '1', '1'),
+  ('BT', '975', null), ('BW', '267', null), ('BY', '375', '8'), ('BZ', '501', null),
+  ('CA', '1', '1'), ('CC', '61', '0'), ('CD', '243', '0'), ('CF', '236', null),
+  ('CG', '242', null), ('CH', '41', '0'), ('CI', '225', null), ('CK', '682', null),
+  ('CL', '56', null), ('CM', '237', null), ('CN', '86', '0'), ('CO', '57', '0'),
+  ('CR', '506', null), ('CU', '53', '0'), ('CV', '238', null), ('CW', '599', null),
+  ('CX', '61', '0'), ('CY', '357', null), ('CZ', '420', null), ('DE', '49', '0'),
+  ('DJ', '253', null), ('DK', '45', null), ('DM', '1', '1'), ('DO', '1', '1'),
+  ('DZ', '213', '0'), ('EC', '593', '0'), ('EE', '372', null), ('EG', '20', '0'),
+  ('EH', '212', '0'), ('ER', '291', '0'), ('ES', '34', null), ('ET', '251', '0'),
+  ('FI', '358', '0'), ('FJ', '679', null), ('FK', '500', null), ('FM', '691', null),
+  ('FO', '298', null), ('FR', '33', '0'), ('GA', '241', null), ('GB', '44', '0'),
+  ('GD', '1', '1'), ('GE', '995', '0'), ('GF', '594', '0'), ('GG', '44', '0'),
+  ('GH', '233', '0'), ('GI', '350', null), ('GL', '299', null), ('GM', '220', null),
+  ('GN', '224', null), ('GP', '590', '0'), ('GQ', '240', null), ('GR', '30', null),
+  ('GT', '502', null), ('GU', '1', '1'), ('GW', '245', null), ('GY', '592', null),
+  ('HK', '852', null), ('HN', '504', null), ('HR', '385', '0'), ('HT', '509', null),
+  ('HU', '36', '06'), ('ID', '62', '0'), ('IE', '353', '0'), ('IL', '972', '0'),
+  ('IM', '44', '0'), ('IN', '91', '0'), ('IO', '246', null), ('IQ', '964', '0'),
+  ('IR', '98', '0'), ('IS', '354', null), ('IT', '39', null), ('JE', '44', '0'),
+  ('JM', '1', '1'), ('JO', '962', '0'), ('JP', '81', '0'), ('KE', '254', '0'),
+  ('KG', '996', '0'), ('KH', '855', '0'), ('KI', '686', '0'), ('KM', '269', null),
+  ('KN', '1', '1'), ('KP', '850', '0'), ('KR', '82', '0'), ('KW', '965', null),
+  ('KY', '1', '1'), ('KZ', '7', '8'), ('LA', '856', '0'), ('LB', '961', '0'),
+  ('LC', '1', '1'), ('LI', '423', '0'), ('LK', '94', '0'), ('LR', '231', '0'),
+  ('LS', '266', null), ('LT', '370', '0'), ('LU', '352', null), ('LV', '371', null),
+  ('LY', '218', '0'), ('MA', '212', '0'), ('MC', '377', '0'), ('MD', '373', '0'),
+  ('ME', '382', '0'), ('MF', '590', '0'), ('MG', '261', '0'), ('MH', '692', '1'),
+  ('MK', '389', '0'), ('ML', '223', null), ('MM', '95', '0'), ('MN', '976', '0'),
+  ('MO', '853', null), ('MP', '1', '1'), ('MQ', '596', '0'), ('MR', '222', null),
+  ('MS', '1', '1'), ('MT', '356', null), ('MU', '230', null), ('MV', '960', null),
+  ('MW', '265', '0'), ('MX', '52', null), ('MY', '60', '0'), ('MZ', '258', null),
+  ('NA', '264', '0'), ('NC', '687', null), ('NE', '227', null), ('NF', '672', null),
+  ('NG', '234', '0'), ('NI', '505', null), ('NL', '31', '0'), ('NO', '47', null),
+  ('NP', '977', '0'), ('NR', '674', null), ('NU', '683', null), ('NZ', '64', '0'),
+  ('OM', '968', null), ('PA', '507', null), ('PE', '51', '0'), ('PF', '689', null),
+  ('PG', '675', null), ('PH', '63', '0'), ('PK', '92', '0'), ('PL', '48', null),
+  ('PM', '508', '0'), ('PR', '1', '1'), ('PS', '970', '0'), ('PT', '351', null),
+  ('PW', '680', null), ('PY', '595', '0'), ('QA', '974', null), ('RE', '262', '0'),
+  ('RO', '40', '0'), ('RS', '381', '0'), ('RU', '7', '8'), ('RW', '250', '0'),
+  ('SA', '966', '0'), ('SB', '677', null), ('SC', '248', null), ('SD', '249', '0'),
+  ('SE', '46', '0'), ('SG', '65', null), ('SH', '290', null), ('SI', '386', '0'),
+  ('SJ', '47', null), ('SK', '421', '0'), ('SL', '232', '0'), ('SM', '378', null),
+  ('SN', '221', null), ('SO', '252', '0'), ('SR', '597', null), ('SS', '211', '0'),
+  ('ST', '239', null), ('SV', '503', null), ('SX', '1', '1'), ('SY', '963', '0'),
+  ('SZ', '268', null), ('TA', '290', null), ('TC', '1', '1'), ('TD', '235', null),
+  ('TG', '228', null), ('TH', '66', '0'), ('TJ', '992', null), ('TK', '690', null),
+  ('TL', '670', null), ('TM', '993', '8'), ('TN', '216', null), ('TO', '676', null),
+  ('TR', '90', '0'), ('TT', '1', '1'), ('TV', '688', null), ('TW', '886', '0'),
+  ('TZ', '255', '0'), ('UA', '380', '0'), ('UG', '256', '0'), ('US', '1', '1'),
+  ('UY', '598', '0'), ('UZ', '998', null), ('VA', '39', null), ('VC', '1', '1'),
+  ('VE', '58', '0'), ('VG', '1', '1'), ('VI', '1', '1'), ('VN', '84', '0'),
+  ('VU', '678', null), ('WF', '681', null), ('WS', '685', null), ('XK', '383', '0'),
+  ('YE', '967', '0'), ('YT', '262', '0'), ('ZA', '27', '0'), ('ZM', '260', '0'),
+  ('ZW', '263', '0');

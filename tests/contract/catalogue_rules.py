@@ -11,10 +11,16 @@ DIRECTORY_TABLES = (
     "public.platform_admins",
     "private.job_runs",
     "private.rate_limits",
+    "private.message_kinds",
+    "private.phone_regions",
+    "private.platform_settings",
+    "private.unmatched_sms_events",
+    "private.provider_limits",
+    "private.inbound_sids",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens",)
+DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "public.push_tokens")
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
@@ -37,7 +43,7 @@ SERVICE_MAY_CALL_IN_PRIVATE = (*ANON_MAY_CALL, "is_slot_free")
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log}'::text[]"
+_LEDGERS = "'{public.session_entries,public.audit_log,public.outbox_events}'::text[]"
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c

@@ -288,6 +288,7 @@ create table public.bookings (
   client_confirmed boolean default false,
   confirmation_sent_at timestamptz,
   ics_sequence integer not null default 0,
+  timed_at timestamptz not null default now(),
   request_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
@@ -325,6 +326,7 @@ comment on column public.bookings.follow_up_until is 'How long that call is wait
 comment on column public.bookings.staff_id is 'Whose calendar; a direct insert by the existing app takes the signed-in member''s own.';
 comment on column public.bookings.occupancy_id is 'The time it takes; null when cancelled. Bookings of one group session share it.';
 comment on column public.bookings.ics_sequence is 'Rises with each change that a calendar file must show (RFC 5545 SEQUENCE).';
+comment on column public.bookings.timed_at is 'When it was last given its start: reminders that were due before are not sent late.';
 comment on column public.bookings.request_id is 'The caller''s id of one booking; the same id books once.';
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
@@ -339,6 +341,8 @@ create index bookings_staff_idx on public.bookings (org_id, staff_id, start_time
 create index bookings_location_idx on public.bookings (org_id, location_id) where location_id is not null;
 create index bookings_occupancy_idx on public.bookings (org_id, occupancy_id) where occupancy_id is not null;
 create index bookings_series_idx on public.bookings (org_id, series_id, start_time) where series_id is not null;
+create index bookings_unconfirmed_idx on public.bookings (org_id, start_time)
+  where status = 'confirmed' and confirmation_sent_at is not null and client_confirmed is not true;
 create index bookings_changed_idx on public.bookings (org_id, updated_at);
 create unique index bookings_request_once on public.bookings (org_id, request_id) where request_id is not null;
 create index bookings_offer_idx on public.bookings (org_id, offer_id) where offer_id is not null;
