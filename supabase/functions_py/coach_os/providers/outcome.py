@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,7 +40,7 @@ class Outcome:
     account_rest_secs: int | None = None
     gone_tokens: tuple[str, ...] = ()
 
-    def as_result(self, row: dict[str, Any]) -> dict[str, Any]:
+    def as_result(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The outcome of a claimed row, as `service.record_messages` takes it."""
         return {
             "org_id": row["org_id"],

@@ -2,6 +2,7 @@
 
 The database decides what may be sent now, and lends it out for as long as a lease; this only carries it. A worker that
 dies leaves its messages to run out of their lease: they become `unknown`, and are looked up, never sent again blindly.
+So a worker claims only what it begins at once, and a kill leaves no more open than was under way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from coach_os.database import Database
-from coach_os.errors import Unavailable
+from coach_os.errors import CoachError
 from coach_os.logs import get_logger
 from coach_os.providers.carriers import carriers_of
 from coach_os.providers.outcome import LIMIT_REST_SECONDS, Outcome
@@ -25,8 +26,6 @@ from coach_os.sweeps.runner import ShouldStop, SweepResult, never, recorded
 
 log = get_logger(__name__)
 
-#: Messages lent out in one call.
-BATCH_SIZE = 100
 #: Tries under way at once, in one worker.
 CONCURRENCY = 16
 LEASE_SECONDS = 120
@@ -36,8 +35,8 @@ TRY_SECONDS = 70
 MAX_DEFERRED_IN_A_ROW = 5
 
 Row = Mapping[str, Any]
-Queue = tuple[str | None, str]
-"""An account (None: the platform's) and a channel: what a provider's limit counts."""
+Queue = tuple[str, str | None]
+"""A channel and an account (None: the platform's): what a provider's limit counts."""
 
 
 class Carrier(Protocol):
@@ -71,43 +70,56 @@ async def send_due_messages(
 
     async def sweep(result: SweepResult) -> None:
         if dry_run:
-            result.counts["due"] = await database.rpc("service.count_due_messages")
+            result.counts["due"] = (await database.rpc("service.messages_state"))["due"]
         elif carrier is not None:
-            await _Worker(database, carrier, result, should_stop).run(limit)
+            await _Worker(database, carrier, result).run(limit, should_stop)
         else:
             async with carriers_of(load_settings(), threads=CONCURRENCY) as carriers:
-                await _Worker(database, carriers, result, should_stop).run(limit)
+                await _Worker(database, carriers, result).run(limit, should_stop)
 
     return await recorded(database, "messages", sweep, dry_run=dry_run)
 
 
 class _Worker:
-    """One run of the sweep: what it holds, and which queues rest."""
+    """One run of the sweep: what is under way, and which queues rest."""
 
-    def __init__(self, database: Database, carrier: Carrier, result: SweepResult, should_stop: ShouldStop) -> None:
-        self._database, self._carrier, self._result, self._should_stop = database, carrier, result, should_stop
+    def __init__(self, database: Database, carrier: Carrier, result: SweepResult) -> None:
+        self._database, self._carrier, self._result = database, carrier, result
         self._name = str(uuid4())
         self._recorder = Recorder(database, "service.record_messages", self._count)
-        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._tries: set[asyncio.Task[None]] = set()
         self._resting: dict[Queue, float] = {}
         self._deferred_in_a_row: Counter[Queue] = Counter()
 
-    async def run(self, limit: int | None) -> None:
+    async def run(self, limit: int | None, should_stop: ShouldStop) -> None:
         remaining = limit
-        async with self._recorder, asyncio.TaskGroup() as tries:
-            while not self._should_stop() and remaining != 0:
-                # Before the call: the lease cannot end earlier, whatever the two clocks say.
-                claimed_at = time.monotonic()
-                size = min(BATCH_SIZE, remaining or BATCH_SIZE)
-                rows = await self._claim(size)
-                if not rows:
-                    self._result.is_complete = True
-                    break
-                self._result.batches += 1
-                remaining = None if remaining is None else remaining - len(rows)
-                for row in rows:
-                    await self._slots.acquire()
-                    tries.create_task(self._try(row, claimed_at + LEASE_SECONDS))
+        async with self._recorder:
+            try:
+                while remaining != 0 and not self._recorder.has_failed:
+                    free = await self._free()
+                    if should_stop():
+                        break
+                    # Before the call: the lease cannot end earlier, whatever the two clocks say.
+                    claimed_at = time.monotonic()
+                    rows = await self._claim(min(free, remaining or free))
+                    if not rows:
+                        self._result.is_complete = True
+                        break
+                    self._result.batches += 1
+                    remaining = None if remaining is None else remaining - len(rows)
+                    for row in rows:
+                        task = asyncio.create_task(self._try(row, claimed_at + LEASE_SECONDS))
+                        self._tries.add(task)
+                        task.add_done_callback(self._tries.discard)
+            finally:
+                # What is under way ends, and is recorded, whatever ended the loop.
+                await asyncio.gather(*self._tries)
+
+    async def _free(self) -> int:
+        """How many tries may begin; waits until half of the worker is free, so that a claim is worth its call."""
+        while len(self._tries) > CONCURRENCY // 2:
+            await asyncio.wait(self._tries, return_when=asyncio.FIRST_COMPLETED)
+        return CONCURRENCY - len(self._tries)
 
     async def _claim(self, size: int) -> list[Row]:
         rows: list[Row] = await self._database.rpc(
@@ -120,31 +132,25 @@ class _Worker:
         return rows
 
     async def _try(self, row: Row, lease_ends: float) -> None:
-        try:
-            outcome = self._given_back(row, lease_ends) or await self._send(row)
-            await self._heed(row, outcome)
-            log.info(
-                "message_tried",
-                message_id=row["id"],
-                org_id=row["org_id"],
-                channel=row["channel"],
-                provider=outcome.provider,
-                outcome=outcome.kind,
-                error_code=outcome.error_code,
-                attempt=row["attempt_number"],
-            )
-            await self._recorder.add(outcome.as_result(row))
-        finally:
-            self._slots.release()
+        outcome = self._given_back(row, lease_ends) or await self._send(row)
+        log.info(
+            "message_tried",
+            message_id=row["id"],
+            org_id=row["org_id"],
+            channel=row["channel"],
+            provider=outcome.provider,
+            outcome=outcome.kind,
+            error_code=outcome.error_code,
+            attempt=row["attempt_number"],
+        )
+        await self._recorder.add(outcome.as_result(row))
+        await self._heed(row, outcome)
 
     def _given_back(self, row: Row, lease_ends: float) -> Outcome | None:
         """Why a claimed message is not begun, if it is not."""
-        now = time.monotonic()
-        resting = self._resting.get(_queue(row), 0.0)
+        now, resting = time.monotonic(), self._resting.get(_queue(row), 0.0)
         if now < resting:
             return Outcome("deferred", "none", error_code="account_resting", retry_after_secs=int(resting - now) + 1)
-        if self._should_stop():
-            return Outcome("deferred", "none", error_code="worker_stopped", retry_after_secs=0)
         if now > lease_ends - TRY_SECONDS:
             return Outcome("deferred", "none", error_code="lease_over", retry_after_secs=0)
         return None
@@ -159,28 +165,28 @@ class _Worker:
 
     async def _heed(self, row: Row, outcome: Outcome) -> None:
         """Let the account rest that asked for it, or whose provider is away, for every worker."""
-        queue = _queue(row)
-        rest = outcome.account_rest_secs
-        if outcome.kind == "deferred" and outcome.provider != "none":
+        queue, rest = _queue(row), outcome.account_rest_secs
+        if outcome.kind != "deferred":
+            self._deferred_in_a_row[queue] = 0
+        elif outcome.error_code not in ("account_resting", "lease_over"):
             self._deferred_in_a_row[queue] += 1
             if rest is None and self._deferred_in_a_row[queue] >= MAX_DEFERRED_IN_A_ROW:
                 rest = outcome.retry_after_secs or LIMIT_REST_SECONDS
-        elif outcome.provider != "none":
-            self._deferred_in_a_row[queue] = 0
         if rest is None:
             return
         ends = time.monotonic() + rest
+        # Others of the same moment say the same.
         if self._resting.get(queue, 0.0) >= ends - 1:
             return
         self._resting[queue] = ends
-        account, channel = queue
+        channel, account = queue
         until = datetime.now(UTC) + timedelta(seconds=rest)
         log.warning("account_rests", channel=channel, provider=outcome.provider, error_code=outcome.error_code)
         try:
-            await self._database.rpc("service.defer_account", p_account_sid=account, p_channel=channel, p_until=until)
-        except Unavailable:
-            # Each message that is tried meanwhile says so again; the record of this one matters more.
-            log.warning("account_rest_not_recorded", channel=channel)
+            await self._database.rpc("service.defer_account", p_channel=channel, p_account_sid=account, p_until=until)
+        except CoachError as error:
+            # This worker heeds it all the same; others find out by themselves.
+            log.warning("account_rest_not_recorded", channel=channel, slug=error.slug)
 
     def _count(self, results: list[dict[str, Any]], answer: Mapping[str, Any]) -> None:
         counts = self._result.counts
@@ -192,4 +198,4 @@ class _Worker:
 
 def _queue(row: Row) -> Queue:
     account = row.get("account")
-    return (account["account_sid"] if account else None), row["channel"]
+    return row["channel"], (account["account_sid"] if account else None)

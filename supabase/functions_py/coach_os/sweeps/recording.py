@@ -16,20 +16,20 @@ Result = dict[str, Any]
 Recorded = Callable[[list[Result], Mapping[str, Any]], None]
 
 #: A kill loses at most what came in within this time, or so many results.
-WAIT_SECONDS = 0.1
+WAIT_SECONDS = 0.05
 MAX_RESULTS = 25
 #: Pauses before a call is repeated; what is recorded twice is so once.
 PAUSES = (0.2, 1.0, 3.0)
 
 
 class Recorder:
-    """Hands results to `function`, which takes them as `p_results`; leaving the block waits for the last of them.
+    """Hands results to `function`, which takes them as `p_results`; the end of the block waits for the last of them.
 
     Args:
-        recorded: told of each batch and of the database's answer to it.
+        recorded: told of each batch, and of the database's answer to it.
 
     Raises:
-        CoachError: from the block's end: results could not be recorded.
+        CoachError: at the end of the block: results could not be recorded.
     """
 
     def __init__(self, database: Database, function: str, recorded: Recorded) -> None:
@@ -37,18 +37,14 @@ class Recorder:
         self._results: asyncio.Queue[Result | None] = asyncio.Queue(maxsize=4 * MAX_RESULTS)
         self._task: asyncio.Task[None] | None = None
 
-    async def add(self, result: Result) -> None:
-        """Record this soon. Waits where the database does not keep up.
+    @property
+    def has_failed(self) -> bool:
+        """The database took a batch's repeats no better: nothing further can be recorded."""
+        return self._task is not None and self._task.done()
 
-        Raises:
-            CoachError: an earlier result could not be recorded.
-        """
-        assert self._task is not None
-        put = asyncio.ensure_future(self._results.put(result))
-        await asyncio.wait({put, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        if self._task.done():
-            put.cancel()
-            self._task.result()
+    async def add(self, result: Result) -> None:
+        """Record this soon; waits where the database does not keep up. Forgets it where recording has failed."""
+        await self._put(result)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
@@ -56,29 +52,29 @@ class Recorder:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         assert self._task is not None
-        if not self._task.done():
-            await self._results.put(None)
-        if kind is None:
-            await self._task
-        else:
-            # What ended the block is raised; the results that are known are recorded all the same.
-            await asyncio.wait({self._task})
+        await self._put(None)
+        # Where the block raised, that is what counts.
+        await asyncio.gather(self._task, return_exceptions=kind is not None)
+
+    async def _put(self, result: Result | None) -> None:
+        assert self._task is not None
+        put = asyncio.ensure_future(self._results.put(result))
+        await asyncio.wait({put, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        put.cancel()
 
     async def _run(self) -> None:
-        while (first := await self._results.get()) is not None:
+        is_last = False
+        while not is_last and (first := await self._results.get()) is not None:
             batch, is_last = await self._batch(first)
-            answer = await self._record(batch)
-            self._recorded(batch, answer)
-            if is_last:
-                return
+            self._recorded(batch, await self._record(batch))
 
     async def _batch(self, first: Result) -> tuple[list[Result], bool]:
-        """What comes in within a moment of the first."""
-        batch, loop = [first], asyncio.get_running_loop()
-        ends = loop.time() + WAIT_SECONDS
+        """What comes in within a moment of the first, and whether it is the last."""
+        batch, ends = [first], asyncio.get_running_loop().time() + WAIT_SECONDS
         while len(batch) < MAX_RESULTS:
             try:
-                result = await asyncio.wait_for(self._results.get(), max(ends - loop.time(), 0))
+                async with asyncio.timeout_at(ends):
+                    result = await self._results.get()
             except TimeoutError:
                 break
             if result is None:
@@ -96,5 +92,6 @@ class Recorder:
         return await self._call(batch)
 
     async def _call(self, batch: list[Result]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = await self._database.rpc(self._function, p_results=batch)
-        return answer
+        (answer,) = await self._database.rpc(self._function, p_results=batch)
+        counts: Mapping[str, Any] = answer
+        return counts

@@ -49,7 +49,7 @@ async def reconcile_unknown_messages(
 
     async def sweep(result: SweepResult) -> None:
         if dry_run:
-            result.counts["unknown"] = await database.rpc("service.count_unknown_messages")
+            result.counts["unknown"] = (await database.rpc("service.messages_state"))["unknown"]
         elif finder is not None:
             await _look_up(database, finder, result, limit, should_stop)
         else:
