@@ -21,9 +21,9 @@ from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 
 NAME = "Jo Bloggs of Kilo"
-BODY = "Your locker code, Jo, is 8812."
+BODY = "Your locker code, Jo, is heron."
 #: What no log line may hold.
-PERSONAL = (NAME, "Bloggs", BODY, "8812", "+61412", "61412", "0412")
+PERSONAL = (NAME, "Bloggs", BODY, "heron", "+61412", "61412000", "0412000")
 
 FILL = """
 with org as (

@@ -102,7 +102,8 @@ def test_a_hundred_kills_send_nothing_twice_and_lose_nothing(
             break
     assert sum(killed.values()) >= KILLS
     assert all(killed[step] for step in STEPS), killed
-    # Whatever is left is sent by workers that live.
+    # Whatever is left is sent by workers that live, on a better day.
+    twilio.choose = lambda form: accept()
     for _ in range(12):
         _, process = start()
         process.join(120)

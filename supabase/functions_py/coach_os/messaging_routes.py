@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from coach_os.database import Database
 from coach_os.database.person import PersonApi, data_api_unset, token_wrong
@@ -94,9 +94,7 @@ async def inbound(request: Request, database: Db, settings: Config) -> Response:
     return await sms_inbound.run(request, database, settings)
 
 
-@twilio.post(
-    "/functions/v1/twilio-webhook", summary="What became of a text", responses=_OK, response_class=PlainTextResponse
-)
+@twilio.post("/functions/v1/twilio-webhook", summary="What became of a text", responses=_OK, response_class=Response)
 async def status(
     request: Request,
     database: Db,
