@@ -5,6 +5,7 @@ Each checks a form, makes one call and answers; `functions/` has a module for ea
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Annotated, Any
 
@@ -29,6 +30,8 @@ from coach_os.functions import (
 from coach_os.routes import PageRoute
 from coach_os.settings import Settings
 
+#: What a header can carry on; whether it is a token, the Data API says.
+_TOKEN = re.compile(r"[\w.~+/=-]+", re.ASCII)
 _PERSON = HTTPBearer(auto_error=False, scheme_name="access_token", description="The person's own access token.")
 _SERVICE = HTTPBearer(auto_error=False, scheme_name="service", description="The secret key, or CRON_SECRET.")
 
@@ -44,7 +47,7 @@ async def _settings(request: Request) -> Settings:
 
 
 async def _token(given: Annotated[HTTPAuthorizationCredentials | None, Security(_PERSON)]) -> str:
-    if given is None or not given.credentials.isascii():
+    if given is None or _TOKEN.fullmatch(given.credentials) is None:
         raise token_wrong()
     return given.credentials
 
