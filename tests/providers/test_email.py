@@ -3,15 +3,13 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import vobject
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from tests.harness.fake_post import FakePost
 
 from coach_os.errors import Fault
 from coach_os.providers import email
@@ -34,61 +32,15 @@ EVENT = {
 }
 
 
-class Post:
-    """The mail server's hooks: it keeps what it accepted, and refuses or hangs up where a test says so."""
-
-    def __init__(self) -> None:
-        self.accepted: list[tuple[str, EmailMessage]] = []
-        self.connections = 0
-        self.refuse_recipient: str | None = None
-        self.refuse_sender: str | None = None
-        self.refuse_text: str | None = None
-        self.hangs_up: str | None = None
-        self.waits: float = 0.0
-
-    async def handle_EHLO(self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]) -> Any:
-        self.connections += 1
-        session.host_name = hostname
-        return responses
-
-    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        if self.hangs_up == "envelope":
-            server.transport.abort()
-        if self.refuse_sender:
-            return self.refuse_sender
-        envelope.mail_from = address
-        return "250 OK"
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        if self.refuse_recipient:
-            return self.refuse_recipient
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if self.refuse_text:
-            return self.refuse_text
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(message, EmailMessage)
-        self.accepted.append((envelope.rcpt_tos[0], message))
-        if self.hangs_up == "answer":
-            server.transport.abort()
-        if self.waits:
-            await asyncio.sleep(self.waits)
-        return "250 2.0.0 queued"
+@pytest.fixture
+def post() -> Iterator[FakePost]:
+    with FakePost() as server:
+        yield server
 
 
 @pytest.fixture
-def post() -> Post:
-    return Post()
-
-
-@pytest.fixture
-def url(post: Post) -> Iterator[str]:
-    controller = Controller(post, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield f"smtp://127.0.0.1:{controller.port}"
-    controller.stop()
+def url(post: FakePost) -> str:
+    return post.url
 
 
 def row(**columns: Any) -> dict[str, Any]:
@@ -109,7 +61,7 @@ def send(url: str, *messages: dict[str, Any], between: Callable[[], None] = lamb
     return asyncio.run(all_of_them())
 
 
-def test_an_email_arrives_as_it_was_written(url: str, post: Post) -> None:
+def test_an_email_arrives_as_it_was_written(url: str, post: FakePost) -> None:
     message = row(subject="Zoë: 9:00 am\r\nBcc: evil@example.com", body="Grüße 🏋️\n.\nSee you")
     (outcome,) = send(url, message)
     assert (outcome.kind, outcome.provider, outcome.http_status) == ("sent", "smtp", 250)
@@ -124,7 +76,7 @@ def test_an_email_arrives_as_it_was_written(url: str, post: Post) -> None:
 
 
 @pytest.mark.parametrize(("status", "method"), [("CONFIRMED", "PUBLISH"), ("CANCELLED", "CANCEL")])
-def test_a_booking_s_calendar_file_is_attached(url: str, post: Post, status: str, method: str) -> None:
+def test_a_booking_s_calendar_file_is_attached(url: str, post: FakePost, status: str, method: str) -> None:
     send(url, row(event=EVENT | {"status": status}))
     (attachment,) = post.accepted[0][1].iter_attachments()
     assert (attachment.get_content_type(), attachment.get_filename()) == ("text/calendar", "booking.ics")
@@ -134,25 +86,14 @@ def test_a_booking_s_calendar_file_is_attached(url: str, post: Post, status: str
     assert calendar.vevent.uid.value == "b1@coach"
 
 
-def test_a_connection_is_used_again_and_one_that_was_closed_is_replaced(url: str, post: Post) -> None:
+def test_a_connection_is_used_again_and_one_that_was_closed_is_replaced(url: str, post: FakePost) -> None:
     assert [outcome.kind for outcome in send(url, row(), row(), row())] == ["sent"] * 3
     assert post.connections == 1
     assert [outcome.kind for outcome in send(url.replace("127.0.0.1", "localhost"), row())] == ["sent"]
 
 
-def test_an_idle_connection_that_the_server_closed_costs_nothing(post: Post) -> None:
-    port = free_port()
-    controllers = [Controller(post, hostname="127.0.0.1", port=port) for _ in range(2)]
-    controllers[0].start()
-
-    def restart() -> None:
-        if controllers[0].server is not None:
-            controllers[0].stop()
-            controllers[1].start()
-
-    outcomes = send(f"smtp://127.0.0.1:{port}", row(), row(), between=restart)
-    controllers[1].stop()
-    assert [outcome.kind for outcome in outcomes] == ["sent", "sent"]
+def test_an_idle_connection_that_the_server_closed_costs_nothing(url: str, post: FakePost) -> None:
+    assert [outcome.kind for outcome in send(url, row(), row(), between=post.restart)] == ["sent", "sent"]
     assert (len(post.accepted), post.connections) == (2, 2)
 
 
@@ -166,7 +107,9 @@ def test_an_idle_connection_that_the_server_closed_costs_nothing(post: Post) -> 
         ("refuse_text", "554 5.7.1 spam", "failed", "smtp_554"),
     ],
 )
-def test_a_refusal_is_temporary_or_final(url: str, post: Post, where: str, answer: str, kind: str, code: str) -> None:
+def test_a_refusal_is_temporary_or_final(
+    url: str, post: FakePost, where: str, answer: str, kind: str, code: str
+) -> None:
     setattr(post, where, answer)
     refused, after = send(url, row(), row(), between=lambda: setattr(post, where, None))
     assert (refused.kind, refused.error_code, refused.account_rest_secs) == (kind, code, None)
@@ -175,14 +118,14 @@ def test_a_refusal_is_temporary_or_final(url: str, post: Post, where: str, answe
 
 
 @pytest.mark.parametrize(("where", "answer"), [("refuse_sender", "530 5.7.0 log in"), ("refuse_recipient", "421 busy")])
-def test_a_server_that_wants_nothing_of_us_rests(url: str, post: Post, where: str, answer: str) -> None:
+def test_a_server_that_wants_nothing_of_us_rests(url: str, post: FakePost, where: str, answer: str) -> None:
     setattr(post, where, answer)
     (outcome,) = send(url, row())
     assert outcome.kind == "deferred"
     assert outcome.account_rest_secs
 
 
-def test_a_line_cut_before_the_text_is_deferred_and_after_it_unknown(url: str, post: Post) -> None:
+def test_a_line_cut_before_the_text_is_deferred_and_after_it_unknown(url: str, post: FakePost) -> None:
     post.hangs_up = "envelope"
     assert send(url, row()) == [Outcome("deferred", "smtp", error_code="connection_refused")]
     assert post.accepted == []
@@ -192,7 +135,7 @@ def test_a_line_cut_before_the_text_is_deferred_and_after_it_unknown(url: str, p
 
 
 def test_an_answer_to_the_text_that_does_not_come_is_unknown(
-    url: str, post: Post, monkeypatch: pytest.MonkeyPatch
+    url: str, post: FakePost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(email, "DATA_SECONDS", 0.3)
     post.waits = 1.0
@@ -209,39 +152,28 @@ def test_nobody_there_is_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "jo", "@client.example", "jo@", "jo bloggs@client.example", "jö@x.example"])
-def test_an_address_that_smtp_cannot_carry_is_final(url: str, post: Post, address: str) -> None:
+def test_an_address_that_smtp_cannot_carry_is_final(url: str, post: FakePost, address: str) -> None:
     assert send(url, row(to_email=address)) == [Outcome("failed", "smtp", error_code="address_invalid")]
     assert post.connections == 0
 
 
-def test_a_domain_in_its_own_script_is_carried(url: str, post: Post) -> None:
+def test_a_domain_in_its_own_script_is_carried(url: str, post: FakePost) -> None:
     assert send(url, row(to_email="jo@söhne.example"))[0].kind == "sent"
     assert post.accepted[0][0] == "jo@xn--shne-5qa.example"
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH")
-def test_a_password_is_used_and_a_wrong_one_rests_the_server(post: Post) -> None:
+def test_a_password_is_used_and_a_wrong_one_rests_the_server() -> None:
     def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         is_right = (data.login, data.password) == (b"po st", b"p@ss/word")
         return AuthResult(success=is_right, handled=is_right)
 
-    controller = Controller(
-        post,
-        hostname="127.0.0.1",
-        port=free_port(),
-        authenticator=check,
-        auth_required=True,
-        auth_require_tls=False,
-    )
-    controller.start()
-    try:
-        address = f"127.0.0.1:{controller.port}"
-        assert send(f"smtp://po%20st:p%40ss%2Fword@{address}", row())[0].kind == "sent"
+    with FakePost(authenticator=check, auth_required=True, auth_require_tls=False) as post:
+        assert send(f"smtp://po%20st:p%40ss%2Fword@127.0.0.1:{post.port}", row())[0].kind == "sent"
         for user in ("po%20st:wrong@", ""):
-            (outcome,) = send(f"smtp://{user}{address}", row())
+            (outcome,) = send(f"smtp://{user}127.0.0.1:{post.port}", row())
             assert (outcome.kind, outcome.account_rest_secs) == ("deferred", CREDENTIALS_REST_SECONDS)
-    finally:
-        controller.stop()
+        assert len(post.accepted) == 1
 
 
 def test_a_password_is_not_sent_in_the_clear_to_another_machine() -> None:

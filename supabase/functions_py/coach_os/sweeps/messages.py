@@ -103,7 +103,10 @@ class _Worker:
                     claimed_at = time.monotonic()
                     rows = await self._claim(min(free, remaining or free))
                     if not rows:
-                        self._result.is_complete = True
+                        # What is under way may leave something due behind, such as an email in a text's place.
+                        if await self._settled():
+                            continue
+                        self._result.is_complete = not self._recorder.has_failed
                         break
                     self._result.batches += 1
                     remaining = None if remaining is None else remaining - len(rows)
@@ -120,6 +123,14 @@ class _Worker:
         while len(self._tries) > CONCURRENCY // 2:
             await asyncio.wait(self._tries, return_when=asyncio.FIRST_COMPLETED)
         return CONCURRENCY - len(self._tries)
+
+    async def _settled(self) -> bool:
+        """Waits until every try has ended and is recorded; false where there was nothing to wait for."""
+        waited = bool(self._tries) or self._recorder.unrecorded > 0
+        if self._tries:
+            await asyncio.wait(self._tries)
+        await self._recorder.settled()
+        return waited and not self._recorder.has_failed
 
     async def _claim(self, size: int) -> list[Row]:
         rows: list[Row] = await self._database.rpc(

@@ -36,6 +36,8 @@ class Recorder:
         self._database, self._function, self._recorded = database, function, recorded
         self._results: asyncio.Queue[Result | None] = asyncio.Queue(maxsize=4 * MAX_RESULTS)
         self._task: asyncio.Task[None] | None = None
+        #: Results that were handed over and are not in the database yet.
+        self.unrecorded = 0
 
     @property
     def has_failed(self) -> bool:
@@ -44,7 +46,13 @@ class Recorder:
 
     async def add(self, result: Result) -> None:
         """Record this soon; waits where the database does not keep up. Forgets it where recording has failed."""
+        self.unrecorded += 1
         await self._put(result)
+
+    async def settled(self) -> None:
+        """Waits until everything that was handed over is recorded, or recording has failed."""
+        while self.unrecorded and not self.has_failed:
+            await asyncio.sleep(WAIT_SECONDS)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
@@ -67,6 +75,7 @@ class Recorder:
         while not is_last and (first := await self._results.get()) is not None:
             batch, is_last = await self._batch(first)
             self._recorded(batch, await self._record(batch))
+            self.unrecorded -= len(batch)
 
     async def _batch(self, first: Result) -> tuple[list[Result], bool]:
         """What comes in within a moment of the first, and whether it is the last."""
