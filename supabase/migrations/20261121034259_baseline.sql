@@ -983,9 +983,11 @@ create table private.phone_regions (
   region text primary key,
   calling_code text not null,
   trunk_prefix text,
+  mobile_digits smallint not null,
   constraint phone_regions_region_form check (region ~ '^[A-Z]{2}$')
 );
 comment on table private.phone_regions is 'How phone numbers are dialled: the calling code of a region (ISO 3166-1) and what a national number begins with.';
+comment on column private.phone_regions.mobile_digits is 'How long a mobile number is at most, without what it begins with: more digits hold the country code.';
 
 create table private.platform_settings (
   name text primary key,
@@ -1146,6 +1148,7 @@ create table public.outbox_messages (
   idempotency_key text,
   cause_id uuid,
   cause text,
+  composed_at timestamptz,
   claim uuid,
   claimed_at timestamptz,
   worker text,
@@ -1179,6 +1182,7 @@ create table public.outbox_messages (
 comment on table public.outbox_messages is 'Every message to a client or coach, whatever its channel, from the intent to what became of it.';
 comment on column public.outbox_messages.kind is 'What it is about: a row of private.message_kinds.';
 comment on column public.outbox_messages.body is 'Null until it is sent where it is composed from a template: its words are those of that moment.';
+comment on column public.outbox_messages.composed_at is 'When its words were made for an attempt; null where they were given, which are never made anew.';
 comment on column public.outbox_messages.to_address is 'Phone (E.164) or email; where it is for a client, filled in when it is sent.';
 comment on column public.outbox_messages.scheduled_for is 'When it was meant to leave; next_at is when it may.';
 comment on column public.outbox_messages.next_at is 'When it may next be claimed; while sending, until when it is the claim''s; while unknown, when to look it up.';
@@ -6060,6 +6064,8 @@ begin
   perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
   perform private.lock_series(p_org_id, p_series_id, p_staff_id);
+  -- Its dates are told to the client as one.
+  perform set_config('coach.changes_series', p_series_id::text, true);
   begin
     -- Away from the direction of the move, so that a date never meets the series' own next one.
     for v_booking in
@@ -6079,8 +6085,10 @@ begin
       raise exception using errcode = 'PT900';
     end if;
   exception when sqlstate 'PT900' then
+    perform set_config('coach.changes_series', '', true);
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'rescheduled')));
   end;
+  perform set_config('coach.changes_series', '', true);
   return private.outcome('moved', jsonb_build_object('dates', v_dates));
 end;
 $$;
@@ -6097,6 +6105,7 @@ declare
 begin
   perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
+  perform set_config('coach.changes_series', p_series_id::text, true);
   for v_booking_id in
     select b.id
       from public.bookings as b
@@ -6107,6 +6116,7 @@ begin
     perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
     v_ended := v_ended + 1;
   end loop;
+  perform set_config('coach.changes_series', '', true);
   return v_ended;
 end;
 $$;
@@ -6426,7 +6436,9 @@ comment on function private.org_day_bounds is 'A local day as instants; where mi
 
 -- Claiming: what may be sent now, by any number of workers. A claim is a lease with a fencing token: a result must name it, and a lease
 -- that runs out leaves the message unknown, since it may have been sent.
--- Lock order: messages (skipping what others hold), then sms_settings by organisation: limits are counted under it.
+-- Lock order: messages (skipping what others hold), then the organisations' counters, each behind one of 64 advisory locks: an
+-- organisation has one whether it has saved settings or not, and no batch can fill the server's table of locks. A claim waits for
+-- them only before it holds any; later rounds pass over what another claim is counting.
 
 create function private.claim_messages(
   p_worker text, p_limit integer, p_channels text[], p_lease interval, p_now timestamptz)
@@ -6439,7 +6451,8 @@ as $$
 declare
   v_ids uuid[];
   v_claimed uuid[] := '{}';
-  v_taken uuid[];
+  v_passed uuid[] := '{}';
+  v_take record;
 begin
   perform private.expire_leases(p_now);
   -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
@@ -6449,17 +6462,20 @@ begin
               from (select m.id, m.priority, m.next_at from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
                        and (p_channels is null or m.channel = any (p_channels))
+                       and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
             union all
             select x.id
               from (select m.id from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
                        and (p_channels is null or m.channel = any (p_channels))
+                       and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
              limit p_limit - cardinality(v_claimed)) as d;
     exit when v_ids is null;
-    v_taken := private.take_messages(v_ids, p_worker, p_lease, p_now);
-    v_claimed := v_claimed || v_taken;
+    v_take := private.take_messages(v_ids, p_worker, p_lease, p_now, v_round = 1);
+    v_claimed := v_claimed || v_take.taken;
+    v_passed := v_passed || v_take.passed;
     exit when cardinality(v_claimed) >= p_limit;
   end loop;
 
@@ -6487,35 +6503,47 @@ comment on function private.claim_messages is
   'Claims what may be sent now and returns it ready to carry; messages that never can be are settled on the way.';
 
 -- Of the locked messages: settles those with an obstacle, puts off those that must wait, claims the rest. Returns what it claimed.
-create function private.take_messages(p_ids uuid[], p_worker text, p_lease interval, p_now timestamptz)
-returns uuid[]
+create function private.take_messages(
+  p_ids uuid[], p_worker text, p_lease interval, p_now timestamptz, p_is_waiting boolean, out taken uuid[], out passed uuid[])
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_taken uuid[];
+  v_ids uuid[];
   v_settled uuid[];
   v_reasons text[];
+  v_full uuid[];
 begin
   -- One claim at a time counts towards an organisation's limits.
-  perform from public.sms_settings as s
-    where s.org_id in (select m.org_id from public.outbox_messages as m where m.id = any (p_ids) and m.channel = 'sms')
-    order by s.org_id for no key update;
+  with counted as materialized (
+    select c.org_id, private.lock_counter(c.bucket, p_is_waiting) as is_mine
+      from (select distinct m.org_id, pg_catalog.hashtext(m.org_id::text) & 63 as bucket
+              from public.outbox_messages as m where m.id = any (p_ids) and m.channel = 'sms'
+             order by bucket) as c)
+  select array_agg(m.id) filter (where m.channel <> 'sms' or c.is_mine), coalesce(array_agg(distinct m.org_id) filter (where not c.is_mine), '{}')
+    into v_ids, passed
+    from public.outbox_messages as m
+    left join counted as c on c.org_id = m.org_id
+   where m.id = any (p_ids);
 
   with looked as materialized (
-    select m as message, m.org_id, m.id, m.channel, m.kind, m.client_id, m.priority, m.next_at, m.expires_at,
+    select m.booking_id, m.metadata, m.org_id, m.id, m.channel, m.kind, m.client_id, m.priority, m.next_at, m.expires_at,
            -- An address that was given stays; a client's is the one they have now.
            case when m.kind = 'coach_notice' or m.client_id is null then m.to_address
-                when m.channel = 'sms' then coalesce(c.phone_e164, m.to_address)
+                when m.channel = 'sms' then c.phone_e164
                 when m.channel = 'email' then nullif(btrim(c.email), '') end as address,
            coalesce(c.sms_reminder_enabled, true) as takes_reminders, coalesce(c.sms_followup_enabled, true) as takes_follow_ups,
            case m.channel when 'sms' then c.sms_opt_in when 'email' then c.email_opt_in end is false and m.kind <> 'coach_notice' as is_opted_out,
-           case when m.kind not in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up') then null
+           case when m.kind in ('series_booked', 'series_moved') then case when not exists (
+                  select from public.bookings as x
+                   where x.org_id = m.org_id and x.series_id = b.series_id and x.status in ('pending', 'confirmed') and x.start_time > p_now)
+                  then 'booking_cancelled' end
+                when m.kind not in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up') then null
                 when b.status in ('cancelled', 'no_show') then 'booking_' || b.status
                 when (m.metadata ->> 'start_time')::timestamptz <> b.start_time then 'booking_moved' end as change
       from public.outbox_messages as m
       left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
       left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
-     where m.id = any (p_ids)),
+     where m.id = any (v_ids)),
   settings as materialized (
     select x.settings, x.org_id, (x.settings).quiet_hours_start, (x.settings).quiet_hours_end, x.timezone
       from (select o.org_id, coalesce(b.timezone, private.org_timezone(o.org_id)) as timezone,
@@ -6525,19 +6553,24 @@ begin
               left join public.booking_settings as b on b.org_id = o.org_id) as x),
   -- Organisations are many, clocks few.
   clocks as materialized (
-    select z.*, private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now) as quiet_until,
+    select z.*,
+           -- What could still be on its way when they begin waits too.
+           coalesce(private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now),
+                    private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now + p_lease)) as quiet_until,
            private.local_to_instant(z.timezone, (p_now at time zone z.timezone)::date::timestamp) as day_start,
            private.local_to_instant(z.timezone, ((p_now at time zone z.timezone)::date + 1)::timestamp) as day_end
       from (select distinct s.timezone, s.quiet_hours_start, s.quiet_hours_end from settings as s) as z),
   orgs as materialized (
     select s.org_id, s.settings, (s.settings).enabled, (s.settings).max_sms_per_client_per_day, (s.settings).urgent_kinds,
            coalesce((s.settings).twilio_account_sid, '') as account, c.day_start, c.day_end, c.quiet_until,
-           case when (s.settings).max_sms_per_hour is not null then (s.settings).max_sms_per_hour - (
-             select count(*) from (
-               select from public.outbox_messages as m
-                where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at >= p_now - interval '1 hour'
-                limit (s.settings).max_sms_per_hour) as x) end as hour_left
+           (s.settings).max_sms_per_hour - h.sent as hour_left, coalesce(h.oldest_at, p_now) + interval '1 hour' as room_at
       from settings as s
+     cross join lateral (
+       select count(*) as sent, min(x.claimed_at) as oldest_at
+         from (select m.claimed_at from public.outbox_messages as m
+                where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at > p_now - interval '1 hour'
+                  and (s.settings).max_sms_per_hour is not null
+                order by m.claimed_at desc limit (s.settings).max_sms_per_hour) as x) as h
       join clocks as c on c.timezone = s.timezone
        and (c.quiet_hours_start, c.quiet_hours_end) is not distinct from (s.quiet_hours_start, s.quiet_hours_end)),
   days as materialized (
@@ -6548,11 +6581,12 @@ begin
        select count(*) as sent
          from (select from public.outbox_messages as m
                 where m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
+                  and m.kind <> 'coach_notice'
                   -- Nothing is queued longer ahead than this.
                   and m.created_at >= o.day_start - interval '30 days'
                 limit o.max_sms_per_client_per_day) as x) as d),
   judged as (
-    select l.*, o.account, o.quiet_until, o.hour_left, o.day_end,
+    select l.*, o.account, o.quiet_until, o.hour_left, o.room_at, o.day_end,
            o.max_sms_per_client_per_day - coalesce(d.sent, 0) as day_left, p.until_at as provider_until,
            case
              when l.change is not null then l.change
@@ -6567,7 +6601,7 @@ begin
              when x.phone is not null then 'suppressed'
            end as obstacle,
            l.channel = 'sms' and o.quiet_until is not null
-             and not (l.kind = any (o.urgent_kinds) and private.is_urgent(l.message, o.settings, p_now)) as is_quiet
+             and not (l.kind = any (o.urgent_kinds) and private.is_urgent(l.org_id, l.kind, l.booking_id, l.metadata, o.urgent_kinds, p_now)) as is_quiet
       from looked as l
       join orgs as o on o.org_id = l.org_id
       left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
@@ -6578,7 +6612,8 @@ begin
     select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,
            row_number() over (partition by j.org_id, j.channel, j.obstacle is null and j.provider_until is null and not j.is_quiet
                               order by j.priority, j.next_at, j.id) as nth_of_org,
-           row_number() over (partition by j.org_id, j.client_id, j.channel, j.obstacle is null and j.provider_until is null and not j.is_quiet
+           row_number() over (partition by j.org_id, case when j.kind = 'coach_notice' then j.id else coalesce(j.client_id, j.id) end, j.channel,
+                                           j.obstacle is null and j.provider_until is null and not j.is_quiet
                               order by j.priority, j.next_at, j.id) as nth_of_client
       from judged as j),
   decided as materialized (
@@ -6590,7 +6625,7 @@ begin
            case when r.is_quiet then r.quiet_until
                 when r.provider_until is not null then r.provider_until
                 when r.channel <> 'sms' then null
-                when r.nth_of_org > r.hour_left then p_now + interval '5 minutes'
+                when r.nth_of_org > r.hour_left then r.room_at
                 when r.nth_of_client > r.day_left and r.kind <> 'coach_notice' then r.day_end end as wait_until
       from ranked as r),
   waiting as (
@@ -6606,33 +6641,51 @@ begin
       from decided as d
      where m.org_id = d.org_id and m.id = d.id and d.reason is null and d.wait_until is null
     returning m.id)
-  select (select array_agg(t.id) from taken as t), array_agg(d.id), array_agg(d.reason)
-    into v_taken, v_settled, v_reasons
-    from decided as d where d.reason is not null;
+  select (select coalesce(array_agg(t.id), '{}') from taken as t), array_agg(d.id) filter (where d.reason is not null),
+         array_agg(d.reason) filter (where d.reason is not null),
+         coalesce(array_agg(distinct d.org_id) filter (where d.is_free and d.nth_of_org > d.hour_left), '{}')
+    into taken, v_settled, v_reasons, v_full
+    from decided as d;
+  passed := passed || v_full;
 
   -- The words of this moment, for those that have none of their own.
   update public.outbox_messages as m
-     set subject = w.subject, body = w.body, template_id = w.template_id
+     set subject = w.subject, body = w.body, template_id = w.template_id, composed_at = case when x.body is null then p_now end
     from public.outbox_messages as x
    cross join lateral private.compose(x) as w
-   where x.id = any (v_taken) and x.body is null and m.org_id = x.org_id and m.id = x.id;
+   where x.id = any (taken) and (x.body is null or x.channel = 'email' and x.subject is null) and m.org_id = x.org_id and m.id = x.id;
 
   perform private.settle_unsent(m.org_id, m.id, s.reason, p_now)
      from unnest(v_settled, v_reasons) as s (id, reason)
      join public.outbox_messages as m on m.id = s.id;
-  return coalesce(v_taken, '{}');
 end;
 $$;
-comment on function private.take_messages is 'Decides for each locked message: settled, put off, or claimed; returns the claimed ones.';
+comment on function private.take_messages is
+  'Decides for each locked message: settled, put off, or claimed. {taken: the claimed, passed: organisations whose SMS this claim leaves alone}.';
 
-create function private.is_urgent(p_message public.outbox_messages, p_settings public.sms_settings, p_now timestamptz)
+create function private.lock_counter(p_bucket integer, p_is_waiting boolean)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_is_waiting then
+    perform pg_catalog.pg_advisory_xact_lock(50, p_bucket);
+    return true;
+  end if;
+  return pg_catalog.pg_try_advisory_xact_lock(50, p_bucket);
+end;
+$$;
+comment on function private.lock_counter is 'Lets one claim count towards the limits of a bucket''s organisations; false where another does and it is not to wait.';
+
+create function private.is_urgent(
+  p_org_id uuid, p_kind text, p_booking_id uuid, p_metadata jsonb, p_urgent_kinds text[], p_now timestamptz)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select p_message.kind = any (p_settings.urgent_kinds) and exists (
+  select p_kind = any (p_urgent_kinds) and exists (
     select from public.bookings as b
-     where b.org_id = p_message.org_id and b.id = p_message.booking_id
-       and least(b.start_time, coalesce((p_message.metadata ->> 'previous_start')::timestamptz, b.start_time)) <= p_now + interval '1 hour');
+     where b.org_id = p_org_id and b.id = p_booking_id
+       and least(b.start_time, coalesce((p_metadata ->> 'previous_start')::timestamptz, b.start_time)) <= p_now + interval '1 hour');
 $$;
 comment on function private.is_urgent is 'True for a kind that the organisation exempts from quiet hours, of a session within the hour.';
 
@@ -6648,7 +6701,7 @@ begin
   update public.outbox_messages as m
      set status = v_status, error_code = p_reason, updated_at = p_now, failed_at = case when v_status = 'failed' then p_now end
    where m.org_id = p_org_id and m.id = p_message_id;
-  if v_status = 'failed' then
+  if v_status in ('failed', 'expired') then
     perform private.fall_back(p_org_id, p_message_id, p_now);
   end if;
 end;
@@ -6667,7 +6720,9 @@ begin
   insert into public.outbox_messages (
     org_id, channel, kind, client_id, booking_id, schedule_id, template_key, subject, body, variables, metadata, related_entity_type,
     related_entity_id, status, priority, scheduled_for, next_at, expires_at, idempotency_key, cause_id, cause, created_by, created_at)
-  select m.org_id, 'email', m.kind, m.client_id, m.booking_id, m.schedule_id, m.template_key, m.subject, m.body, m.variables, m.metadata,
+  select m.org_id, 'email', m.kind, m.client_id, m.booking_id, m.schedule_id, m.template_key, case when m.composed_at is null then m.subject end,
+         -- Composed anew: an email cannot be answered with Y.
+         case when m.composed_at is null then m.body end, m.variables, m.metadata,
          m.related_entity_type, m.related_entity_id, 'queued', m.priority, p_now, p_now, m.expires_at, null, m.id, 'fallback', m.created_by, p_now
     from public.outbox_messages as m
     join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
@@ -6676,21 +6731,44 @@ begin
      and c.email like '%@%' and c.email_opt_in is distinct from false
      and (private.sms_settings_of(p_org_id)).falls_back_to_email
      -- The client has the email already where its kind is sent both ways.
-     and not exists (select from public.outbox_messages as e where e.org_id = m.org_id and e.idempotency_key = m.idempotency_key || '-email')
+     and not exists (select from private.stand_ins(m) as e where e.channel = 'email')
   on conflict (org_id, cause_id) where cause = 'fallback' do nothing
   returning id into v_id;
   if v_id is null then
     perform private.raise_alert(m.org_id, 'client_not_told', m.client_id, null, m.booking_id)
       from public.outbox_messages as m
      where m.org_id = p_org_id and m.id = p_message_id and m.kind in ('booking_cancelled', 'booking_rescheduled', 'series_moved', 'series_ended')
-       and not exists (select from public.outbox_messages as e where e.org_id = m.org_id
-                        and (e.cause_id = m.id or e.idempotency_key = m.idempotency_key || '-email'));
+       and not exists (select from private.stand_ins(m) as e
+                        where e.status in ('pending', 'queued', 'sending', 'sent', 'delivered', 'unknown'));
   end if;
   return v_id;
 end;
 $$;
 comment on function private.fall_back is
   'Sends by email what an SMS did not bring, once; where that cannot be and the client should know, the coach is alerted.';
+
+-- Its twin of the other channel, what it stands in for or was repeated from, and what stands in for these: one intent, however often told.
+create function private.stand_ins(p_message public.outbox_messages)
+returns setof public.outbox_messages
+language sql stable security definer set search_path = ''
+as $$
+  with recursive back as (
+    select p_message.id, p_message.cause_id, p_message.idempotency_key
+    union
+    select m.id, m.cause_id, m.idempotency_key
+      from back as b join public.outbox_messages as m on m.org_id = p_message.org_id and m.id = b.cause_id),
+  family as (
+    select b.id from back as b
+    union
+    select m.id from back as b
+      join public.outbox_messages as m
+        on m.org_id = p_message.org_id and m.idempotency_key in (b.idempotency_key || '-email', regexp_replace(b.idempotency_key, '-email$', ''))
+    union
+    select m.id from family as f join public.outbox_messages as m on m.org_id = p_message.org_id and m.cause_id = f.id)
+  select m.* from public.outbox_messages as m
+   where m.org_id = p_message.org_id and m.id in (select f.id from family as f) and m.id <> p_message.id;
+$$;
+comment on function private.stand_ins is 'The other messages that tell the same: by email, instead of it, or again.';
 
 -- A lease that ran out: the worker may have died before the provider, or after it.
 create function private.expire_leases(p_now timestamptz)
@@ -6810,7 +6888,10 @@ begin
                          format('Use only: %s.', array_to_string(p_variables, ', ')));
   elsif p_body ~ '[{}]' and regexp_replace(p_body, '\{\{?\s*[A-Za-z0-9_.-]+\s*\}\}?', '', 'g') ~ '[{}]' then
     perform private.fail(422, 'placeholder_malformed', 'A placeholder of this template is not closed.', 'Write it as {client_name}.');
-  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M[^.!?\n]{0,30}\mcancel\M' then
+  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M'
+        and (p_body ~ '\mCANCEL\M' or p_body ~* '["''“‘]cancel["''”’]'
+             or p_body ~* '\m(reply|respond|text|send|answer|type)\M(\s+(us|back|with|the|word|by|sms))*[\s:]+cancel\M'
+             or p_body ~* '\mor\s+cancel\s+to\M') then
     perform private.fail(422, 'template_invites_cancel', 'Carriers take the answer CANCEL for an opt-out from all messages.',
                          'Invite R to reschedule instead.');
   end if;
@@ -6884,12 +6965,12 @@ as $$
            'coach_name', coalesce(s.full_name, o.name),
            'portal_link', private.app_link('/portal/' || c.portal_token),
            'feedback_link', case when k.id is not null then private.app_link('/feedback/' || k.id) end,
-           'session_datetime', private.org_datetime_text(o.id, coalesce(k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
+           'session_datetime', private.org_datetime_text(o.id, coalesce(x.next_start, k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
            'session_type', coalesce(t.name, replace(k.session_type, '_', ' ')),
-           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = k.location_id),
+           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = coalesce(k.location_id, h.location_id)),
            'previous_datetime', private.org_datetime_text(o.id, (p_message.metadata ->> 'previous_start')::timestamptz),
            'offer_until', private.org_datetime_text(o.id, (p_message.metadata ->> 'offer_until')::timestamptz),
-           'session_count', p_message.metadata ->> 'session_count',
+           'session_count', x.ahead,
            'sessions_remaining', r.remaining,
            'sessions_booked', r.booked,
            'session_summary', format('%s left, %s booked', private.count_text(r.remaining, 'session'), r.booked),
@@ -6899,8 +6980,14 @@ as $$
     from public.orgs as o
     left join public.clients as c on c.org_id = o.id and c.id = p_message.client_id
     left join public.bookings as k on k.org_id = o.id and k.id = p_message.booking_id
-    left join public.staff as s on s.org_id = o.id and s.id = k.staff_id
-    left join public.session_types as t on t.org_id = o.id and t.id = k.session_type_id
+    left join private.holds as h on h.org_id = o.id and h.id = (p_message.metadata ->> 'hold_id')::uuid
+    left join public.staff as s on s.org_id = o.id and s.id = coalesce(k.staff_id, h.staff_id)
+    left join public.session_types as t on t.org_id = o.id and t.id = coalesce(k.session_type_id, h.session_type_id)
+   -- What is told of a whole series: its next date, and how many there are.
+   cross join lateral (
+     select count(*) as ahead, case when p_message.kind in ('series_booked', 'series_moved') then min(b.start_time) end as next_start
+       from public.bookings as b
+      where b.org_id = o.id and b.series_id = k.series_id and b.status in ('pending', 'confirmed') and b.start_time > now()) as x
    cross join lateral (
      select coalesce(sum(p.sessions_remaining), 0)::integer as remaining,
             (select count(*)::integer from public.bookings as b
@@ -6946,10 +7033,12 @@ begin
   subject := p_message.subject;
   body := p_message.body;
   template_id := p_message.template_id;
-  if body is null then
+  if body is null or p_message.channel = 'email' and subject is null then
     v_words := private.message_words(p_message);
     v_variables := private.message_variables(p_message);
-    subject := left(private.render(v_words.subject, v_variables), 200);
+    subject := coalesce(subject, left(private.render(v_words.subject, v_variables), 200));
+  end if;
+  if body is null then
     body := left(private.render(v_words.body, v_variables), 1600);
     template_id := v_words.template_id;
   end if;
@@ -7114,25 +7203,27 @@ comment on function private.answer_sms is 'What an SMS does in its organisation,
 
 -- Phone numbers: one form (E.164) in which numbers are compared, suppressed and sent to.
 
--- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets. Null where that is no phone number.
+-- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets, an extension behind. Null where that is no phone
+-- number, or longer than any that could take an SMS there.
 create function private.e164(p_phone text, p_region text)
 returns text
 language sql stable security definer set search_path = ''
 as $$
   with dialled as (
-    select regexp_replace(p_phone, '[^0-9+]', '', 'g') as phone, r.calling_code, r.trunk_prefix
+    select regexp_replace(regexp_replace(normalize(p_phone, nfkc), '\s*(,|;|#|x|ext).*$', '', 'i'), '[^0-9+]', '', 'g') as phone,
+           r.calling_code, r.trunk_prefix, r.mobile_digits
       from private.phone_regions as r where r.region = p_region),
   number as (
     select case
              when d.phone ~ '^\+' then d.phone
+             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
              when d.phone ~ '^00[1-9]' then '+' || substr(d.phone, 3)
              when d.calling_code = '1' and d.phone ~ '^011[1-9]' then '+' || substr(d.phone, 4)
-             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
              when d.calling_code = '1' and d.phone ~ '^1[2-9][0-9]{9}$' then '+' || d.phone
              when d.trunk_prefix is not null and d.calling_code <> '1' and starts_with(d.phone, d.trunk_prefix)
-               then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1)
+               then case when char_length(d.phone) <= char_length(d.trunk_prefix) + d.mobile_digits then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1) end
              -- Written with the country code but without its plus.
-             when starts_with(d.phone, d.calling_code) and char_length(d.phone) >= char_length(d.calling_code) + 9 then '+' || d.phone
+             when starts_with(d.phone, d.calling_code) and char_length(d.phone) > d.mobile_digits then '+' || d.phone
              else '+' || d.calling_code || d.phone
            end as phone
       from dialled as d)
@@ -7141,7 +7232,7 @@ as $$
     from (select coalesce((select '+' || r.calling_code || substr(x.phone, char_length(r.calling_code) + 3)
                              from private.phone_regions as r
                             where starts_with(x.phone, '+' || r.calling_code || '0')
-                            group by r.calling_code having bool_and(r.trunk_prefix is not distinct from '0')), x.phone) as phone
+                            group by r.calling_code having bool_and(r.trunk_prefix in ('0', '80') is true)), x.phone) as phone
             from number as x) as n;
 $$;
 comment on function private.e164 is
@@ -7236,7 +7327,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_expires_at timestamptz := coalesce(p_expires_at, greatest(p_scheduled_for, p_now) + interval '1 day');
-  v_allowed_at timestamptz := private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now);
+  v_allowed_at timestamptz := case
+    when private.is_urgent(p_org_id, p_kind, p_booking_id, p_metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now) then p_scheduled_for
+    else private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now) end;
   v_id uuid;
 begin
   insert into public.outbox_messages (
@@ -7274,7 +7367,11 @@ language sql volatile security definer set search_path = ''
 as $$
   update public.outbox_messages as m
      set next_at = coalesce(private.message_allowed_at(m.org_id, m.channel, m.scheduled_for, m.expires_at, p_now), m.scheduled_for)
-   where m.org_id = p_org_id and m.status in ('pending', 'queued') and m.channel = 'sms' and m.attempts = 0;
+    from (select x.id from public.outbox_messages as x
+           where x.org_id = p_org_id and x.status in ('pending', 'queued') and x.channel = 'sms' and x.attempts = 0
+             for update skip locked) as w
+   where m.org_id = p_org_id and m.id = w.id
+     and not private.is_urgent(m.org_id, m.kind, m.booking_id, m.metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now);
 $$;
 comment on function private.retime_messages is 'Times an organisation''s waiting SMS anew.';
 
@@ -7293,6 +7390,30 @@ create trigger sms_settings__retime_messages after update of quiet_hours_start, 
   execute function private.tg__retime_messages();
 create trigger booking_settings__retime_messages after update of timezone on public.booking_settings
   for each row when (old.timezone <> new.timezone) execute function private.tg__retime_messages();
+-- The first row says what differs from the defaults that held before it.
+create trigger sms_settings__retime_first after insert on public.sms_settings
+  for each row when ((new.quiet_hours_start, new.quiet_hours_end) is distinct from (21, 8)) execute function private.tg__retime_messages();
+create trigger booking_settings__retime_first after insert on public.booking_settings
+  for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg__retime_messages();
+
+-- A schedule that is changed, switched off or deleted: what waits by its old time goes. The sweep queues what is wanted now.
+create function private.tg_sms_schedules__cancel_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.outbox_messages as m
+     set status = 'cancelled', error_code = 'schedule_changed', updated_at = now()
+   where m.org_id = old.org_id and m.schedule_id = old.id and m.status in ('pending', 'queued') and m.cause is null;
+  return old;
+end;
+$$;
+comment on function private.tg_sms_schedules__cancel_messages is 'Cancels what waits by a schedule that no longer asks for it.';
+create trigger sms_schedules__cancel_changed after update of mins_offset, enabled, type on public.sms_schedules
+  for each row when (old.mins_offset <> new.mins_offset or old.type <> new.type or (old.enabled and not new.enabled))
+  execute function private.tg_sms_schedules__cancel_messages();
+create trigger sms_schedules__cancel_deleted before delete on public.sms_schedules
+  for each row execute function private.tg_sms_schedules__cancel_messages();
 
 create function private.tg_sms_settings__check_urgent()
 returns trigger
@@ -7360,9 +7481,13 @@ as $$
 declare
   v_series text := nullif(current_setting('coach.changes_series', true), '');
   v_key text := new.id || '-' || new.ics_sequence;
-  v_by_client boolean := new.booking_source = 'client' and (
-    auth.uid() is null or exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid()));
-  v_old public.bookings;
+  -- Through the service nobody is signed in: then it is whoever booked it, and for a cancellation the door it came through.
+  v_by_client boolean := case
+    when auth.uid() is not null
+    then exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid())
+    when auth.role() = 'anon' then true
+    when new.status = 'cancelled' then current_setting('coach.cancels_for', true) is distinct from 'staff'
+    else new.booking_source = 'client' end;
 begin
   if new.start_time <= now() or (tg_op = 'INSERT' and new.status <> 'confirmed') then
     return null;
@@ -7471,7 +7596,7 @@ as $$
 begin
   perform private.queue_message(
             new.org_id, 'sms', 'waitlist_offer', new.client_id, 'waitlist_offer-' || h.id, p_expires_at => h.expires_at,
-            p_metadata => jsonb_build_object('start_time', h.start_time, 'offer_until', h.expires_at))
+            p_metadata => jsonb_build_object('hold_id', h.id, 'start_time', h.start_time, 'offer_until', h.expires_at))
     from private.holds as h
    where h.org_id = new.org_id and h.id = new.hold_id;
   return null;
@@ -7490,13 +7615,19 @@ as $$
 begin
   if not (case old.status
             when 'pending' then new.status in ('queued', 'sending', 'cancelled', 'expired', 'failed')
+            -- On its own way only where the provider tells of an attempt that it had said not to have accepted.
             when 'queued' then new.status in ('sending', 'cancelled', 'expired', 'failed')
+                            or old.attempts > 0 and new.status in ('sent', 'delivered', 'undelivered')
             -- Back only where the provider has certainly not accepted it.
             when 'sending' then new.status in ('queued', 'sent', 'delivered', 'undelivered', 'failed', 'unknown')
             when 'unknown' then new.status in ('sent', 'delivered', 'undelivered', 'failed')
             when 'sent' then new.status in ('delivered', 'undelivered', 'failed')
             else false end) then
     perform private.fail(409, 'message_status_invalid', 'A message cannot go back to that status.', 'Make a new message.');
+  end if;
+  -- What was never sent may be wanted again: a booking that is moved back, a switch that is put back.
+  if new.status = 'cancelled' then
+    new.idempotency_key := null;
   end if;
   return new;
 end;
@@ -7532,7 +7663,8 @@ returns timestamptz
 language sql stable security definer set search_path = ''
 as $$
   select min(x.ends)
-    from generate_series(0, 1) as n (day)
+    -- An hour that is left out that day is not quiet, or not free, until the day after.
+    from generate_series(0, 2) as n (day)
    cross join lateral (select (p_at at time zone p_timezone)::date + n.day + make_time(p_end, 0, 0) as wall) as w
    cross join lateral (values (private.local_to_instant(p_timezone, w.wall)), (private.local_to_instant(p_timezone, w.wall, true))) as x (ends)
    where private.is_quiet(p_timezone, p_start, p_end, p_at)
@@ -7545,14 +7677,15 @@ returns timestamptz
 language sql stable security definer set search_path = ''
 as $$
   select max(x.starts)
-    from generate_series(-1, 0) as n (day)
+    from generate_series(-2, 0) as n (day)
    cross join lateral (select private.local_to_instant(
      p_timezone, (p_at at time zone p_timezone)::date + n.day + make_time(p_start, 0, 0))) as x (starts)
-   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at;
+   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at
+     and not private.is_quiet(p_timezone, p_start, p_end, x.starts - interval '1 second');
 $$;
 comment on function private.quiet_from is 'When the quiet hours that an instant lies in began; null outside of them.';
 
--- Half an hour before they begin, so that it has left by then.
+-- Half an hour before they begin, so that it has left by then. That it is queued inside an earlier night's hours does not matter.
 create function private.allowed_at(
   p_timezone text, p_start integer, p_end integer, p_wanted_at timestamptz, p_expires_at timestamptz, p_now timestamptz)
 returns timestamptz
@@ -7561,8 +7694,7 @@ as $$
   select case
     when q.until is null then p_wanted_at
     when q.until < p_expires_at then q.until
-    when not private.is_quiet(p_timezone, p_start, p_end, p_now)
-     and private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
+    when private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
     then greatest(p_now, private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) - interval '30 minutes') end
     from (select private.quiet_until(p_timezone, p_start, p_end, p_wanted_at) as until) as q;
 $$;
@@ -7593,7 +7725,8 @@ language sql immutable security invoker set search_path = ''
 as $$
   select case when p_error_code = '21610' then 'opt_out'
               when p_error_code in ('21211', '21217', '21612', '21614', '30005', '30006') then 'invalid_number'
-              when p_error_code in ('30004', '30007') then 'carrier_violation' end;
+              -- Not 30007: that was about the words, not the number.
+              when p_error_code = '30004' then 'carrier_violation' end;
 $$;
 comment on function private.suppression_reason is 'Why a number must not be written to after this error; null where it may.';
 
@@ -7612,6 +7745,8 @@ begin
             when 'sending' then p_status in ('sent', 'delivered', 'undelivered', 'failed', 'unknown')
             when 'unknown' then p_status in ('sent', 'delivered', 'undelivered', 'failed')
             when 'sent' then p_status in ('delivered', 'undelivered', 'failed')
+            -- The provider said that it had not accepted it, and yet it did: it must not go again.
+            when 'queued' then v_message.attempts > 0 and p_status in ('sent', 'delivered', 'undelivered', 'failed')
             else false end) then
     -- The id is worth knowing all the same.
     update public.outbox_messages as m
@@ -7664,8 +7799,28 @@ as $$
 $$;
 comment on function private.note_sent is 'Marks a booking as asked, reminded or followed up when the SMS has left.';
 
+-- As whoever moves a booking does: the bookings before the messages, each in the order of ids.
+create function private.lock_messages(p_org_ids uuid[], p_ids uuid[])
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform from public.bookings as b
+    where (b.org_id, b.id) in (
+      select m.org_id, m.booking_id
+        from unnest(p_org_ids, p_ids) as g (org_id, id)
+        join public.outbox_messages as m on m.org_id = g.org_id and m.id = g.id
+       where m.channel = 'sms' and m.booking_id is not null)
+    order by b.org_id, b.id for no key update;
+  perform from public.outbox_messages as m
+    where (m.org_id, m.id) in (select g.org_id, g.id from unnest(p_org_ids, p_ids) as g (org_id, id))
+    order by m.org_id, m.id for no key update;
+end;
+$$;
+comment on function private.lock_messages is 'Locks messages whose fate is told, and the bookings that will show it.';
+
 -- An array of {org_id, id, claim, outcome, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}.
--- Each is judged under the message's lock, in the order of ids: two workers that report at once wait for each other, never both ways.
+-- Each is judged under the message's lock: two workers that report at once wait for each other, never both ways.
 create function private.record_messages(p_results jsonb, p_now timestamptz)
 returns table (recorded integer, stale integer)
 language plpgsql volatile security definer set search_path = ''
@@ -7675,6 +7830,9 @@ declare
   v_message public.outbox_messages;
   v_done uuid[];
 begin
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
   -- Most of a batch is accepted and nothing more: these in one statement, the others one by one below.
   with given as materialized (
     select r.*
@@ -7737,7 +7895,9 @@ begin
       -- Certainly not accepted; ten tries, the pauses doubling from half a minute to an hour.
       if v_message.status = 'sending' and v_message.attempts < 10 then
         update public.outbox_messages as m
-           set status = 'queued', claim = null, claimed_at = null, error_code = v_result.error_code, updated_at = p_now,
+           set status = 'queued', claim = null, claimed_at = null, composed_at = null,
+               subject = case when m.composed_at is null then m.subject end, body = case when m.composed_at is null then m.body end,
+               error_code = v_result.error_code, updated_at = p_now,
                next_at = p_now + greatest(make_interval(secs => coalesce(v_result.retry_after_secs, 0)),
                                           least(interval '30 seconds' * power(2, v_message.attempts - 1), interval '1 hour'))
          where m.org_id = v_message.org_id and m.id = v_message.id;
@@ -7770,6 +7930,7 @@ as $$
 declare
   v_event private.unmatched_sms_events;
 begin
+  perform private.lock_messages(array[p_org_id], array[p_message_id]);
   for v_event in
     delete from private.unmatched_sms_events as e where e.provider_message_id = p_provider_message_id returning e.*
   loop
@@ -7817,7 +7978,9 @@ begin
   if not found then
     select m.* into v_message from public.outbox_messages as m where m.provider_message_id = p_provider_message_id;
   end if;
-  if not found then
+  if found then
+    perform private.lock_messages(array[v_message.org_id], array[v_message.id]);
+  else
     insert into private.unmatched_sms_events (provider_message_id, event_status, error_code, event_payload, received_at)
     values (p_provider_message_id, lower(p_status), p_error_code, p_payload, p_now)
     on conflict (provider_message_id, event_status) do nothing;
@@ -7861,6 +8024,9 @@ declare
 begin
   settled := 0;
   unsettled := 0;
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
   for v_result in
     select r.* from jsonb_to_recordset(p_results) as r (
       org_id uuid, id uuid, provider_message_id text, provider_status text, error_code text)
@@ -7915,7 +8081,8 @@ begin
     related_entity_type, related_entity_id, status, priority, scheduled_for, next_at, expires_at, cause_id, cause, created_by, created_at)
   values (
     v_message.org_id, v_message.channel, v_message.kind, v_message.client_id, v_message.booking_id, v_message.schedule_id, v_message.template_id,
-    v_message.template_key, v_message.to_address, v_message.subject, v_message.body, v_message.variables, v_message.metadata,
+    v_message.template_key, v_message.to_address, case when v_message.composed_at is null then v_message.subject end,
+    case when v_message.composed_at is null then v_message.body end, v_message.variables, v_message.metadata,
     v_message.related_entity_type, v_message.related_entity_id, 'queued', v_message.priority, p_now, p_now,
     greatest(v_message.expires_at, p_now + interval '1 hour'), v_message.id, 'retry', auth.uid(), p_now)
   returning id into v_id;
@@ -7966,10 +8133,11 @@ begin
        and b.end_time + make_interval(mins => x.mins_offset) between p_now - interval '12 hours' and p_now + interval '1 day'
     union all
     select b.org_id, b.id, b.client_id, b.start_time, null, 'confirmation_nudge', 'unconfirmed-24h-' || b.id || '-' || extract(epoch from b.start_time)::bigint,
-           b.confirmation_sent_at + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
+           greatest(b.confirmation_sent_at, b.timed_at) + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
       from public.bookings as b
      where b.status = 'confirmed' and b.confirmation_sent_at is not null and b.client_confirmed is not true
-       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'),
+       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'
+       and b.timed_at <= p_now - interval '24 hours'),
   due as materialized (
     select w.*, private.message_allowed_at(w.org_id, 'sms', w.wanted_at, w.expires_at, p_now) as allowed_at
       from wanted as w
@@ -8098,7 +8266,7 @@ begin
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
-  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '366 days', true), 'scheduled_for');
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '30 days', true), 'scheduled_for');
   perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
   if v_booking_id is not null
      and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = v_booking_id and b.client_id = p_client_id) then
@@ -10837,6 +11005,12 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_limit between 1 and 100000, 'limit');
+  -- One that came in the moment its message was being recorded is matched here.
+  if not p_dry_run then
+    perform private.match_events(m.org_id, m.id, m.provider_message_id, coalesce(p_now, now()))
+       from (select distinct e.provider_message_id from private.unmatched_sms_events as e limit p_limit) as e
+       join public.outbox_messages as m on m.provider_message_id = e.provider_message_id;
+  end if;
   with old_events as (
     select e.id from private.unmatched_sms_events as e where e.received_at < p_now - interval '7 days' limit p_limit for update skip locked),
   old_sids as (
@@ -11053,66 +11227,66 @@ select k.kind,
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
 
 -- Source: the metadata of the phonenumbers package (Google's libphonenumber); a test holds it against them.
-insert into private.phone_regions (region, calling_code, trunk_prefix) values
-  ('AC', '247', null), ('AD', '376', null), ('AE', '971', '0'), ('AF', '93', '0'),
-  ('AG', '1', '1'), ('AI', '1', '1'), ('AL', '355', '0'), ('AM', '374', '0'),
-  ('AO', '244', null), ('AR', '54', '0'), ('AS', '1', '1'), ('AT', '43', '0'),
-  ('AU', '61', '0'), ('AW', '297', null), ('AX', '358', '0'), ('AZ', '994', '0'),
-  ('BA', '387', '0'), ('BB', '1', '1'), ('BD', '880', '0'), ('BE', '32', '0'),
-  ('BF', '226', null), ('BG', '359', '0'), ('BH', '973', null), ('BI', '257', null),
-  ('BJ', '229', null), ('BL', '590', '0'), ('BM', '1', '1'), ('BN', '673', null),
-  ('BO', '591', '0'), ('BQ', '599', null), ('BR', '55', '0'), ('BS', '1', '1'),
-  ('BT', '975', null), ('BW', '267', null), ('BY', '375', '8'), ('BZ', '501', null),
-  ('CA', '1', '1'), ('CC', '61', '0'), ('CD', '243', '0'), ('CF', '236', null),
-  ('CG', '242', null), ('CH', '41', '0'), ('CI', '225', null), ('CK', '682', null),
-  ('CL', '56', null), ('CM', '237', null), ('CN', '86', '0'), ('CO', '57', '0'),
-  ('CR', '506', null), ('CU', '53', '0'), ('CV', '238', null), ('CW', '599', null),
-  ('CX', '61', '0'), ('CY', '357', null), ('CZ', '420', null), ('DE', '49', '0'),
-  ('DJ', '253', null), ('DK', '45', null), ('DM', '1', '1'), ('DO', '1', '1'),
-  ('DZ', '213', '0'), ('EC', '593', '0'), ('EE', '372', null), ('EG', '20', '0'),
-  ('EH', '212', '0'), ('ER', '291', '0'), ('ES', '34', null), ('ET', '251', '0'),
-  ('FI', '358', '0'), ('FJ', '679', null), ('FK', '500', null), ('FM', '691', null),
-  ('FO', '298', null), ('FR', '33', '0'), ('GA', '241', null), ('GB', '44', '0'),
-  ('GD', '1', '1'), ('GE', '995', '0'), ('GF', '594', '0'), ('GG', '44', '0'),
-  ('GH', '233', '0'), ('GI', '350', null), ('GL', '299', null), ('GM', '220', null),
-  ('GN', '224', null), ('GP', '590', '0'), ('GQ', '240', null), ('GR', '30', null),
-  ('GT', '502', null), ('GU', '1', '1'), ('GW', '245', null), ('GY', '592', null),
-  ('HK', '852', null), ('HN', '504', null), ('HR', '385', '0'), ('HT', '509', null),
-  ('HU', '36', '06'), ('ID', '62', '0'), ('IE', '353', '0'), ('IL', '972', '0'),
-  ('IM', '44', '0'), ('IN', '91', '0'), ('IO', '246', null), ('IQ', '964', '0'),
-  ('IR', '98', '0'), ('IS', '354', null), ('IT', '39', null), ('JE', '44', '0'),
-  ('JM', '1', '1'), ('JO', '962', '0'), ('JP', '81', '0'), ('KE', '254', '0'),
-  ('KG', '996', '0'), ('KH', '855', '0'), ('KI', '686', '0'), ('KM', '269', null),
-  ('KN', '1', '1'), ('KP', '850', '0'), ('KR', '82', '0'), ('KW', '965', null),
-  ('KY', '1', '1'), ('KZ', '7', '8'), ('LA', '856', '0'), ('LB', '961', '0'),
-  ('LC', '1', '1'), ('LI', '423', '0'), ('LK', '94', '0'), ('LR', '231', '0'),
-  ('LS', '266', null), ('LT', '370', '0'), ('LU', '352', null), ('LV', '371', null),
-  ('LY', '218', '0'), ('MA', '212', '0'), ('MC', '377', '0'), ('MD', '373', '0'),
-  ('ME', '382', '0'), ('MF', '590', '0'), ('MG', '261', '0'), ('MH', '692', '1'),
-  ('MK', '389', '0'), ('ML', '223', null), ('MM', '95', '0'), ('MN', '976', '0'),
-  ('MO', '853', null), ('MP', '1', '1'), ('MQ', '596', '0'), ('MR', '222', null),
-  ('MS', '1', '1'), ('MT', '356', null), ('MU', '230', null), ('MV', '960', null),
-  ('MW', '265', '0'), ('MX', '52', null), ('MY', '60', '0'), ('MZ', '258', null),
-  ('NA', '264', '0'), ('NC', '687', null), ('NE', '227', null), ('NF', '672', null),
-  ('NG', '234', '0'), ('NI', '505', null), ('NL', '31', '0'), ('NO', '47', null),
-  ('NP', '977', '0'), ('NR', '674', null), ('NU', '683', null), ('NZ', '64', '0'),
-  ('OM', '968', null), ('PA', '507', null), ('PE', '51', '0'), ('PF', '689', null),
-  ('PG', '675', null), ('PH', '63', '0'), ('PK', '92', '0'), ('PL', '48', null),
-  ('PM', '508', '0'), ('PR', '1', '1'), ('PS', '970', '0'), ('PT', '351', null),
-  ('PW', '680', null), ('PY', '595', '0'), ('QA', '974', null), ('RE', '262', '0'),
-  ('RO', '40', '0'), ('RS', '381', '0'), ('RU', '7', '8'), ('RW', '250', '0'),
-  ('SA', '966', '0'), ('SB', '677', null), ('SC', '248', null), ('SD', '249', '0'),
-  ('SE', '46', '0'), ('SG', '65', null), ('SH', '290', null), ('SI', '386', '0'),
-  ('SJ', '47', null), ('SK', '421', '0'), ('SL', '232', '0'), ('SM', '378', null),
-  ('SN', '221', null), ('SO', '252', '0'), ('SR', '597', null), ('SS', '211', '0'),
-  ('ST', '239', null), ('SV', '503', null), ('SX', '1', '1'), ('SY', '963', '0'),
-  ('SZ', '268', null), ('TA', '290', null), ('TC', '1', '1'), ('TD', '235', null),
-  ('TG', '228', null), ('TH', '66', '0'), ('TJ', '992', null), ('TK', '690', null),
-  ('TL', '670', null), ('TM', '993', '8'), ('TN', '216', null), ('TO', '676', null),
-  ('TR', '90', '0'), ('TT', '1', '1'), ('TV', '688', null), ('TW', '886', '0'),
-  ('TZ', '255', '0'), ('UA', '380', '0'), ('UG', '256', '0'), ('US', '1', '1'),
-  ('UY', '598', '0'), ('UZ', '998', null), ('VA', '39', null), ('VC', '1', '1'),
-  ('VE', '58', '0'), ('VG', '1', '1'), ('VI', '1', '1'), ('VN', '84', '0'),
-  ('VU', '678', null), ('WF', '681', null), ('WS', '685', null), ('XK', '383', '0'),
-  ('YE', '967', '0'), ('YT', '262', '0'), ('ZA', '27', '0'), ('ZM', '260', '0'),
-  ('ZW', '263', '0');
+insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_digits) values
+  ('AC', '247', null, 5), ('AD', '376', null, 9), ('AE', '971', '0', 9), ('AF', '93', '0', 9),
+  ('AG', '1', '1', 10), ('AI', '1', '1', 10), ('AL', '355', '0', 9), ('AM', '374', '0', 8),
+  ('AO', '244', null, 9), ('AR', '54', '0', 11), ('AS', '1', '1', 10), ('AT', '43', '0', 13),
+  ('AU', '61', '0', 9), ('AW', '297', null, 7), ('AX', '358', '0', 10), ('AZ', '994', '0', 9),
+  ('BA', '387', '0', 9), ('BB', '1', '1', 10), ('BD', '880', '0', 10), ('BE', '32', '0', 9),
+  ('BF', '226', null, 8), ('BG', '359', '0', 9), ('BH', '973', null, 8), ('BI', '257', null, 8),
+  ('BJ', '229', null, 10), ('BL', '590', '0', 9), ('BM', '1', '1', 10), ('BN', '673', null, 7),
+  ('BO', '591', '0', 8), ('BQ', '599', null, 7), ('BR', '55', '0', 11), ('BS', '1', '1', 10),
+  ('BT', '975', null, 8), ('BW', '267', null, 8), ('BY', '375', '80', 9), ('BZ', '501', null, 7),
+  ('CA', '1', '1', 10), ('CC', '61', '0', 9), ('CD', '243', '0', 9), ('CF', '236', null, 8),
+  ('CG', '242', null, 9), ('CH', '41', '0', 9), ('CI', '225', null, 10), ('CK', '682', null, 5),
+  ('CL', '56', null, 9), ('CM', '237', null, 9), ('CN', '86', '0', 11), ('CO', '57', '0', 10),
+  ('CR', '506', null, 8), ('CU', '53', '0', 8), ('CV', '238', null, 7), ('CW', '599', null, 8),
+  ('CX', '61', '0', 9), ('CY', '357', null, 8), ('CZ', '420', null, 9), ('DE', '49', '0', 11),
+  ('DJ', '253', null, 8), ('DK', '45', null, 8), ('DM', '1', '1', 10), ('DO', '1', '1', 10),
+  ('DZ', '213', '0', 9), ('EC', '593', '0', 9), ('EE', '372', null, 8), ('EG', '20', '0', 10),
+  ('EH', '212', '0', 9), ('ER', '291', '0', 7), ('ES', '34', null, 9), ('ET', '251', '0', 9),
+  ('FI', '358', '0', 10), ('FJ', '679', null, 7), ('FK', '500', null, 5), ('FM', '691', null, 7),
+  ('FO', '298', null, 6), ('FR', '33', '0', 9), ('GA', '241', null, 8), ('GB', '44', '0', 10),
+  ('GD', '1', '1', 10), ('GE', '995', '0', 9), ('GF', '594', '0', 9), ('GG', '44', '0', 10),
+  ('GH', '233', '0', 9), ('GI', '350', null, 8), ('GL', '299', null, 6), ('GM', '220', null, 9),
+  ('GN', '224', null, 9), ('GP', '590', '0', 9), ('GQ', '240', null, 9), ('GR', '30', null, 10),
+  ('GT', '502', null, 8), ('GU', '1', '1', 10), ('GW', '245', null, 9), ('GY', '592', null, 7),
+  ('HK', '852', null, 8), ('HN', '504', null, 8), ('HR', '385', '0', 9), ('HT', '509', null, 8),
+  ('HU', '36', '06', 9), ('ID', '62', '0', 12), ('IE', '353', '0', 9), ('IL', '972', '0', 9),
+  ('IM', '44', '0', 10), ('IN', '91', '0', 10), ('IO', '246', null, 7), ('IQ', '964', '0', 10),
+  ('IR', '98', '0', 10), ('IS', '354', null, 9), ('IT', '39', null, 10), ('JE', '44', '0', 10),
+  ('JM', '1', '1', 10), ('JO', '962', '0', 9), ('JP', '81', '0', 10), ('KE', '254', '0', 9),
+  ('KG', '996', '0', 9), ('KH', '855', '0', 9), ('KI', '686', '0', 8), ('KM', '269', null, 7),
+  ('KN', '1', '1', 10), ('KP', '850', '0', 10), ('KR', '82', '0', 10), ('KW', '965', null, 8),
+  ('KY', '1', '1', 10), ('KZ', '7', '8', 10), ('LA', '856', '0', 10), ('LB', '961', '0', 8),
+  ('LC', '1', '1', 10), ('LI', '423', '0', 9), ('LK', '94', '0', 9), ('LR', '231', '0', 9),
+  ('LS', '266', null, 8), ('LT', '370', '0', 8), ('LU', '352', null, 9), ('LV', '371', null, 8),
+  ('LY', '218', '0', 9), ('MA', '212', '0', 9), ('MC', '377', '0', 9), ('MD', '373', '0', 8),
+  ('ME', '382', '0', 8), ('MF', '590', '0', 9), ('MG', '261', '0', 9), ('MH', '692', '1', 7),
+  ('MK', '389', '0', 8), ('ML', '223', null, 8), ('MM', '95', '0', 10), ('MN', '976', '0', 8),
+  ('MO', '853', null, 8), ('MP', '1', '1', 10), ('MQ', '596', '0', 9), ('MR', '222', null, 8),
+  ('MS', '1', '1', 10), ('MT', '356', null, 8), ('MU', '230', null, 8), ('MV', '960', null, 7),
+  ('MW', '265', '0', 9), ('MX', '52', null, 10), ('MY', '60', '0', 10), ('MZ', '258', null, 9),
+  ('NA', '264', '0', 9), ('NC', '687', null, 6), ('NE', '227', null, 8), ('NF', '672', null, 6),
+  ('NG', '234', '0', 10), ('NI', '505', null, 8), ('NL', '31', '0', 11), ('NO', '47', null, 8),
+  ('NP', '977', '0', 10), ('NR', '674', null, 7), ('NU', '683', null, 7), ('NZ', '64', '0', 10),
+  ('OM', '968', null, 8), ('PA', '507', null, 8), ('PE', '51', '0', 9), ('PF', '689', null, 8),
+  ('PG', '675', null, 8), ('PH', '63', '0', 10), ('PK', '92', '0', 10), ('PL', '48', null, 9),
+  ('PM', '508', '0', 9), ('PR', '1', '1', 10), ('PS', '970', '0', 9), ('PT', '351', null, 9),
+  ('PW', '680', null, 7), ('PY', '595', '0', 9), ('QA', '974', null, 8), ('RE', '262', '0', 9),
+  ('RO', '40', '0', 9), ('RS', '381', '0', 10), ('RU', '7', '8', 10), ('RW', '250', '0', 9),
+  ('SA', '966', '0', 9), ('SB', '677', null, 7), ('SC', '248', null, 7), ('SD', '249', '0', 9),
+  ('SE', '46', '0', 9), ('SG', '65', null, 8), ('SH', '290', null, 5), ('SI', '386', '0', 8),
+  ('SJ', '47', null, 8), ('SK', '421', '0', 9), ('SL', '232', '0', 8), ('SM', '378', null, 8),
+  ('SN', '221', null, 9), ('SO', '252', '0', 9), ('SR', '597', null, 7), ('SS', '211', '0', 9),
+  ('ST', '239', null, 7), ('SV', '503', null, 8), ('SX', '1', '1', 10), ('SY', '963', '0', 9),
+  ('SZ', '268', null, 8), ('TA', '290', null, 4), ('TC', '1', '1', 10), ('TD', '235', null, 8),
+  ('TG', '228', null, 8), ('TH', '66', '0', 9), ('TJ', '992', null, 9), ('TK', '690', null, 7),
+  ('TL', '670', null, 8), ('TM', '993', '8', 8), ('TN', '216', null, 8), ('TO', '676', null, 7),
+  ('TR', '90', '0', 10), ('TT', '1', '1', 10), ('TV', '688', null, 7), ('TW', '886', '0', 9),
+  ('TZ', '255', '0', 9), ('UA', '380', '0', 9), ('UG', '256', '0', 9), ('US', '1', '1', 10),
+  ('UY', '598', '0', 8), ('UZ', '998', null, 9), ('VA', '39', null, 10), ('VC', '1', '1', 10),
+  ('VE', '58', '0', 10), ('VG', '1', '1', 10), ('VI', '1', '1', 10), ('VN', '84', '0', 9),
+  ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
+  ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
+  ('ZW', '263', '0', 9);

@@ -135,6 +135,8 @@ begin
   perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
   perform private.lock_series(p_org_id, p_series_id, p_staff_id);
+  -- Its dates are told to the client as one.
+  perform set_config('coach.changes_series', p_series_id::text, true);
   begin
     -- Away from the direction of the move, so that a date never meets the series' own next one.
     for v_booking in
@@ -154,8 +156,10 @@ begin
       raise exception using errcode = 'PT900';
     end if;
   exception when sqlstate 'PT900' then
+    perform set_config('coach.changes_series', '', true);
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'rescheduled')));
   end;
+  perform set_config('coach.changes_series', '', true);
   return private.outcome('moved', jsonb_build_object('dates', v_dates));
 end;
 $$;
@@ -172,6 +176,7 @@ declare
 begin
   perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
+  perform set_config('coach.changes_series', p_series_id::text, true);
   for v_booking_id in
     select b.id
       from public.bookings as b
@@ -182,6 +187,7 @@ begin
     perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
     v_ended := v_ended + 1;
   end loop;
+  perform set_config('coach.changes_series', '', true);
   return v_ended;
 end;
 $$;

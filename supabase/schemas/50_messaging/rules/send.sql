@@ -93,7 +93,7 @@ begin
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
-  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '366 days', true), 'scheduled_for');
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '30 days', true), 'scheduled_for');
   perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
   if v_booking_id is not null
      and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = v_booking_id and b.client_id = p_client_id) then
