@@ -1,11 +1,11 @@
 -- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
 
 create view public.sms_messages with (security_invoker = true) as
-  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone, coalesce(m.provider_account, '') as from_phone, m.template_id, m.template_key,
+  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone, coalesce(s.twilio_phone_number, '') as from_phone, m.template_id, m.template_key,
          coalesce(m.body, '') as body, m.variables, m.related_entity_type, m.related_entity_id, m.status, m.scheduled_for, m.sent_at, m.delivered_at,
          m.failed_at, m.idempotency_key, m.error_code, null::text as error_message, m.metadata,
          case when m.status = 'sending' then m.next_at end as locked_until, m.created_at, m.updated_at
-    from public.outbox_messages as m where m.channel = 'sms';
+    from public.outbox_messages as m left join public.sms_settings as s on s.org_id = m.org_id where m.channel = 'sms';
 comment on view public.sms_messages is 'The outbox''s SMS by the names that the existing system reads.';
 revoke all on public.sms_messages from public, anon, authenticated, service_role;
 grant select on public.sms_messages to authenticated, service_role;
@@ -74,7 +74,7 @@ begin atomic
   select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
 end;
 comment on function public.send_marketing is
-  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; who opted out, is suppressed, has no phone or shares one is left out. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
 revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
 grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
 grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
@@ -167,3 +167,55 @@ comment on function public.suppress_phone is
 revoke all on function public.suppress_phone(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.suppress_phone(uuid, text) to authenticated;
 grant execute on function private.member_suppress_phone(uuid, text) to authenticated;
+
+-- The existing edge functions' doors, for the secret key. Sending itself is the service's: `coach sweep messages`.
+
+create function public.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz default null, p_related_entity_type text default null,
+  p_related_entity_id uuid default null, p_idempotency_key text default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.insert_sms_direct(p_org_id, p_client_id, p_body, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
+end;
+comment on function public.insert_sms_direct is
+  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
+revoke all on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+grant execute on function private.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+
+create function public.queue_pending_sms()
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.queue_pending_sms();
+end;
+comment on function public.queue_pending_sms is
+  'Marks SMS whose time has come as queued, and says how many. Nothing depends on it: service.claim_messages takes what is due.';
+revoke all on function public.queue_pending_sms() from public, anon, authenticated, service_role;
+grant execute on function public.queue_pending_sms() to service_role;
+grant execute on function private.queue_pending_sms() to service_role;
+
+create function public.is_phone_suppressed(p_org_id uuid, p_phone text)
+returns boolean
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.is_suppressed(p_org_id, p_phone);
+end;
+comment on function public.is_phone_suppressed is
+  'True when an organisation sends no SMS to this number, in whichever way it is written.';
+revoke all on function public.is_phone_suppressed(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.is_phone_suppressed(uuid, text) to service_role;
+grant execute on function private.is_suppressed(uuid, text) to service_role;
+
+create function public.render_sms_template(p_template_body text, p_variables jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+begin atomic
+  select private.render(p_template_body, p_variables);
+end;
+comment on function public.render_sms_template is
+  'A template with its placeholders replaced; one without a value is left out.';
+revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.render_sms_template(text, jsonb) to service_role;
+grant execute on function private.render(text, jsonb) to service_role;
