@@ -1,6 +1,6 @@
 -- receive_sms on a number that organisations share: whoever wrote last to that phone is answered.
 begin;
-select plan(1);
+select plan(28);
 
 create function pg_temp.say(p_body text, p_account text default 'AC' || repeat('9', 32), p_to text default '+61480000009', p_from text default '+61400000000')
 returns jsonb language sql as $$ select service.receive_sms('SM' || gen_random_uuid(), p_account, p_to, p_from, p_body, 0, tests.at(0, '12:00')) $$;
@@ -9,7 +9,7 @@ returns void language sql as $$
   insert into public.outbox_messages (org_id, channel, kind, client_id, to_address, body, status, claim, claimed_at, provider_account, next_at, expires_at)
   values (tests.id(p_org), 'sms', 'direct', tests.id(p_org || '_client'), '+61400000000', 'Hello', p_status, gen_random_uuid(), now() - p_ago, p_account, now(), now() + interval '1 day') $$;
 create function pg_temp.heard() returns text language sql as $$
-  select coalesce(string_agg(o.slug || ' ' || i.body, ', ' order by i.received_at, i.body), '') from public.inbound_messages as i join public.orgs as o on o.id = i.org_id $$;
+  select coalesce(string_agg(o.slug || ' ' || i.body, ', ' order by o.slug, i.body), '') from public.inbound_messages as i join public.orgs as o on o.id = i.org_id $$;
 
 select is(pg_temp.say('hello'), '{"outcome": "org_unknown", "reply": null}', 'where nobody wrote, it is nobody''s');
 select pg_temp.wrote('kilo', interval '2 days'), pg_temp.wrote('lima', interval '3 days');

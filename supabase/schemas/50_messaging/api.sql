@@ -1,11 +1,13 @@
 -- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
+-- Each view reads from one table: a write is then refused for want of a privilege, as from any table, and not as a server's fault.
 
 create view public.sms_messages with (security_invoker = true) as
-  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone, coalesce(s.twilio_phone_number, '') as from_phone, m.template_id, m.template_key,
+  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone,
+         coalesce((select s.twilio_phone_number from public.sms_settings as s where s.org_id = m.org_id), '') as from_phone, m.template_id, m.template_key,
          coalesce(m.body, '') as body, m.variables, m.related_entity_type, m.related_entity_id, m.status, m.scheduled_for, m.sent_at, m.delivered_at,
          m.failed_at, m.idempotency_key, m.error_code, null::text as error_message, m.metadata,
          case when m.status = 'sending' then m.next_at end as locked_until, m.created_at, m.updated_at
-    from public.outbox_messages as m left join public.sms_settings as s on s.org_id = m.org_id where m.channel = 'sms';
+    from public.outbox_messages as m where m.channel = 'sms';
 comment on view public.sms_messages is 'The outbox''s SMS by the names that the existing system reads.';
 revoke all on public.sms_messages from public, anon, authenticated, service_role;
 grant select on public.sms_messages to authenticated, service_role;
@@ -14,7 +16,7 @@ create view public.sms_attempts with (security_invoker = true) as
   select a.id, a.message_id, a.attempt_number, a.provider, a.provider_message_id, '{}'::jsonb as request_payload, null::jsonb as response_payload,
          a.http_status as response_status, a.status, a.error_code, null::text as error_message, a.created_at
     from public.outbox_attempts as a
-    join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms');
 comment on view public.sms_attempts is 'Attempts to send an SMS by the names that the existing system reads.';
 revoke all on public.sms_attempts from public, anon, authenticated, service_role;
 grant select on public.sms_attempts to authenticated, service_role;
@@ -23,7 +25,7 @@ create view public.sms_events with (security_invoker = true) as
   select e.org_id, e.id, e.message_id, e.provider, e.provider_message_id, e.event_type, e.event_status, e.error_code, null::text as error_message,
          e.event_payload, e.dedupe_key, e.received_at, e.received_at as processed_at
     from public.outbox_events as e
-    join public.outbox_messages as m on m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms');
 comment on view public.sms_events is 'What was told of SMS by the names that the existing system reads.';
 revoke all on public.sms_events from public, anon, authenticated, service_role;
 grant select on public.sms_events to authenticated, service_role;

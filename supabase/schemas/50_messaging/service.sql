@@ -285,7 +285,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_name in ('app_url'), 'name');
-  perform private.require_value(p_value ~ '^https?://[^ ]{1,500}$', 'value');
+  perform private.require_value(p_value ~ '^https?://[^ ]+$' and char_length(p_value) <= 500, 'value');
   insert into private.platform_settings as s (name, value) values (p_name, p_value)
   on conflict (name) do update set value = excluded.value;
 end;
