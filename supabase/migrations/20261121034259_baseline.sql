@@ -1162,7 +1162,6 @@ create index outbox_messages_id_idx on public.outbox_messages (id);
 create index outbox_messages_due_idx on public.outbox_messages (priority, next_at) where status in ('pending', 'queued');
 create index outbox_messages_leased_idx on public.outbox_messages (next_at) where status in ('sending', 'unknown');
 create index outbox_messages_sent_idx on public.outbox_messages (org_id, claimed_at) where channel = 'sms' and claimed_at is not null;
-create index outbox_messages_client_sent_idx on public.outbox_messages (org_id, client_id, claimed_at) where channel = 'sms' and claimed_at is not null;
 create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id desc);
 create index outbox_messages_client_idx on public.outbox_messages (org_id, client_id, created_at desc) where client_id is not null;
 create index outbox_messages_booking_idx on public.outbox_messages (org_id, booking_id) where booking_id is not null;
@@ -1176,7 +1175,6 @@ create index outbox_messages_to_idx on public.outbox_messages (to_address, claim
 create index outbox_messages_created_by_idx on public.outbox_messages (created_by) where created_by is not null;
 comment on index public.outbox_messages_due_idx is 'The claim''s work list; its cost grows with what is due, not with the history.';
 comment on index public.outbox_messages_sent_idx is 'What counts towards an organisation''s hourly limit.';
-comment on index public.outbox_messages_client_sent_idx is 'What counts towards a client''s daily limit.';
 comment on index public.outbox_messages_to_idx is 'Whose answer an incoming SMS on a shared number is.';
 
 create table public.outbox_attempts (
@@ -5950,24 +5948,41 @@ begin
       left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
       left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
      where m.id = any (p_ids)),
+  settings as materialized (
+    select x.settings, x.org_id, (x.settings).quiet_hours_start, (x.settings).quiet_hours_end, x.timezone
+      from (select o.org_id, coalesce(b.timezone, private.org_timezone(o.org_id)) as timezone,
+                   case when s.org_id is null then private.sms_settings_of(o.org_id) else s end as settings
+              from (select distinct l.org_id from looked as l) as o
+              left join public.sms_settings as s on s.org_id = o.org_id
+              left join public.booking_settings as b on b.org_id = o.org_id) as x),
+  -- Organisations are many, clocks few.
+  clocks as materialized (
+    select z.*, private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now) as quiet_until,
+           private.local_to_instant(z.timezone, (p_now at time zone z.timezone)::date::timestamp) as day_start,
+           private.local_to_instant(z.timezone, ((p_now at time zone z.timezone)::date + 1)::timestamp) as day_end
+      from (select distinct s.timezone, s.quiet_hours_start, s.quiet_hours_end from settings as s) as z),
   orgs as materialized (
-    select s.org_id, s.enabled, s.max_sms_per_client_per_day, s.urgent_kinds, coalesce(s.twilio_account_sid, '') as account, s as settings, t.day_start, t.day_end,
-           private.quiet_until(t.name, s.quiet_hours_start, s.quiet_hours_end, p_now) as quiet_until,
-           s.max_sms_per_hour - (
+    select s.org_id, s.settings, (s.settings).enabled, (s.settings).max_sms_per_client_per_day, (s.settings).urgent_kinds,
+           coalesce((s.settings).twilio_account_sid, '') as account, c.day_start, c.day_end, c.quiet_until,
+           case when (s.settings).max_sms_per_hour is not null then (s.settings).max_sms_per_hour - (
              select count(*) from (
                select from public.outbox_messages as m
                 where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at >= p_now - interval '1 hour'
-                limit s.max_sms_per_hour) as x) as hour_left
-      from (select distinct l.org_id from looked as l) as o
-     cross join lateral private.sms_settings_of(o.org_id) as s
-     cross join lateral private.day_of(o.org_id, p_now) as t),
+                limit (s.settings).max_sms_per_hour) as x) end as hour_left
+      from settings as s
+      join clocks as c on c.timezone = s.timezone
+       and (c.quiet_hours_start, c.quiet_hours_end) is not distinct from (s.quiet_hours_start, s.quiet_hours_end)),
   days as materialized (
-    select l.org_id, l.client_id, count(*) as sent
+    select l.org_id, l.client_id, d.sent
       from (select distinct x.org_id, x.client_id from looked as x where x.channel = 'sms') as l
-      join orgs as o on o.org_id = l.org_id
-      join public.outbox_messages as m
-        on m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
-     group by 1, 2),
+      join orgs as o on o.org_id = l.org_id and o.max_sms_per_client_per_day is not null
+     cross join lateral (
+       select count(*) as sent
+         from (select from public.outbox_messages as m
+                where m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
+                  -- Nothing is queued longer ahead than this.
+                  and m.created_at >= o.day_start - interval '30 days'
+                limit o.max_sms_per_client_per_day) as x) as d),
   judged as (
     select l.*, o.account, o.quiet_until, o.hour_left, o.day_end,
            o.max_sms_per_client_per_day - coalesce(d.sent, 0) as day_left, p.until_at as provider_until,
@@ -6041,15 +6056,6 @@ begin
 end;
 $$;
 comment on function private.take_messages is 'Decides for each locked message: settled, put off, or claimed; returns the claimed ones.';
-
-create function private.day_of(p_org_id uuid, p_now timestamptz, out name text, out day_start timestamptz, out day_end timestamptz)
-language sql stable security definer set search_path = ''
-as $$
-  select z.name, private.local_to_instant(z.name, (p_now at time zone z.name)::date::timestamp),
-         private.local_to_instant(z.name, ((p_now at time zone z.name)::date + 1)::timestamp)
-    from (select private.org_timezone(p_org_id) as name) as z;
-$$;
-comment on function private.day_of is 'An organisation''s timezone and its local day around an instant.';
 
 create function private.is_urgent(p_message public.outbox_messages, p_settings public.sms_settings, p_now timestamptz)
 returns boolean
@@ -6408,7 +6414,8 @@ declare
 begin
   select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
   if v_client.phone_e164 is null or v_client.sms_opt_in is false or not (private.sms_settings_of(p_org_id)).enabled
-     or private.is_suppressed(p_org_id, v_client.phone_e164) or coalesce(btrim(p_body), '') = '' then
+     or private.is_suppressed(p_org_id, v_client.phone_e164) or coalesce(btrim(p_body), '') = ''
+     or p_scheduled_for > now() + interval '29 days' then
     return null;
   end if;
   select b.* into v_booking
@@ -7199,14 +7206,45 @@ as $$
 declare
   v_result record;
   v_message public.outbox_messages;
+  v_done uuid[];
 begin
-  recorded := 0;
+  -- Most of a batch is accepted and nothing more: these in one statement, the others one by one below.
+  with given as materialized (
+    select r.*
+      from jsonb_to_recordset(p_results) as r (
+        org_id uuid, id uuid, claim uuid, outcome text, provider text, provider_message_id text, provider_status text, http_status integer,
+        gone_tokens text[])
+     where r.outcome = 'sent' and r.gone_tokens is null and coalesce(private.status_from_provider(r.provider_status), 'sent') = 'sent'),
+  locked as materialized (
+    select g.*, m as message
+      from given as g
+      join public.outbox_messages as m on m.org_id = g.org_id and m.id = g.id
+     order by g.org_id, g.id for no key update of m),
+  mine as materialized (
+    select l.* from locked as l
+     where (l.message).status = 'sending' and (l.message).claim = l.claim
+       and not exists (select from private.unmatched_sms_events as e where e.provider_message_id = l.provider_message_id)),
+  moved as (
+    update public.outbox_messages as m
+       set status = 'sent', sent_at = p_now, updated_at = p_now, provider = coalesce(g.provider, private.provider_of(m.channel)),
+           provider_message_id = g.provider_message_id
+      from mine as g where m.org_id = g.org_id and m.id = g.id
+    returning m.id, m.attempts, m.provider, g.claim, g.org_id, g.provider_message_id, g.http_status),
+  tried as (
+    insert into public.outbox_attempts (org_id, message_id, attempt_number, claim, provider, provider_message_id, status, http_status)
+    select d.org_id, d.id, d.attempts, d.claim, d.provider, d.provider_message_id, 'sent', d.http_status from moved as d
+    on conflict (org_id, message_id, claim) do nothing),
+  noted as (
+    select private.note_sent(g.message, p_now) from mine as g
+     where (g.message).booking_id is not null and (g.message).channel = 'sms')
+  select array_agg(d.id), count(*)::integer + 0 * (select count(*)::integer from noted) into v_done, recorded from moved as d;
   stale := 0;
   for v_result in
     select r.*
       from jsonb_to_recordset(p_results) as r (
         org_id uuid, id uuid, claim uuid, outcome text, provider text, provider_message_id text, provider_status text, http_status integer, error_code text,
         retry_after_secs integer, gone_tokens text[])
+     where r.id <> all (coalesce(v_done, '{}'))
      order by r.org_id, r.id
   loop
     perform private.require_value(v_result.outcome in ('sent', 'deferred', 'failed', 'unknown'), 'outcome');
@@ -7599,7 +7637,8 @@ begin
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
-  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '366 days', true), 'scheduled_for');
+  -- What is counted towards a client's day was made within thirty (take_messages).
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '29 days', true), 'scheduled_for');
   perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
   perform private.require_value(coalesce(char_length(p_related_entity_type) between 1 and 60, true), 'related_entity_type');
   if v_booking_id is not null
@@ -9249,7 +9288,7 @@ begin atomic
   select private.member_send_template(p_client_id, p_template_key, p_variables, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
 end;
 comment on function public.send_template is
-  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. Scheduled at most 29 days ahead. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
 grant execute on function private.member_send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
@@ -9379,7 +9418,7 @@ begin atomic
   select private.insert_sms_direct(p_org_id, p_client_id, p_body, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
 end;
 comment on function public.insert_sms_direct is
-  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
+  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text, more than 29 days ahead) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
 revoke all on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
 grant execute on function private.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;

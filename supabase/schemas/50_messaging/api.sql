@@ -51,7 +51,7 @@ begin atomic
   select private.member_send_template(p_client_id, p_template_key, p_variables, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
 end;
 comment on function public.send_template is
-  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. Scheduled at most 29 days ahead. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
 grant execute on function private.member_send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
@@ -181,7 +181,7 @@ begin atomic
   select private.insert_sms_direct(p_org_id, p_client_id, p_body, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
 end;
 comment on function public.insert_sms_direct is
-  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
+  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text, more than 29 days ahead) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
 revoke all on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
 grant execute on function private.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;

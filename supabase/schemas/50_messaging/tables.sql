@@ -229,7 +229,6 @@ create index outbox_messages_id_idx on public.outbox_messages (id);
 create index outbox_messages_due_idx on public.outbox_messages (priority, next_at) where status in ('pending', 'queued');
 create index outbox_messages_leased_idx on public.outbox_messages (next_at) where status in ('sending', 'unknown');
 create index outbox_messages_sent_idx on public.outbox_messages (org_id, claimed_at) where channel = 'sms' and claimed_at is not null;
-create index outbox_messages_client_sent_idx on public.outbox_messages (org_id, client_id, claimed_at) where channel = 'sms' and claimed_at is not null;
 create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id desc);
 create index outbox_messages_client_idx on public.outbox_messages (org_id, client_id, created_at desc) where client_id is not null;
 create index outbox_messages_booking_idx on public.outbox_messages (org_id, booking_id) where booking_id is not null;
@@ -243,7 +242,6 @@ create index outbox_messages_to_idx on public.outbox_messages (to_address, claim
 create index outbox_messages_created_by_idx on public.outbox_messages (created_by) where created_by is not null;
 comment on index public.outbox_messages_due_idx is 'The claim''s work list; its cost grows with what is due, not with the history.';
 comment on index public.outbox_messages_sent_idx is 'What counts towards an organisation''s hourly limit.';
-comment on index public.outbox_messages_client_sent_idx is 'What counts towards a client''s daily limit.';
 comment on index public.outbox_messages_to_idx is 'Whose answer an incoming SMS on a shared number is.';
 
 create table public.outbox_attempts (

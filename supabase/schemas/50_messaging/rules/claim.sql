@@ -90,24 +90,41 @@ begin
       left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
       left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
      where m.id = any (p_ids)),
+  settings as materialized (
+    select x.settings, x.org_id, (x.settings).quiet_hours_start, (x.settings).quiet_hours_end, x.timezone
+      from (select o.org_id, coalesce(b.timezone, private.org_timezone(o.org_id)) as timezone,
+                   case when s.org_id is null then private.sms_settings_of(o.org_id) else s end as settings
+              from (select distinct l.org_id from looked as l) as o
+              left join public.sms_settings as s on s.org_id = o.org_id
+              left join public.booking_settings as b on b.org_id = o.org_id) as x),
+  -- Organisations are many, clocks few.
+  clocks as materialized (
+    select z.*, private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now) as quiet_until,
+           private.local_to_instant(z.timezone, (p_now at time zone z.timezone)::date::timestamp) as day_start,
+           private.local_to_instant(z.timezone, ((p_now at time zone z.timezone)::date + 1)::timestamp) as day_end
+      from (select distinct s.timezone, s.quiet_hours_start, s.quiet_hours_end from settings as s) as z),
   orgs as materialized (
-    select s.org_id, s.enabled, s.max_sms_per_client_per_day, s.urgent_kinds, coalesce(s.twilio_account_sid, '') as account, s as settings, t.day_start, t.day_end,
-           private.quiet_until(t.name, s.quiet_hours_start, s.quiet_hours_end, p_now) as quiet_until,
-           s.max_sms_per_hour - (
+    select s.org_id, s.settings, (s.settings).enabled, (s.settings).max_sms_per_client_per_day, (s.settings).urgent_kinds,
+           coalesce((s.settings).twilio_account_sid, '') as account, c.day_start, c.day_end, c.quiet_until,
+           case when (s.settings).max_sms_per_hour is not null then (s.settings).max_sms_per_hour - (
              select count(*) from (
                select from public.outbox_messages as m
                 where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at >= p_now - interval '1 hour'
-                limit s.max_sms_per_hour) as x) as hour_left
-      from (select distinct l.org_id from looked as l) as o
-     cross join lateral private.sms_settings_of(o.org_id) as s
-     cross join lateral private.day_of(o.org_id, p_now) as t),
+                limit (s.settings).max_sms_per_hour) as x) end as hour_left
+      from settings as s
+      join clocks as c on c.timezone = s.timezone
+       and (c.quiet_hours_start, c.quiet_hours_end) is not distinct from (s.quiet_hours_start, s.quiet_hours_end)),
   days as materialized (
-    select l.org_id, l.client_id, count(*) as sent
+    select l.org_id, l.client_id, d.sent
       from (select distinct x.org_id, x.client_id from looked as x where x.channel = 'sms') as l
-      join orgs as o on o.org_id = l.org_id
-      join public.outbox_messages as m
-        on m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
-     group by 1, 2),
+      join orgs as o on o.org_id = l.org_id and o.max_sms_per_client_per_day is not null
+     cross join lateral (
+       select count(*) as sent
+         from (select from public.outbox_messages as m
+                where m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
+                  -- Nothing is queued longer ahead than this.
+                  and m.created_at >= o.day_start - interval '30 days'
+                limit o.max_sms_per_client_per_day) as x) as d),
   judged as (
     select l.*, o.account, o.quiet_until, o.hour_left, o.day_end,
            o.max_sms_per_client_per_day - coalesce(d.sent, 0) as day_left, p.until_at as provider_until,
@@ -181,15 +198,6 @@ begin
 end;
 $$;
 comment on function private.take_messages is 'Decides for each locked message: settled, put off, or claimed; returns the claimed ones.';
-
-create function private.day_of(p_org_id uuid, p_now timestamptz, out name text, out day_start timestamptz, out day_end timestamptz)
-language sql stable security definer set search_path = ''
-as $$
-  select z.name, private.local_to_instant(z.name, (p_now at time zone z.name)::date::timestamp),
-         private.local_to_instant(z.name, ((p_now at time zone z.name)::date + 1)::timestamp)
-    from (select private.org_timezone(p_org_id) as name) as z;
-$$;
-comment on function private.day_of is 'An organisation''s timezone and its local day around an instant.';
 
 create function private.is_urgent(p_message public.outbox_messages, p_settings public.sms_settings, p_now timestamptz)
 returns boolean

@@ -18,7 +18,8 @@ declare
 begin
   select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
   if v_client.phone_e164 is null or v_client.sms_opt_in is false or not (private.sms_settings_of(p_org_id)).enabled
-     or private.is_suppressed(p_org_id, v_client.phone_e164) or coalesce(btrim(p_body), '') = '' then
+     or private.is_suppressed(p_org_id, v_client.phone_e164) or coalesce(btrim(p_body), '') = ''
+     or p_scheduled_for > now() + interval '29 days' then
     return null;
   end if;
   select b.* into v_booking

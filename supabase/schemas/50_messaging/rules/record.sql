@@ -100,14 +100,45 @@ as $$
 declare
   v_result record;
   v_message public.outbox_messages;
+  v_done uuid[];
 begin
-  recorded := 0;
+  -- Most of a batch is accepted and nothing more: these in one statement, the others one by one below.
+  with given as materialized (
+    select r.*
+      from jsonb_to_recordset(p_results) as r (
+        org_id uuid, id uuid, claim uuid, outcome text, provider text, provider_message_id text, provider_status text, http_status integer,
+        gone_tokens text[])
+     where r.outcome = 'sent' and r.gone_tokens is null and coalesce(private.status_from_provider(r.provider_status), 'sent') = 'sent'),
+  locked as materialized (
+    select g.*, m as message
+      from given as g
+      join public.outbox_messages as m on m.org_id = g.org_id and m.id = g.id
+     order by g.org_id, g.id for no key update of m),
+  mine as materialized (
+    select l.* from locked as l
+     where (l.message).status = 'sending' and (l.message).claim = l.claim
+       and not exists (select from private.unmatched_sms_events as e where e.provider_message_id = l.provider_message_id)),
+  moved as (
+    update public.outbox_messages as m
+       set status = 'sent', sent_at = p_now, updated_at = p_now, provider = coalesce(g.provider, private.provider_of(m.channel)),
+           provider_message_id = g.provider_message_id
+      from mine as g where m.org_id = g.org_id and m.id = g.id
+    returning m.id, m.attempts, m.provider, g.claim, g.org_id, g.provider_message_id, g.http_status),
+  tried as (
+    insert into public.outbox_attempts (org_id, message_id, attempt_number, claim, provider, provider_message_id, status, http_status)
+    select d.org_id, d.id, d.attempts, d.claim, d.provider, d.provider_message_id, 'sent', d.http_status from moved as d
+    on conflict (org_id, message_id, claim) do nothing),
+  noted as (
+    select private.note_sent(g.message, p_now) from mine as g
+     where (g.message).booking_id is not null and (g.message).channel = 'sms')
+  select array_agg(d.id), count(*)::integer + 0 * (select count(*)::integer from noted) into v_done, recorded from moved as d;
   stale := 0;
   for v_result in
     select r.*
       from jsonb_to_recordset(p_results) as r (
         org_id uuid, id uuid, claim uuid, outcome text, provider text, provider_message_id text, provider_status text, http_status integer, error_code text,
         retry_after_secs integer, gone_tokens text[])
+     where r.id <> all (coalesce(v_done, '{}'))
      order by r.org_id, r.id
   loop
     perform private.require_value(v_result.outcome in ('sent', 'deferred', 'failed', 'unknown'), 'outcome');

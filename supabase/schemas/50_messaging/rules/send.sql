@@ -99,7 +99,8 @@ begin
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
-  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '366 days', true), 'scheduled_for');
+  -- What is counted towards a client's day was made within thirty (take_messages).
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '29 days', true), 'scheduled_for');
   perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
   perform private.require_value(coalesce(char_length(p_related_entity_type) between 1 and 60, true), 'related_entity_type');
   if v_booking_id is not null
