@@ -1,6 +1,6 @@
 -- sms_messages, sms_attempts, sms_events: the outbox's SMS by the existing system's names, under the same wall.
 begin;
-select plan(30);
+select plan(31);
 select tests.open_studio();
 insert into public.sms_settings (org_id, quiet_hours_start, quiet_hours_end) values (:'kilo', 0, 0), (:'lima', 0, 0);
 update public.sms_settings set twilio_phone_number = '+61480000001' where org_id = :'kilo';
@@ -23,7 +23,7 @@ select results_eq($$ select org_id, message_id, provider_message_id, event_statu
 select is((select string_agg(format('%I.%I', c.relname, a.attname), ', ') from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0
             where c.relname in ('sms_messages', 'sms_attempts', 'sms_events') and a.attname ~ 'claim|worker|account'), null, 'none shows the machinery');
 select tests.forbids(format('%s', t), format('%s is the service''s', t)) from (values
-  ('insert into public.sms_messages (org_id, status) values (tests.id(''kilo''), ''queued'')'), ('update public.sms_messages set status = ''sent'''), ('delete from public.sms_messages'), ('update public.sms_attempts set status = ''sent'''),
+  ('insert into public.sms_messages (org_id, body) values (tests.id(''kilo''), ''x'')'), ('update public.sms_messages set status = ''sent'''), ('delete from public.sms_messages'), ('update public.sms_attempts set status = ''sent'''),
   ('delete from public.sms_events'), ('update public.outbox_messages set status = ''sent'''), ('insert into public.outbox_messages (org_id, channel) values (tests.id(''kilo''), ''sms'')'), ('delete from public.outbox_messages'),
   ('insert into public.outbox_events (org_id) values (tests.id(''kilo''))'), ('insert into public.inbound_messages (org_id) values (tests.id(''kilo''))'), ('delete from public.inbound_messages'),
   ('insert into public.marketing_sends (org_id, body, recipient_filter) values (tests.id(''kilo''), ''x'', ''all'')'), ('update public.marketing_sends set body = ''x''')) as t (t);
@@ -37,6 +37,7 @@ select is((select count(*) from public.sms_messages), 2::bigint, 'the service re
 select tests.forbids($$ update public.sms_messages set status = 'sent' $$, 'and writes by its functions alone');
 select tests.forbids($$ insert into public.sms_suppression (org_id, phone, reason) values (tests.id('kilo'), '+61400000009', 'opt_out') $$, 'suppression too');
 select tests.as_owner();
+select tests.refuses($$ update public.sms_messages set body = 'x' $$, 403, 'view_read_only', 'nor does the owner write through a view');
 select tests.refuses($$ update public.outbox_events set event_status = 'x' $$, 403, 'ledger_append_only', 'what was told stays');
 select tests.refuses($$ delete from public.outbox_events $$, 403, 'ledger_append_only', 'and is not deleted');
 

@@ -1,5 +1,4 @@
 -- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
--- Each view reads from one table: a write is then refused for want of a privilege, as from any table, and not as a server's fault.
 
 create view public.sms_messages with (security_invoker = true) as
   select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone,
@@ -29,6 +28,23 @@ create view public.sms_events with (security_invoker = true) as
 comment on view public.sms_events is 'What was told of SMS by the names that the existing system reads.';
 revoke all on public.sms_events from public, anon, authenticated, service_role;
 grant select on public.sms_events to authenticated, service_role;
+
+create function private.tg__read_only()
+returns trigger
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'view_read_only', 'This shows what another table holds.', 'Call the function that changes it.');
+  return null;
+end;
+$$;
+comment on function private.tg__read_only is 'Refuses to write through a view: view_read_only 403. A role without the privilege is refused before.';
+create trigger sms_messages__read_only instead of insert or update or delete on public.sms_messages
+  for each row execute function private.tg__read_only();
+create trigger sms_attempts__read_only instead of insert or update or delete on public.sms_attempts
+  for each row execute function private.tg__read_only();
+create trigger sms_events__read_only instead of insert or update or delete on public.sms_events
+  for each row execute function private.tg__read_only();
 
 create function public.send_message(
   p_client_id uuid, p_body text, p_booking_id uuid default null, p_asks_confirmation boolean default false, p_request_id uuid default null)
