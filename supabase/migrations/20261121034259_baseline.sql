@@ -1194,7 +1194,7 @@ create index outbox_messages_id_idx on public.outbox_messages (id);
 create index outbox_messages_due_idx on public.outbox_messages (priority, next_at) where status in ('pending', 'queued');
 create index outbox_messages_leased_idx on public.outbox_messages (next_at) where status in ('sending', 'unknown');
 create index outbox_messages_sent_idx on public.outbox_messages (org_id, claimed_at) where channel = 'sms' and claimed_at is not null;
-create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id);
+create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id desc);
 create index outbox_messages_client_idx on public.outbox_messages (org_id, client_id, created_at desc) where client_id is not null;
 create index outbox_messages_booking_idx on public.outbox_messages (org_id, booking_id) where booking_id is not null;
 create index outbox_messages_schedule_idx on public.outbox_messages (org_id, schedule_id) where schedule_id is not null;
@@ -1349,6 +1349,7 @@ create table public.push_tokens (
 );
 comment on table public.push_tokens is 'The devices of a client that push messages go to.';
 create index push_tokens_client_idx on public.push_tokens (org_id, client_id);
+create index push_tokens_expo_token_idx on public.push_tokens (expo_token);
 
 create table public.client_communications (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -1428,6 +1429,8 @@ declare
   v_row jsonb := to_jsonb(new);
   v_rule record;
   v_ok boolean;
+  -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
+  v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
     and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
 begin
@@ -1463,7 +1466,7 @@ begin
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
       -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
-      continue when v_is_outsider or v_rule.contype = 'p' and v_rule.is_made_here;
+      continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
       continue when tg_op = 'UPDATE'
         and not exists (select from unnest(v_rule.own) as c (name) where v_row -> c.name is distinct from to_jsonb(old) -> c.name);
@@ -1861,7 +1864,11 @@ returns void
 language sql volatile security definer set search_path = ''
 as $$
   insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)
-  values (p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id)
+  select p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id
+   where p_booking_id is not null
+      or not exists (select from public.alerts as a
+                      where a.org_id = p_org_id and a.kind = p_kind and a.booking_id is null and a.resolved_at is null
+                        and (a.client_id, a.purchase_id) is not distinct from (p_client_id, p_purchase_id))
   on conflict do nothing;
 $$;
 comment on function private.raise_alert is 'Tells the organisation something once; repeating it while it is open adds nothing.';
@@ -7006,19 +7013,22 @@ as $$
 $$;
 comment on function private.count_text is 'A number with its noun, such as 2 sessions.';
 
--- The words: the schedule's, else the organisation's newest active template of the key, else what the kind says.
+-- The words: the schedule's or the text's to many, else the organisation's newest active template of the key, else what the kind says.
 create function private.message_words(p_message public.outbox_messages, out subject text, out body text, out template_id uuid)
 language sql stable security definer set search_path = ''
 as $$
   select coalesce(p_message.subject, k.subject),
          coalesce((select x.body from public.sms_schedules as x where x.org_id = p_message.org_id and x.id = p_message.schedule_id),
+                  (select x.body from public.marketing_sends as x where x.org_id = p_message.org_id and x.id = p_message.marketing_send_id),
                   t.body, k.body),
          t.id
     from private.message_kinds as k
     left join lateral (
       select x.id, x.body from public.sms_templates as x
-       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind) and x.is_active
-       order by x.version desc limit 1) as t on p_message.schedule_id is null
+       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind)
+         -- A key of the organisation's own has no other words: those it had stay, for what waits already.
+         and (x.is_active or k.kind <> coalesce(p_message.template_key, k.kind))
+       order by x.is_active desc, x.version desc limit 1) as t on p_message.schedule_id is null and p_message.marketing_send_id is null
    where k.kind = p_message.kind;
 $$;
 comment on function private.message_words is 'The template that a message is composed from: {subject, body, template_id}.';
@@ -7046,6 +7056,72 @@ end;
 $$;
 comment on function private.compose is 'What a message says: {subject, body, template_id}; a text that was given stays as it is.';
 
+-- ── 50_messaging/rules/existing_app.sql ──
+
+-- What the existing edge functions call with the secret key: they queue into the same outbox, under the same intents.
+
+-- Their keys name a schedule and a booking, ours its start besides: with it theirs are the same intents, whoever is first.
+create function private.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz, p_related_entity_type text, p_related_entity_id uuid,
+  p_idempotency_key text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client public.clients;
+  v_booking public.bookings;
+  v_named text[] := regexp_match(p_idempotency_key, '^(?:sched-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|unconfirmed-24h)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$');
+  v_schedule public.sms_schedules;
+  v_kind text := 'direct';
+  v_key text := p_idempotency_key;
+  v_id uuid;
+begin
+  select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  if v_client.phone_e164 is null or v_client.sms_opt_in is false or not (private.sms_settings_of(p_org_id)).enabled
+     or private.is_suppressed(p_org_id, v_client.phone_e164) or coalesce(btrim(p_body), '') = ''
+     or p_scheduled_for > now() + interval '29 days' then
+    return null;
+  end if;
+  select b.* into v_booking
+    from public.bookings as b
+   where b.org_id = p_org_id and b.client_id = p_client_id
+     and b.id = coalesce(v_named[2]::uuid, case when p_related_entity_type = 'booking' then p_related_entity_id end);
+  if v_named is not null and v_booking.id is not null then
+    select s.* into v_schedule from public.sms_schedules as s where s.org_id = p_org_id and s.id = v_named[1]::uuid;
+    v_kind := case when v_named[1] is null then 'confirmation_nudge' when v_schedule.type = 'post_session' then 'booking_follow_up'
+                   else 'booking_reminder' end;
+    v_key := v_key || '-' || extract(epoch from v_booking.start_time)::bigint;
+  end if;
+  v_id := private.queue_message(
+    p_org_id, 'sms', v_kind, p_client_id, v_key, v_booking.id, p_scheduled_for => coalesce(p_scheduled_for, now()),
+    -- A reminder is of no use once its session has begun.
+    p_expires_at => case when v_kind in ('booking_reminder', 'confirmation_nudge') then v_booking.start_time end,
+    p_metadata => case when v_kind = 'direct' then '{}' else jsonb_build_object('start_time', v_booking.start_time) end,
+    p_body => left(btrim(p_body), 1600));
+  update public.outbox_messages as m
+     set schedule_id = v_schedule.id, related_entity_type = p_related_entity_type, related_entity_id = p_related_entity_id
+   where m.org_id = p_org_id and m.id = v_id;
+  return v_id;
+end;
+$$;
+comment on function private.insert_sms_direct is 'Queues an SMS for the service; null when it is refused or queued already.';
+
+create function private.queue_pending_sms()
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  with due as (
+    select m.org_id, m.id from public.outbox_messages as m
+     where m.status = 'pending' and m.channel = 'sms' and m.next_at <= now()
+       for update skip locked),
+  queued as (
+    update public.outbox_messages as m set status = 'queued', updated_at = now()
+      from due as d where m.org_id = d.org_id and m.id = d.id
+    returning 1)
+  select count(*)::integer from queued;
+$$;
+comment on function private.queue_pending_sms is 'Marks SMS whose time has come as queued; returns how many.';
+
 -- ── 50_messaging/rules/inbound.sql ──
 
 -- What clients answer, by one handler: whose organisation, whose client, what it means. What cannot be told is said, never guessed.
@@ -7063,30 +7139,35 @@ as $$
     when w.word in ('y', 'yes', 'yep', 'yeah', 'yup', 'ok', 'okay', 'confirm', 'confirmed', 'i confirm', 'yes please', 'yes thanks', 'yes thank you', 'y thanks') then 'confirm'
     when w.word in ('r', 'reschedule', 'reschedule please', 'please reschedule', 'r please') then 'reschedule'
     else 'message' end
-    from (select btrim(regexp_replace(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)), '[^a-z ]', ' ', 'g'), ' +', ' ', 'g')) as word) as w;
+    -- Punctuation and pictures say nothing; a figure or a letter of any alphabet does ("ok 5:30?", "нет ok"). Ranges, since what counts
+    -- as a letter would depend on the database's locale.
+    from (select btrim(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)),
+                   U&'[\0001-\002F\003A-\0060\007B-\00BF\02B0-\036F\2000-\2BFF\3000-\3003\FE00-\FE0F\FEFF\+01F000-\+01FAFF\+0E0000-\+0E01EF]+', ' ', 'g'))
+                   as word) as w;
 $$;
 comment on function private.inbound_meaning is 'What the whole text says: opt_out, cancel, opt_in, help, confirm, reschedule, or message.';
 
--- The number written to is one organisation's; else whoever wrote last to that phone from the number that is shared.
+-- Whoever holds a Twilio account's token can sign what they like for it: an account speaks for the organisations that send through
+-- it, and the platform's for the others.
 create function private.inbound_orgs(p_to text, p_from text, p_account_sid text)
 returns uuid[]
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
-  v_ids uuid[];
+  v_account text := coalesce((select s.twilio_account_sid from public.sms_settings as s where s.twilio_account_sid = p_account_sid limit 1), '');
+  v_ids uuid[] := array(select s.org_id from public.sms_settings as s
+                         where s.twilio_phone_number = p_to and coalesce(s.twilio_account_sid, '') = v_account);
 begin
-  select array_agg(s.org_id) into v_ids from public.sms_settings as s where s.twilio_phone_number = p_to;
   if cardinality(v_ids) = 1 then
     return v_ids;
   end if;
   return array(
     select m.org_id
-      from (select m.org_id, max(m.claimed_at) as last_at
-              from public.outbox_messages as m
-             where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null
-               and (v_ids is null and (m.provider_account = '' or m.provider_account = p_account_sid) or m.org_id = any (v_ids))
-             group by m.org_id) as m
-     order by m.last_at desc);
+      from public.outbox_messages as m
+     where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null and m.provider_account = v_account
+       and m.status in ('sending', 'sent', 'delivered', 'undelivered', 'unknown') and (v_ids = '{}' or m.org_id = any (v_ids))
+     group by m.org_id
+     order by max(m.claimed_at) desc);
 end;
 $$;
 comment on function private.inbound_orgs is
@@ -7099,6 +7180,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_meaning text := private.inbound_meaning(p_body);
+  -- Also where a plus was lost on the way, or a number came as people dial it.
+  v_to text := coalesce(private.e164(p_to, 'AU'), p_to);
+  v_from text := coalesce(private.e164(p_from, 'AU'), p_from);
   v_answer jsonb;
   v_org_ids uuid[];
 begin
@@ -7108,16 +7192,16 @@ begin
     -- Whoever was first has committed: the same answer, and no effect.
     return (select i.answer from private.inbound_sids as i where i.message_sid = p_message_sid);
   end if;
-  v_org_ids := private.inbound_orgs(p_to, p_from, p_account_sid);
+  v_org_ids := private.inbound_orgs(v_to, v_from, p_account_sid);
   if v_org_ids = '{}' then
     v_answer := private.outcome('org_unknown', '{"reply": null}');
   else
-    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, p_to, p_from, p_body, p_media_count, p_now);
+    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, v_to, v_from, p_body, p_media_count, p_now);
     -- One number, several senders: the carrier's opt-out is the number's.
     if v_meaning in ('opt_out', 'cancel') then
-      perform private.suppress(o.id, p_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
+      perform private.suppress(o.id, v_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
     elsif v_meaning = 'opt_in' then
-      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = p_from and s.reason = 'opt_out';
+      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = v_from and s.reason = 'opt_out';
     end if;
   end if;
   update private.inbound_sids as i set answer = v_answer where i.message_sid = p_message_sid;
@@ -7137,7 +7221,7 @@ declare
   v_booking public.bookings;
   v_kind text;
   v_reply text;
-  v_text text := coalesce(nullif(btrim(p_body), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
+  v_text text := coalesce(nullif(btrim(p_body, e' \t\r\n'), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
 begin
   -- Whoever it is: an opt-out is the number's.
   if p_meaning in ('opt_out', 'cancel') then
@@ -7165,7 +7249,8 @@ begin
       from public.bookings as b
      where b.org_id = p_org_id and b.client_id = v_client_id and b.status = 'confirmed' and b.start_time > p_now - interval '2 hours'
        and b.confirmation_sent_at is not null and b.client_confirmed is not true
-     order by b.start_time limit 1
+     -- One that has just begun is meant only where nothing is ahead.
+     order by b.start_time <= p_now, b.start_time limit 1
        for no key update;
     v_kind := case when v_booking.id is null then 'nothing_to_confirm' else 'confirmed' end;
     update public.bookings as b set client_confirmed = true where b.org_id = p_org_id and b.id = v_booking.id;
@@ -7184,6 +7269,9 @@ begin
     end if;
   end if;
 
+  if p_meaning <> 'help' and not private.may_answer(p_org_id, p_from, p_now) then
+    v_reply := null;
+  end if;
   insert into public.inbound_messages (
     org_id, client_id, booking_id, from_phone, to_phone, body, media_count, kind, provider_message_id, received_at)
   values (p_org_id, v_client_id, v_booking.id, p_from, p_to, left(coalesce(p_body, ''), 10000), coalesce(p_media_count, 0), v_kind, p_message_sid, p_now);
@@ -7193,11 +7281,27 @@ begin
       insert into public.messages (org_id, thread_id, sender_type, body, created_at)
       values (p_org_id, private.thread_of(p_org_id, v_client_id), 'client', left(v_text, 10000), p_now);
     end if;
+    if v_reply is not null then
+      perform private.log_communication(p_org_id, v_client_id, 'sms', 'outbound', v_reply, null);
+    end if;
   end if;
   return private.outcome(v_kind, jsonb_build_object('reply', v_reply));
 end;
 $$;
 comment on function private.answer_sms is 'What an SMS does in its organisation, and the answer: {outcome, reply}.';
+
+-- The answer is an SMS like any other: none while messaging is off, to a suppressed number, or inside quiet hours. Carriers want HELP
+-- answered always.
+create function private.may_answer(p_org_id uuid, p_phone text, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select s.enabled
+         and not private.is_quiet(private.org_timezone(p_org_id), s.quiet_hours_start, s.quiet_hours_end, p_now)
+         and not exists (select from public.sms_suppression as x where x.org_id = p_org_id and x.phone = p_phone)
+    from private.sms_settings_of(p_org_id) as s;
+$$;
+comment on function private.may_answer is 'True when an SMS may be answered by one at once.';
 
 -- ── 50_messaging/rules/phone.sql ──
 
@@ -7287,10 +7391,14 @@ create function private.suppress(p_org_id uuid, p_phone text, p_reason text, p_c
 returns void
 language sql volatile security definer set search_path = ''
 as $$
-  insert into public.sms_suppression (org_id, phone, reason, client_id) values (p_org_id, p_phone, p_reason, p_client_id)
-  on conflict (org_id, phone) do nothing;
+  -- A short code or a sender's name is no number that we could write to.
+  insert into public.sms_suppression as s (org_id, phone, reason, client_id)
+  select p_org_id, p_phone, p_reason, p_client_id where p_phone ~ '^\+[1-9][0-9]{6,14}$'
+  on conflict (org_id, phone) do update set reason = excluded.reason, created_at = excluded.created_at
+    where excluded.reason = 'opt_out' and s.reason <> 'opt_out';
 $$;
-comment on function private.suppress is 'Sends no SMS to a number (E.164) any more; the first reason stays.';
+comment on function private.suppress is
+  'Sends no SMS to a number (E.164) any more. The first reason stays, but for an opt-out: that one only the person lifts.';
 
 -- ── 50_messaging/rules/queue.sql ──
 
@@ -8202,6 +8310,7 @@ declare
   v_client public.clients;
   v_id uuid;
   v_message public.outbox_messages;
+  v_text text;
 begin
   select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
   if not (private.sms_settings_of(p_org_id)).enabled then
@@ -8222,7 +8331,9 @@ begin
     end if;
   else
     select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.id = v_id;
-    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', coalesce(p_body, (private.compose(v_message)).body), p_actor_id);
+    v_text := (private.compose(v_message)).body;
+    perform private.require_value(btrim(v_text) <> '', 'variables');
+    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', v_text, p_actor_id);
   end if;
   return private.outcome('queued', jsonb_build_object('message_id', v_message.id, 'status', v_message.status, 'next_at', v_message.next_at));
 end;
@@ -8260,21 +8371,30 @@ as $$
 declare
   v_org_id uuid := private.require_client(p_client_id, 'messages.write');
   v_booking_id uuid := case when p_related_entity_type = 'booking' then p_related_entity_id end;
+  v_answer jsonb;
 begin
+  -- What is only a frame for somebody's words is no template.
   if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
-     and not exists (select from private.message_kinds as k where k.kind = p_template_key) then
+     and not exists (select from private.message_kinds as k
+                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'marketing', 'coach_notice')) then
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
-  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '30 days', true), 'scheduled_for');
+  -- What is counted towards a client's day was made within thirty (take_messages).
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '29 days', true), 'scheduled_for');
   perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
+  perform private.require_value(coalesce(char_length(p_related_entity_type) between 1 and 60, true), 'related_entity_type');
   if v_booking_id is not null
      and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = v_booking_id and b.client_id = p_client_id) then
     perform private.refuse_booking();
   end if;
-  return private.send_to_client(
+  v_answer := private.send_to_client(
     v_org_id, p_client_id, coalesce((select k.kind from private.message_kinds as k where k.kind = p_template_key), 'direct'), null, v_booking_id, '{}',
     p_template_key, p_variables, p_scheduled_for, coalesce('app-' || p_idempotency_key, 'template-' || gen_random_uuid()), auth.uid());
+  update public.outbox_messages as m
+     set related_entity_type = p_related_entity_type, related_entity_id = p_related_entity_id
+   where m.org_id = v_org_id and m.id = (v_answer ->> 'message_id')::uuid and m.related_entity_type is null and p_related_entity_type is not null;
+  return v_answer;
 end;
 $$;
 comment on function private.member_send_template is 'send_to_client of a template. Fails: template_not_found 404.';
@@ -8322,16 +8442,20 @@ begin
   returning * into v_send;
   if not found then
     select s.* into v_send from public.marketing_sends as s where s.org_id = p_org_id and s.request_id = p_request_id;
+    if (v_send.body, v_send.recipient_filter) <> (btrim(p_message), p_recipient_filter) then
+      perform private.refuse_request();
+    end if;
     return private.marketing_answer(v_send);
   end if;
 
   with audience as materialized (
     select c.id, c.phone_e164,
-           case when c.phone_e164 is null then 'no_phone'
+           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
+                when c.phone_e164 is null then 'no_phone'
                 when c.sms_opt_in is false then 'opted_out'
                 when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
-                -- A family's one phone gets it once.
-                when row_number() over (partition by c.phone_e164 order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+                -- A family's one phone gets it once, by whoever of them takes it.
+                when row_number() over (partition by c.phone_e164, c.sms_opt_in is false order by c.created_at, c.id) > 1 then 'same_phone' end as reason
       from public.clients as c
      where c.org_id = p_org_id
        and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
@@ -8341,10 +8465,10 @@ begin
       created_by, created_at)
     select p_org_id, 'sms', 'marketing', a.id, v_send.id,
            case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
-           'queued', 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
+           case when x.allowed_at <= p_now then 'queued' else 'pending' end, 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
       from audience as a
      cross join (select coalesce(private.message_allowed_at(p_org_id, 'sms', p_now, p_now + interval '2 days', p_now), p_now) as allowed_at) as x
-     where a.reason is null and (private.sms_settings_of(p_org_id)).enabled
+     where a.reason is null
     returning 1)
   update public.marketing_sends as s
      set total = (select count(*) from audience), queued = (select count(*) from made),
@@ -8356,7 +8480,7 @@ begin
 end;
 $$;
 comment on function private.send_marketing is
-  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422.';
+  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
 
 create function private.marketing_answer(p_send public.marketing_sends)
 returns jsonb
@@ -8601,6 +8725,37 @@ $$;
 comment on function private.tg_messages__push is 'Lets a client''s devices know what the coach wrote.';
 create trigger messages__push after insert on public.messages
   for each row when (new.sender_type = 'trainer') execute function private.tg_messages__push();
+
+create function private.tg_client_communications__sign()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.user_id := auth.uid();
+  return new;
+end;
+$$;
+comment on function private.tg_client_communications__sign is 'Says who made an entry of the log, whatever the app sends.';
+create trigger client_communications__sign before insert on public.client_communications
+  for each row when (current_user = 'authenticated') execute function private.tg_client_communications__sign();
+
+-- Whoever signs in on a device gets its messages: those before them no longer, in whichever organisation. One person may be the
+-- client of several.
+create function private.tg_push_tokens__take_device()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from public.push_tokens as t
+   using public.clients as c, public.clients as own
+   where t.expo_token = new.expo_token and c.org_id = t.org_id and c.id = t.client_id
+     and own.org_id = new.org_id and own.id = new.client_id and c.auth_user_id is distinct from own.auth_user_id;
+  return null;
+end;
+$$;
+comment on function private.tg_push_tokens__take_device is 'Takes a device from the people who were signed in on it before.';
+create trigger push_tokens__take_device after insert or update of client_id, expo_token on public.push_tokens
+  for each row execute function private.tg_push_tokens__take_device();
 
 -- The app's upsert sends updated_at; the client is its own.
 create trigger push_tokens__touch before update on public.push_tokens
@@ -9237,7 +9392,7 @@ create policy client_communications_insert_members on public.client_communicatio
   with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[]));
 
 create trigger zz_refuse_clearly before insert or update on public.sms_settings
-  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 create trigger zz_refuse_clearly before insert or update on public.sms_templates
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.sms_schedules
@@ -9852,7 +10007,8 @@ grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticat
 -- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
 
 create view public.sms_messages with (security_invoker = true) as
-  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone, coalesce(m.provider_account, '') as from_phone, m.template_id, m.template_key,
+  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone,
+         coalesce((select s.twilio_phone_number from public.sms_settings as s where s.org_id = m.org_id), '') as from_phone, m.template_id, m.template_key,
          coalesce(m.body, '') as body, m.variables, m.related_entity_type, m.related_entity_id, m.status, m.scheduled_for, m.sent_at, m.delivered_at,
          m.failed_at, m.idempotency_key, m.error_code, null::text as error_message, m.metadata,
          case when m.status = 'sending' then m.next_at end as locked_until, m.created_at, m.updated_at
@@ -9865,7 +10021,7 @@ create view public.sms_attempts with (security_invoker = true) as
   select a.id, a.message_id, a.attempt_number, a.provider, a.provider_message_id, '{}'::jsonb as request_payload, null::jsonb as response_payload,
          a.http_status as response_status, a.status, a.error_code, null::text as error_message, a.created_at
     from public.outbox_attempts as a
-    join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms');
 comment on view public.sms_attempts is 'Attempts to send an SMS by the names that the existing system reads.';
 revoke all on public.sms_attempts from public, anon, authenticated, service_role;
 grant select on public.sms_attempts to authenticated, service_role;
@@ -9874,10 +10030,27 @@ create view public.sms_events with (security_invoker = true) as
   select e.org_id, e.id, e.message_id, e.provider, e.provider_message_id, e.event_type, e.event_status, e.error_code, null::text as error_message,
          e.event_payload, e.dedupe_key, e.received_at, e.received_at as processed_at
     from public.outbox_events as e
-    join public.outbox_messages as m on m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms');
 comment on view public.sms_events is 'What was told of SMS by the names that the existing system reads.';
 revoke all on public.sms_events from public, anon, authenticated, service_role;
 grant select on public.sms_events to authenticated, service_role;
+
+create function private.tg__read_only()
+returns trigger
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'view_read_only', 'This shows what another table holds.', 'Call the function that changes it.');
+  return null;
+end;
+$$;
+comment on function private.tg__read_only is 'Refuses to write through a view: view_read_only 403. A role without the privilege is refused before.';
+create trigger sms_messages__read_only instead of insert or update or delete on public.sms_messages
+  for each row execute function private.tg__read_only();
+create trigger sms_attempts__read_only instead of insert or update or delete on public.sms_attempts
+  for each row execute function private.tg__read_only();
+create trigger sms_events__read_only instead of insert or update or delete on public.sms_events
+  for each row execute function private.tg__read_only();
 
 create function public.send_message(
   p_client_id uuid, p_body text, p_booking_id uuid default null, p_asks_confirmation boolean default false, p_request_id uuid default null)
@@ -9900,7 +10073,7 @@ begin atomic
   select private.member_send_template(p_client_id, p_template_key, p_variables, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
 end;
 comment on function public.send_template is
-  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. Scheduled at most 29 days ahead. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
 grant execute on function private.member_send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
@@ -9925,7 +10098,7 @@ begin atomic
   select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
 end;
 comment on function public.send_marketing is
-  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; who opted out, is suppressed, has no phone or shares one is left out. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
 revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
 grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
 grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
@@ -10018,6 +10191,58 @@ comment on function public.suppress_phone is
 revoke all on function public.suppress_phone(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.suppress_phone(uuid, text) to authenticated;
 grant execute on function private.member_suppress_phone(uuid, text) to authenticated;
+
+-- The existing edge functions' doors, for the secret key. Sending itself is the service's: `coach sweep messages`.
+
+create function public.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz default null, p_related_entity_type text default null,
+  p_related_entity_id uuid default null, p_idempotency_key text default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.insert_sms_direct(p_org_id, p_client_id, p_body, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
+end;
+comment on function public.insert_sms_direct is
+  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text, more than 29 days ahead) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
+revoke all on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+grant execute on function private.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+
+create function public.queue_pending_sms()
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.queue_pending_sms();
+end;
+comment on function public.queue_pending_sms is
+  'Marks SMS whose time has come as queued, and says how many. Nothing depends on it: service.claim_messages takes what is due.';
+revoke all on function public.queue_pending_sms() from public, anon, authenticated, service_role;
+grant execute on function public.queue_pending_sms() to service_role;
+grant execute on function private.queue_pending_sms() to service_role;
+
+create function public.is_phone_suppressed(p_org_id uuid, p_phone text)
+returns boolean
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.is_suppressed(p_org_id, p_phone);
+end;
+comment on function public.is_phone_suppressed is
+  'True when an organisation sends no SMS to this number, in whichever way it is written.';
+revoke all on function public.is_phone_suppressed(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.is_phone_suppressed(uuid, text) to service_role;
+grant execute on function private.is_suppressed(uuid, text) to service_role;
+
+create function public.render_sms_template(p_template_body text, p_variables jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+begin atomic
+  select private.render(p_template_body, p_variables);
+end;
+comment on function public.render_sms_template is
+  'A template with its placeholders replaced; one without a value is left out.';
+revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.render_sms_template(text, jsonb) to service_role;
+grant execute on function private.render(text, jsonb) to service_role;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -11030,7 +11255,7 @@ revoke all on function service.sweep_message_leftovers(integer, timestamptz, boo
 grant execute on function service.sweep_message_leftovers(integer, timestamptz, boolean) to service_role;
 
 create function service.list_messages(
-  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50)
+  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50, p_before_id uuid default null)
 returns table (
   id uuid, created_at timestamptz, scheduled_for timestamptz, channel text, kind text, status text, client_id uuid, client_name text, error_code text,
   attempts integer, sent_at timestamptz, cause_id uuid)
@@ -11040,13 +11265,13 @@ begin
   perform private.require_known_org(p_org_id);
   return query
   select h.id, h.created_at, h.scheduled_for, h.channel, h.kind, h.status, h.client_id, h.client_name, h.error_code, h.attempts, h.sent_at, h.cause_id
-    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, null, p_limit) as h;
+    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
 end;
 $$;
 comment on function service.list_messages is
-  'An organisation''s messages, newest first, at most p_limit (1 to 500). Fails: org_not_found 404.';
-revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) from public, anon, authenticated;
-grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) to service_role;
+  'An organisation''s messages, newest first, at most p_limit (1 to 500). For the next page send the last row''s created_at and id as p_before and p_before_id. Fails: org_not_found 404.';
+revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) from public, anon, authenticated;
+grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) to service_role;
 
 create function service.show_message(p_id uuid)
 returns jsonb
@@ -11131,7 +11356,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_name in ('app_url'), 'name');
-  perform private.require_value(p_value ~ '^https?://[^ ]{1,500}$', 'value');
+  perform private.require_value(p_value ~ '^https?://[^ ]+$' and char_length(p_value) <= 500, 'value');
   insert into private.platform_settings as s (name, value) values (p_name, p_value)
   on conflict (name) do update set value = excluded.value;
 end;

@@ -38,8 +38,15 @@ ANON_MAY_CALL = (
     "public_slots",
 )
 
-# What the secret key reaches in private: the same pages, and the contract's question of the portal's server.
-SERVICE_MAY_CALL_IN_PRIVATE = (*ANON_MAY_CALL, "is_slot_free")
+# What the secret key reaches in private: the same pages, and what the existing servers and functions ask by the contract.
+SERVICE_MAY_CALL_IN_PRIVATE = (
+    *ANON_MAY_CALL,
+    "insert_sms_direct",
+    "is_slot_free",
+    "is_suppressed",
+    "queue_pending_sms",
+    "render",
+)
 
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
