@@ -33,7 +33,8 @@ select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from public.
 """
 
 _FUNCTIONS = """
-select p.proname as name, p.proargnames[1:p.pronargs] as arguments, p.pronargs - p.pronargdefaults as required, p.proargtypes::regtype[]::text[] as types
+select p.proname as name, p.proargnames[1:p.pronargs] as arguments, p.pronargs - p.pronargdefaults as required,
+       p.proargtypes::regtype[]::text[] as types
   from pg_proc as p
  where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
    and not exists (select from pg_type as t where t.oid = p.proargtypes[0] and t.typrelid <> 0)

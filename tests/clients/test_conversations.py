@@ -1,7 +1,6 @@
 """The existing apps' messages, texting settings and log, by real supabase-js: statuses and slugs as apps see them."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,10 +36,10 @@ def studio(stack: Stack) -> Studio:
 
 
 @pytest.fixture
-def conversation(studio: Studio, stack: Stack) -> Iterator[Conversation]:
+def conversation(studio: Studio, stack: Stack) -> Conversation:
     client = stack.sign_up("client")
     stack.owner.execute("update public.clients set auth_user_id = %s where id = %s", (client.id, studio.client_id))
-    yield Conversation(studio, client)
+    return Conversation(studio, client)
 
 
 def test_the_messages_page_lists_threads_with_their_last_message_and_what_is_unread(conversation: Conversation) -> None:
