@@ -130,8 +130,8 @@ def test_no_function_serves_a_stranger(world: World, stranger: Client) -> None:
         arguments = {f"p_{key}_id": str(world.row(table)["id"]) for key, table in ids.items() if f"p_{key}_id" in names}
         # As a whole call: one that lacks an argument is refused before anybody is asked who they are.
         required = zip(names[: function["required"]], function["types"], strict=False)
-        arguments = {name: VALUES.get(type_, "x") for name, type_ in required} | arguments
-        answer = stranger.rpc(function["name"], arguments).run()
+        whole = {name: VALUES.get(type_, "x") for name, type_ in required} | arguments
+        answer = stranger.rpc(function["name"], whole).run()
         assert nothing(answer), function["name"]
         # What is no argument at all says nothing of anybody.
         assert answer.status in (200, 401, 403, 404) or answer.slug == "value_not_allowed", (function["name"], answer)
