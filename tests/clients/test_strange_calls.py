@@ -101,6 +101,7 @@ VALUES = {
     "p_sessions_used": 1,
     "p_shift_days": 1,
     "p_status": "sent",
+    "p_template_body": "Some words.",
     "p_template_key": "portal_link",
     "p_variables": {},
     "p_since": (_DAY - timedelta(days=30)).isoformat(),
@@ -117,7 +118,7 @@ VALUES_FOR_ANYBODY = {"bookable_sessions_remaining", "is_slot_available"}
 EITHER = {"create_calendar_feed", "revoke_calendar_feeds"}
 
 _FUNCTIONS = """
-select p.proname as name, p.proargnames[1:p.pronargs] as arguments, p.pronargdefaults as optional,
+select p.proname as name, coalesce(p.proargnames[1:p.pronargs], '{}') as arguments, p.pronargdefaults as optional,
        has_function_privilege('anon', p.oid, 'execute') as is_for_visitors
   from pg_proc as p
  where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
@@ -212,6 +213,8 @@ def equip(stack: Stack) -> Owned:
     world.change("clients", world.row("clients"), {"portal_token": str(uuid4())})
     owned = Owned(world)
     assert owned.marks
+    # Looking makes what is not there yet.
+    digests(world)
     return owned
 
 
@@ -252,7 +255,8 @@ def test_no_function_serves_a_stranger(functions: list[Function], stranger: Clie
         assert calls, f"{name}: which row is it about?"
         for arguments in calls:
             answer = stranger.rpc(name, arguments).run()
-            assert answer.status in (401, 403, 404) or name in VALUES_FOR_ANYBODY, (name, arguments, answer)
+            is_told_nothing = name in VALUES_FOR_ANYBODY or answer.data == []
+            assert answer.status in (401, 403, 404) or is_told_nothing, (name, arguments, answer)
             # As if it did not exist: the very answer that an id of nobody's gets.
             unknown = {
                 key: NOBODY if key in ROWS and value == kilo.id(key) else value for key, value in arguments.items()
