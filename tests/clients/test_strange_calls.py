@@ -54,6 +54,11 @@ ROWS = {
     "p_series_id": "booking_series",
     "p_entry_id": "waitlist_entries",
     "p_hold_id": "private.holds",
+    "p_thread_id": "message_threads",
+    "p_message_id": "outbox_messages",
+    "p_send_id": "marketing_sends",
+    "p_before_id": "outbox_messages",
+    "p_related_entity_id": "bookings",
 }
 
 #: What opens a page for somebody without an account.
@@ -63,6 +68,11 @@ _DAY = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) + ti
 
 #: Everything else: values that a function would accept if the ids were the caller's.
 VALUES = {
+    "p_asks_confirmation": False,
+    "p_before": (_DAY + timedelta(days=300)).isoformat(),
+    "p_body": "Some words.",
+    "p_channel": "sms",
+    "p_client_ids": [],
     "p_count": 2,
     "p_duration_mins": 60,
     "p_email": "anybody@example.com",
@@ -70,9 +80,13 @@ VALUES = {
     "p_expires_at": (_DAY + timedelta(days=300)).isoformat(),
     "p_from": _DAY.date().isoformat(),
     "p_full_name": "Anybody",
+    "p_idempotency_key": "a-key",
     "p_interval_weeks": 1,
     "p_is_charged": False,
     "p_is_partial": True,
+    "p_kind": "direct",
+    "p_limit": 10,
+    "p_message": "Some words.",
     "p_minutes": 10,
     "p_notes": "A note.",
     "p_on": _DAY.date().isoformat(),
@@ -80,9 +94,15 @@ VALUES = {
     "p_payment_status": "succeeded",
     "p_phone": "+61400000000",
     "p_reason": "A reason.",
+    "p_recipient_filter": "manual",
+    "p_related_entity_type": "booking",
+    "p_scheduled_for": (_DAY - timedelta(days=1)).isoformat(),
     "p_sessions_total": 10,
     "p_sessions_used": 1,
     "p_shift_days": 1,
+    "p_status": "sent",
+    "p_template_key": "portal_link",
+    "p_variables": {},
     "p_since": (_DAY - timedelta(days=30)).isoformat(),
     "p_start_time": _DAY.isoformat(),
     "p_time": "12:00",

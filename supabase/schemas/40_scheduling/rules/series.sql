@@ -91,7 +91,7 @@ comment on function private.series_dates is 'The bookings of a series as an arra
 
 -- Everything that moving or ending a series changes, before the first change: its packages, its bookings, their staff, each in the
 -- order of ids. A date that is edited at the same time is waited for while nothing has been given up yet.
-create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid)
+create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid, p_shift_days integer default null)
 returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -113,12 +113,21 @@ begin
       and (s.id = p_staff_id
            or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
     order by s.id for no key update;
-  perform private.lock_days(d.session_type_ids, d.dates)
-    from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
-                                         where b.org_id = p_org_id and b.series_id = p_series_id)) as d;
+  -- The days it may free and the days it moves to, in one order: two series that move past each other would wait in turn.
+  perform private.lock_days(array_agg(d.session_type_id), array_agg(d.on_date))
+    from (select u.session_type_id, u.on_date
+            from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                                 where b.org_id = p_org_id and b.series_id = p_series_id)) as w
+           cross join lateral unnest(w.session_type_ids, w.dates) as u (session_type_id, on_date)
+          union all
+          select t.id, (b.start_time at time zone private.org_timezone(p_org_id))::date + p_shift_days
+            from public.bookings as b
+           cross join lateral private.session_type_of(p_org_id, b.session_type_id, b.session_type) as t
+           where b.org_id = p_org_id and b.series_id = p_series_id and p_shift_days is not null and t.max_per_day is not null) as d;
 end;
 $$;
-comment on function private.lock_series is 'Locks a series'' packages, bookings, staff and the days that are waited for, in this order.';
+comment on function private.lock_series is
+  'Locks a series'' packages, bookings, staff and days (those waited for, and with p_shift_days those it moves to), in this order.';
 
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
@@ -134,7 +143,7 @@ declare
 begin
   perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
-  perform private.lock_series(p_org_id, p_series_id, p_staff_id);
+  perform private.lock_series(p_org_id, p_series_id, p_staff_id, p_shift_days);
   -- Its dates are told to the client as one.
   perform set_config('coach.changes_series', p_series_id::text, true);
   begin
