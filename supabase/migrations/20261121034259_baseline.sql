@@ -7937,6 +7937,7 @@ $$;
 comment on function private.lock_messages is 'Locks messages whose fate is told, and the bookings that will show it.';
 
 -- An array of {org_id, id, claim, outcome, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}.
+-- provider none: given back without a try.
 -- Each is judged under the message's lock: two workers that report at once wait for each other, never both ways.
 create function private.record_messages(p_results jsonb, p_now timestamptz)
 returns table (recorded integer, stale integer)
@@ -7996,6 +7997,17 @@ begin
     if not found or v_message.claim is distinct from v_result.claim
        or (v_message.status not in ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed')) then
       stale := stale + 1;
+      continue;
+    end if;
+    -- No provider: it was given back without a try, which counts for none.
+    if v_result.outcome = 'deferred' and v_result.provider = 'none' and v_message.status = 'sending' then
+      update public.outbox_messages as m
+         set status = 'queued', claim = null, claimed_at = null, attempts = m.attempts - 1, composed_at = null,
+             subject = case when m.composed_at is null then m.subject end, body = case when m.composed_at is null then m.body end,
+             error_code = v_result.error_code, updated_at = p_now,
+             next_at = p_now + make_interval(secs => coalesce(v_result.retry_after_secs, 0))
+       where m.org_id = v_message.org_id and m.id = v_message.id;
+      recorded := recorded + 1;
       continue;
     end if;
     insert into public.outbox_attempts as a (
@@ -11099,7 +11111,7 @@ as $$
   select r.recorded, r.stale from private.record_messages(p_results, coalesce(p_now, now())) as r;
 $$;
 comment on function service.record_messages is
-  'Records attempts, an array of {org_id, id, claim, outcome: sent | deferred | failed | unknown, provider, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}. stale are of a claim that is no longer the message''s. Fails: value_not_allowed 422.';
+  'Records attempts, an array of {org_id, id, claim, outcome: sent | deferred | failed | unknown, provider (none: given back without a try), provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}. stale are of a claim that is no longer the message''s. Fails: value_not_allowed 422.';
 revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
 

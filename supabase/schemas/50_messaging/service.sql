@@ -25,7 +25,7 @@ as $$
   select r.recorded, r.stale from private.record_messages(p_results, coalesce(p_now, now())) as r;
 $$;
 comment on function service.record_messages is
-  'Records attempts, an array of {org_id, id, claim, outcome: sent | deferred | failed | unknown, provider, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}. stale are of a claim that is no longer the message''s. Fails: value_not_allowed 422.';
+  'Records attempts, an array of {org_id, id, claim, outcome: sent | deferred | failed | unknown, provider (none: given back without a try), provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}. stale are of a claim that is no longer the message''s. Fails: value_not_allowed 422.';
 revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
 

@@ -53,7 +53,7 @@ class Outcome:
             "http_status": self.http_status,
             "error_code": self.error_code,
             "retry_after_secs": self.retry_after_secs,
-            "gone_tokens": list(self.gone_tokens),
+            "gone_tokens": list(self.gone_tokens) or None,
         }
 
 
