@@ -111,6 +111,27 @@ insert into public.availability (org_id, day_of_week, start_time, end_time)
 select md5('org1')::uuid, d, '00:00', '24:00' from generate_series(0, 6) as d;
 """
 
+# As many texts for each client as for the next; the limits are the ones that every organisation has.
+_TEXTS = """
+update public.clients as c
+   set phone = p.phone, phone_e164 = p.phone
+  from (select md5('client' || n)::uuid as id, '+614' || lpad(n::text, 8, '0') as phone
+          from generate_series(1, %(clients)s) as n) as p
+ where c.id = p.id;
+
+insert into public.sms_settings (org_id, quiet_hours_start, quiet_hours_end)
+select md5('org' || n)::uuid, 0, 0 from generate_series(1, %(orgs)s) as n;
+
+insert into public.outbox_messages (
+  org_id, id, channel, kind, client_id, body, status, scheduled_for, next_at, expires_at, idempotency_key)
+select md5('org' || (1 + (c.n - 1) %% %(orgs)s))::uuid, md5('text' || t)::uuid, 'sms', 'direct',
+       md5('client' || c.n)::uuid, 'See you at 9:00 am. Reply Y.', 'queued', d.due_at, d.due_at,
+       now() + interval '7 days', 'text-' || t
+  from generate_series(1, %(texts)s) as t,
+       lateral (select 1 + (t - 1) %% %(clients)s as n) as c,
+       lateral (select now() - interval '1 hour' + t * interval '1 millisecond' as due_at) as d;
+"""
+
 _OCCUPANCIES = """
 insert into private.occupancies (org_id, id, staff_id, starts_at, ends_at, blocked, capacity, seats)
 select b.org_id, b.occupancy_id, b.staff_id, b.start_time, b.end_time, tstzrange(b.start_time, b.end_time), 1, 1
@@ -154,6 +175,12 @@ def add_diaries(server: PostgresServer, database: str, *, staff: int, days: int,
     """One organisation's staff, open from 8 to 20, with bookings of half an hour strewn over the days from tomorrow."""
     with _unchecked(server, database) as connection:
         _run(connection, _ORGS + _DIARIES + _OCCUPANCIES, orgs=1, clients=1, staff=staff, days=days, bookings=bookings)
+
+
+def add_texts(server: PostgresServer, database: str, *, orgs: int, clients: int, texts: int) -> None:
+    """Texts that are due, dealt to the clients in turn, and these to the organisations; no quiet hours."""
+    with _unchecked(server, database) as connection:
+        _run(connection, _ORGS + _TEXTS, orgs=orgs, clients=clients, texts=texts)
 
 
 @contextmanager

@@ -632,7 +632,7 @@ create index session_type_prices_location_idx on public.session_type_prices (org
 create table public.availability (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  user_id uuid references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   staff_id uuid,
   day_of_week integer not null,
   start_time time not null,
@@ -649,10 +649,11 @@ create table public.availability (
     check (specific_date is null or extract(dow from specific_date) = day_of_week)
 );
 comment on table public.availability is
-  'When sessions may be booked, in the organisation''s local time: weekly, or for one date (which replaces the week for that day).';
+  'When sessions may be booked, in the organisation''s local time: weekly, or for one date, whose open hours replace the whole week''s for that day.';
 comment on column public.availability.staff_id is 'Whose hours; null: everyone''s who has no hours of their own.';
 comment on column public.availability.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
-comment on column public.availability.is_available is 'False takes the time away instead.';
+comment on column public.availability.is_available is
+  'False takes the time away instead: of one date from whatever is open on it, weekly from the weekly hours alone, not from a date''s own.';
 create index availability_org_idx on public.availability (org_id, staff_id);
 create index availability_user_idx on public.availability (user_id) where user_id is not null;
 
@@ -687,6 +688,7 @@ create table public.booking_series (
   client_id uuid not null,
   interval_weeks integer not null,
   request_id uuid,
+  clashes jsonb not null default '[]',
   created_by uuid references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -694,6 +696,8 @@ create table public.booking_series (
   constraint booking_series_interval_weeks_known check (interval_weeks in (1, 2))
 );
 comment on table public.booking_series is 'Bookings that repeat weekly or fortnightly at one local time; each date is a booking of its own.';
+comment on column public.booking_series.clashes is
+  'The dates that were asked for and not booked, as {on, start_time, outcome}: the same request is told of them again.';
 create index booking_series_client_idx on public.booking_series (org_id, client_id);
 create index booking_series_created_by_idx on public.booking_series (created_by) where created_by is not null;
 create unique index booking_series_request_once on public.booking_series (org_id, request_id) where request_id is not null;
@@ -701,7 +705,7 @@ create unique index booking_series_request_once on public.booking_series (org_id
 -- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
 -- exclusion constraint for all bookings of a group session.
 create table private.occupancies (
-  org_id uuid not null references public.orgs (id) on delete cascade,
+  org_id uuid not null,
   id uuid not null default gen_random_uuid(),
   staff_id uuid not null,
   session_type_id uuid,
@@ -712,7 +716,8 @@ create table private.occupancies (
   seats integer not null,
   expires_at timestamptz,
   primary key (org_id, id),
-  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  -- Carries the key to orgs too, one look less at every booking. Their bookings keep staff from being deleted, not what is held.
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
   constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
   constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
@@ -721,10 +726,11 @@ create table private.occupancies (
 ) with (fillfactor = 80);
 comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
 comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
-comment on column private.occupancies.expires_at is 'Set while the seats are only held: from then on it is in nobody''s way.';
+comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
 create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
 create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
-create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
+create index occupancies_held_idx on private.occupancies (org_id, staff_id, expires_at) where expires_at is not null;
+comment on index private.occupancies_held_idx is 'What is only held: a refusal asks whether it has run out.';
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -846,6 +852,7 @@ create table private.holds (
   status text not null default 'held',
   booking_id uuid,
   created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   primary key (org_id, id),
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
@@ -868,6 +875,8 @@ create index holds_location_idx on private.holds (org_id, location_id) where loc
 create index holds_staff_idx on private.holds (org_id, staff_id);
 create index holds_booking_idx on private.holds (org_id, booking_id) where booking_id is not null;
 create index holds_expiry_idx on private.holds (expires_at) where status = 'held';
+create index holds_changed_idx on private.holds (org_id, updated_at);
+comment on index private.holds_changed_idx is 'Whether free time changed since a calendar last asked.';
 
 create table public.waitlist_entries (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -901,6 +910,24 @@ create index waitlist_entries_session_type_idx on public.waitlist_entries (org_i
 create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
 create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
 
+-- Added to and never updated: whoever changes hours waits for nobody, and a booking writes nothing here.
+create table private.calendar_changes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  booking_id uuid,
+  changed_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint calendar_changes_kind_known check (kind in ('timezone', 'blocks', 'free', 'removed')),
+  constraint calendar_changes_removed_names_booking check ((kind = 'removed') = (booking_id is not null))
+);
+comment on table private.calendar_changes is
+  'What open calendars cannot read off bookings and holds: when timezone, blocks or hours changed, and which bookings were deleted. Kept for eight days.';
+comment on column private.calendar_changes.kind is
+  'timezone: every local time; blocks: blocked times; free: hours, staff, a deleted hold; removed: a booking was deleted.';
+comment on column private.calendar_changes.booking_id is 'The booking that is no more; so not a foreign key.';
+create index calendar_changes_org_idx on private.calendar_changes (org_id, changed_at);
+
 create table private.calendar_feeds (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -914,7 +941,8 @@ create table private.calendar_feeds (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
 );
-comment on table private.calendar_feeds is 'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings.';
+comment on table private.calendar_feeds is
+  'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings. Ends when it is revoked, its staff member deactivated, or whoever opened it leaves.';
 create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
 create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
 create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;
@@ -1166,7 +1194,7 @@ create index outbox_messages_id_idx on public.outbox_messages (id);
 create index outbox_messages_due_idx on public.outbox_messages (priority, next_at) where status in ('pending', 'queued');
 create index outbox_messages_leased_idx on public.outbox_messages (next_at) where status in ('sending', 'unknown');
 create index outbox_messages_sent_idx on public.outbox_messages (org_id, claimed_at) where channel = 'sms' and claimed_at is not null;
-create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id);
+create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id desc);
 create index outbox_messages_client_idx on public.outbox_messages (org_id, client_id, created_at desc) where client_id is not null;
 create index outbox_messages_booking_idx on public.outbox_messages (org_id, booking_id) where booking_id is not null;
 create index outbox_messages_schedule_idx on public.outbox_messages (org_id, schedule_id) where schedule_id is not null;
@@ -1321,6 +1349,7 @@ create table public.push_tokens (
 );
 comment on table public.push_tokens is 'The devices of a client that push messages go to.';
 create index push_tokens_client_idx on public.push_tokens (org_id, client_id);
+create index push_tokens_expo_token_idx on public.push_tokens (expo_token);
 
 create table public.client_communications (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -1400,6 +1429,8 @@ declare
   v_row jsonb := to_jsonb(new);
   v_rule record;
   v_ok boolean;
+  -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
+  v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
     and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
 begin
@@ -1435,7 +1466,7 @@ begin
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
       -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
-      continue when v_is_outsider or v_rule.contype = 'p' and v_rule.is_made_here;
+      continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
       continue when tg_op = 'UPDATE'
         and not exists (select from unnest(v_rule.own) as c (name) where v_row -> c.name is distinct from to_jsonb(old) -> c.name);
@@ -1833,7 +1864,11 @@ returns void
 language sql volatile security definer set search_path = ''
 as $$
   insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)
-  values (p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id)
+  select p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id
+   where p_booking_id is not null
+      or not exists (select from public.alerts as a
+                      where a.org_id = p_org_id and a.kind = p_kind and a.booking_id is null and a.resolved_at is null
+                        and (a.client_id, a.purchase_id) is not distinct from (p_client_id, p_purchase_id))
   on conflict do nothing;
 $$;
 comment on function private.raise_alert is 'Tells the organisation something once; repeating it while it is open adds nothing.';
@@ -2335,7 +2370,7 @@ create trigger promo_codes__touch before update on public.promo_codes
 
 -- Scheduling rules, first cut: the organisation's settings with their defaults, how a booking moves from one status to the
 -- next, and completing it exactly once.
--- A direct write locks the booking alone, so these triggers never touch a package: they mark the booking `due`, and
+-- A direct write has locked the booking, so these triggers wait for no package: they mark the booking `due`, and
 -- use_session, complete_booking or the sweep settle it in the lock order package, then booking.
 
 create function private.org_timezone(p_org_id uuid)
@@ -2504,6 +2539,33 @@ create trigger bookings__keep_package before update of client_id, purchase_id on
   for each row when ((old.client_id, old.purchase_id) is distinct from (new.client_id, new.purchase_id) and old.purchase_id is not null)
   execute function private.tg_bookings__keep_package();
 
+-- What was cancelled gave its session back, and another booking may hold it by now.
+create function private.tg_bookings__keep_within_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The booking is locked already, and everybody else locks the package first: one that is in use is not waited for.
+  perform from public.client_purchases as p
+    where p.org_id = new.org_id and p.id = new.purchase_id for no key update skip locked;
+  if not found then
+    perform private.refuse_moving();
+  -- A late cancellation that waits to be charged holds the session that it asks for again.
+  elsif coalesce(private.bookable_at(new.org_id, new.purchase_id, new.start_time), 0)
+        + (old.settlement is not distinct from 'due')::integer < 1 then
+    perform private.fail(409, 'package_exhausted', 'No session of the package is free for this booking.',
+                         'Sell the client a new package, or book without one.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__keep_within_package is
+  'Refuses to take a cancellation back when the package has no session free for it: package_exhausted 409, booking_moving 409.';
+-- Named to run when it is known whether the package stays, and before time is taken.
+create trigger bookings__keep_within_package before update of status on public.bookings
+  for each row when (old.status = 'cancelled' and new.status in ('pending', 'confirmed') and new.purchase_id is not null)
+  execute function private.tg_bookings__keep_within_package();
+
 create function private.refuse_charged()
 returns void
 language sql volatile security invoker set search_path = ''
@@ -2576,14 +2638,15 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    if old.settlement = 'charged' then
+    -- cancel_booking and client_cancel have decided about a session that is taken already; a direct write has not.
+    if old.settlement = 'charged' and coalesce(current_setting('coach.cancels_for', true), '') = '' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
     new.settlement := private.cancellation_settlement(new);
-    -- What was never confirmed takes no session.
-    if old.status = 'pending' or new.settlement is null then
+    -- What was never confirmed takes no session, and what is settled stays as it is.
+    if old.status = 'pending' or old.settlement is not null then
       new.settlement := old.settlement;
     end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
@@ -2669,6 +2732,14 @@ as $$
 $$;
 comment on function private.refuse_transition is 'Refuses a status that does not follow from the present one: booking_not_confirmed 409.';
 
+create function private.refuse_moving()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+$$;
+comment on function private.refuse_moving is 'Refuses what meets another change of the same booking or package: booking_moving 409.';
+
 -- The booking's package is read without a lock, the package locked, then the booking: and looked at again.
 create function private.lock_booking(p_org_id uuid, p_booking_id uuid, out package public.client_purchases, out booking public.bookings)
 language plpgsql volatile security definer set search_path = ''
@@ -2685,7 +2756,7 @@ begin
       return;
     end if;
   end loop;
-  perform private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+  perform private.refuse_moving();
 end;
 $$;
 comment on function private.lock_booking is 'Locks a booking''s package, then the booking. Fails: booking_not_found 404, booking_moving 409.';
@@ -3324,7 +3395,7 @@ comment on function private.member_take_session is 'take_session for a member wi
 -- ── 40_scheduling/rules/book.sql ──
 
 -- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
--- Lock order: package, booking, staff (rescheduling and series only), day, occupancy.
+-- Lock order: as in occupy.sql; a request id is locked after its package.
 
 -- Up to five other starts: the same staff member's nearest first, then the others'.
 create function private.alternatives(
@@ -3408,7 +3479,8 @@ begin
   end loop;
   if v_occupancy_id is null then
     return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
-                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after))
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after),
+                                                      p_now)
                                 then 'taken' else 'unavailable' end, jsonb_build_object(
       'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
                                            p_audience, p_now)));
@@ -3435,12 +3507,13 @@ comment on function private.book is
   'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
 
 -- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
-create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange)
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange, p_now timestamptz)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select exists (select from private.occupancies as o
-                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0 and o.blocked && p_blocked);
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0
+                    and (o.expires_at is null or o.expires_at > p_now) and o.blocked && p_blocked);
 $$;
 comment on function private.is_taken is 'True when one of these staff members has something in that time.';
 
@@ -3493,12 +3566,23 @@ begin
   if p_audience = 'client' then
     perform private.require_cancellable(v_booking, p_now);
   end if;
+  -- Its package would not pay for it there. One that pays nothing where it is either (unpaid, frozen) is not made worse by a move.
+  if v_booking.settlement is distinct from 'waived' and exists (
+       select from public.client_purchases as p
+        where p.org_id = p_org_id and p.id = v_booking.purchase_id
+          and p.valid_during @> v_booking.start_time and not p.valid_during @> p_start_time) then
+    return private.outcome('package_expired');
+  end if;
   v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
   v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
   v_shape := private.session_shape(v_settings, v_type, v_minutes);
   perform from public.staff as s
     where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
-  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  -- The day it comes to, and those that its old time may be offered for, in one order.
+  perform private.lock_days(
+    d.session_type_ids || case when v_type.max_per_day is not null then v_type.id end,
+    d.dates || case when v_type.max_per_day is not null then (p_start_time at time zone v_settings.timezone)::date end)
+    from private.waited_days(p_org_id, array[v_booking.start_time]) as d;
   if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
                                                tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
                                                p_except => v_booking.occupancy_id)) then
@@ -3526,10 +3610,10 @@ begin
 end;
 $$;
 comment on function private.reschedule is
-  'Moves a booking: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+  'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
 -- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same.
+-- is taken all the same, and one taken early stays taken.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -3546,9 +3630,6 @@ begin
   end if;
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
-  end if;
-  if v_booking.settlement = 'charged' and p_is_charged then
-    perform private.refuse_charged();
   end if;
   perform set_config('coach.cancels_for', 'staff', true);
   update public.bookings as b
@@ -3567,7 +3648,7 @@ begin
 end;
 $$;
 comment on function private.cancel_booking is
-  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 
 -- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
 -- organisation's policy refuses, lets it go, or charges.
@@ -3578,18 +3659,23 @@ as $$
 declare
   v_locked record := private.lock_booking(p_org_id, p_booking_id);
   v_booking public.bookings := v_locked.booking;
+  v_settings public.booking_settings := private.settings_of(p_org_id);
 begin
   if v_booking.client_id <> p_client_id then
     perform private.refuse_booking();
   elsif v_booking.status = 'cancelled' then
     return v_booking.settlement;
-  elsif v_booking.settlement = 'charged' then
-    perform private.require_cancellable(v_booking, p_now);
+  elsif v_booking.settlement = 'charged'
+        and not (v_settings.late_cancellation_policy = 'charge'
+                 and now() > v_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours)) then
+    -- Undone with all the rest where the policy refuses, next.
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
   end if;
+  perform set_config('coach.cancels_for', 'client', true);
   update public.bookings as b set status = 'cancelled'
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
   if v_booking.settlement = 'due' then
     return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
   end if;
@@ -3649,6 +3735,8 @@ create trigger bookings__broadcast_changed after update on public.bookings
 
 -- The calendar: one call for a view, its range computed here from view and date in the organisation's timezone; with p_since only
 -- what changed, for the poll of 15 seconds.
+-- What changed is read off bookings and holds; what they do not tell (hours, blocks, the timezone, a deleted row) is noted in
+-- private.calendar_changes, by adding rows: nobody who books waits for somebody who edits hours, nor the other way round.
 
 create function private.view_range(p_org_id uuid, p_view text, p_on date)
 returns daterange
@@ -3672,6 +3760,10 @@ language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_timezone text := private.org_timezone(p_org_id);
+  -- Where too much has changed to be told piece by piece, or it is told no longer, the answer is whole again.
+  v_since timestamptz := case when p_since >= p_now - interval '7 days' and not exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.kind = 'timezone' and x.changed_at > p_since) then p_since end;
   v_days daterange := private.view_range(p_org_id, p_view, coalesce(p_on, private.org_today(p_org_id, p_now)));
   v_range tstzrange := tstzrange(private.local_to_instant(v_timezone, lower(v_days)::timestamp),
                                  private.local_to_instant(v_timezone, upper(v_days)::timestamp));
@@ -3698,34 +3790,109 @@ begin
         join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
        where b.org_id = p_org_id and b.start_time < upper(v_range) and b.start_time >= lower(v_range) - interval '24 hours'
          and b.end_time > lower(v_range)
-         and (p_staff_id is null or b.staff_id = p_staff_id) and (p_since is null or b.updated_at > p_since)))
-    -- What the view may still show although it is there no more: changed since then, and now outside of it.
-    || case when p_since is null then jsonb_build_object(
-         'blocks', (
-           select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
-                    'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
-             from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
-             join public.blocked_times as t
-               on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
-              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
-            cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
-            where not isempty(s.span)),
-         'free', (
-           select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
-                                     order by f.staff_id, lower(s)), '[]')
-             from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
-            cross join lateral unnest(f.free * tstzmultirange(v_range)) as s))
-       else jsonb_build_object('left', (
-         select coalesce(jsonb_agg(b.id order by b.id), '[]')
-           from public.bookings as b
-          where b.org_id = p_org_id and b.updated_at > p_since
-            and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
-                     and (p_staff_id is null or b.staff_id = p_staff_id)))) end
+         and (p_staff_id is null or b.staff_id = p_staff_id) and (v_since is null or b.updated_at > v_since)))
+    -- What the view may still show although it is there no more: changed since then and now outside of it, or deleted.
+    || case when v_since is null then '{}' else jsonb_build_object('left', (
+         select coalesce(jsonb_agg(l.id order by l.id), '[]')
+           from (select b.id
+                   from public.bookings as b
+                  where b.org_id = p_org_id and b.updated_at > v_since
+                    and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
+                             and (p_staff_id is null or b.staff_id = p_staff_id))
+                 union all
+                 select x.booking_id
+                   from private.calendar_changes as x
+                  where x.org_id = p_org_id and x.kind = 'removed' and x.changed_at > v_since) as l)) end
+    || case when v_since is null or private.is_calendar_changed(p_org_id, '{blocks}', v_since) then jsonb_build_object('blocks', (
+         select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
+                  'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
+           from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
+           join public.blocked_times as t
+             on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
+            and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
+          cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
+          where not isempty(s.span))) else '{}' end
+    || case when v_since is null or private.is_free_time_changed(p_org_id, v_since, p_now) then jsonb_build_object('free', (
+         select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
+                                   order by f.staff_id, lower(s)), '[]')
+           from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
+          cross join lateral unnest(f.free * tstzmultirange(v_range)) as s)) else '{}' end
     into v_answer;
   return v_answer;
 end;
 $$;
-comment on function private.calendar is 'The calendar of a view as one document; with p_since what changed after it, and the ids that are outside of it now.';
+comment on function private.calendar is
+  'The calendar of a view as one document. With p_since what changed after it: bookings, the ids that are outside of it or gone, and blocks and free whole where they changed; whole again, without `left`, when p_since is more than seven days back or the timezone changed.';
+
+create function private.is_calendar_changed(p_org_id uuid, p_kinds text[], p_since timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.changed_at > p_since and x.kind = any (p_kinds));
+$$;
+comment on function private.is_calendar_changed is 'True when something of these kinds was noted after an instant.';
+
+-- A booking that left the view has freed time in it: any that changed counts. A hold takes time, and gives it back when it runs out.
+create function private.is_free_time_changed(p_org_id uuid, p_since timestamptz, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select private.is_calendar_changed(p_org_id, '{blocks,free,removed}', p_since)
+      or exists (select from public.bookings as b where b.org_id = p_org_id and b.updated_at > p_since)
+      or exists (select from private.holds as h where h.org_id = p_org_id and h.updated_at > p_since)
+      or exists (select from private.holds as h
+                  where h.org_id = p_org_id and h.status = 'held' and h.expires_at > p_since and h.expires_at <= p_now);
+$$;
+comment on function private.is_free_time_changed is 'True when an organisation''s hours, blocks, bookings or holds changed after an instant.';
+
+create trigger holds__touch before update on private.holds
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- Argument: the kind. One row a transaction, but for bookings, which are named. What is older than any p_since that is answered in
+-- part goes; rows that somebody else is removing are left to them.
+create function private.tg__note_calendar()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := case when tg_op = 'DELETE' then old.org_id else new.org_id end;
+begin
+  -- An organisation that is being deleted needs no notes.
+  insert into private.calendar_changes (org_id, kind, booking_id)
+  select o.id, tg_argv[0], case when tg_argv[0] = 'removed' then old.id end
+    from public.orgs as o
+   where o.id = v_org_id
+     and (tg_argv[0] = 'removed'
+          or not exists (select from private.calendar_changes as x
+                          where x.org_id = o.id and x.kind = tg_argv[0] and x.changed_at = now()));
+  if found then
+    delete from private.calendar_changes as x
+     where x.org_id = v_org_id
+       and x.id in (select y.id from private.calendar_changes as y
+                     where y.org_id = v_org_id and y.changed_at < now() - interval '8 days' for update skip locked);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg__note_calendar is 'Notes for open calendars that hours, blocks or the timezone changed, or that a booking was deleted.';
+create trigger availability__note_calendar after insert or update or delete on public.availability
+  for each row execute function private.tg__note_calendar('free');
+create trigger blocked_times__note_calendar after insert or update or delete on public.blocked_times
+  for each row execute function private.tg__note_calendar('blocks');
+create trigger staff__note_calendar after insert or delete on public.staff
+  for each row execute function private.tg__note_calendar('free');
+create trigger staff__note_activity after update on public.staff
+  for each row when (old.is_active is distinct from new.is_active) execute function private.tg__note_calendar('free');
+create trigger booking_settings__note_calendar after insert or delete on public.booking_settings
+  for each row execute function private.tg__note_calendar('timezone');
+create trigger booking_settings__note_timezone after update on public.booking_settings
+  for each row when (old.timezone is distinct from new.timezone) execute function private.tg__note_calendar('timezone');
+create trigger bookings__note_calendar after delete on public.bookings
+  for each row execute function private.tg__note_calendar('removed');
+create trigger holds__note_calendar after delete on private.holds
+  for each row execute function private.tg__note_calendar('free');
 
 create function private.member_calendar(p_org_id uuid, p_view text, p_on date, p_staff_id uuid, p_since timestamptz)
 returns jsonb
@@ -3843,7 +4010,7 @@ begin
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
-comment on function private.member_create_feed is 'create_feed for a member with bookings.read.';
+comment on function private.member_create_feed is 'create_feed for whom member_feed_org lets in.';
 
 create function private.member_revoke_feeds(p_staff_id uuid, p_client_id uuid)
 returns integer
@@ -3855,45 +4022,75 @@ begin
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;
-comment on function private.member_revoke_feeds is 'revoke_feeds for a member with bookings.read.';
+comment on function private.member_revoke_feeds is 'revoke_feeds for whom member_feed_org lets in.';
 
--- A feed shows every booking of its subject: bookings.read for any; a client who signs in, for themselves.
+-- A feed shows every booking of its subject to whoever has its address. A staff member opens their own with bookings.read, another's
+-- takes staff.write; a client's clients.write, and a client who signs in opens their own.
 create function private.member_feed_org(p_staff_id uuid, p_client_id uuid)
 returns uuid
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_org_id uuid;
+  v_is_own boolean;
 begin
   perform private.require_value((p_staff_id is null) <> (p_client_id is null), 'staff_id');
-  select s.org_id into v_org_id
-    from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
-  if p_client_id is not null then
-    select c.org_id into v_org_id
+  if p_staff_id is not null then
+    select s.org_id, coalesce(s.user_id = auth.uid(), false) into v_org_id, v_is_own
+      from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
+  else
+    select c.org_id, c.id = any (private.my_client_ids()) into v_org_id, v_is_own
       from public.clients as c
      where c.id = p_client_id and (c.org_id = any (private.orgs_with('bookings.read')) or c.id = any (private.my_client_ids()));
   end if;
   if v_org_id is null then
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
+  elsif not v_is_own
+        and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
+    perform private.refuse_permission();
   end if;
   return v_org_id;
 end;
 $$;
 comment on function private.member_feed_org is
-  'The organisation of a feed''s subject that the person may read. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'The organisation of a feed''s subject, for whom may open and close its feeds. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- Who leaves keeps no window: neither on their own calendar nor through an address that they were shown. What they see as a client
+-- of the organisation stays theirs.
+create function private.tg_org_members__close_feeds()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.calendar_feeds as f
+     set revoked_at = clock_timestamp()
+   where f.org_id = old.org_id and f.revoked_at is null
+     and (f.created_by = old.user_id
+          or f.staff_id in (select s.id from public.staff as s where s.org_id = old.org_id and s.user_id = old.user_id))
+     and not exists (select from public.clients as c where c.org_id = f.org_id and c.id = f.client_id and c.auth_user_id = old.user_id);
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__close_feeds is 'Closes the calendar feeds of a member who leaves, and those they opened.';
+create trigger org_members__close_feeds after delete on public.org_members
+  for each row execute function private.tg_org_members__close_feeds();
 
 -- ── 40_scheduling/rules/free_time.sql ──
 
 -- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
 -- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
--- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants:
+-- planning these queries takes longer than answering that, so they are planned once a session (plpgsql, since a server before 18
+-- plans an SQL function at every call), for any arguments.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
--- day; a staff member with hours of their own is not bound by those that name nobody.
+-- day, what the week takes away included; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with days as (
     select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
   hours as (
@@ -3909,9 +4106,9 @@ as $$
     select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
       from days as d
       join hours as h on h.specific_date is null and h.day_of_week = d.dow
-     where not (h.is_open and exists (
-                 select from hours as x
-                  where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+     where not exists (
+             select from hours as x
+              where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open)
     union all
     select h.staff_id, h.is_open, h.specific_date + h.start_time, h.specific_date + h.end_time
       from hours as h
@@ -3944,6 +4141,7 @@ as $$
    where not isempty(i.span)
    group by i.staff_id
   having bool_or(i.is_open);
+end;
 $$;
 comment on function private.open_time is
   'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
@@ -3970,8 +4168,10 @@ create function private.free_starts(
   p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
   p_within tstzrange, p_now timestamptz, p_except uuid default null)
 returns table (staff_id uuid, start_time timestamptz, rank integer)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with zone as (select private.org_timezone(p_org_id) as name),
   open as materialized (
     select o.staff_id, o.open
@@ -4012,6 +4212,7 @@ as $$
        from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
     ) as c (start_time)
    where f.earliest <= f.latest;
+end;
 $$;
 comment on function private.free_starts is
   'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
@@ -4107,6 +4308,12 @@ declare
   v_earliest timestamptz := greatest(lower(p_within), p_now);
   v_latest timestamptz := upper(p_within);
   v_full_days date[];
+  -- Who leaves a session that others stay in leaves its time taken.
+  v_except uuid := (
+    select o.id from private.occupancies as o
+     where o.org_id = p_org_id and o.id = p_except
+       and o.seats - 1 = (select count(*) from private.holds as h
+                           where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now));
 begin
   if p_audience = 'client' then
     v_latest := least(v_latest, private.local_to_instant(
@@ -4118,12 +4325,12 @@ begin
   if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
     return;
   end if;
-  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), p_except, p_now);
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), v_except, p_now);
   return query
   with candidates as (
     select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
-                               tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, v_except) as f
     union all
     select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
       from private.occupancies as o
@@ -4134,7 +4341,7 @@ begin
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats > 0 and o.seats - x.expired < v_shape.capacity)
+       and o.seats > 0 and o.seats - x.expired < v_shape.capacity and (o.expires_at is null or o.expires_at > p_now))
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
@@ -4167,17 +4374,42 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_type.max_per_day is not null then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
-      p_type.id::text || (p_start_time at time zone p_timezone)::date, 0));
+    perform private.lock_days(array[p_type.id], array[(p_start_time at time zone p_timezone)::date]);
   end if;
 end;
 $$;
 comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';
 
+create function private.lock_days(p_session_type_ids uuid[], p_dates date[])
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  -- By number: a date's text depends on the session's DateStyle.
+  select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(d.session_type_id::text || (d.on_date - date '2000-01-01'), 0))
+    from (select distinct u.on_date, u.session_type_id from unnest(p_session_type_ids, p_dates) as u (session_type_id, on_date)
+           order by u.on_date, u.session_type_id) as d;
+$$;
+comment on function private.lock_days is 'Locks several types'' local days, in the order of days, until the transaction ends.';
+
+-- What is freed is offered on, and the offer takes time for a type that may have a limit: its day is locked before the time is
+-- given back, since nobody waits for a day who holds time already.
+create function private.waited_days(
+  p_org_id uuid, p_freed timestamptz[], out session_type_ids uuid[], out dates date[])
+language sql stable security definer set search_path = ''
+as $$
+  select array_agg(w.session_type_id), array_agg(w.on_date)
+    from public.waitlist_entries as w
+    join public.session_types as t on t.org_id = w.org_id and t.id = w.session_type_id
+   where w.org_id = p_org_id and w.status = 'waiting' and t.max_per_day is not null
+     and w.on_date in (select (f.start_time at time zone private.org_timezone(p_org_id))::date from unnest(p_freed) as f (start_time));
+$$;
+comment on function private.waited_days is 'The types with max_per_day for which somebody waits on the local days of these starts, each with its day.';
+
 -- ── 40_scheduling/rules/holds.sql ──
 
 -- Holds and the waitlist: a slot kept for some minutes, for whoever is about to book it or was waiting for it.
 -- A hold that has run out is in nobody's way at once (private.occupy); the sweep tidies up and passes waitlist offers on.
+-- Lock order: as in occupy.sql. A hold is changed by whoever has locked its occupancy.
 
 create function private.hold_slot(
   p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
@@ -4212,13 +4444,21 @@ begin
   insert into private.holds (org_id, occupancy_id, client_id, session_type_id, location_id, staff_id, start_time, end_time, expires_at)
   values (p_org_id, v_occupancy_id, p_client_id, v_type.id, p_location_id, v_slot.staff_id, v_slot.start_time, v_slot.end_time, v_expires_at)
   returning * into v_hold;
-  return private.outcome('held', jsonb_build_object(
-    'hold_id', v_hold.id, 'staff_id', v_hold.staff_id, 'start_time', v_hold.start_time, 'end_time', v_hold.end_time,
-    'expires_at', v_hold.expires_at));
+  return private.held(v_hold);
 end;
 $$;
 comment on function private.hold_slot is
   'Keeps a slot for some minutes: {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}.';
+
+create function private.held(p_hold private.holds)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select private.outcome('held', jsonb_build_object(
+    'hold_id', p_hold.id, 'staff_id', p_hold.staff_id, 'start_time', p_hold.start_time, 'end_time', p_hold.end_time,
+    'expires_at', p_hold.expires_at));
+$$;
+comment on function private.held is 'The outcome of a hold that was made.';
 
 -- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
 create function private.confirm_hold(
@@ -4236,6 +4476,10 @@ begin
       perform private.refuse_purchase();
     end if;
   end if;
+  -- The seat is ours until now: whoever lets go of holds that have run out waits for this row.
+  perform from private.occupancies as o
+    where o.org_id = p_org_id and o.id = (select h.occupancy_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id)
+      for no key update;
   select h.* into v_hold from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id for no key update;
   if not found or v_hold.client_id <> p_client_id then
     perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
@@ -4249,7 +4493,6 @@ begin
   elsif p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, v_hold.start_time), 0) < 1 then
     return private.outcome('package_exhausted');
   end if;
-  -- The seat is ours until now: whoever frees expired holds waits for this row.
   update private.occupancies as o
      set expires_at = null
    where o.org_id = p_org_id and o.id = v_hold.occupancy_id and o.seats > 0;
@@ -4331,7 +4574,7 @@ end;
 $$;
 comment on function private.offer_to_waitlist is 'Offers a freed time to those on the waitlist whom it fits, first come first; returns how many offers were made.';
 
-create function private.tg_bookings__offer_freed()
+create function private.tg__offer_freed()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -4340,17 +4583,24 @@ begin
   return null;
 end;
 $$;
-comment on function private.tg_bookings__offer_freed is 'Offers the time that a cancelled or moved booking leaves.';
+comment on function private.tg__offer_freed is 'Offers the time that a booking or a hold leaves: cancelled, moved or deleted.';
 create trigger bookings__offer_freed after update on public.bookings
   for each row when (old.occupancy_id is not null and old.occupancy_id is distinct from new.occupancy_id)
-  execute function private.tg_bookings__offer_freed();
+  execute function private.tg__offer_freed();
+create trigger bookings__offer_freed_by_delete after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
+create trigger holds__offer_freed_by_delete after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
 
--- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines.
+-- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines. What somebody else is at
+-- work on (a calendar that is being moved or swept, a session that is being joined) is left for the next call.
 create function private.sweep_expired_holds(p_limit integer, p_now timestamptz, p_dry_run boolean, out expired integer, out offered integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_holds private.holds[];
   v_hold private.holds;
+  v_gone integer;
 begin
   expired := 0;
   offered := 0;
@@ -4358,20 +4608,27 @@ begin
     select least(count(*), p_limit) into expired from private.holds as h where h.status = 'held' and h.expires_at <= p_now;
     return;
   end if;
-  for v_hold in
-    select h.* from private.holds as h where h.status = 'held' and h.expires_at <= p_now
-     order by h.expires_at, h.id limit p_limit for no key update skip locked
-  loop
-    update private.holds as h set status = 'expired', occupancy_id = null where h.org_id = v_hold.org_id and h.id = v_hold.id;
-    -- Of a group session one seat, else the time.
-    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id and o.seats <= 1;
-    if not found then
-      perform private.vacate(v_hold.org_id, v_hold.occupancy_id);
-    end if;
-    update public.waitlist_entries as w
-       set status = 'expired', updated_at = p_now
-     where w.org_id = v_hold.org_id and w.hold_id = v_hold.id and w.status = 'offered';
-    expired := expired + 1;
+  select array_agg(d.hold) into v_holds
+    from (select h as hold
+            from private.holds as h
+            join public.staff as s on s.org_id = h.org_id and s.id = h.staff_id
+           where h.status = 'held' and h.expires_at <= p_now
+           order by h.expires_at, h.id
+           limit p_limit
+             for no key update of s skip locked) as d;
+  perform private.lock_days(array_agg(t.id), array_agg(t.on_date))
+    from (select h.org_id, array_agg(h.start_time) as freed from unnest(v_holds) as h group by h.org_id) as o
+   cross join lateral private.waited_days(o.org_id, o.freed) as w
+   cross join lateral unnest(w.session_type_ids, w.dates) as t (id, on_date);
+  foreach v_hold in array coalesce(v_holds, '{}') loop
+    perform from private.occupancies as o
+      where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id for no key update skip locked;
+    continue when not found;
+    v_gone := private.expire_holds(v_hold.org_id, v_hold.occupancy_id, p_now);
+    -- Those of one session go together, and somebody may have been faster.
+    continue when v_gone = 0;
+    perform private.drop_empty(v_hold.org_id, v_hold.occupancy_id);
+    expired := expired + v_gone;
     offered := offered + private.offer_to_waitlist(v_hold.org_id, v_hold.staff_id, v_hold.start_time, v_hold.end_time, p_now);
   end loop;
 end;
@@ -4426,6 +4683,81 @@ end;
 $$;
 comment on function private.require_in_org is
   'Refuses ids that are not the organisation''s; null passes. Fails: session_type_not_found 404, staff_not_found 404, location_not_found 404.';
+
+-- ── 40_scheduling/rules/leave_waitlist.sql ──
+
+-- Leaving the waitlist: who waits no more is offered nothing more, and what they were offered is in nobody's way from now on.
+-- The time itself is passed on where all holds that have run out are: by the sweep (holds.sql).
+
+create function private.leave_waitlist(p_org_id uuid, p_client_id uuid, p_entry_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold_id uuid;
+  v_occupancy_id uuid;
+begin
+  perform from public.waitlist_entries as w
+    where w.org_id = p_org_id and w.id = p_entry_id and (p_client_id is null or w.client_id = p_client_id);
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  for v_attempt in 1 .. 3 loop
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'waiting';
+    if found then
+      return true;
+    end if;
+    -- Whoever confirms the hold at this moment is waited for. From its first moment on it was none, so that one who has begun to
+    -- confirm it does not find it good yet.
+    select h.id, h.occupancy_id into v_hold_id, v_occupancy_id
+      from public.waitlist_entries as w
+      join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    exit when not found;
+    update private.holds as h
+       set expires_at = h.created_at
+     where h.org_id = p_org_id and h.id = v_hold_id and h.status = 'held';
+    continue when not found;
+    -- Out of turn, so never waited for: what is locked is freed by whoever has it, or by the sweep.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null for no key update skip locked;
+    if found then
+      update private.occupancies as o
+         set expires_at = (select max(h.expires_at) from private.holds as h
+                            where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held')
+       where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null;
+    end if;
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    return found;
+  end loop;
+  return false;
+end;
+$$;
+comment on function private.leave_waitlist is
+  'Ends a client''s wait (any client''s where p_client_id is null), with the offer they may have; false when it is over already: booked, let pass or left. Fails: waitlist_entry_not_found 404.';
+
+create function private.member_leave_waitlist(p_entry_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select w.org_id into v_org_id
+    from public.waitlist_entries as w where w.id = p_entry_id and w.org_id = any (private.orgs_with('bookings.read'));
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  perform private.require_org(v_org_id, 'bookings.write');
+  return private.leave_waitlist(v_org_id, null, p_entry_id);
+end;
+$$;
+comment on function private.member_leave_waitlist is
+  'leave_waitlist for a member with bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
 
 -- ── 40_scheduling/rules/members.sql ──
 
@@ -4510,10 +4842,25 @@ create function private.member_hold(
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_hold private.holds;
 begin
   perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
   perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(p_minutes, 10) between 1 and 1440, 'minutes');
+  -- Asked again for a client who holds that start already: it is theirs, not taken. Two clicks queue here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_client_id::text || extract(epoch from p_start_time), 2));
+  select h.* into v_hold
+    from private.holds as h
+   where h.org_id = p_org_id and h.client_id = p_client_id and h.start_time = p_start_time and h.status = 'held' and h.expires_at > now()
+     and (h.session_type_id, h.location_id) is not distinct from (p_session_type_id, p_location_id)
+     and (p_staff_id is null or h.staff_id = p_staff_id)
+     and (p_duration_mins is null or h.end_time = p_start_time + make_interval(mins => p_duration_mins))
+   order by h.created_at, h.id limit 1;
+  if found then
+    return private.held(v_hold);
+  end if;
   return private.hold_slot(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, 'coach',
                            p_minutes);
 end;
@@ -4526,6 +4873,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'bookings.write');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
   return private.confirm_hold(
     p_org_id, p_hold_id, (select h.client_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id),
     p_purchase_id, 'coach', 'trainer', p_notes, auth.uid());
@@ -4666,8 +5014,8 @@ create function private.is_slot_free(p_org_id uuid, p_start_time timestamptz, p_
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select (p_org_id = any (private.orgs_with('bookings.read')) or coalesce(auth.role(), '') = 'service_role')
-     and p_end_time > p_start_time
+  select coalesce(p_org_id = any (private.orgs_with('bookings.read')) or auth.role() = 'service_role', false)
+     and coalesce(p_end_time > p_start_time, false)
      and exists (
        select
          from public.staff as s
@@ -4694,7 +5042,8 @@ comment on function private.is_slot_free is 'True when somebody on the staff has
 
 -- Taking and giving back a staff member's time. Every booking that is not cancelled occupies: by trigger, so that the existing
 -- app's direct inserts and updates, re-activation and rescheduling all meet the one exclusion constraint.
--- Lock order: package, booking, staff (rescheduling only), occupancy.
+-- Lock order, in all of scheduling: package, booking, staff (moves, series and the sweep of holds), day, occupancy, hold, waitlist
+-- entry. Whoever needs one out of turn skips what is locked.
 
 -- A seat in that time, or null when it is taken. `on conflict do nothing` waits for whoever is taking it at this moment and
 -- needs no subtransaction.
@@ -4706,76 +5055,115 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_id uuid;
+  v_there record;
 begin
-  -- A look first: a full calendar refuses without a row written. It grants nothing, the constraint does.
-  if not exists (
-    select from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0
-       and (o.expires_at is null or o.expires_at > p_now)) then
-    for v_attempt in 1 .. 2 loop
+  -- Whoever was in the way may be gone after the wait for them: then it is tried again.
+  for v_attempt in 1 .. 5 loop
+    -- A look first, at what is most often in the way: somebody at that very start. It grants nothing. Whatever else overlaps, the
+    -- constraint sees, before a row is written.
+    select o.id, o.session_type_id, o.ends_at into v_there
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.starts_at = p_starts_at and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now);
+    if not found then
       insert into private.occupancies (
         org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
       values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
-      on conflict do nothing
+      on conflict on constraint occupancies_no_overlap do nothing
       returning id into v_id;
-      exit when v_id is not null or v_attempt = 2;
-      -- A hold that has run out is in nobody's way, swept or not.
+      exit when v_id is not null;
+      -- Holds that have run out are in nobody's way, swept or not.
       update private.occupancies as o
          set seats = 0
        where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
-      exit when not found;
-    end loop;
-  end if;
-  if v_id is null and p_capacity > 1 then
-    perform private.free_expired_seats(p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_now);
+      -- Who would join looks once more: the session may have begun to fill at this moment.
+      exit when not found and (p_capacity = 1 or v_attempt > 1);
+      continue;
+    end if;
+    exit when p_capacity = 1 or (v_there.session_type_id, v_there.ends_at) is distinct from (p_session_type_id, p_ends_at);
+    -- A session that is on, be it only held so far, has room while a seat is free or held no longer.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_there.id
+        and (o.seats < p_capacity
+             or exists (select from private.holds as h
+                         where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
+        for no key update;
+    exit when not found;
+    perform private.expire_holds(p_org_id, v_there.id, p_now);
     update private.occupancies as o
-       set seats = o.seats + 1, capacity = p_capacity
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and p_capacity - 1
+       set seats = o.seats + 1, capacity = p_capacity,
+           expires_at = case when p_expires_at > o.expires_at then p_expires_at when p_expires_at is not null then o.expires_at end
+     where o.org_id = p_org_id and o.id = v_there.id and o.seats between 1 and p_capacity - 1
+       and (o.expires_at is null or o.expires_at > p_now)
     returning o.id into v_id;
-  end if;
+    exit when v_id is not null;
+  end loop;
   return v_id;
 end;
 $$;
 comment on function private.occupy is
   'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
 
--- Seats of a group session whose hold has run out are in nobody's way, swept or not. Lock order: hold, occupancy.
-create function private.free_expired_seats(
-  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_starts_at timestamptz, p_ends_at timestamptz, p_now timestamptz)
-returns void
+-- The caller has locked the occupancy, in a statement before: what this one sees of its holds is what holds.
+create function private.expire_holds(p_org_id uuid, p_occupancy_id uuid, p_now timestamptz)
+returns integer
 language sql volatile security definer set search_path = ''
 as $$
   with gone as (
     update private.holds as h
        set status = 'expired', occupancy_id = null
-      from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null
-       and h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now
-    returning h.id as hold_id, o.id as occupancy_id),
+     where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held' and h.expires_at <= p_now
+    returning h.id),
   passed as (
     update public.waitlist_entries as w
        set status = 'expired', updated_at = p_now
       from gone as g
-     where w.org_id = p_org_id and w.hold_id = g.hold_id and w.status = 'offered')
-  update private.occupancies as o
-     set seats = o.seats - g.n
-    from (select x.occupancy_id, count(*)::integer as n from gone as x group by x.occupancy_id) as g
-   where o.org_id = p_org_id and o.id = g.occupancy_id;
+     where w.org_id = p_org_id and w.hold_id = g.id and w.status = 'offered'),
+  given_back as (
+    update private.occupancies as o
+       set seats = greatest(o.seats - g.n, 0)
+      from (select count(*)::integer as n from gone) as g
+     where o.org_id = p_org_id and o.id = p_occupancy_id and g.n > 0)
+  select count(*)::integer from gone;
 $$;
-comment on function private.free_expired_seats is 'Gives back the seats of a group session that were held and not booked in time.';
+comment on function private.expire_holds is
+  'Lets go of the holds in one occupancy that have run out, and of the offers they were; returns how many.';
 
 create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
 returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_left integer;
+begin
+  update private.occupancies as o
+     set seats = o.seats - 1
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats > 0
+  returning o.seats into v_left;
+  if v_left > 0 then
+    -- Where the last booking has left and seats are held yet, the time is taken as long as the last of these holds.
+    update private.occupancies as o
+       set expires_at = h.last_at
+      from (select count(*)::integer as n, max(h.expires_at) as last_at
+              from private.holds as h where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held') as h
+     where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = h.n;
+  end if;
+end;
+$$;
+comment on function private.vacate is 'Gives one seat back; at none the time is free, and when only holds are left it is free when they have run out.';
+
+create function private.drop_empty(p_org_id uuid, p_occupancy_id uuid)
+returns void
 language sql volatile security definer set search_path = ''
 as $$
-  update private.occupancies as o set seats = o.seats - 1 where o.org_id = p_org_id and o.id = p_occupancy_id;
+  delete from private.occupancies as o
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = 0
+     and not exists (select from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id);
 $$;
-comment on function private.vacate is 'Gives one seat back; at none the time is free.';
+comment on function private.drop_empty is 'Removes an occupancy that everybody has left, once the holds that had run out in it are swept.';
 
--- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first. A solo coach
--- gets their staff row here, with their first booking.
+-- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first who is active. A solo
+-- coach gets their staff row here, with their first booking.
 create function private.default_staff(p_org_id uuid, p_user_id uuid)
 returns uuid
 language plpgsql volatile security definer set search_path = ''
@@ -4789,13 +5177,15 @@ declare
             or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
-  if v_user_id is null then
+  -- Whoever takes no sessions books for those who do.
+  if v_user_id is null
+     or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id and not s.is_active) then
     select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.is_active order by s.created_at, s.id limit 1;
     if found then
       return v_staff_id;
     end if;
-    select m.user_id into v_user_id
-      from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1;
+    v_user_id := coalesce(v_user_id, (
+      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
   end if;
   select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
   if not found then
@@ -4855,6 +5245,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_type public.session_types;
+  v_is_active boolean;
 begin
   if tg_op = 'UPDATE' and old.occupancy_id is not null then
     if new.status <> 'cancelled' then
@@ -4862,6 +5253,7 @@ begin
       perform from public.staff as s
         where s.org_id = new.org_id and s.id in (old.staff_id, new.staff_id) order by s.id for no key update;
     end if;
+    perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
     perform private.vacate(old.org_id, old.occupancy_id);
     new.occupancy_id := null;
     new.ics_sequence := old.ics_sequence + 1;
@@ -4872,12 +5264,20 @@ begin
   if new.status = 'cancelled' or new.start_time is null or new.end_time is null then
     return new;
   end if;
-  perform private.require_value(new.end_time > new.start_time and new.end_time <= new.start_time + interval '24 hours', 'end_time');
+  if new.end_time <= new.start_time or new.end_time > new.start_time + interval '24 hours' then
+    perform private.require_value(false, 'end_time');
+  end if;
   if new.staff_id is null then
     new.staff_id := private.default_staff(new.org_id, new.booked_by);
   end if;
-  v_type := private.session_type_of(new.org_id, new.session_type_id, new.session_type);
-  if not exists (select from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id and s.is_active) then
+  -- Staff and type (as session_type_of finds it) in one look.
+  select s.is_active, t.id, t.capacity, t.buffer_before_mins, t.buffer_after_mins
+    into v_is_active, v_type.id, v_type.capacity, v_type.buffer_before_mins, v_type.buffer_after_mins
+    from public.staff as s
+    left join public.session_types as t
+      on t.org_id = s.org_id and (t.id = new.session_type_id or new.session_type_id is null and t.slug = new.session_type)
+   where s.org_id = new.org_id and s.id = new.staff_id;
+  if v_is_active is not true then
     perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
   end if;
   new.occupancy_id := private.occupy(
@@ -4908,7 +5308,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  delete from private.occupancies as o where o.org_id = old.org_id and o.id = old.occupancy_id and o.seats = 0;
+  perform private.drop_empty(old.org_id, old.occupancy_id);
   return null;
 end;
 $$;
@@ -4917,22 +5317,90 @@ create trigger bookings__drop_empty after update on public.bookings
   for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
   execute function private.tg_bookings__drop_empty();
 
+-- A client who is deleted takes their bookings and holds along, not the staff's time.
+create function private.tg__give_time_back()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.vacate(old.org_id, old.occupancy_id);
+  perform private.drop_empty(old.org_id, old.occupancy_id);
+  return null;
+end;
+$$;
+comment on function private.tg__give_time_back is 'Gives back the time of a deleted booking or hold.';
+create trigger bookings__give_time_back after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+create trigger holds__give_time_back after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+
+create function private.tg_bookings__lock_freed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
+  return old;
+end;
+$$;
+comment on function private.tg_bookings__lock_freed is 'Locks the days on which a deleted booking''s time may be offered, before any time is given back.';
+create trigger bookings__lock_freed before delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg_bookings__lock_freed();
+
+-- A type may go when nothing but holds that have run out refers to it; what a booking of it takes, by whatever name, keeps it.
+create function private.tg_session_types__let_go()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_occupancy_id uuid;
+begin
+  if not exists (
+    select from private.occupancies as o
+     where o.org_id = old.org_id and o.session_type_id = old.id and o.seats > 0 and coalesce(o.expires_at > clock_timestamp(), true)) then
+    -- Out of turn, the type's own row being locked already: what somebody else has locked is in use.
+    for v_occupancy_id in
+      select o.id from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id for no key update skip locked
+    loop
+      perform private.expire_holds(old.org_id, v_occupancy_id, clock_timestamp());
+      perform private.drop_empty(old.org_id, v_occupancy_id);
+    end loop;
+  end if;
+  if exists (select from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id) then
+    perform private.fail(409, 'session_type_in_use', 'This is in use and keeps history readable.', 'Make it inactive instead.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_session_types__let_go is
+  'Refuses to delete a session type whose sessions take time, and lets go of its holds that have run out: session_type_in_use 409.';
+-- Named to run after the look at bookings that name the type.
+create trigger session_types__refuse_delete_occupied before delete on public.session_types
+  for each row execute function private.tg_session_types__let_go();
+
 -- The existing app says user_id where we say staff_id; whichever is sent decides.
 create function private.tg__name_staff()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.staff_id is null and new.user_id is not null then
+  if new.staff_id is not null then
+    new.user_id := (select s.user_id from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id);
+  elsif new.user_id is not null and not private.is_outsider(new.org_id) then
     select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
-    if not found and exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+    if not found then
+      -- Nobody named is everyone, so a person who cannot be found must not become nobody.
+      if not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+        perform private.refuse_stranger();
+      end if;
       new.staff_id := private.default_staff(new.org_id, new.user_id);
     end if;
   end if;
   return new;
 end;
 $$;
-comment on function private.tg__name_staff is 'Fills staff_id from user_id, for rows the existing app writes.';
+comment on function private.tg__name_staff is
+  'Fills staff_id from user_id, for rows the existing app writes; user_id from staff_id, where both are sent too. Fails: staff_not_member 422.';
 create trigger availability__name_staff before insert on public.availability
   for each row execute function private.tg__name_staff();
 create trigger blocked_times__name_staff before insert on public.blocked_times
@@ -4979,9 +5447,36 @@ end;
 $$;
 comment on function private.public_org is 'The organisation of a public page, or the refusal to answer: page_not_found 404, rate_limited 429.';
 
+-- What is listed is what would be booked. A client who has packages is listed the starts that one of them pays, each as long as
+-- that package says (a length that is asked for, or a type, goes before); anybody else is listed all of one length.
+create function private.listed_slots(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_within tstzrange)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.valid_during, row_number() over (order by p.expires_at, p.purchased_at, p.id) as nth,
+           coalesce(p_duration_mins, case when p_session_type_id is null then p.session_duration_mins end) as minutes
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       -- Counted once, at the first instant to come at which it pays.
+       and private.bookable_at(p.org_id, p.id, lower(p.valid_during * tstzmultirange(tstzrange(now(), null)))) > 0),
+  lengths as (
+    select distinct k.minutes from packages as k
+    union all
+    select p_duration_mins where not exists (select from packages))
+  select o.start_time, o.end_time, o.staff_id, o.rank
+    from lengths as l
+   cross join lateral private.offered_slots(p_org_id, p_session_type_id, l.minutes, p_staff_id, null, p_within, 'client') as o
+   where not exists (select from packages)
+      or exists (select from (select k.minutes from packages as k where k.valid_during @> o.start_time order by k.nth limit 1) as pays
+                  where pays.minutes is not distinct from l.minutes);
+$$;
+comment on function private.listed_slots is 'The starts that a page lists, for a client or (null) for anybody: each is booked by portal_book or public_book as it is listed.';
+
 -- The slots of one local day as the pages read them: recommended are the three that keep the day most compact.
 create function private.slots_document(
-  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -4996,19 +5491,22 @@ begin
     into v_slots
     from (select s.*, row_number() over (order by s.rank, s.start_time) as nth
             from (select distinct on (o.start_time) o.*
-                    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                                               private.listing_range(p_org_id, p_on, p_on), 'client') as o
+                    from private.listed_slots(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                                              private.listing_range(p_org_id, p_on, p_on)) as o
                    order by o.start_time, o.rank, o.staff_id) as s) as d;
   return jsonb_build_object(
     'slots', v_slots, 'timezone', private.org_timezone(p_org_id),
-    'durationMins', extract(epoch from (private.session_shape(
-       private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null), p_duration_mins)).duration)::integer / 60);
+    'durationMins', extract(epoch from coalesce(
+       (v_slots #>> '{0,end}')::timestamptz - (v_slots #>> '{0,start}')::timestamptz,
+       (private.session_shape(private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null),
+                              p_duration_mins)).duration))::integer / 60);
 end;
 $$;
 comment on function private.slots_document is
-  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}, the length being that of the first. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
 
-create function private.dates_document(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+create function private.dates_document(
+  p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -5022,15 +5520,15 @@ begin
     'timezone', v_timezone,
     'dates', (select coalesce(jsonb_agg(d.on_date order by d.on_date), '[]')
                 from (select distinct (s.start_time at time zone v_timezone)::date as on_date
-                        from private.offered_slots(
-                          p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62)),
-                          'client') as s) as d));
+                        from private.listed_slots(
+                          p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62))) as s) as d));
 end;
 $$;
 comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
 
 -- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+-- listed_slots says the same of many starts at once.
 create function private.portal_duration(
   p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
 returns integer
@@ -5039,10 +5537,9 @@ as $$
   select coalesce(p_duration_mins, case when p_session_type_id is null then (
     select p.session_duration_mins
       from public.client_purchases as p
-     where p.org_id = p_org_id and p.client_id = p_client_id
-       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+     where p.org_id = p_org_id and p.client_id = p_client_id and p.id = p_purchase_id) end);
 $$;
-comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+comment on function private.portal_duration is 'The length a client''s session is booked with; null where type or settings say it.';
 
 create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
 returns uuid
@@ -5108,10 +5605,16 @@ begin
          where b.org_id = o.id and b.client_id = v_client.id and b.status in ('pending', 'confirmed') and b.end_time > now()),
       'waitlist_offers', (
         select coalesce(jsonb_agg(jsonb_build_object(
-                 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
+                 'entry_id', w.id, 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
           from public.waitlist_entries as w
           join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
-         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()))
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()),
+      'waitlist', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'entry_id', w.id, 'on_date', w.on_date, 'start_time', w.start_time, 'session_type_id', w.session_type_id)
+                 order by w.on_date, w.start_time, w.id), '[]')
+          from public.waitlist_entries as w
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'waiting' and w.on_date >= private.org_today(o.id)))
       from public.orgs as o where o.id = v_client.org_id);
 end;
 $$;
@@ -5137,8 +5640,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
-    (v_portal.client).org_id, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_dates is 'dates_document for the token''s client.';
@@ -5151,8 +5653,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.slots_document(
-    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -5169,6 +5670,7 @@ declare
   v_portal record := private.portal_client(p_token);
   v_client public.clients := v_portal.client;
   v_purchase_id uuid := p_purchase_id;
+  v_hold private.holds;
   v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
 begin
   if v_refusal is not null then
@@ -5179,10 +5681,14 @@ begin
   perform private.require_value(p_hold_id is not null or p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
   if v_purchase_id is null then
+    -- Asked again, what has paid pays still.
+    select h.* into v_hold from private.holds as h where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id;
     select coalesce(
              (select b.purchase_id from public.bookings as b
-               where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
+               where b.org_id = v_client.org_id and b.client_id = v_client.id
+                 and (b.request_id = p_request_id or b.id = v_hold.booking_id)
+               limit 1),
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
@@ -5249,7 +5755,7 @@ end;
 $$;
 comment on function private.portal_cancel is 'client_cancel for the token''s client.';
 
-create function private.portal_wait(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
+create function private.portal_join_waitlist(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -5264,7 +5770,23 @@ begin
     'entry_id', private.join_waitlist(v_client.org_id, v_client.id, p_on, p_session_type_id, null, p_start_time)));
 end;
 $$;
-comment on function private.portal_wait is 'join_waitlist for the token''s client.';
+comment on function private.portal_join_waitlist is 'join_waitlist for the token''s client.';
+
+create function private.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome(case when private.leave_waitlist(v_client.org_id, v_client.id, p_entry_id) then 'left' else 'not_waiting' end);
+end;
+$$;
+comment on function private.portal_leave_waitlist is 'leave_waitlist for the token''s client, their own entries alone.';
 
 create function private.public_page(p_slug text)
 returns jsonb
@@ -5442,7 +5964,10 @@ begin
     if not found then
       perform private.refuse_request();
     end if;
-    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', (
+      select jsonb_agg(e.date order by (e.date ->> 'on')::date)
+        from (select jsonb_array_elements(private.series_dates(p_org_id, v_series_id) || s.clashes)
+                from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id) as e (date))));
   end if;
 
   -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
@@ -5470,6 +5995,10 @@ begin
     delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
   end;
+  -- Without the alternatives, which are of the moment.
+  update public.booking_series as s
+     set clashes = (select coalesce(jsonb_agg(e - 'alternatives'), '[]') from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked')
+   where s.org_id = p_org_id and s.id = v_series_id and v_clashes > 0;
   return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
 end;
 $$;
@@ -5520,9 +6049,12 @@ begin
       and (s.id = p_staff_id
            or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
     order by s.id for no key update;
+  perform private.lock_days(d.session_type_ids, d.dates)
+    from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                         where b.org_id = p_org_id and b.series_id = p_series_id)) as d;
 end;
 $$;
-comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+comment on function private.lock_series is 'Locks a series'' packages, bookings, staff and the days that are waited for, in this order.';
 
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
@@ -5536,6 +6068,7 @@ declare
   v_answer jsonb;
   v_dates jsonb := '[]';
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
   perform private.lock_series(p_org_id, p_series_id, p_staff_id);
   -- Its dates are told to the client as one.
@@ -5577,6 +6110,7 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
   perform set_config('coach.changes_series', p_series_id::text, true);
   for v_booking_id in
@@ -5593,11 +6127,28 @@ begin
   return v_ended;
 end;
 $$;
-comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings.';
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings. Fails: value_not_allowed 422.';
 
 -- ── 40_scheduling/rules/staff.sql ──
 
 -- Staff and places: who is linked to whom, and leaving without losing history.
+
+create function private.refuse_stranger()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+$$;
+comment on function private.refuse_stranger is 'Refuses a person who is no member: staff_not_member 422.';
+
+-- Who is a member is not told to people outside the organisation: the policies refuse their row next.
+create function private.is_outsider(p_org_id uuid)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(auth.role() = 'authenticated' and not p_org_id = any (private.orgs_with('org.read')), false);
+$$;
+comment on function private.is_outsider is 'True when an app''s user writes and is no member there.';
 
 -- A calendar may only be linked to a member of the organisation.
 create function private.tg_staff__check_member()
@@ -5605,9 +6156,9 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.user_id is not null
+  if new.user_id is not null and not private.is_outsider(new.org_id)
      and not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
-    perform private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+    perform private.refuse_stranger();
   end if;
   return new;
 end;
@@ -5615,6 +6166,22 @@ $$;
 comment on function private.tg_staff__check_member is 'Refuses a link to somebody who is no member: staff_not_member 422.';
 create trigger staff__check_member before insert or update of user_id on public.staff
   for each row execute function private.tg_staff__check_member();
+
+-- Hours and blocks are the staff member's; who signs in as them is said again, for the existing app.
+create function private.tg_staff__link_hours()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.availability as a set user_id = new.user_id where a.org_id = new.org_id and a.staff_id = new.id;
+  update public.blocked_times as b set user_id = new.user_id where b.org_id = new.org_id and b.staff_id = new.id;
+  return null;
+end;
+$$;
+comment on function private.tg_staff__link_hours is 'Keeps the user_id of a staff member''s hours and blocks in step with their own.';
+create trigger staff__link_hours after update of user_id on public.staff
+  for each row when (old.user_id is distinct from new.user_id) execute function private.tg_staff__link_hours();
+
 create trigger staff__touch before update on public.staff
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger locations__touch before update on public.locations
@@ -5622,8 +6189,22 @@ create trigger locations__touch before update on public.locations
 create trigger availability__touch before update on public.availability
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 
+-- The caller has authorised; p_user_id null: somebody who does not sign in.
+create function private.link_staff(p_org_id uuid, p_staff_id uuid, p_user_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.staff as s set user_id = p_user_id where s.org_id = p_org_id and s.id = p_staff_id;
+exception when unique_violation then
+  perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This member has a calendar: unlink that one first.');
+end;
+$$;
+comment on function private.link_staff is
+  'Links a staff member to the member who they are, or to nobody. Fails: staff_not_member 422, value_taken 409.';
+
 -- Soft: name and bookings stay for history, the email goes. Bookings that lie ahead stay where they are and are counted, so that
--- somebody takes them over.
+-- somebody takes them over. What shows their clients elsewhere ends with it.
 create function private.deactivate_staff(p_org_id uuid, p_staff_id uuid, p_now timestamptz default now())
 returns integer
 language plpgsql volatile security definer set search_path = ''
@@ -5632,11 +6213,12 @@ begin
   update public.staff as s
      set is_active = false, deactivated_at = coalesce(s.deactivated_at, p_now), email = null
    where s.org_id = p_org_id and s.id = p_staff_id;
+  perform private.revoke_feeds(p_org_id, p_staff_id, null);
   return (select count(*)::integer from public.bookings as b
            where b.org_id = p_org_id and b.staff_id = p_staff_id and b.status in ('pending', 'confirmed') and b.start_time > p_now);
 end;
 $$;
-comment on function private.deactivate_staff is 'Deactivates a staff member and returns how many bookings still lie ahead of them.';
+comment on function private.deactivate_staff is 'Deactivates a staff member, closes their calendar feeds and returns how many bookings still lie ahead of them.';
 
 create function private.reactivate_staff(p_org_id uuid, p_staff_id uuid)
 returns void
@@ -6431,19 +7013,22 @@ as $$
 $$;
 comment on function private.count_text is 'A number with its noun, such as 2 sessions.';
 
--- The words: the schedule's, else the organisation's newest active template of the key, else what the kind says.
+-- The words: the schedule's or the text's to many, else the organisation's newest active template of the key, else what the kind says.
 create function private.message_words(p_message public.outbox_messages, out subject text, out body text, out template_id uuid)
 language sql stable security definer set search_path = ''
 as $$
   select coalesce(p_message.subject, k.subject),
          coalesce((select x.body from public.sms_schedules as x where x.org_id = p_message.org_id and x.id = p_message.schedule_id),
+                  (select x.body from public.marketing_sends as x where x.org_id = p_message.org_id and x.id = p_message.marketing_send_id),
                   t.body, k.body),
          t.id
     from private.message_kinds as k
     left join lateral (
       select x.id, x.body from public.sms_templates as x
-       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind) and x.is_active
-       order by x.version desc limit 1) as t on p_message.schedule_id is null
+       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind)
+         -- A key of the organisation's own has no other words: those it had stay, for what waits already.
+         and (x.is_active or k.kind <> coalesce(p_message.template_key, k.kind))
+       order by x.is_active desc, x.version desc limit 1) as t on p_message.schedule_id is null and p_message.marketing_send_id is null
    where k.kind = p_message.kind;
 $$;
 comment on function private.message_words is 'The template that a message is composed from: {subject, body, template_id}.';
@@ -6471,6 +7056,72 @@ end;
 $$;
 comment on function private.compose is 'What a message says: {subject, body, template_id}; a text that was given stays as it is.';
 
+-- ── 50_messaging/rules/existing_app.sql ──
+
+-- What the existing edge functions call with the secret key: they queue into the same outbox, under the same intents.
+
+-- Their keys name a schedule and a booking, ours its start besides: with it theirs are the same intents, whoever is first.
+create function private.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz, p_related_entity_type text, p_related_entity_id uuid,
+  p_idempotency_key text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client public.clients;
+  v_booking public.bookings;
+  v_named text[] := regexp_match(p_idempotency_key, '^(?:sched-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|unconfirmed-24h)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$');
+  v_schedule public.sms_schedules;
+  v_kind text := 'direct';
+  v_key text := p_idempotency_key;
+  v_id uuid;
+begin
+  select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  if v_client.phone_e164 is null or v_client.sms_opt_in is false or not (private.sms_settings_of(p_org_id)).enabled
+     or private.is_suppressed(p_org_id, v_client.phone_e164) or coalesce(btrim(p_body), '') = ''
+     or p_scheduled_for > now() + interval '29 days' then
+    return null;
+  end if;
+  select b.* into v_booking
+    from public.bookings as b
+   where b.org_id = p_org_id and b.client_id = p_client_id
+     and b.id = coalesce(v_named[2]::uuid, case when p_related_entity_type = 'booking' then p_related_entity_id end);
+  if v_named is not null and v_booking.id is not null then
+    select s.* into v_schedule from public.sms_schedules as s where s.org_id = p_org_id and s.id = v_named[1]::uuid;
+    v_kind := case when v_named[1] is null then 'confirmation_nudge' when v_schedule.type = 'post_session' then 'booking_follow_up'
+                   else 'booking_reminder' end;
+    v_key := v_key || '-' || extract(epoch from v_booking.start_time)::bigint;
+  end if;
+  v_id := private.queue_message(
+    p_org_id, 'sms', v_kind, p_client_id, v_key, v_booking.id, p_scheduled_for => coalesce(p_scheduled_for, now()),
+    -- A reminder is of no use once its session has begun.
+    p_expires_at => case when v_kind in ('booking_reminder', 'confirmation_nudge') then v_booking.start_time end,
+    p_metadata => case when v_kind = 'direct' then '{}' else jsonb_build_object('start_time', v_booking.start_time) end,
+    p_body => left(btrim(p_body), 1600));
+  update public.outbox_messages as m
+     set schedule_id = v_schedule.id, related_entity_type = p_related_entity_type, related_entity_id = p_related_entity_id
+   where m.org_id = p_org_id and m.id = v_id;
+  return v_id;
+end;
+$$;
+comment on function private.insert_sms_direct is 'Queues an SMS for the service; null when it is refused or queued already.';
+
+create function private.queue_pending_sms()
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  with due as (
+    select m.org_id, m.id from public.outbox_messages as m
+     where m.status = 'pending' and m.channel = 'sms' and m.next_at <= now()
+       for update skip locked),
+  queued as (
+    update public.outbox_messages as m set status = 'queued', updated_at = now()
+      from due as d where m.org_id = d.org_id and m.id = d.id
+    returning 1)
+  select count(*)::integer from queued;
+$$;
+comment on function private.queue_pending_sms is 'Marks SMS whose time has come as queued; returns how many.';
+
 -- ── 50_messaging/rules/inbound.sql ──
 
 -- What clients answer, by one handler: whose organisation, whose client, what it means. What cannot be told is said, never guessed.
@@ -6488,30 +7139,35 @@ as $$
     when w.word in ('y', 'yes', 'yep', 'yeah', 'yup', 'ok', 'okay', 'confirm', 'confirmed', 'i confirm', 'yes please', 'yes thanks', 'yes thank you', 'y thanks') then 'confirm'
     when w.word in ('r', 'reschedule', 'reschedule please', 'please reschedule', 'r please') then 'reschedule'
     else 'message' end
-    from (select btrim(regexp_replace(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)), '[^a-z ]', ' ', 'g'), ' +', ' ', 'g')) as word) as w;
+    -- Punctuation and pictures say nothing; a figure or a letter of any alphabet does ("ok 5:30?", "нет ok"). Ranges, since what counts
+    -- as a letter would depend on the database's locale.
+    from (select btrim(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)),
+                   U&'[\0001-\002F\003A-\0060\007B-\00BF\02B0-\036F\2000-\2BFF\3000-\3003\FE00-\FE0F\FEFF\+01F000-\+01FAFF\+0E0000-\+0E01EF]+', ' ', 'g'))
+                   as word) as w;
 $$;
 comment on function private.inbound_meaning is 'What the whole text says: opt_out, cancel, opt_in, help, confirm, reschedule, or message.';
 
--- The number written to is one organisation's; else whoever wrote last to that phone from the number that is shared.
+-- Whoever holds a Twilio account's token can sign what they like for it: an account speaks for the organisations that send through
+-- it, and the platform's for the others.
 create function private.inbound_orgs(p_to text, p_from text, p_account_sid text)
 returns uuid[]
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
-  v_ids uuid[];
+  v_account text := coalesce((select s.twilio_account_sid from public.sms_settings as s where s.twilio_account_sid = p_account_sid limit 1), '');
+  v_ids uuid[] := array(select s.org_id from public.sms_settings as s
+                         where s.twilio_phone_number = p_to and coalesce(s.twilio_account_sid, '') = v_account);
 begin
-  select array_agg(s.org_id) into v_ids from public.sms_settings as s where s.twilio_phone_number = p_to;
   if cardinality(v_ids) = 1 then
     return v_ids;
   end if;
   return array(
     select m.org_id
-      from (select m.org_id, max(m.claimed_at) as last_at
-              from public.outbox_messages as m
-             where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null
-               and (v_ids is null and (m.provider_account = '' or m.provider_account = p_account_sid) or m.org_id = any (v_ids))
-             group by m.org_id) as m
-     order by m.last_at desc);
+      from public.outbox_messages as m
+     where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null and m.provider_account = v_account
+       and m.status in ('sending', 'sent', 'delivered', 'undelivered', 'unknown') and (v_ids = '{}' or m.org_id = any (v_ids))
+     group by m.org_id
+     order by max(m.claimed_at) desc);
 end;
 $$;
 comment on function private.inbound_orgs is
@@ -6524,6 +7180,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_meaning text := private.inbound_meaning(p_body);
+  -- Also where a plus was lost on the way, or a number came as people dial it.
+  v_to text := coalesce(private.e164(p_to, 'AU'), p_to);
+  v_from text := coalesce(private.e164(p_from, 'AU'), p_from);
   v_answer jsonb;
   v_org_ids uuid[];
 begin
@@ -6533,16 +7192,16 @@ begin
     -- Whoever was first has committed: the same answer, and no effect.
     return (select i.answer from private.inbound_sids as i where i.message_sid = p_message_sid);
   end if;
-  v_org_ids := private.inbound_orgs(p_to, p_from, p_account_sid);
+  v_org_ids := private.inbound_orgs(v_to, v_from, p_account_sid);
   if v_org_ids = '{}' then
     v_answer := private.outcome('org_unknown', '{"reply": null}');
   else
-    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, p_to, p_from, p_body, p_media_count, p_now);
+    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, v_to, v_from, p_body, p_media_count, p_now);
     -- One number, several senders: the carrier's opt-out is the number's.
     if v_meaning in ('opt_out', 'cancel') then
-      perform private.suppress(o.id, p_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
+      perform private.suppress(o.id, v_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
     elsif v_meaning = 'opt_in' then
-      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = p_from and s.reason = 'opt_out';
+      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = v_from and s.reason = 'opt_out';
     end if;
   end if;
   update private.inbound_sids as i set answer = v_answer where i.message_sid = p_message_sid;
@@ -6562,7 +7221,7 @@ declare
   v_booking public.bookings;
   v_kind text;
   v_reply text;
-  v_text text := coalesce(nullif(btrim(p_body), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
+  v_text text := coalesce(nullif(btrim(p_body, e' \t\r\n'), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
 begin
   -- Whoever it is: an opt-out is the number's.
   if p_meaning in ('opt_out', 'cancel') then
@@ -6590,7 +7249,8 @@ begin
       from public.bookings as b
      where b.org_id = p_org_id and b.client_id = v_client_id and b.status = 'confirmed' and b.start_time > p_now - interval '2 hours'
        and b.confirmation_sent_at is not null and b.client_confirmed is not true
-     order by b.start_time limit 1
+     -- One that has just begun is meant only where nothing is ahead.
+     order by b.start_time <= p_now, b.start_time limit 1
        for no key update;
     v_kind := case when v_booking.id is null then 'nothing_to_confirm' else 'confirmed' end;
     update public.bookings as b set client_confirmed = true where b.org_id = p_org_id and b.id = v_booking.id;
@@ -6609,6 +7269,9 @@ begin
     end if;
   end if;
 
+  if p_meaning <> 'help' and not private.may_answer(p_org_id, p_from, p_now) then
+    v_reply := null;
+  end if;
   insert into public.inbound_messages (
     org_id, client_id, booking_id, from_phone, to_phone, body, media_count, kind, provider_message_id, received_at)
   values (p_org_id, v_client_id, v_booking.id, p_from, p_to, left(coalesce(p_body, ''), 10000), coalesce(p_media_count, 0), v_kind, p_message_sid, p_now);
@@ -6618,11 +7281,27 @@ begin
       insert into public.messages (org_id, thread_id, sender_type, body, created_at)
       values (p_org_id, private.thread_of(p_org_id, v_client_id), 'client', left(v_text, 10000), p_now);
     end if;
+    if v_reply is not null then
+      perform private.log_communication(p_org_id, v_client_id, 'sms', 'outbound', v_reply, null);
+    end if;
   end if;
   return private.outcome(v_kind, jsonb_build_object('reply', v_reply));
 end;
 $$;
 comment on function private.answer_sms is 'What an SMS does in its organisation, and the answer: {outcome, reply}.';
+
+-- The answer is an SMS like any other: none while messaging is off, to a suppressed number, or inside quiet hours. Carriers want HELP
+-- answered always.
+create function private.may_answer(p_org_id uuid, p_phone text, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select s.enabled
+         and not private.is_quiet(private.org_timezone(p_org_id), s.quiet_hours_start, s.quiet_hours_end, p_now)
+         and not exists (select from public.sms_suppression as x where x.org_id = p_org_id and x.phone = p_phone)
+    from private.sms_settings_of(p_org_id) as s;
+$$;
+comment on function private.may_answer is 'True when an SMS may be answered by one at once.';
 
 -- ── 50_messaging/rules/phone.sql ──
 
@@ -6712,10 +7391,14 @@ create function private.suppress(p_org_id uuid, p_phone text, p_reason text, p_c
 returns void
 language sql volatile security definer set search_path = ''
 as $$
-  insert into public.sms_suppression (org_id, phone, reason, client_id) values (p_org_id, p_phone, p_reason, p_client_id)
-  on conflict (org_id, phone) do nothing;
+  -- A short code or a sender's name is no number that we could write to.
+  insert into public.sms_suppression as s (org_id, phone, reason, client_id)
+  select p_org_id, p_phone, p_reason, p_client_id where p_phone ~ '^\+[1-9][0-9]{6,14}$'
+  on conflict (org_id, phone) do update set reason = excluded.reason, created_at = excluded.created_at
+    where excluded.reason = 'opt_out' and s.reason <> 'opt_out';
 $$;
-comment on function private.suppress is 'Sends no SMS to a number (E.164) any more; the first reason stays.';
+comment on function private.suppress is
+  'Sends no SMS to a number (E.164) any more. The first reason stays, but for an opt-out: that one only the person lifts.';
 
 -- ── 50_messaging/rules/queue.sql ──
 
@@ -7627,6 +8310,7 @@ declare
   v_client public.clients;
   v_id uuid;
   v_message public.outbox_messages;
+  v_text text;
 begin
   select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
   if not (private.sms_settings_of(p_org_id)).enabled then
@@ -7647,7 +8331,9 @@ begin
     end if;
   else
     select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.id = v_id;
-    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', coalesce(p_body, (private.compose(v_message)).body), p_actor_id);
+    v_text := (private.compose(v_message)).body;
+    perform private.require_value(btrim(v_text) <> '', 'variables');
+    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', v_text, p_actor_id);
   end if;
   return private.outcome('queued', jsonb_build_object('message_id', v_message.id, 'status', v_message.status, 'next_at', v_message.next_at));
 end;
@@ -7685,21 +8371,30 @@ as $$
 declare
   v_org_id uuid := private.require_client(p_client_id, 'messages.write');
   v_booking_id uuid := case when p_related_entity_type = 'booking' then p_related_entity_id end;
+  v_answer jsonb;
 begin
+  -- What is only a frame for somebody's words is no template.
   if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
-     and not exists (select from private.message_kinds as k where k.kind = p_template_key) then
+     and not exists (select from private.message_kinds as k
+                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'marketing', 'coach_notice')) then
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
-  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '30 days', true), 'scheduled_for');
+  -- What is counted towards a client's day was made within thirty (take_messages).
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '29 days', true), 'scheduled_for');
   perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
+  perform private.require_value(coalesce(char_length(p_related_entity_type) between 1 and 60, true), 'related_entity_type');
   if v_booking_id is not null
      and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = v_booking_id and b.client_id = p_client_id) then
     perform private.refuse_booking();
   end if;
-  return private.send_to_client(
+  v_answer := private.send_to_client(
     v_org_id, p_client_id, coalesce((select k.kind from private.message_kinds as k where k.kind = p_template_key), 'direct'), null, v_booking_id, '{}',
     p_template_key, p_variables, p_scheduled_for, coalesce('app-' || p_idempotency_key, 'template-' || gen_random_uuid()), auth.uid());
+  update public.outbox_messages as m
+     set related_entity_type = p_related_entity_type, related_entity_id = p_related_entity_id
+   where m.org_id = v_org_id and m.id = (v_answer ->> 'message_id')::uuid and m.related_entity_type is null and p_related_entity_type is not null;
+  return v_answer;
 end;
 $$;
 comment on function private.member_send_template is 'send_to_client of a template. Fails: template_not_found 404.';
@@ -7747,16 +8442,20 @@ begin
   returning * into v_send;
   if not found then
     select s.* into v_send from public.marketing_sends as s where s.org_id = p_org_id and s.request_id = p_request_id;
+    if (v_send.body, v_send.recipient_filter) <> (btrim(p_message), p_recipient_filter) then
+      perform private.refuse_request();
+    end if;
     return private.marketing_answer(v_send);
   end if;
 
   with audience as materialized (
     select c.id, c.phone_e164,
-           case when c.phone_e164 is null then 'no_phone'
+           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
+                when c.phone_e164 is null then 'no_phone'
                 when c.sms_opt_in is false then 'opted_out'
                 when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
-                -- A family's one phone gets it once.
-                when row_number() over (partition by c.phone_e164 order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+                -- A family's one phone gets it once, by whoever of them takes it.
+                when row_number() over (partition by c.phone_e164, c.sms_opt_in is false order by c.created_at, c.id) > 1 then 'same_phone' end as reason
       from public.clients as c
      where c.org_id = p_org_id
        and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
@@ -7766,10 +8465,10 @@ begin
       created_by, created_at)
     select p_org_id, 'sms', 'marketing', a.id, v_send.id,
            case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
-           'queued', 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
+           case when x.allowed_at <= p_now then 'queued' else 'pending' end, 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
       from audience as a
      cross join (select coalesce(private.message_allowed_at(p_org_id, 'sms', p_now, p_now + interval '2 days', p_now), p_now) as allowed_at) as x
-     where a.reason is null and (private.sms_settings_of(p_org_id)).enabled
+     where a.reason is null
     returning 1)
   update public.marketing_sends as s
      set total = (select count(*) from audience), queued = (select count(*) from made),
@@ -7781,7 +8480,7 @@ begin
 end;
 $$;
 comment on function private.send_marketing is
-  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422.';
+  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
 
 create function private.marketing_answer(p_send public.marketing_sends)
 returns jsonb
@@ -8026,6 +8725,37 @@ $$;
 comment on function private.tg_messages__push is 'Lets a client''s devices know what the coach wrote.';
 create trigger messages__push after insert on public.messages
   for each row when (new.sender_type = 'trainer') execute function private.tg_messages__push();
+
+create function private.tg_client_communications__sign()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.user_id := auth.uid();
+  return new;
+end;
+$$;
+comment on function private.tg_client_communications__sign is 'Says who made an entry of the log, whatever the app sends.';
+create trigger client_communications__sign before insert on public.client_communications
+  for each row when (current_user = 'authenticated') execute function private.tg_client_communications__sign();
+
+-- Whoever signs in on a device gets its messages: those before them no longer, in whichever organisation. One person may be the
+-- client of several.
+create function private.tg_push_tokens__take_device()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from public.push_tokens as t
+   using public.clients as c, public.clients as own
+   where t.expo_token = new.expo_token and c.org_id = t.org_id and c.id = t.client_id
+     and own.org_id = new.org_id and own.id = new.client_id and c.auth_user_id is distinct from own.auth_user_id;
+  return null;
+end;
+$$;
+comment on function private.tg_push_tokens__take_device is 'Takes a device from the people who were signed in on it before.';
+create trigger push_tokens__take_device after insert or update of client_id, expo_token on public.push_tokens
+  for each row execute function private.tg_push_tokens__take_device();
 
 -- The app's upsert sends updated_at; the client is its own.
 create trigger push_tokens__touch before update on public.push_tokens
@@ -8399,7 +9129,7 @@ create policy holds_select_nobody on private.holds for select to service_role us
 grant select on public.staff to authenticated;
 grant select on public.staff to service_role;
 grant insert (org_id, user_id, full_name, email) on public.staff to authenticated;
-grant update (full_name, email) on public.staff to authenticated;
+grant update (user_id, full_name, email) on public.staff to authenticated;
 create policy staff_select_people on public.staff for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
          or org_id = any ((select private.my_client_org_ids())::uuid[]));
@@ -8489,9 +9219,11 @@ create policy waitlist_entries_select_people on public.waitlist_entries for sele
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
 
+alter table private.calendar_changes enable row level security;
 alter table private.calendar_feeds enable row level security;
 alter table private.calendar_feed_tokens enable row level security;
-revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+revoke all on private.calendar_changes, private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+create policy calendar_changes_select_nobody on private.calendar_changes for select to service_role using (false);
 create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
 create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
 
@@ -8660,7 +9392,7 @@ create policy client_communications_insert_members on public.client_communicatio
   with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[]));
 
 create trigger zz_refuse_clearly before insert or update on public.sms_settings
-  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 create trigger zz_refuse_clearly before insert or update on public.sms_templates
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.sms_schedules
@@ -8912,7 +9644,7 @@ begin atomic
   select private.member_reschedule(p_booking_id, p_start_time, p_staff_id);
 end;
 comment on function public.reschedule_booking is
-  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time} or {outcome: taken, alternatives}. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.reschedule_booking(uuid, timestamptz, uuid) from public, anon, service_role;
 grant execute on function public.reschedule_booking(uuid, timestamptz, uuid) to authenticated;
 grant execute on function private.member_reschedule(uuid, timestamptz, uuid) to authenticated;
@@ -8925,7 +9657,7 @@ begin atomic
   select private.member_cancel_booking(p_booking_id, p_reason, p_is_charged);
 end;
 comment on function public.cancel_booking is
-  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409, permission_missing 403.';
+  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same, or stays taken. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409, permission_missing 403.';
 revoke all on function public.cancel_booking(uuid, text, boolean) from public, anon, service_role;
 grant execute on function public.cancel_booking(uuid, text, boolean) to authenticated;
 grant execute on function private.member_cancel_booking(uuid, text, boolean) to authenticated;
@@ -8940,7 +9672,7 @@ begin atomic
   select private.member_hold(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_duration_mins, p_minutes);
 end;
 comment on function public.hold_slot is
-  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. Needs bookings.write. Fails as book.';
+  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. A client who holds that start already is answered with their hold, as it is. Needs bookings.write. Fails as book.';
 revoke all on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) from public, anon, service_role;
 grant execute on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
 grant execute on function private.member_hold(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
@@ -8954,7 +9686,7 @@ begin atomic
   select private.member_confirm_hold(p_org_id, p_hold_id, p_purchase_id, p_notes);
 end;
 comment on function public.confirm_hold is
-  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, permission_missing 403.';
+  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.confirm_hold(uuid, uuid, uuid, text) from public, anon, service_role;
 grant execute on function public.confirm_hold(uuid, uuid, uuid, text) to authenticated;
 grant execute on function private.member_confirm_hold(uuid, uuid, uuid, text) to authenticated;
@@ -8985,7 +9717,7 @@ begin atomic
   select private.member_move_series(p_series_id, p_from, p_shift_days, p_time, p_staff_id);
 end;
 comment on function public.move_series is
-  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved; dates say what becomes of each, package_expired where its package is not valid then. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.move_series(uuid, date, integer, time, uuid) from public, anon, service_role;
 grant execute on function public.move_series(uuid, date, integer, time, uuid) to authenticated;
 grant execute on function private.member_move_series(uuid, date, integer, time, uuid) to authenticated;
@@ -8997,7 +9729,7 @@ begin atomic
   select private.member_end_series(p_series_id, p_from);
 end;
 comment on function public.end_series is
-  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, permission_missing 403.';
+  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.end_series(uuid, date) from public, anon, service_role;
 grant execute on function public.end_series(uuid, date) to authenticated;
 grant execute on function private.member_end_series(uuid, date) to authenticated;
@@ -9015,6 +9747,18 @@ comment on function public.join_waitlist is
 revoke all on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) from public, anon, service_role;
 grant execute on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
 grant execute on function private.member_join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
+
+create function public.leave_waitlist(p_entry_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_leave_waitlist(p_entry_id);
+end;
+comment on function public.leave_waitlist is
+  'Takes a client off the waitlist, with the offer they may have; false when it is over already (booked, let pass or left). Needs bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+revoke all on function public.leave_waitlist(uuid) from public, anon, service_role;
+grant execute on function public.leave_waitlist(uuid) to authenticated;
+grant execute on function private.member_leave_waitlist(uuid) to authenticated;
 
 create function public.deactivate_staff(p_staff_id uuid)
 returns integer
@@ -9049,7 +9793,7 @@ begin atomic
   select private.member_calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
 end;
 comment on function public.calendar is
-  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
+  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now or deleted, and blocks and free, each whole, when they changed; a key that is absent has not changed. An answer without left is whole (p_since was more than seven days back, or the timezone changed): it replaces all there was. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.calendar(uuid, text, date, uuid, timestamptz) from public, anon, service_role;
 grant execute on function public.calendar(uuid, text, date, uuid, timestamptz) to authenticated;
 grant execute on function private.member_calendar(uuid, text, date, uuid, timestamptz) to authenticated;
@@ -9078,7 +9822,7 @@ begin atomic
   select private.portal_overview(p_token);
 end;
 comment on function public.portal_overview is
-  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers}. Fails: link_not_found 404, rate_limited 429.';
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers: [{entry_id, hold_id, start_time, end_time, expires_at}], waitlist: [{entry_id, on_date, start_time, session_type_id}]}. Fails: link_not_found 404, rate_limited 429.';
 revoke all on function public.portal_overview(text) from public;
 grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
 grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
@@ -9092,7 +9836,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays on that day, or the settings''. A client who has packages is listed what one of them pays. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -9106,7 +9850,7 @@ begin atomic
   select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_slots is
-  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Each start has the length it is booked with, durationMins that of the first. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
 grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -9133,7 +9877,7 @@ begin atomic
   select private.portal_reschedule(p_token, p_booking_id, p_start_time);
 end;
 comment on function public.portal_reschedule is
-  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
 revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
 grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
 grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
@@ -9150,19 +9894,31 @@ revoke all on function public.portal_cancel(text, uuid) from public;
 grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
 
-create function public.portal_wait(
+create function public.portal_join_waitlist(
   p_token text, p_on date default null, p_session_type_id uuid default null,
   p_start_time timestamptz default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.portal_wait(p_token, p_on, p_session_type_id, p_start_time);
+  select private.portal_join_waitlist(p_token, p_on, p_session_type_id, p_start_time);
 end;
-comment on function public.portal_wait is
+comment on function public.portal_join_waitlist is
   'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
-revoke all on function public.portal_wait(text, date, uuid, timestamptz) from public;
-grant execute on function public.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
-grant execute on function private.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+revoke all on function public.portal_join_waitlist(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_leave_waitlist(p_token, p_entry_id);
+end;
+comment on function public.portal_leave_waitlist is
+  'Ends one of the client''s waits, with the offer they may have: {outcome: left}, or {outcome: not_waiting} when it is over already (booked, let pass or left). Fails: link_not_found 404, rate_limited 429, waitlist_entry_not_found 404.';
+revoke all on function public.portal_leave_waitlist(text, uuid) from public;
+grant execute on function public.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
 
 create function public.public_page(p_slug text)
 returns jsonb
@@ -9229,7 +9985,7 @@ begin atomic
   select private.member_create_feed(p_staff_id, p_client_id);
 end;
 comment on function public.create_calendar_feed is
-  'Opens a calendar that other programs may subscribe to, of a staff member or a client (a client for themselves), and returns its token, once. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Opens a calendar that other programs may subscribe to, and returns its token, once: of one''s own staff row with bookings.read, of another''s with staff.write, of a client with clients.write, or a client''s for themselves. It ends when it is revoked, the staff member is deactivated, or whoever opened it leaves the organisation. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.create_calendar_feed(uuid, uuid) from public, anon, service_role;
 grant execute on function public.create_calendar_feed(uuid, uuid) to authenticated;
 grant execute on function private.member_create_feed(uuid, uuid) to authenticated;
@@ -9241,7 +9997,7 @@ begin atomic
   select private.member_revoke_feeds(p_staff_id, p_client_id);
 end;
 comment on function public.revoke_calendar_feeds is
-  'Closes every calendar feed of a staff member or client; returns how many. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Closes every calendar feed of a staff member or client; returns how many. For whom create_calendar_feed is. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
 grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
 grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;
@@ -9251,7 +10007,8 @@ grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticat
 -- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
 
 create view public.sms_messages with (security_invoker = true) as
-  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone, coalesce(m.provider_account, '') as from_phone, m.template_id, m.template_key,
+  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone,
+         coalesce((select s.twilio_phone_number from public.sms_settings as s where s.org_id = m.org_id), '') as from_phone, m.template_id, m.template_key,
          coalesce(m.body, '') as body, m.variables, m.related_entity_type, m.related_entity_id, m.status, m.scheduled_for, m.sent_at, m.delivered_at,
          m.failed_at, m.idempotency_key, m.error_code, null::text as error_message, m.metadata,
          case when m.status = 'sending' then m.next_at end as locked_until, m.created_at, m.updated_at
@@ -9264,7 +10021,7 @@ create view public.sms_attempts with (security_invoker = true) as
   select a.id, a.message_id, a.attempt_number, a.provider, a.provider_message_id, '{}'::jsonb as request_payload, null::jsonb as response_payload,
          a.http_status as response_status, a.status, a.error_code, null::text as error_message, a.created_at
     from public.outbox_attempts as a
-    join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms');
 comment on view public.sms_attempts is 'Attempts to send an SMS by the names that the existing system reads.';
 revoke all on public.sms_attempts from public, anon, authenticated, service_role;
 grant select on public.sms_attempts to authenticated, service_role;
@@ -9273,10 +10030,27 @@ create view public.sms_events with (security_invoker = true) as
   select e.org_id, e.id, e.message_id, e.provider, e.provider_message_id, e.event_type, e.event_status, e.error_code, null::text as error_message,
          e.event_payload, e.dedupe_key, e.received_at, e.received_at as processed_at
     from public.outbox_events as e
-    join public.outbox_messages as m on m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms');
 comment on view public.sms_events is 'What was told of SMS by the names that the existing system reads.';
 revoke all on public.sms_events from public, anon, authenticated, service_role;
 grant select on public.sms_events to authenticated, service_role;
+
+create function private.tg__read_only()
+returns trigger
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'view_read_only', 'This shows what another table holds.', 'Call the function that changes it.');
+  return null;
+end;
+$$;
+comment on function private.tg__read_only is 'Refuses to write through a view: view_read_only 403. A role without the privilege is refused before.';
+create trigger sms_messages__read_only instead of insert or update or delete on public.sms_messages
+  for each row execute function private.tg__read_only();
+create trigger sms_attempts__read_only instead of insert or update or delete on public.sms_attempts
+  for each row execute function private.tg__read_only();
+create trigger sms_events__read_only instead of insert or update or delete on public.sms_events
+  for each row execute function private.tg__read_only();
 
 create function public.send_message(
   p_client_id uuid, p_body text, p_booking_id uuid default null, p_asks_confirmation boolean default false, p_request_id uuid default null)
@@ -9299,7 +10073,7 @@ begin atomic
   select private.member_send_template(p_client_id, p_template_key, p_variables, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
 end;
 comment on function public.send_template is
-  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. Scheduled at most 29 days ahead. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
 grant execute on function private.member_send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
@@ -9324,7 +10098,7 @@ begin atomic
   select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
 end;
 comment on function public.send_marketing is
-  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; who opted out, is suppressed, has no phone or shares one is left out. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
 revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
 grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
 grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
@@ -9417,6 +10191,58 @@ comment on function public.suppress_phone is
 revoke all on function public.suppress_phone(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.suppress_phone(uuid, text) to authenticated;
 grant execute on function private.member_suppress_phone(uuid, text) to authenticated;
+
+-- The existing edge functions' doors, for the secret key. Sending itself is the service's: `coach sweep messages`.
+
+create function public.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz default null, p_related_entity_type text default null,
+  p_related_entity_id uuid default null, p_idempotency_key text default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.insert_sms_direct(p_org_id, p_client_id, p_body, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
+end;
+comment on function public.insert_sms_direct is
+  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text, more than 29 days ahead) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
+revoke all on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+grant execute on function private.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+
+create function public.queue_pending_sms()
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.queue_pending_sms();
+end;
+comment on function public.queue_pending_sms is
+  'Marks SMS whose time has come as queued, and says how many. Nothing depends on it: service.claim_messages takes what is due.';
+revoke all on function public.queue_pending_sms() from public, anon, authenticated, service_role;
+grant execute on function public.queue_pending_sms() to service_role;
+grant execute on function private.queue_pending_sms() to service_role;
+
+create function public.is_phone_suppressed(p_org_id uuid, p_phone text)
+returns boolean
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.is_suppressed(p_org_id, p_phone);
+end;
+comment on function public.is_phone_suppressed is
+  'True when an organisation sends no SMS to this number, in whichever way it is written.';
+revoke all on function public.is_phone_suppressed(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.is_phone_suppressed(uuid, text) to service_role;
+grant execute on function private.is_suppressed(uuid, text) to service_role;
+
+create function public.render_sms_template(p_template_body text, p_variables jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+begin atomic
+  select private.render(p_template_body, p_variables);
+end;
+comment on function public.render_sms_template is
+  'A template with its placeholders replaced; one without a value is left out.';
+revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.render_sms_template(text, jsonb) to service_role;
+grant execute on function private.render(text, jsonb) to service_role;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -9971,7 +10797,7 @@ begin
     join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
    where b.org_id = p_org_id and b.start_time >= coalesce(p_from, '-infinity') and b.start_time < coalesce(p_until, 'infinity')
    order by b.start_time desc, b.id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.list_bookings is
@@ -10013,7 +10839,7 @@ begin
 end;
 $$;
 comment on function service.sweep_expired_holds is
-  'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+  'Frees holds that have run out, about p_limit (1 to 100000) a call, those of one session together, and offers their times to the waitlist; call again until nothing comes back. What somebody else is at work on is left for the next call. A dry run changes nothing. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
 
@@ -10094,6 +10920,21 @@ comment on function service.create_staff is
 revoke all on function service.create_staff(uuid, text, text, text) from public, anon, authenticated;
 grant execute on function service.create_staff(uuid, text, text, text) to service_role;
 
+create function service.link_staff(p_staff_id uuid, p_member_email text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.staff_org(p_staff_id);
+begin
+  perform private.link_staff(v_org_id, p_staff_id, case when p_member_email is not null then private.user_by_email(p_member_email) end);
+end;
+$$;
+comment on function service.link_staff is
+  'Links a staff member to the member who signs in as them; without an email, to nobody. Their hours and blocks follow. Fails: staff_not_found 404, user_not_found 404, staff_not_member 422, value_taken 409.';
+revoke all on function service.link_staff(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_staff(uuid, text) to service_role;
+
 create function service.deactivate_staff(p_staff_id uuid)
 returns integer
 language sql volatile security definer set search_path = ''
@@ -10158,7 +10999,7 @@ begin
                                private.listing_range(p_org_id, p_on, p_until), 'coach') as o
     join public.staff as s on s.org_id = p_org_id and s.id = o.staff_id
    order by o.start_time, o.rank, o.staff_id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.find_slots is
@@ -10216,7 +11057,7 @@ as $$
   select private.cancel_booking(private.booking_org(p_booking_id), p_booking_id, p_reason, coalesce(p_is_charged, false), null);
 $$;
 comment on function service.cancel_booking is
-  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
 grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;
 
@@ -10414,7 +11255,7 @@ revoke all on function service.sweep_message_leftovers(integer, timestamptz, boo
 grant execute on function service.sweep_message_leftovers(integer, timestamptz, boolean) to service_role;
 
 create function service.list_messages(
-  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50)
+  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50, p_before_id uuid default null)
 returns table (
   id uuid, created_at timestamptz, scheduled_for timestamptz, channel text, kind text, status text, client_id uuid, client_name text, error_code text,
   attempts integer, sent_at timestamptz, cause_id uuid)
@@ -10424,13 +11265,13 @@ begin
   perform private.require_known_org(p_org_id);
   return query
   select h.id, h.created_at, h.scheduled_for, h.channel, h.kind, h.status, h.client_id, h.client_name, h.error_code, h.attempts, h.sent_at, h.cause_id
-    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, null, p_limit) as h;
+    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
 end;
 $$;
 comment on function service.list_messages is
-  'An organisation''s messages, newest first, at most p_limit (1 to 500). Fails: org_not_found 404.';
-revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) from public, anon, authenticated;
-grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) to service_role;
+  'An organisation''s messages, newest first, at most p_limit (1 to 500). For the next page send the last row''s created_at and id as p_before and p_before_id. Fails: org_not_found 404.';
+revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) from public, anon, authenticated;
+grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) to service_role;
 
 create function service.show_message(p_id uuid)
 returns jsonb
@@ -10515,7 +11356,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_name in ('app_url'), 'name');
-  perform private.require_value(p_value ~ '^https?://[^ ]{1,500}$', 'value');
+  perform private.require_value(p_value ~ '^https?://[^ ]+$' and char_length(p_value) <= 500, 'value');
   insert into private.platform_settings as s (name, value) values (p_name, p_value)
   on conflict (name) do update set value = excluded.value;
 end;

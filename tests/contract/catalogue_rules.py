@@ -27,18 +27,26 @@ ANON_MAY_CALL = (
     "portal_book",
     "portal_cancel",
     "portal_dates",
+    "portal_join_waitlist",
+    "portal_leave_waitlist",
     "portal_overview",
     "portal_reschedule",
     "portal_slots",
-    "portal_wait",
     "public_book",
     "public_dates",
     "public_page",
     "public_slots",
 )
 
-# What the secret key reaches in private: the same pages, and the contract's question of the portal's server.
-SERVICE_MAY_CALL_IN_PRIVATE = (*ANON_MAY_CALL, "is_slot_free")
+# What the secret key reaches in private: the same pages, and what the existing servers and functions ask by the contract.
+SERVICE_MAY_CALL_IN_PRIVATE = (
+    *ANON_MAY_CALL,
+    "insert_sms_direct",
+    "is_slot_free",
+    "is_suppressed",
+    "queue_pending_sms",
+    "render",
+)
 
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"

@@ -20,6 +20,10 @@ SWEPT = {
     "service.finish_job_run": None,
     "service.sweep_overdue_bookings": [{"completed": 0, "charged": 0, "uncovered": 0, "skipped": 0}],
     "service.sweep_expired_holds": [{"expired": 0, "offered": 0}],
+    "service.sweep_reminders": [{"queued": 0, "skipped": 0}],
+    "service.claim_messages": [],
+    "service.claim_unknown_messages": [],
+    "service.sweep_message_leftovers": [{"deleted": 0}],
     "service.sweep_rate_limits": [{"deleted": 0}],
 }
 
@@ -93,6 +97,10 @@ def test_all_sweeps_run_by_one_name_and_a_failure_is_told() -> None:
     assert {run["sweep"]: run["error"] for run in answer["runs"]} == {
         "bookings": "database_unavailable",
         "holds": None,
+        "reminders": None,
+        "messages": None,
+        "messages_unknown": None,
+        "message_leftovers": None,
         "rate_limits": None,
     }
 
@@ -247,12 +255,16 @@ def test_the_api_is_documented() -> None:
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert {path for path in document["paths"] if not path.startswith("/api/")} == {
         *("/healthz", "/readyz", "/functions/v1/cron-{sweep}"),
+        *("/functions/v1/sms-inbound", "/functions/v1/twilio-webhook", "/functions/v1/sms-send"),
+        "/functions/v1/push-dispatch",
     }
     # The contract's paths: the existing pages call them by these names.
     assert set(document["paths"]) >= {
         *("/api/portal/validate", "/api/portal/available-dates", "/api/portal/available-slots"),
         *("/api/portal/create-booking", "/api/portal/cancel-booking"),
         *("/api/public/available-dates", "/api/public/available-slots", "/api/calendar/{booking_id}"),
+        *("/api/sms-inbound", "/api/sms/webhook", "/api/send-sms", "/api/portal/send-link"),
+        *("/api/messages/unread-count", "/api/messages/send-push", "/api/marketing/send-sms"),
     }
     for operation in operations:
         assert operation["summary"]

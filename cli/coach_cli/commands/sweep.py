@@ -70,6 +70,37 @@ def sweep_holds(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fals
     _sweep(["holds"], watch, limit, dry_run, json)
 
 
+@app.command("reminders", epilog="Example: coach sweep reminders --watch 60")
+def sweep_reminders(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Queue the reminders and follow-ups that are due soon."""
+    _sweep(["reminders"], watch, limit, dry_run, json)
+
+
+@app.command("messages", epilog="Example: coach sweep messages --watch 5")
+def sweep_messages(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Send the messages that are due and may be sent now.
+
+    Any number of workers may run. A stack of `coach up` sends nothing for which the environment has no credentials.
+    """
+    _sweep(["messages"], watch, limit, dry_run, json)
+
+
+@app.command("messages-unknown", epilog="Example: coach sweep messages-unknown")
+def sweep_messages_unknown(
+    watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Look up at the provider what may have been sent; nothing is sent again."""
+    _sweep(["messages_unknown"], watch, limit, dry_run, json)
+
+
+@app.command("message-leftovers", epilog="Example: coach sweep message-leftovers")
+def sweep_message_leftovers(
+    watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Delete callbacks that matched no message, and ids of messages that came in long ago."""
+    _sweep(["message_leftovers"], watch, limit, dry_run, json)
+
+
 @app.command("rate-limits", epilog="Example: coach sweep rate-limits")
 def sweep_rate_limits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Delete counts of calls that no limit asks about any more."""
@@ -174,7 +205,7 @@ def _did(result: SweepResult) -> str:
 
 
 class _Counted:
-    """A database that tells a progress bar how much each batch did: the largest of its counts."""
+    """A database that tells a progress bar how much each batch did: the largest of its counts, or what it recorded."""
 
     def __init__(self, database: Database, advance: Callable[[int], None]) -> None:
         self._database = database
@@ -182,7 +213,7 @@ class _Counted:
 
     async def rpc(self, name: str, /, **params: Any) -> Any:
         result = await self._database.rpc(name, **params)
-        if name.startswith("service.sweep_"):
+        if name.startswith(("service.sweep_", "service.record_")):
             self._advance(sum(max(row.values()) for row in result))
         return result
 

@@ -19,10 +19,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from coach_os.database import Database, open_database
+from coach_os.database.person import person_api
 from coach_os.errors import CoachError, Unavailable
 from coach_os.front import PREFIXES, Front, upstream_of
 from coach_os.functions import cron
 from coach_os.logs import configure_logging, get_logger
+from coach_os.messaging_routes import ROUTERS as MESSAGING_ROUTERS
 from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
 from coach_os.problems import Problem, add_handlers
 from coach_os.routes import ROUTERS
@@ -82,6 +84,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     database = database or open_database(settings)
     upstream = upstream_of(settings)
     front = Front(upstream) if upstream else None
+    person = person_api(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -89,6 +92,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
             yield
         if front:
             await front.close()
+        if person:
+            await person.close()
 
     app = FastAPI(
         title="Coach OS",
@@ -100,10 +105,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         middleware=_middleware(settings, with_front=front is not None),
         responses={"default": {"model": Problem, "description": "An error."}},
     )
-    app.state.settings, app.state.database = settings, database
+    app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
     _add_routes(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *MESSAGING_ROUTERS):
         app.include_router(router)
     if front:
         for prefix in PREFIXES:

@@ -60,7 +60,11 @@ returns void
 language sql volatile security definer set search_path = ''
 as $$
   insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)
-  values (p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id)
+  select p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id
+   where p_booking_id is not null
+      or not exists (select from public.alerts as a
+                      where a.org_id = p_org_id and a.kind = p_kind and a.booking_id is null and a.resolved_at is null
+                        and (a.client_id, a.purchase_id) is not distinct from (p_client_id, p_purchase_id))
   on conflict do nothing;
 $$;
 comment on function private.raise_alert is 'Tells the organisation something once; repeating it while it is open adds nothing.';

@@ -149,7 +149,7 @@ create policy client_communications_insert_members on public.client_communicatio
   with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[]));
 
 create trigger zz_refuse_clearly before insert or update on public.sms_settings
-  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 create trigger zz_refuse_clearly before insert or update on public.sms_templates
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.sms_schedules

@@ -1,7 +1,8 @@
 -- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
 
 create view public.sms_messages with (security_invoker = true) as
-  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone, coalesce(m.provider_account, '') as from_phone, m.template_id, m.template_key,
+  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone,
+         coalesce((select s.twilio_phone_number from public.sms_settings as s where s.org_id = m.org_id), '') as from_phone, m.template_id, m.template_key,
          coalesce(m.body, '') as body, m.variables, m.related_entity_type, m.related_entity_id, m.status, m.scheduled_for, m.sent_at, m.delivered_at,
          m.failed_at, m.idempotency_key, m.error_code, null::text as error_message, m.metadata,
          case when m.status = 'sending' then m.next_at end as locked_until, m.created_at, m.updated_at
@@ -14,7 +15,7 @@ create view public.sms_attempts with (security_invoker = true) as
   select a.id, a.message_id, a.attempt_number, a.provider, a.provider_message_id, '{}'::jsonb as request_payload, null::jsonb as response_payload,
          a.http_status as response_status, a.status, a.error_code, null::text as error_message, a.created_at
     from public.outbox_attempts as a
-    join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms');
 comment on view public.sms_attempts is 'Attempts to send an SMS by the names that the existing system reads.';
 revoke all on public.sms_attempts from public, anon, authenticated, service_role;
 grant select on public.sms_attempts to authenticated, service_role;
@@ -23,10 +24,27 @@ create view public.sms_events with (security_invoker = true) as
   select e.org_id, e.id, e.message_id, e.provider, e.provider_message_id, e.event_type, e.event_status, e.error_code, null::text as error_message,
          e.event_payload, e.dedupe_key, e.received_at, e.received_at as processed_at
     from public.outbox_events as e
-    join public.outbox_messages as m on m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms';
+   where exists (select from public.outbox_messages as m where m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms');
 comment on view public.sms_events is 'What was told of SMS by the names that the existing system reads.';
 revoke all on public.sms_events from public, anon, authenticated, service_role;
 grant select on public.sms_events to authenticated, service_role;
+
+create function private.tg__read_only()
+returns trigger
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'view_read_only', 'This shows what another table holds.', 'Call the function that changes it.');
+  return null;
+end;
+$$;
+comment on function private.tg__read_only is 'Refuses to write through a view: view_read_only 403. A role without the privilege is refused before.';
+create trigger sms_messages__read_only instead of insert or update or delete on public.sms_messages
+  for each row execute function private.tg__read_only();
+create trigger sms_attempts__read_only instead of insert or update or delete on public.sms_attempts
+  for each row execute function private.tg__read_only();
+create trigger sms_events__read_only instead of insert or update or delete on public.sms_events
+  for each row execute function private.tg__read_only();
 
 create function public.send_message(
   p_client_id uuid, p_body text, p_booking_id uuid default null, p_asks_confirmation boolean default false, p_request_id uuid default null)
@@ -49,7 +67,7 @@ begin atomic
   select private.member_send_template(p_client_id, p_template_key, p_variables, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
 end;
 comment on function public.send_template is
-  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. Scheduled at most 29 days ahead. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
 grant execute on function private.member_send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
@@ -74,7 +92,7 @@ begin atomic
   select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
 end;
 comment on function public.send_marketing is
-  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; who opted out, is suppressed, has no phone or shares one is left out. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
 revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
 grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
 grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
@@ -167,3 +185,55 @@ comment on function public.suppress_phone is
 revoke all on function public.suppress_phone(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.suppress_phone(uuid, text) to authenticated;
 grant execute on function private.member_suppress_phone(uuid, text) to authenticated;
+
+-- The existing edge functions' doors, for the secret key. Sending itself is the service's: `coach sweep messages`.
+
+create function public.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz default null, p_related_entity_type text default null,
+  p_related_entity_id uuid default null, p_idempotency_key text default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.insert_sms_direct(p_org_id, p_client_id, p_body, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
+end;
+comment on function public.insert_sms_direct is
+  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text, more than 29 days ahead) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
+revoke all on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+grant execute on function private.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+
+create function public.queue_pending_sms()
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.queue_pending_sms();
+end;
+comment on function public.queue_pending_sms is
+  'Marks SMS whose time has come as queued, and says how many. Nothing depends on it: service.claim_messages takes what is due.';
+revoke all on function public.queue_pending_sms() from public, anon, authenticated, service_role;
+grant execute on function public.queue_pending_sms() to service_role;
+grant execute on function private.queue_pending_sms() to service_role;
+
+create function public.is_phone_suppressed(p_org_id uuid, p_phone text)
+returns boolean
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.is_suppressed(p_org_id, p_phone);
+end;
+comment on function public.is_phone_suppressed is
+  'True when an organisation sends no SMS to this number, in whichever way it is written.';
+revoke all on function public.is_phone_suppressed(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.is_phone_suppressed(uuid, text) to service_role;
+grant execute on function private.is_suppressed(uuid, text) to service_role;
+
+create function public.render_sms_template(p_template_body text, p_variables jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+begin atomic
+  select private.render(p_template_body, p_variables);
+end;
+comment on function public.render_sms_template is
+  'A template with its placeholders replaced; one without a value is left out.';
+revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.render_sms_template(text, jsonb) to service_role;
+grant execute on function private.render(text, jsonb) to service_role;

@@ -190,7 +190,7 @@ revoke all on function service.sweep_message_leftovers(integer, timestamptz, boo
 grant execute on function service.sweep_message_leftovers(integer, timestamptz, boolean) to service_role;
 
 create function service.list_messages(
-  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50)
+  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50, p_before_id uuid default null)
 returns table (
   id uuid, created_at timestamptz, scheduled_for timestamptz, channel text, kind text, status text, client_id uuid, client_name text, error_code text,
   attempts integer, sent_at timestamptz, cause_id uuid)
@@ -200,13 +200,13 @@ begin
   perform private.require_known_org(p_org_id);
   return query
   select h.id, h.created_at, h.scheduled_for, h.channel, h.kind, h.status, h.client_id, h.client_name, h.error_code, h.attempts, h.sent_at, h.cause_id
-    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, null, p_limit) as h;
+    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
 end;
 $$;
 comment on function service.list_messages is
-  'An organisation''s messages, newest first, at most p_limit (1 to 500). Fails: org_not_found 404.';
-revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) from public, anon, authenticated;
-grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer) to service_role;
+  'An organisation''s messages, newest first, at most p_limit (1 to 500). For the next page send the last row''s created_at and id as p_before and p_before_id. Fails: org_not_found 404.';
+revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) from public, anon, authenticated;
+grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) to service_role;
 
 create function service.show_message(p_id uuid)
 returns jsonb
@@ -291,7 +291,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_name in ('app_url'), 'name');
-  perform private.require_value(p_value ~ '^https?://[^ ]{1,500}$', 'value');
+  perform private.require_value(p_value ~ '^https?://[^ ]+$' and char_length(p_value) <= 500, 'value');
   insert into private.platform_settings as s (name, value) values (p_name, p_value)
   on conflict (name) do update set value = excluded.value;
 end;

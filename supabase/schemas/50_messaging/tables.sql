@@ -233,7 +233,7 @@ create index outbox_messages_id_idx on public.outbox_messages (id);
 create index outbox_messages_due_idx on public.outbox_messages (priority, next_at) where status in ('pending', 'queued');
 create index outbox_messages_leased_idx on public.outbox_messages (next_at) where status in ('sending', 'unknown');
 create index outbox_messages_sent_idx on public.outbox_messages (org_id, claimed_at) where channel = 'sms' and claimed_at is not null;
-create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id);
+create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id desc);
 create index outbox_messages_client_idx on public.outbox_messages (org_id, client_id, created_at desc) where client_id is not null;
 create index outbox_messages_booking_idx on public.outbox_messages (org_id, booking_id) where booking_id is not null;
 create index outbox_messages_schedule_idx on public.outbox_messages (org_id, schedule_id) where schedule_id is not null;
@@ -388,6 +388,7 @@ create table public.push_tokens (
 );
 comment on table public.push_tokens is 'The devices of a client that push messages go to.';
 create index push_tokens_client_idx on public.push_tokens (org_id, client_id);
+create index push_tokens_expo_token_idx on public.push_tokens (expo_token);
 
 create table public.client_communications (
   org_id uuid not null references public.orgs (id) on delete cascade,

@@ -13,6 +13,12 @@ from tests.contract.replay.values import is_set_by_contract, plausible
 
 Row = dict[str, Any]
 
+#: The table that a view's rows lie in.
+BASES = {"sms_attempts": "outbox_attempts", "sms_events": "outbox_events", "sms_messages": "outbox_messages"}
+
+#: A client has one of these, made by whichever call came first.
+ONE_EACH = {"message_threads", "push_tokens"}
+
 
 class World:
     """Rows are made by the owner when a call first needs them; people sign up by themselves."""
@@ -49,7 +55,8 @@ class World:
 
     def fresh(self, table: str, changes: Row) -> Row:
         """Another row, for a call that changes or deletes it; of settings an organisation has no other."""
-        if table == "orgs" or self.is_settings(table) or table not in self.catalogue.primary_keys:
+        one = table == "orgs" or table in ONE_EACH or self.is_settings(table)
+        if one or table not in self.catalogue.primary_keys:
             return self.row(table)
         row = self.make(table)
         return self.change(table, row, changes) if changes else row
@@ -80,7 +87,7 @@ class World:
     def version(self, table: str, row: Row) -> str | None:
         """What changes with every write to the row; None when it is gone."""
         statement = sql.SQL("select xmin::text as v from public.{} where {}").format(
-            sql.Identifier(table), self._pairs(self._key(table, row), " and ")
+            sql.Identifier(BASES.get(table, table)), self._pairs(self._key(table, row), " and ")
         )
         found = self.stack.owner.execute(statement, list(self._key(table, row).values())).fetchone()
         return found["v"] if found else None
@@ -95,6 +102,12 @@ class World:
         if parent and not is_set_by_contract(column):
             return str(self.row(parent)["id"])
         return plausible(self.catalogue, column, n)
+
+    def end_thread(self) -> None:
+        """No conversation yet: the apps open one where they found none."""
+        self.stack.owner.execute("delete from public.message_threads where org_id = %s", [self.row("orgs")["id"]])
+        for table in ("message_threads", "messages"):
+            self._rows.pop(table, None)
 
     def keep_open(self) -> None:
         """Hours around the clock: what a client books is on offer, whatever earlier calls made of hours and blocks."""
@@ -134,9 +147,13 @@ class World:
     def _existing(self, table: str) -> Row | None:
         """The row that the sign-up has made, or any of a view's."""
         conditions = {"org_members": "user_id", "profiles": "id", "staff": "user_id"}
+        if table in BASES:
+            base = self.row(BASES[table])
+            statement = sql.SQL("select * from public.{} where id = %s").format(sql.Identifier(table))
+            return self.stack.owner.execute(statement, [base["id"]]).fetchone()
         if table in conditions:
             where = sql.SQL("where {} = %s").format(sql.Identifier(conditions[table]))
-        elif table not in self.catalogue.primary_keys:
+        elif table in ONE_EACH or table not in self.catalogue.primary_keys:
             where = sql.SQL("where {} = %s limit 1").format(sql.Identifier("org_id"))
         else:
             return None
@@ -162,7 +179,7 @@ class World:
         return Jsonb(value) if column.type == "jsonb" else value
 
     def _key(self, table: str, row: Row) -> Row:
-        return {name: row[name] for name in self.catalogue.primary_keys[table]}
+        return {name: row[name] for name in self.catalogue.primary_keys.get(table, ("id",))}
 
     def _pairs(self, columns: Row, joint: str) -> sql.Composed:
         return sql.SQL(joint).join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns)

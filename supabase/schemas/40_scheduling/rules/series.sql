@@ -28,7 +28,10 @@ begin
     if not found then
       perform private.refuse_request();
     end if;
-    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', (
+      select jsonb_agg(e.date order by (e.date ->> 'on')::date)
+        from (select jsonb_array_elements(private.series_dates(p_org_id, v_series_id) || s.clashes)
+                from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id) as e (date))));
   end if;
 
   -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
@@ -56,6 +59,10 @@ begin
     delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
   end;
+  -- Without the alternatives, which are of the moment.
+  update public.booking_series as s
+     set clashes = (select coalesce(jsonb_agg(e - 'alternatives'), '[]') from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked')
+   where s.org_id = p_org_id and s.id = v_series_id and v_clashes > 0;
   return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
 end;
 $$;
@@ -106,9 +113,12 @@ begin
       and (s.id = p_staff_id
            or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
     order by s.id for no key update;
+  perform private.lock_days(d.session_type_ids, d.dates)
+    from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                         where b.org_id = p_org_id and b.series_id = p_series_id)) as d;
 end;
 $$;
-comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+comment on function private.lock_series is 'Locks a series'' packages, bookings, staff and the days that are waited for, in this order.';
 
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
@@ -122,6 +132,7 @@ declare
   v_answer jsonb;
   v_dates jsonb := '[]';
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
   perform private.lock_series(p_org_id, p_series_id, p_staff_id);
   -- Its dates are told to the client as one.
@@ -163,6 +174,7 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
   perform set_config('coach.changes_series', p_series_id::text, true);
   for v_booking_id in
@@ -179,4 +191,4 @@ begin
   return v_ended;
 end;
 $$;
-comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings.';
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings. Fails: value_not_allowed 422.';

@@ -197,19 +197,22 @@ as $$
 $$;
 comment on function private.count_text is 'A number with its noun, such as 2 sessions.';
 
--- The words: the schedule's, else the organisation's newest active template of the key, else what the kind says.
+-- The words: the schedule's or the text's to many, else the organisation's newest active template of the key, else what the kind says.
 create function private.message_words(p_message public.outbox_messages, out subject text, out body text, out template_id uuid)
 language sql stable security definer set search_path = ''
 as $$
   select coalesce(p_message.subject, k.subject),
          coalesce((select x.body from public.sms_schedules as x where x.org_id = p_message.org_id and x.id = p_message.schedule_id),
+                  (select x.body from public.marketing_sends as x where x.org_id = p_message.org_id and x.id = p_message.marketing_send_id),
                   t.body, k.body),
          t.id
     from private.message_kinds as k
     left join lateral (
       select x.id, x.body from public.sms_templates as x
-       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind) and x.is_active
-       order by x.version desc limit 1) as t on p_message.schedule_id is null
+       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind)
+         -- A key of the organisation's own has no other words: those it had stay, for what waits already.
+         and (x.is_active or k.kind <> coalesce(p_message.template_key, k.kind))
+       order by x.is_active desc, x.version desc limit 1) as t on p_message.schedule_id is null and p_message.marketing_send_id is null
    where k.kind = p_message.kind;
 $$;
 comment on function private.message_words is 'The template that a message is composed from: {subject, body, template_id}.';

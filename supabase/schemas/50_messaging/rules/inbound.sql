@@ -13,30 +13,35 @@ as $$
     when w.word in ('y', 'yes', 'yep', 'yeah', 'yup', 'ok', 'okay', 'confirm', 'confirmed', 'i confirm', 'yes please', 'yes thanks', 'yes thank you', 'y thanks') then 'confirm'
     when w.word in ('r', 'reschedule', 'reschedule please', 'please reschedule', 'r please') then 'reschedule'
     else 'message' end
-    from (select btrim(regexp_replace(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)), '[^a-z ]', ' ', 'g'), ' +', ' ', 'g')) as word) as w;
+    -- Punctuation and pictures say nothing; a figure or a letter of any alphabet does ("ok 5:30?", "нет ok"). Ranges, since what counts
+    -- as a letter would depend on the database's locale.
+    from (select btrim(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)),
+                   U&'[\0001-\002F\003A-\0060\007B-\00BF\02B0-\036F\2000-\2BFF\3000-\3003\FE00-\FE0F\FEFF\+01F000-\+01FAFF\+0E0000-\+0E01EF]+', ' ', 'g'))
+                   as word) as w;
 $$;
 comment on function private.inbound_meaning is 'What the whole text says: opt_out, cancel, opt_in, help, confirm, reschedule, or message.';
 
--- The number written to is one organisation's; else whoever wrote last to that phone from the number that is shared.
+-- Whoever holds a Twilio account's token can sign what they like for it: an account speaks for the organisations that send through
+-- it, and the platform's for the others.
 create function private.inbound_orgs(p_to text, p_from text, p_account_sid text)
 returns uuid[]
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
-  v_ids uuid[];
+  v_account text := coalesce((select s.twilio_account_sid from public.sms_settings as s where s.twilio_account_sid = p_account_sid limit 1), '');
+  v_ids uuid[] := array(select s.org_id from public.sms_settings as s
+                         where s.twilio_phone_number = p_to and coalesce(s.twilio_account_sid, '') = v_account);
 begin
-  select array_agg(s.org_id) into v_ids from public.sms_settings as s where s.twilio_phone_number = p_to;
   if cardinality(v_ids) = 1 then
     return v_ids;
   end if;
   return array(
     select m.org_id
-      from (select m.org_id, max(m.claimed_at) as last_at
-              from public.outbox_messages as m
-             where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null
-               and (v_ids is null and (m.provider_account = '' or m.provider_account = p_account_sid) or m.org_id = any (v_ids))
-             group by m.org_id) as m
-     order by m.last_at desc);
+      from public.outbox_messages as m
+     where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null and m.provider_account = v_account
+       and m.status in ('sending', 'sent', 'delivered', 'undelivered', 'unknown') and (v_ids = '{}' or m.org_id = any (v_ids))
+     group by m.org_id
+     order by max(m.claimed_at) desc);
 end;
 $$;
 comment on function private.inbound_orgs is
@@ -49,6 +54,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_meaning text := private.inbound_meaning(p_body);
+  -- Also where a plus was lost on the way, or a number came as people dial it.
+  v_to text := coalesce(private.e164(p_to, 'AU'), p_to);
+  v_from text := coalesce(private.e164(p_from, 'AU'), p_from);
   v_answer jsonb;
   v_org_ids uuid[];
 begin
@@ -58,16 +66,16 @@ begin
     -- Whoever was first has committed: the same answer, and no effect.
     return (select i.answer from private.inbound_sids as i where i.message_sid = p_message_sid);
   end if;
-  v_org_ids := private.inbound_orgs(p_to, p_from, p_account_sid);
+  v_org_ids := private.inbound_orgs(v_to, v_from, p_account_sid);
   if v_org_ids = '{}' then
     v_answer := private.outcome('org_unknown', '{"reply": null}');
   else
-    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, p_to, p_from, p_body, p_media_count, p_now);
+    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, v_to, v_from, p_body, p_media_count, p_now);
     -- One number, several senders: the carrier's opt-out is the number's.
     if v_meaning in ('opt_out', 'cancel') then
-      perform private.suppress(o.id, p_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
+      perform private.suppress(o.id, v_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
     elsif v_meaning = 'opt_in' then
-      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = p_from and s.reason = 'opt_out';
+      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = v_from and s.reason = 'opt_out';
     end if;
   end if;
   update private.inbound_sids as i set answer = v_answer where i.message_sid = p_message_sid;
@@ -87,7 +95,7 @@ declare
   v_booking public.bookings;
   v_kind text;
   v_reply text;
-  v_text text := coalesce(nullif(btrim(p_body), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
+  v_text text := coalesce(nullif(btrim(p_body, e' \t\r\n'), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
 begin
   -- Whoever it is: an opt-out is the number's.
   if p_meaning in ('opt_out', 'cancel') then
@@ -115,7 +123,8 @@ begin
       from public.bookings as b
      where b.org_id = p_org_id and b.client_id = v_client_id and b.status = 'confirmed' and b.start_time > p_now - interval '2 hours'
        and b.confirmation_sent_at is not null and b.client_confirmed is not true
-     order by b.start_time limit 1
+     -- One that has just begun is meant only where nothing is ahead.
+     order by b.start_time <= p_now, b.start_time limit 1
        for no key update;
     v_kind := case when v_booking.id is null then 'nothing_to_confirm' else 'confirmed' end;
     update public.bookings as b set client_confirmed = true where b.org_id = p_org_id and b.id = v_booking.id;
@@ -134,6 +143,9 @@ begin
     end if;
   end if;
 
+  if p_meaning <> 'help' and not private.may_answer(p_org_id, p_from, p_now) then
+    v_reply := null;
+  end if;
   insert into public.inbound_messages (
     org_id, client_id, booking_id, from_phone, to_phone, body, media_count, kind, provider_message_id, received_at)
   values (p_org_id, v_client_id, v_booking.id, p_from, p_to, left(coalesce(p_body, ''), 10000), coalesce(p_media_count, 0), v_kind, p_message_sid, p_now);
@@ -143,8 +155,24 @@ begin
       insert into public.messages (org_id, thread_id, sender_type, body, created_at)
       values (p_org_id, private.thread_of(p_org_id, v_client_id), 'client', left(v_text, 10000), p_now);
     end if;
+    if v_reply is not null then
+      perform private.log_communication(p_org_id, v_client_id, 'sms', 'outbound', v_reply, null);
+    end if;
   end if;
   return private.outcome(v_kind, jsonb_build_object('reply', v_reply));
 end;
 $$;
 comment on function private.answer_sms is 'What an SMS does in its organisation, and the answer: {outcome, reply}.';
+
+-- The answer is an SMS like any other: none while messaging is off, to a suppressed number, or inside quiet hours. Carriers want HELP
+-- answered always.
+create function private.may_answer(p_org_id uuid, p_phone text, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select s.enabled
+         and not private.is_quiet(private.org_timezone(p_org_id), s.quiet_hours_start, s.quiet_hours_end, p_now)
+         and not exists (select from public.sms_suppression as x where x.org_id = p_org_id and x.phone = p_phone)
+    from private.sms_settings_of(p_org_id) as s;
+$$;
+comment on function private.may_answer is 'True when an SMS may be answered by one at once.';

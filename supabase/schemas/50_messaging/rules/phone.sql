@@ -84,7 +84,11 @@ create function private.suppress(p_org_id uuid, p_phone text, p_reason text, p_c
 returns void
 language sql volatile security definer set search_path = ''
 as $$
-  insert into public.sms_suppression (org_id, phone, reason, client_id) values (p_org_id, p_phone, p_reason, p_client_id)
-  on conflict (org_id, phone) do nothing;
+  -- A short code or a sender's name is no number that we could write to.
+  insert into public.sms_suppression as s (org_id, phone, reason, client_id)
+  select p_org_id, p_phone, p_reason, p_client_id where p_phone ~ '^\+[1-9][0-9]{6,14}$'
+  on conflict (org_id, phone) do update set reason = excluded.reason, created_at = excluded.created_at
+    where excluded.reason = 'opt_out' and s.reason <> 'opt_out';
 $$;
-comment on function private.suppress is 'Sends no SMS to a number (E.164) any more; the first reason stays.';
+comment on function private.suppress is
+  'Sends no SMS to a number (E.164) any more. The first reason stays, but for an opt-out: that one only the person lifts.';

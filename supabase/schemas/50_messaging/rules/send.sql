@@ -29,6 +29,7 @@ declare
   v_client public.clients;
   v_id uuid;
   v_message public.outbox_messages;
+  v_text text;
 begin
   select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
   if not (private.sms_settings_of(p_org_id)).enabled then
@@ -49,7 +50,9 @@ begin
     end if;
   else
     select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.id = v_id;
-    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', coalesce(p_body, (private.compose(v_message)).body), p_actor_id);
+    v_text := (private.compose(v_message)).body;
+    perform private.require_value(btrim(v_text) <> '', 'variables');
+    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', v_text, p_actor_id);
   end if;
   return private.outcome('queued', jsonb_build_object('message_id', v_message.id, 'status', v_message.status, 'next_at', v_message.next_at));
 end;
@@ -87,21 +90,30 @@ as $$
 declare
   v_org_id uuid := private.require_client(p_client_id, 'messages.write');
   v_booking_id uuid := case when p_related_entity_type = 'booking' then p_related_entity_id end;
+  v_answer jsonb;
 begin
+  -- What is only a frame for somebody's words is no template.
   if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
-     and not exists (select from private.message_kinds as k where k.kind = p_template_key) then
+     and not exists (select from private.message_kinds as k
+                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'marketing', 'coach_notice')) then
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
-  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '30 days', true), 'scheduled_for');
+  -- What is counted towards a client's day was made within thirty (take_messages).
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '29 days', true), 'scheduled_for');
   perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
+  perform private.require_value(coalesce(char_length(p_related_entity_type) between 1 and 60, true), 'related_entity_type');
   if v_booking_id is not null
      and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = v_booking_id and b.client_id = p_client_id) then
     perform private.refuse_booking();
   end if;
-  return private.send_to_client(
+  v_answer := private.send_to_client(
     v_org_id, p_client_id, coalesce((select k.kind from private.message_kinds as k where k.kind = p_template_key), 'direct'), null, v_booking_id, '{}',
     p_template_key, p_variables, p_scheduled_for, coalesce('app-' || p_idempotency_key, 'template-' || gen_random_uuid()), auth.uid());
+  update public.outbox_messages as m
+     set related_entity_type = p_related_entity_type, related_entity_id = p_related_entity_id
+   where m.org_id = v_org_id and m.id = (v_answer ->> 'message_id')::uuid and m.related_entity_type is null and p_related_entity_type is not null;
+  return v_answer;
 end;
 $$;
 comment on function private.member_send_template is 'send_to_client of a template. Fails: template_not_found 404.';
@@ -149,16 +161,20 @@ begin
   returning * into v_send;
   if not found then
     select s.* into v_send from public.marketing_sends as s where s.org_id = p_org_id and s.request_id = p_request_id;
+    if (v_send.body, v_send.recipient_filter) <> (btrim(p_message), p_recipient_filter) then
+      perform private.refuse_request();
+    end if;
     return private.marketing_answer(v_send);
   end if;
 
   with audience as materialized (
     select c.id, c.phone_e164,
-           case when c.phone_e164 is null then 'no_phone'
+           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
+                when c.phone_e164 is null then 'no_phone'
                 when c.sms_opt_in is false then 'opted_out'
                 when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
-                -- A family's one phone gets it once.
-                when row_number() over (partition by c.phone_e164 order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+                -- A family's one phone gets it once, by whoever of them takes it.
+                when row_number() over (partition by c.phone_e164, c.sms_opt_in is false order by c.created_at, c.id) > 1 then 'same_phone' end as reason
       from public.clients as c
      where c.org_id = p_org_id
        and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
@@ -168,10 +184,10 @@ begin
       created_by, created_at)
     select p_org_id, 'sms', 'marketing', a.id, v_send.id,
            case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
-           'queued', 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
+           case when x.allowed_at <= p_now then 'queued' else 'pending' end, 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
       from audience as a
      cross join (select coalesce(private.message_allowed_at(p_org_id, 'sms', p_now, p_now + interval '2 days', p_now), p_now) as allowed_at) as x
-     where a.reason is null and (private.sms_settings_of(p_org_id)).enabled
+     where a.reason is null
     returning 1)
   update public.marketing_sends as s
      set total = (select count(*) from audience), queued = (select count(*) from made),
@@ -183,7 +199,7 @@ begin
 end;
 $$;
 comment on function private.send_marketing is
-  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422.';
+  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
 
 create function private.marketing_answer(p_send public.marketing_sends)
 returns jsonb

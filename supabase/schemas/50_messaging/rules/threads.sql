@@ -75,6 +75,37 @@ comment on function private.tg_messages__push is 'Lets a client''s devices know 
 create trigger messages__push after insert on public.messages
   for each row when (new.sender_type = 'trainer') execute function private.tg_messages__push();
 
+create function private.tg_client_communications__sign()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.user_id := auth.uid();
+  return new;
+end;
+$$;
+comment on function private.tg_client_communications__sign is 'Says who made an entry of the log, whatever the app sends.';
+create trigger client_communications__sign before insert on public.client_communications
+  for each row when (current_user = 'authenticated') execute function private.tg_client_communications__sign();
+
+-- Whoever signs in on a device gets its messages: those before them no longer, in whichever organisation. One person may be the
+-- client of several.
+create function private.tg_push_tokens__take_device()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from public.push_tokens as t
+   using public.clients as c, public.clients as own
+   where t.expo_token = new.expo_token and c.org_id = t.org_id and c.id = t.client_id
+     and own.org_id = new.org_id and own.id = new.client_id and c.auth_user_id is distinct from own.auth_user_id;
+  return null;
+end;
+$$;
+comment on function private.tg_push_tokens__take_device is 'Takes a device from the people who were signed in on it before.';
+create trigger push_tokens__take_device after insert or update of client_id, expo_token on public.push_tokens
+  for each row execute function private.tg_push_tokens__take_device();
+
 -- The app's upsert sends updated_at; the client is its own.
 create trigger push_tokens__touch before update on public.push_tokens
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
