@@ -38,7 +38,7 @@ ANON_MAY_CALL = (
     "public_slots",
 )
 
-# What the secret key reaches in private: the same pages, and what the existing servers and functions ask by the contract.
+# What the secret key reaches in private: the same pages, and what the existing servers and functions ask.
 SERVICE_MAY_CALL_IN_PRIVATE = (
     *ANON_MAY_CALL,
     "insert_sms_direct",

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
-from tests.db.claiming import CLAIM, clients, limits, queue, standing, work
+from tests.db.queued import CLAIM, clients, limits, queue, standing, work
 from tests.db.studio import Studio
 from tests.harness.database import Caller, Database
 from tests.harness.races import barrier_race, values

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import psycopg
 from psycopg.rows import dict_row
-from tests.db.claiming import clients, limits, queue
+from tests.db.queued import clients, limits, queue
 from tests.db.studio import Studio
 from tests.harness.database import Database
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.db.claiming import limits
+from tests.db.queued import limits
 from tests.db.studio import Studio
 from tests.harness.races import barrier_race, values
 
