@@ -1,6 +1,6 @@
 -- record_messages: what an attempt came to, of the claim that made it alone; deferred goes again, failed and unknown never by themselves.
 begin;
-select plan(40);
+select plan(41);
 select tests.open_messaging();
 update public.clients set email = null;
 select tests.make_booking('session', null, tests.at(9, '09:00'));
@@ -80,6 +80,8 @@ select is(pg_temp.fails('f' || c, c), s, d)
 insert into public.sms_suppression (org_id, phone, reason) values (:'kilo', '+61400000001', 'manual');
 select private.suppress(:'kilo', '+61400000001', 'invalid_number');
 select is(reason, 'manual', 'the first reason stays') from public.sms_suppression;
+select private.suppress(:'kilo', '+61400000001', 'opt_out');
+select is(reason, 'opt_out', 'but for an opt-out, which the person alone lifts') from public.sms_suppression;
 delete from public.sms_suppression;
 
 -- What the booking shows.
