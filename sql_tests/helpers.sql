@@ -460,3 +460,61 @@ begin
         select 'cancelled' from public.bookings as b where (b.occupancy_id is null) <> (b.status = 'cancelled') $q$, p_description);
 end;
 $$;
+
+-- For messaging. Kilo's studio with phones for ann and ben, no quiet hours, and pages that links lead to. As the owner.
+create function tests.open_messaging()
+returns void
+language plpgsql volatile
+as $$
+begin
+  perform tests.open_studio();
+  insert into public.sms_settings (org_id, quiet_hours_start, quiet_hours_end) values (tests.id('kilo'), 0, 0);
+  insert into private.platform_settings (name, value) values ('app_url', 'https://app.example/');
+  update public.clients as c set phone = n.phone
+    from (values ('ann', '0400 000 001'), ('ben', '0400 000 002')) as n (name, phone) where c.id = (select tests.id(n.name));
+end;
+$$;
+
+-- A message of kilo's, wanted now, by name. As the owner.
+create function tests.queue(
+  p_name text, p_kind text default 'direct', p_client text default 'ann', p_channel text default 'sms', p_booking text default null,
+  p_at timestamptz default now(), p_expires_at timestamptz default null, p_metadata jsonb default '{"message": "Hello"}', p_body text default null,
+  p_now timestamptz default now())
+returns uuid
+language sql volatile
+as $$
+  select tests.remember(p_name, private.queue_message(
+    tests.id('kilo'), p_channel, p_kind, case when p_client is not null then tests.id(p_client) end, p_name,
+    case when p_booking is not null then tests.id(p_booking) end, p_at, p_expires_at, p_metadata, p_body => p_body,
+    p_to_address => case when p_client is null then '+61499999999' end, p_now => p_now));
+$$;
+
+-- What a worker would carry, by the names of tests.queue in the order of the claim; another's are left out.
+create function tests.claim(p_now timestamptz default now(), p_limit integer default 100)
+returns text
+language sql volatile
+as $$
+  select coalesce(string_agg(n.name, ' ' order by c.ordinality), '')
+    from service.claim_messages('worker', p_limit, p_now => p_now) with ordinality as c
+    join tests.names as n on n.id = c.id;
+$$;
+
+-- A worker's report on a message by the claim it has now: recorded or stale.
+create function tests.report(p_name text, p_outcome text, p_more jsonb default '{}', p_now timestamptz default now())
+returns text
+language sql volatile
+as $$
+  select case when r.recorded = 1 then 'recorded' when r.stale = 1 then 'stale' end
+    from public.outbox_messages as m
+   cross join lateral service.record_messages(
+     jsonb_build_array(jsonb_build_object('org_id', m.org_id, 'id', m.id, 'claim', m.claim, 'outcome', p_outcome) || p_more), p_now) as r
+   where m.id = tests.id(p_name);
+$$;
+
+-- Where a message stands: its status, and why.
+create function tests.standing(p_name text)
+returns text
+language sql volatile
+as $$
+  select concat_ws(' ', m.status, m.error_code) from public.outbox_messages as m where m.id = tests.id(p_name);
+$$;

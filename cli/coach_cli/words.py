@@ -52,6 +52,24 @@ def moment(value: Any) -> str | None:
         return str(value)
 
 
+def as_asked(rows: Sequence[Mapping[str, Any]], asked: datetime, *keys: str) -> list[dict[str, Any]]:
+    """The rows with these instants in the offset of the one that was asked for: what is shown can be asked for next.
+
+    >>> as_asked([{"start": "2026-11-29T21:15:00+00:00"}], datetime.fromisoformat("2026-11-30T06:00+10:00"), "start")
+    [{'start': '2026-11-30T07:15+10:00'}]
+    """
+    return [
+        {
+            **row,
+            **{
+                key: datetime.fromisoformat(row[key]).astimezone(asked.tzinfo).isoformat(timespec="minutes")
+                for key in keys
+            },
+        }
+        for row in rows
+    ]
+
+
 def with_moments(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:
     """The rows with these instants as `moment` writes them, for a column whose heading says UTC."""
     return [{**row, **{key: (moment(row[key]) or "-").removesuffix(" UTC") for key in keys}} for row in rows]

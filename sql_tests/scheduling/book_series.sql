@@ -1,6 +1,6 @@
 -- book_series, move_series, end_series: one local time, week after week; each date is a booking of its own, and says what became of it.
 begin;
-select plan(72);
+select plan(82);
 select tests.open_studio();
 select tests.make_package('pack', 3);
 create function pg_temp.outcomes(p_answer jsonb) returns text language sql as $$
@@ -48,6 +48,11 @@ select pg_temp.series(12, '09:00', p_request_id => tests.id('click')) as first \
 select is(pg_temp.series(12, '09:00', p_request_id => tests.id('click')), :'first'::jsonb, 'the same request books once and answers the same');
 select is(count(*), 3::bigint, 'three bookings') from public.bookings where series_id = (:'first'::jsonb ->> 'series_id')::uuid;
 select tests.refuses($$ select pg_temp.series(12, '10:00', p_client => 'ann', p_request_id => tests.id('click')) $$, 409, 'request_reused', 'another client''s series needs another');
+select tests.remember('partly', gen_random_uuid());
+select pg_temp.series(5, '09:00', 1, 3, p_client => 'ann', p_request_id => tests.id('partly')) as partly \gset
+select is(pg_temp.outcomes(:'partly'), 'booked taken taken', 'a request of which some dates clash');
+select is((a ->> 'series_id', pg_temp.outcomes(a), a #>> '{dates,1,on}')::text, (:'partly'::jsonb ->> 'series_id', 'booked taken taken', tests.day(12))::text, 'is told so again')
+  from pg_temp.series(5, '09:00', 1, 3, p_client => 'ann', p_request_id => tests.id('partly')) as a;
 select tests.remember('vain', gen_random_uuid());
 select is(pg_temp.series(12, '09:00', p_request_id => tests.id('vain')) ->> 'outcome', 'clashes', 'a request that booked nothing') union all
 select is(pg_temp.series(12, '10:00', p_request_id => tests.id('vain')) ->> 'outcome', 'booked', 'may be made again');
@@ -94,6 +99,15 @@ select is((:'clash'::jsonb ->> 'outcome', string_agg(d ->> 'outcome', ' ' order 
 select results_eq($$ select start_time from public.bookings where series_id = tests.id('series') order by 1 $$,
                   $$ values (tests.at(8, '09:00')), (tests.at(16, '12:30')), (tests.at(23, '12:30')) $$, 'then nothing moves');
 select is(move_series(tests.id('series'), tests.day(60), 1) ->> 'outcome', 'moved', 'where nothing lies ahead nothing has to');
+select tests.as_owner();
+select tests.make_package('ending', 5, tests.at(34, '00:00'));
+select tests.sign_in('coach@kilo.example');
+select tests.remember('paid', (pg_temp.series(13, '11:00', 2, 2, p_package => tests.id('ending')) ->> 'series_id')::uuid);
+select move_series(tests.id('paid'), tests.day(13), 7) as beyond \gset
+select is((:'beyond'::jsonb ->> 'outcome', string_agg(d ->> 'outcome', ' ' order by d ->> 'on'))::text, '(clashes,"free package_expired")', 'a date past the end of its package clashes')
+  from jsonb_array_elements(:'beyond'::jsonb -> 'dates') as d;
+select is(min(start_time), tests.at(13, '11:00'), 'and nothing moves') from public.bookings where series_id = tests.id('paid');
+select is(move_series(tests.id('paid'), tests.day(13), 6) ->> 'outcome', 'moved', 'up to its end they move');
 select tests.refuses($$ select move_series(tests.id('series'), tests.day(9), 28) $$, 422, 'value_not_allowed', 'four weeks are too far');
 
 -- Ending.
@@ -110,6 +124,11 @@ select tests.refuses(t.call, t.status, t.slug, t.title) from (values
   ($$ select pg_temp.series(8, p_count => 105) $$, 422, 'value_not_allowed', 'nor are more than two years'),
   ($$ select pg_temp.series(8, null) $$, 422, 'value_not_allowed', 'nor one without a time'),
   ($$ select pg_temp.series(-1) $$, 422, 'value_not_allowed', 'nor one that begins in the past'),
+  ($$ select book_series(tests.id('kilo'), tests.id('ann'), null, '09:00') $$, 422, 'value_not_allowed', 'nor one without a date'),
+  ($$ select pg_temp.series(8, p_weeks => null) $$, 422, 'value_not_allowed', 'nor one of no interval'),
+  ($$ select pg_temp.series(8, p_count => null) $$, 422, 'value_not_allowed', 'nor one of no length'),
+  ($$ select move_series(tests.id('series'), null, 1) $$, 422, 'value_not_allowed', 'a move begins somewhere'),
+  ($$ select end_series(tests.id('series'), null) $$, 422, 'value_not_allowed', 'so does an end'),
   ($$ select move_series(gen_random_uuid(), tests.day(8)) $$, 404, 'series_not_found', 'an unknown series does not exist'),
   ($$ select end_series(null, tests.day(8)) $$, 404, 'series_not_found', 'nor does none'),
   ($$ select move_series(tests.id('series'), tests.day(8), 0, null, gen_random_uuid()) $$, 404, 'staff_not_found', 'nor unknown staff')) as t (call, status, slug, title);

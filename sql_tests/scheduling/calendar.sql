@@ -1,6 +1,6 @@
 -- calendar: the range of a view in the organisation's timezone, with bookings, blocks and free time; then only what changed.
 begin;
-select plan(47);
+select plan(49);
 select tests.open_studio();
 create function pg_temp.ids(p_answer jsonb, p_key text default 'bookings') returns text language sql as $$
   select coalesce(string_agg((select n.name from tests.names as n where n.id = (e ->> 'id')::uuid), ' ' order by e ->> 'start_time'), '') from jsonb_array_elements(p_answer -> p_key) as e $$;
@@ -61,6 +61,7 @@ update public.booking_settings set timezone = 'Australia/Brisbane' where org_id 
 alter table public.bookings disable trigger bookings__touch;
 update public.bookings set updated_at = now() - interval '1 hour' where org_id = :'kilo';
 alter table public.bookings enable trigger bookings__touch;
+update private.calendar_changes set changed_at = now() - interval '1 hour';
 select tests.sign_in('coach@kilo.example');
 select (calendar(:'kilo', 'day', tests.day(8)) ->> 'as_of')::timestamptz as as_of \gset
 select ok(:'as_of'::timestamptz between now() - interval '10 seconds' and now(), 'as_of lies a little back, so that what is being committed is not missed');
@@ -79,6 +80,12 @@ update public.bookings set staff_id = tests.id('second') where id = tests.id('af
 select tests.sign_in('coach@kilo.example');
 select is(calendar(:'kilo', 'day', tests.day(9), tests.id('staff'), :'as_of') -> 'left' ? tests.id('after')::text, true, 'what went to another has left this one''s');
 select is(pg_temp.ids(calendar(:'kilo', 'day', tests.day(9), tests.id('second'), :'as_of')), 'after', 'and comes to that one''s');
+-- A booking is only ever deleted with its client.
+select tests.as_owner();
+delete from public.bookings where id = tests.id('gone');
+select tests.sign_in('coach@kilo.example');
+select is(calendar(:'kilo', 'day', tests.day(8), null, :'as_of') -> 'left' ? tests.id('gone')::text, true, 'what was deleted is named as well');
+select is(calendar(:'kilo', 'day', tests.day(8), tests.id('staff'), :'as_of') -> 'left' ? tests.id('gone')::text, true, 'also where one staff member is shown');
 
 -- Refusals.
 select tests.refuses(t.call, t.status, t.slug, t.title) from (values

@@ -1,6 +1,6 @@
 -- Calendar feeds: a token shown once opens one person's bookings to other programs, until it is revoked; only its hash is kept.
 begin;
-select plan(41);
+select plan(55);
 select tests.open_studio();
 select tests.remember('lesson', (private.book(:'kilo', tests.id('ann'), tests.id('pt'), tests.at(8, '09:00'), null, tests.id('staff'), null, null, 'coach', 'trainer', null, null, null) ->> 'booking_id')::uuid),
        tests.remember('others', (private.book(:'kilo', tests.id('ben'), tests.id('pt'), tests.at(8, '09:00'), null, tests.id('second'), null, null, 'coach', 'trainer', null, null, null) ->> 'booking_id')::uuid);
@@ -8,9 +8,9 @@ create function pg_temp.uids(p_token text) returns text language sql as $$
   select string_agg(e ->> 'uid', ' ' order by n) from jsonb_array_elements(service.calendar_feed(p_token) -> 'events') with ordinality as x (e, n) $$;
 grant execute on function pg_temp.uids(text) to public;
 
-select tests.sign_in('accountant@kilo.example');
+select tests.sign_in('manager@kilo.example');
 select create_calendar_feed(tests.id('staff')) as staff_token, create_calendar_feed(p_client_id => tests.id('ann')) as ann_token, create_calendar_feed(tests.id('staff')) as other_token \gset
-select matches(:'staff_token'::text, '^[0-9a-f]{64}$', 'whoever may read bookings opens a feed, with a token that nobody guesses');
+select matches(:'staff_token'::text, '^[0-9a-f]{64}$', 'whoever looks after staff and clients opens a feed, with a token that nobody guesses');
 select isnt(:'staff_token'::text, :'other_token'::text, 'a different one each time');
 select tests.as_owner();
 select is(count(*), 3::bigint, 'the hash alone is kept') from private.calendar_feed_tokens where length(token_hash) = 32;
@@ -45,8 +45,47 @@ update public.bookings set location_id = :'gym' where id = tests.id('others');
 select is((private.booking_event(b, false) ->> 'status', private.booking_event(b, false) ->> 'location')::text, '(TENTATIVE,"The gym, 1 Main St")', 'one that waits is tentative; a place is named')
   from public.bookings as b where id = tests.id('others');
 
--- Revoked.
+-- Who may: a staff member's feed shows their clients, a client's where they are.
+select tests.as_owner();
+insert into public.staff (org_id, full_name, user_id) values (:'kilo', 'Accounts', tests.id('kilo_accountant')) returning tests.remember('accounts', id);
+select tests.sign_in('accountant@kilo.example');
+select tests.refuses(format('select %s(%s)', f, a), 403, 'permission_missing', format('who only reads bookings: %s of %s', f, a))
+  from unnest(array['create_calendar_feed', 'revoke_calendar_feeds']) as f cross join unnest(array['tests.id(''staff'')', 'p_client_id => tests.id(''ann'')']) as a;
+select create_calendar_feed(tests.id('accounts')) as own \gset
+select is(revoke_calendar_feeds(tests.id('accounts')), 1, 'but has a feed of their own calendar, and closes it');
 select tests.sign_in('desk@kilo.example');
+select tests.refuses(format('select %s(tests.id(''staff''))', f), 403, 'permission_missing', format('a desk looks after no staff: %s', f)) from unnest(array['create_calendar_feed', 'revoke_calendar_feeds']) as f;
+select create_calendar_feed(p_client_id => tests.id('ben')) as bens \gset
+select is(revoke_calendar_feeds(p_client_id => tests.id('ben')), 1, 'but after clients');
+
+-- Who leaves keeps no window.
+select tests.as_owner();
+select tests.sign_up('brief@kilo.example', 'brief');
+insert into public.org_members (org_id, user_id, role) values (:'kilo', tests.id('brief'), 'manager');
+insert into public.staff (org_id, full_name, user_id) values (:'kilo', 'Brief', tests.id('brief')) returning tests.remember('briefs', id);
+select tests.sign_in('manager@kilo.example');
+select create_calendar_feed(tests.id('briefs')) as handed \gset
+select tests.sign_in('brief@kilo.example');
+select create_calendar_feed(p_client_id => tests.id('ann')) as shown, create_calendar_feed(tests.id('briefs')) as own \gset
+select tests.as_owner();
+update public.clients set auth_user_id = tests.id('brief') where id = tests.id('ben');
+select tests.sign_in('brief@kilo.example');
+select create_calendar_feed(p_client_id => tests.id('ben')) as as_client \gset
+select tests.as_owner();
+delete from public.org_members where user_id = tests.id('brief');
+select tests.as_service();
+select is(service.calendar_feed(t.token) ->> 'details', 'feed_not_found', t.title)
+  from (values (:'handed', 'a member who leaves: the feed of their calendar ends'), (:'own', 'whoever opened it'), (:'shown', 'and those they opened of others')) as t (token, title);
+select is(service.calendar_feed(:'as_client') ->> 'name', 'Kilo', 'what is theirs as a client stays');
+select isnt(pg_temp.uids(:'ann_token'), null, 'and what others opened');
+select tests.sign_in('manager@kilo.example');
+select create_calendar_feed(tests.id('briefs')) as last \gset
+select deactivate_staff(tests.id('briefs'));
+select tests.as_service();
+select is(service.calendar_feed(:'last') ->> 'details', 'feed_not_found', 'a staff member who is deactivated has no feed');
+
+-- Revoked.
+select tests.sign_in('manager@kilo.example');
 select is(revoke_calendar_feeds(tests.id('staff')), 2, 'every feed of a person is closed') union all select is(revoke_calendar_feeds(tests.id('staff')), 0, 'once');
 select tests.as_service();
 select is(service.calendar_feed(:'staff_token') ->> 'details', 'feed_not_found', 'then its token opens nothing');

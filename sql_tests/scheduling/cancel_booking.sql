@@ -1,10 +1,11 @@
 -- cancel_booking: the time and the held session are free again, a session taken early returns; charged, it is taken all the same.
 begin;
-select plan(36);
+select plan(41);
 select tests.open_studio();
 select tests.make_package('pack', 5), tests.make_package('empty', 1);
 select tests.make_booking('held', 'pack', tests.at(8, '09:00')), tests.make_booking('early', 'pack', tests.at(8, '10:00')),
        tests.make_booking('charged', 'pack', tests.at(8, '11:00')), tests.make_booking('bare', null, tests.at(9, '09:00')),
+       tests.make_booking('kept', 'pack', tests.at(10, '09:00')), tests.make_booking('taken', 'pack', tests.at(10, '10:00')),
        tests.make_booking('asked', 'pack', tests.at(9, '10:00'), 'pending'), tests.make_booking('unpaid', 'empty', tests.at(9, '11:00')),
        tests.make_booking('soon', 'pack', now() + interval '1 hour'), tests.make_booking('done', 'pack', tests.at(-5, '09:00'), 'completed');
 
@@ -37,7 +38,15 @@ select is(cancel_booking(tests.id('bare'), null, true), null, 'without a package
 select is(cancel_booking(tests.id('asked')), null, 'one that waits to be confirmed is cancelled');
 select is(cancel_booking(tests.id('soon')), null, 'a coach''s late cancellation is free');
 select is(cancel_booking(tests.id('soon'), p_is_charged => null), null, 'a flag that says nothing is none');
-select is(bookable_sessions_remaining(tests.id('pack')), 3, 'what was held is free');
+select is(bookable_sessions_remaining(tests.id('pack')), 1, 'what was held is free');
+select use_session(tests.id('pack'), tests.id('kept'));
+select is(cancel_booking(tests.id('kept'), 'No show', true), 'charged', 'charged, a session that was taken early stays taken');
+select is((status, settlement, cancellation_reason, cancelled_by, occupancy_id)::text, ('cancelled', 'charged', 'No show', tests.id('kilo_desk'), null::uuid)::text, 'the booking is cancelled all the same')
+  from public.bookings where id = tests.id('kept');
+select is(count(*), 1::bigint, 'with one entry in the ledger') from public.session_entries where booking_id = tests.id('kept');
+select is(cancel_booking(tests.id('kept'), null, true), 'charged', 'again it answers the same');
+select tests.refuses($$ update public.bookings set status = 'cancelled' where id = tests.id('taken') $$, 409, 'booking_charged', 'a direct write does not decide that')
+  from use_session(tests.id('pack'), tests.id('taken'));
 select tests.refuses($$ select cancel_booking(tests.id('done')) $$, 409, 'booking_not_confirmed', 'a completed booking is not cancelled');
 select tests.as_owner();
 select is(tests.starts(8), '09:00-11:00', 'the time of all three is free');

@@ -1,6 +1,6 @@
 -- hold_slot, confirm_hold: a slot is kept for some minutes; in time it is booked, too late one is told so, and run out it is in nobody's way.
 begin;
-select plan(52);
+select plan(61);
 select tests.open_studio();
 select tests.make_package('single', 1);
 create function pg_temp.held(p_name text, p_days integer, p_time time, p_client text default 'ann', p_minutes integer default null, p_type text default 'pt') returns text language sql as $$
@@ -17,6 +17,10 @@ select is(:'held'::jsonb - 'hold_id', jsonb_build_object('outcome', 'held', 'sta
                                                          'expires_at', now() + interval '10 minutes'), 'a start on offer is held, for hold_mins');
 select tests.remember('hold', (:'held'::jsonb ->> 'hold_id')::uuid);
 select is(pg_temp.held('x', 8, '09:30', 'ben'), 'taken', 'nobody else holds it');
+select tests.refuses(t.call, 422, 'value_not_allowed', t.title) from (values
+  ($$ select hold_slot(tests.id('kilo'), tests.id('ann'), null, tests.id('pt')) $$, 'a hold has a start'),
+  ($$ select hold_slot(tests.id('kilo'), tests.id('ann'), 'infinity', tests.id('pt')) $$, 'one that comes'),
+  ($$ select confirm_hold(tests.id('kilo'), tests.id('hold'), null, repeat('x', 20001)) $$, 'notes have an end')) as t (call, title);
 select is(book(:'kilo', tests.id('ben'), tests.at(8, '09:00'), tests.id('pt'), tests.id('staff')) ->> 'outcome', 'taken', 'nor books it');
 select tests.refuses($$ select tests.book('kilo', 'kilo_client', 'kilo_package', tests.at(8, '09:30')) $$, 409, 'slot_taken', 'nor writes over it');
 select is((hold_slot(:'kilo', tests.id('ann'), tests.at(8, '08:00'), tests.id('pt'), tests.id('staff')) ->> 'outcome'), 'taken', 'what is not on offer is not held');
@@ -61,7 +65,19 @@ select tests.sign_in('coach@kilo.example');
 select is(tests.book('kilo', 'kilo_client', 'kilo_package', tests.at(9, '11:00')) is not null, true, 'a direct write passes a hold that has run out');
 select is(pg_temp.confirmed('anns'), 'hold_expired', 'which is then gone');
 
+-- Asked again, a hold is the client's own.
+select tests.sign_in('coach@kilo.example');
+select hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff')) as mine \gset
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff'), p_minutes => 30), :'mine'::jsonb, 'a second click is answered with the first one''s hold, no longer than it was');
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt')), :'mine'::jsonb, 'also when anyone would do');
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('second')) ->> 'staff_id', tests.id('second')::text, 'with somebody else it is another');
+select is(hold_slot(:'kilo', tests.id('ann'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff'), p_duration_mins => 30) ->> 'outcome', 'taken', 'of another length too');
+select is(hold_slot(:'kilo', tests.id('ben'), tests.at(13, '09:00'), tests.id('pt'), tests.id('staff')) ->> 'outcome', 'taken', 'and for another client');
+select tests.as_owner();
+select is(count(*), 2::bigint, 'so there are two') from private.holds where start_time = tests.at(13, '09:00');
+
 -- The sweep.
+select tests.sign_in('coach@kilo.example');
 select is(pg_temp.held('sweepable', 11, '09:00'), 'held', 'another');
 select tests.as_service();
 select is((expired, offered)::text, '(1,0)', 'a dry run counts') from service.sweep_expired_holds(p_now => now(), p_dry_run => true);

@@ -1,6 +1,6 @@
 -- is_slot_available: the contract's question: is somebody's time neither booked, held nor blocked; false for whoever may not know.
 begin;
-select plan(25);
+select plan(28);
 select tests.open_studio();
 select tests.make_booking('busy', null, tests.at(8, '10:00'));
 create function pg_temp.is_free(p_days integer, p_from time, p_until time, p_except text default null, p_org text default 'kilo') returns boolean language sql as $$
@@ -36,6 +36,9 @@ select ok(not pg_temp.is_free(9, '09:30', '10:30'), 'what is blocked is not') un
 select ok(pg_temp.is_free(9, '10:00', '11:00'), 'beside the block it is') union all
 select ok(not pg_temp.is_free(10, '23:00', '23:30'), 'a weekly block blocks') union all
 select ok(not is_slot_available(:'kilo', tests.at(10, '23:30'), tests.at(11, '00:30')), 'over midnight as well');
+select is(is_slot_available(:'kilo', null, tests.at(8, '11:00')), false, 'a time without a beginning is not free') union all
+select is(is_slot_available(:'kilo', tests.at(8, '11:00'), null), false, 'nor one without an end') union all
+select is(is_slot_available(null, tests.at(8, '11:00'), tests.at(8, '12:00')), false, 'nor anybody''s') union all
 select ok(not pg_temp.is_free(8, '11:00', '11:00'), 'no time at all is not free') union all
 select ok(not pg_temp.is_free(8, '12:00', '11:00'), 'nor is time that runs backward');
 

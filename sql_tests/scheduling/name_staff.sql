@@ -1,6 +1,6 @@
 -- Hours and blocks: the existing app writes them with user_id or with nobody; both mean what they always meant.
 begin;
-select plan(27);
+select plan(33);
 select tests.open_studio();
 delete from public.availability where org_id = :'kilo';
 
@@ -45,6 +45,9 @@ select is(tests.starts(9), '09:00-10:00', 'and gives the time back at once');
 
 -- Bad input.
 select tests.sign_in('coach@kilo.example');
+select tests.refuses(format('insert into public.%I (org_id, user_id, day_of_week, start_time, end_time) values (tests.id(''kilo''), %s, 1, ''09:00'', ''10:00'')', t, u), 422, 'staff_not_member',
+                     format('%s of somebody who is no member (%s) are not everyone''s', t, u))
+  from unnest(array['availability', 'blocked_times']) as t cross join unnest(array['tests.id(''nobody'')', 'tests.id(''lima_owner'')', 'gen_random_uuid()']) as u;
 select tests.refuses(format('insert into public.%I (org_id, %s) values (tests.id(''kilo''), %s)', t.name, t.columns, t.row), 422, t.slug, t.title)
   from (values
     ('availability', 'day_of_week, start_time, end_time', '7, ''09:00'', ''10:00''', 'value_not_allowed', 'a week has seven days'),

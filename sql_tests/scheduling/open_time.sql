@@ -1,6 +1,6 @@
 -- open_time: hours less blocked times. A date's own hours replace the week's, one's own replace everyone's, what is taken away is away.
 begin;
-select plan(33);
+select plan(34);
 select tests.open_studio();
 delete from public.availability where org_id = :'kilo';
 
@@ -32,7 +32,9 @@ select pg_temp.hours(tests.day(29), '00:00', '24:00', p_is_dated => true, p_is_a
 select is(tests.starts(29), '', 'a day off is off');
 select pg_temp.hours(tests.day(8), '13:00', '24:00', p_is_available => false);
 select is(tests.starts(8), '09:00-12:00', 'so does a weekly row that takes time away');
-select is(tests.starts(15), '10:00-11:00', 'also from a date''s own hours');
+select is(tests.starts(15), '10:00-11:00 13:00', 'but not from a date''s own hours, which replace the whole week');
+select pg_temp.hours(tests.day(15), '13:30', '14:00', p_is_dated => true, p_is_available => false);
+select is(tests.starts(15), '10:00-11:00', 'from those a row of the date takes away');
 update public.availability set is_available = null where is_available;
 select is(tests.starts(8), '09:00-12:00', 'a row that does not say is available');
 

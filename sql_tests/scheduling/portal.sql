@@ -1,6 +1,6 @@
 -- The portal: with the token of their link a client sees, books, moves and cancels what is theirs, and nothing else.
 begin;
-select plan(65);
+select plan(79);
 select tests.open_studio();
 select tests.remember('ann_token', gen_random_uuid());
 update public.clients set portal_token = tests.id('ann_token') where id = tests.id('ann');
@@ -84,6 +84,32 @@ select is(portal_cancel(pg_temp.t(), tests.id('soon')) ->> 'settlement', 'charge
 select tests.as_owner();
 select tests.make_booking('early', 'kilo_package', tests.at(14, '09:00'));
 select private.take_session(:'kilo', :'kilo_package', tests.id('early'), null, null);
+update public.booking_settings set late_cancellation_policy = 'charge', cancel_notice_hours = 24 * 30 where org_id = :'kilo';
+select tests.make_booking('early_late', 'kilo_package', tests.at(16, '09:00'));
+select private.take_session(:'kilo', :'kilo_package', tests.id('early_late'), null, null);
+select count(*) as entries from public.session_entries \gset
+select tests.sign_out();
+select is(portal_cancel(pg_temp.t(), tests.id('early_late')) ->> 'settlement', 'charged', 'inside the notice one taken early is charged as any other');
+select tests.as_owner();
+select is((status, settlement)::text, '(cancelled,charged)', 'it stays taken') from public.bookings where id = tests.id('early_late');
+select is(count(*), :'entries'::bigint, 'and is taken once') from public.session_entries;
+select tests.make_booking('early_free', 'kilo_package', tests.at(16, '10:00')), tests.make_booking('early_refused', 'kilo_package', tests.at(16, '11:00')),
+       tests.make_booking('given_back', 'kilo_package', tests.at(17, '09:00'));
+select private.take_session(:'kilo', :'kilo_package', tests.id(n), null, null) from unnest(array['early_free', 'early_refused', 'given_back']) as n;
+select private.give_session_back(:'kilo', :'kilo_package', tests.id('given_back'), null, null);
+select tests.sign_out();
+select is(portal_cancel(pg_temp.t(), tests.id('given_back')) ->> 'settlement', 'waived', 'a session that was given back is not charged for');
+select tests.as_owner();
+update public.booking_settings set late_cancellation_policy = 'free' where org_id = :'kilo';
+select tests.sign_out();
+select is(portal_cancel(pg_temp.t(), tests.id('early_free')) ->> 'settlement', 'waived', 'where late is free it returns');
+select tests.as_owner();
+update public.booking_settings set late_cancellation_policy = 'refuse' where org_id = :'kilo';
+select tests.sign_out();
+select tests.refuses($$ select portal_cancel(pg_temp.t(), tests.id('early_refused')) $$, 403, 'cancellation_too_late', 'where late is refused it is refused');
+select tests.as_owner();
+select is((status, settlement)::text, '(confirmed,charged)', 'and stays as it was') from public.bookings where id = tests.id('early_refused');
+update public.booking_settings set cancel_notice_hours = 24 where org_id = :'kilo';
 select tests.sign_out();
 select is(portal_cancel(pg_temp.t(), tests.id('early')) ->> 'settlement', 'waived', 'a session taken early returns when it is in time');
 select tests.as_owner();
@@ -94,9 +120,9 @@ select tests.refuses($$ select portal_cancel(pg_temp.t(), tests.id('kept')) $$, 
 select tests.refuses($$ select portal_reschedule(pg_temp.t(), tests.id('kept'), tests.at(15, '09:00')) $$, 403, 'cancellation_not_allowed', 'nor move');
 
 -- Waiting.
-select is(portal_wait(pg_temp.t(), tests.day(14), tests.id('pt')) ->> 'outcome', 'waiting', 'a client waits for a day');
-select is(portal_wait(pg_temp.t(), tests.day(14), tests.id('pt')), portal_wait(pg_temp.t(), tests.day(14), tests.id('pt')), 'once');
-select tests.refuses($$ select portal_wait(pg_temp.t(), tests.day(-1)) $$, 422, 'value_not_allowed', 'that comes');
+select is(portal_join_waitlist(pg_temp.t(), tests.day(14), tests.id('pt')) ->> 'outcome', 'waiting', 'a client waits for a day');
+select is(portal_join_waitlist(pg_temp.t(), tests.day(14), tests.id('pt')), portal_join_waitlist(pg_temp.t(), tests.day(14), tests.id('pt')), 'once');
+select tests.refuses($$ select portal_join_waitlist(pg_temp.t(), tests.day(-1)) $$, 422, 'value_not_allowed', 'that comes');
 select tests.as_owner();
 select tests.sign_in('coach@kilo.example');
 update public.bookings set status = 'cancelled' where id = tests.id('kept');
@@ -106,6 +132,39 @@ select tests.remember('offer', :'offer');
 select tests.refuses($$ select portal_book(pg_temp.t('ann_token'), p_hold_id => tests.id('offer'), p_purchase_id => tests.id('kilo_package')) $$, 404, 'purchase_not_found', 'an offer is for who waited');
 select is(portal_book(pg_temp.t(), p_hold_id => tests.id('offer')) ->> 'outcome', 'booked', 'who takes it');
 select is(portal_overview(pg_temp.t()) -> 'waitlist_offers', '[]', 'and then has it');
+-- Two packages: one that ends before the day that is offered, and one with a single session.
+select tests.as_owner();
+insert into public.clients (org_id, full_name, portal_token) values (:'kilo', 'Cleo', gen_random_uuid())
+returning tests.remember('cleo', id), tests.remember('cleo_token', portal_token);
+insert into public.client_purchases (org_id, client_id, offer_id, amount_paid_cents, sessions_total, payment_status, expires_at, source, session_duration_mins)
+values (:'kilo', tests.id('cleo'), :'kilo_offer', 0, 5, 'succeeded', tests.at(3, '00:00'), 'import', 30),
+       (:'kilo', tests.id('cleo'), :'kilo_offer', 0, 1, 'succeeded', null, 'import', 45);
+insert into private.occupancies (org_id, staff_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
+values (:'kilo', tests.id('second'), tests.at(24, '09:00'), tests.at(24, '10:00'), tstzrange(tests.at(24, '09:00'), tests.at(24, '10:00')), 1, 1, now() + interval '1 hour')
+returning id as occupied \gset
+insert into private.holds (org_id, occupancy_id, client_id, staff_id, start_time, end_time, expires_at)
+values (:'kilo', :'occupied', tests.id('cleo'), tests.id('second'), tests.at(24, '09:00'), tests.at(24, '10:00'), now() + interval '1 hour')
+returning tests.remember('cleos', id);
+select tests.sign_out();
+select is(portal_slots(pg_temp.t('cleo_token'), tests.day(2)) ->> 'durationMins', '30', 'the package that pays on a day says how long')
+union all select is(portal_slots(pg_temp.t('cleo_token'), tests.day(9)) ->> 'durationMins', '45', 'after its end the next');
+select portal_book(pg_temp.t('cleo_token'), p_hold_id => tests.id('cleos')) as kept \gset
+select is(:'kept'::jsonb ->> 'outcome', 'booked', 'a hold is paid by the package that is valid then');
+select is(portal_book(pg_temp.t('cleo_token'), p_hold_id => tests.id('cleos')), :'kept'::jsonb, 'the second click answers the same, though the package is spent');
+
+-- The answer that was lost is asked for again, also when that booking was the package's last; what pays is valid at the offer's start.
+select tests.as_owner();
+select tests.make_package('ends', 5, tests.at(30, '00:00')), tests.make_package('last', 1);
+update public.bookings set purchase_id = null where status in ('pending', 'confirmed') and client_id = :'kilo_client' and settlement is null;
+select private.freeze_package(:'kilo', p.id) from public.client_purchases as p
+ where p.org_id = :'kilo' and p.client_id = :'kilo_client' and p.id not in (tests.id('ends'), tests.id('last')) and p.valid_during @> now();
+select private.hold_slot(:'kilo', :'kilo_client', tests.id('pt'), tests.at(35, '09:00'), null, tests.id('staff'), null, 'coach') ->> 'hold_id' as far \gset
+select tests.remember('far', :'far');
+select tests.sign_out();
+select portal_book(pg_temp.t(), p_hold_id => tests.id('far')) as far \gset
+select is(:'far'::jsonb ->> 'outcome', 'booked', 'a hold is paid by a package that is valid at its start');
+select is(portal_book(pg_temp.t(), p_hold_id => tests.id('far')), :'far'::jsonb, 'asked again it answers the same, though no session is left for another');
+select is(portal_book(pg_temp.t(), tests.at(36, '09:00'), null, tests.id('pt')) ->> 'outcome', 'package_exhausted', 'which is so');
 
 -- Closed.
 select tests.as_owner();
@@ -119,9 +178,9 @@ select is(portal_book(pg_temp.t(), tests.at(16, '09:00')) ->> 'details', 'online
 -- The link.
 create function pg_temp.slugs(p_token text) returns text language sql as $$
   select concat_ws(' ', portal_overview(p_token) ->> 'details', portal_dates(p_token) ->> 'details', portal_slots(p_token, current_date) ->> 'details', portal_book(p_token, now()) ->> 'details',
-                   portal_reschedule(p_token, tests.id('lesson'), now()) ->> 'details', portal_cancel(p_token, tests.id('lesson')) ->> 'details', portal_wait(p_token, current_date) ->> 'details') $$;
+                   portal_reschedule(p_token, tests.id('lesson'), now()) ->> 'details', portal_cancel(p_token, tests.id('lesson')) ->> 'details', portal_join_waitlist(p_token, current_date) ->> 'details', portal_leave_waitlist(p_token, gen_random_uuid()) ->> 'details') $$;
 grant execute on function pg_temp.slugs(text) to public;
-select is(pg_temp.slugs(gen_random_uuid()::text), repeat('link_not_found ', 6) || 'link_not_found', 'a link that nobody was given opens nothing');
+select is(pg_temp.slugs(gen_random_uuid()::text), repeat('link_not_found ', 7) || 'link_not_found', 'a link that nobody was given opens nothing');
 select is(current_setting('response.status'), '404', 'and is not found');
 select is(portal_overview(t.token) ->> 'details', 'link_not_found', t.title)
   from (values (null, 'nor does none'), ('', 'nor an empty one'), ('x''; drop table clients; --', 'nor nonsense'), (repeat('-', 36), 'nor what only looks like one'),

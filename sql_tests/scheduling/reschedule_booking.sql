@@ -1,6 +1,6 @@
 -- reschedule_booking: the booking moves and stays itself; what does not fit is answered with alternatives and moves nothing.
 begin;
-select plan(38);
+select plan(46);
 select tests.open_studio();
 create function pg_temp.add(p_name text, p_days integer, p_time time, p_type text default 'pt') returns uuid language sql as $$
   select tests.remember(p_name, (private.book(tests.id('kilo'), tests.id('kilo_client'), tests.id(p_type), tests.at(p_days, p_time), null, tests.id('staff'), null,
@@ -43,6 +43,27 @@ create function pg_temp.refused() returns bigint language sql as $$
                                              p_except => (select b.occupancy_id from public.bookings as b where b.id = tests.id('lesson'))) as s
    where private.reschedule(tests.id('kilo'), tests.id('lesson'), s.start_time, s.staff_id, 'coach') ->> 'outcome' <> 'rescheduled' $$;
 select is(pg_temp.refused(), 0::bigint, 'one after the other');
+
+-- A package pays for what lies within it.
+select tests.as_owner();
+select tests.make_package('ending', 3, tests.at(14, '10:00')), tests.make_package('unpaid', 3, null, 'pending');
+select tests.remember('paid', (private.book(:'kilo', :'kilo_client', tests.id('pt'), tests.at(13, '09:00'), null, tests.id('second'), null, tests.id('ending'),
+  'coach', 'trainer', null, null, null) ->> 'booking_id')::uuid);
+insert into public.bookings (org_id, client_id, purchase_id, staff_id, start_time, end_time)
+values (:'kilo', :'kilo_client', tests.id('unpaid'), tests.id('second'), tests.at(13, '11:00'), tests.at(13, '12:00')) returning tests.remember('owed', id);
+select tests.sign_in('coach@kilo.example');
+select is(reschedule_booking(tests.id('paid'), t.at), '{"outcome": "package_expired"}', t.title)
+  from (values (tests.at(14, '10:00'), 'at the end of its package a booking does not move'), (tests.at(15, '09:00'), 'nor past it')) as t (at, title);
+select is((start_time, ics_sequence)::text, (tests.at(13, '09:00'), 0)::text, 'nothing has moved') from public.bookings where id = tests.id('paid');
+select tests.as_owner();
+select is(private.reschedule(:'kilo', tests.id('paid'), tests.at(15, '09:00'), null, 'client') ->> 'outcome', 'package_expired', 'a client is told the same');
+select tests.sign_in('coach@kilo.example');
+select is(reschedule_booking(tests.id('paid'), tests.at(14, '09:45')) ->> 'outcome', 'rescheduled', 'before its end it does');
+select use_session(tests.id('ending'), tests.id('paid'));
+select is(reschedule_booking(tests.id('paid'), tests.at(15, '09:00')) ->> 'outcome', 'package_expired', 'a session that is taken already is bound as well');
+select release_session(tests.id('ending'), tests.id('paid'));
+select is(reschedule_booking(tests.id('paid'), tests.at(15, '09:00')) ->> 'outcome', 'rescheduled', 'one that was given back binds nobody');
+select is(reschedule_booking(tests.id('owed'), tests.at(15, '11:00')) ->> 'outcome', 'rescheduled', 'a package that pays nowhere is no reason to stay');
 
 -- What is over does not move.
 select tests.sign_in('coach@kilo.example');

@@ -20,8 +20,8 @@ select is_empty(
       where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace)
         and has_function_privilege('anon', p.oid, 'execute')
         and not (p.pronamespace in ('public'::regnamespace, 'private'::regnamespace) and p.proname in (
-          'portal_overview', 'portal_dates', 'portal_slots', 'portal_book', 'portal_reschedule', 'portal_cancel', 'portal_wait',
-          'public_page', 'public_dates', 'public_slots', 'public_book')) $$,
+          'portal_overview', 'portal_dates', 'portal_slots', 'portal_book', 'portal_reschedule', 'portal_cancel', 'portal_join_waitlist',
+          'portal_leave_waitlist', 'public_page', 'public_dates', 'public_slots', 'public_book')) $$,
   'a visitor may call no function but the portal''s and the public page''s');
 select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p

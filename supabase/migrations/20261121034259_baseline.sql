@@ -632,7 +632,7 @@ create index session_type_prices_location_idx on public.session_type_prices (org
 create table public.availability (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  user_id uuid references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   staff_id uuid,
   day_of_week integer not null,
   start_time time not null,
@@ -649,10 +649,11 @@ create table public.availability (
     check (specific_date is null or extract(dow from specific_date) = day_of_week)
 );
 comment on table public.availability is
-  'When sessions may be booked, in the organisation''s local time: weekly, or for one date (which replaces the week for that day).';
+  'When sessions may be booked, in the organisation''s local time: weekly, or for one date, whose open hours replace the whole week''s for that day.';
 comment on column public.availability.staff_id is 'Whose hours; null: everyone''s who has no hours of their own.';
 comment on column public.availability.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
-comment on column public.availability.is_available is 'False takes the time away instead.';
+comment on column public.availability.is_available is
+  'False takes the time away instead: of one date from whatever is open on it, weekly from the weekly hours alone, not from a date''s own.';
 create index availability_org_idx on public.availability (org_id, staff_id);
 create index availability_user_idx on public.availability (user_id) where user_id is not null;
 
@@ -687,6 +688,7 @@ create table public.booking_series (
   client_id uuid not null,
   interval_weeks integer not null,
   request_id uuid,
+  clashes jsonb not null default '[]',
   created_by uuid references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -694,6 +696,8 @@ create table public.booking_series (
   constraint booking_series_interval_weeks_known check (interval_weeks in (1, 2))
 );
 comment on table public.booking_series is 'Bookings that repeat weekly or fortnightly at one local time; each date is a booking of its own.';
+comment on column public.booking_series.clashes is
+  'The dates that were asked for and not booked, as {on, start_time, outcome}: the same request is told of them again.';
 create index booking_series_client_idx on public.booking_series (org_id, client_id);
 create index booking_series_created_by_idx on public.booking_series (created_by) where created_by is not null;
 create unique index booking_series_request_once on public.booking_series (org_id, request_id) where request_id is not null;
@@ -701,7 +705,7 @@ create unique index booking_series_request_once on public.booking_series (org_id
 -- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
 -- exclusion constraint for all bookings of a group session.
 create table private.occupancies (
-  org_id uuid not null references public.orgs (id) on delete cascade,
+  org_id uuid not null,
   id uuid not null default gen_random_uuid(),
   staff_id uuid not null,
   session_type_id uuid,
@@ -712,7 +716,8 @@ create table private.occupancies (
   seats integer not null,
   expires_at timestamptz,
   primary key (org_id, id),
-  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  -- Carries the key to orgs too, one look less at every booking. Their bookings keep staff from being deleted, not what is held.
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
   constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
   constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
@@ -721,10 +726,11 @@ create table private.occupancies (
 ) with (fillfactor = 80);
 comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
 comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
-comment on column private.occupancies.expires_at is 'Set while the seats are only held: from then on it is in nobody''s way.';
+comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
 create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
 create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
-create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
+create index occupancies_held_idx on private.occupancies (org_id, staff_id, expires_at) where expires_at is not null;
+comment on index private.occupancies_held_idx is 'What is only held: a refusal asks whether it has run out.';
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -846,6 +852,7 @@ create table private.holds (
   status text not null default 'held',
   booking_id uuid,
   created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   primary key (org_id, id),
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
@@ -868,6 +875,8 @@ create index holds_location_idx on private.holds (org_id, location_id) where loc
 create index holds_staff_idx on private.holds (org_id, staff_id);
 create index holds_booking_idx on private.holds (org_id, booking_id) where booking_id is not null;
 create index holds_expiry_idx on private.holds (expires_at) where status = 'held';
+create index holds_changed_idx on private.holds (org_id, updated_at);
+comment on index private.holds_changed_idx is 'Whether free time changed since a calendar last asked.';
 
 create table public.waitlist_entries (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -901,6 +910,24 @@ create index waitlist_entries_session_type_idx on public.waitlist_entries (org_i
 create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
 create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
 
+-- Added to and never updated: whoever changes hours waits for nobody, and a booking writes nothing here.
+create table private.calendar_changes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  booking_id uuid,
+  changed_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint calendar_changes_kind_known check (kind in ('timezone', 'blocks', 'free', 'removed')),
+  constraint calendar_changes_removed_names_booking check ((kind = 'removed') = (booking_id is not null))
+);
+comment on table private.calendar_changes is
+  'What open calendars cannot read off bookings and holds: when timezone, blocks or hours changed, and which bookings were deleted. Kept for eight days.';
+comment on column private.calendar_changes.kind is
+  'timezone: every local time; blocks: blocked times; free: hours, staff, a deleted hold; removed: a booking was deleted.';
+comment on column private.calendar_changes.booking_id is 'The booking that is no more; so not a foreign key.';
+create index calendar_changes_org_idx on private.calendar_changes (org_id, changed_at);
+
 create table private.calendar_feeds (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -914,7 +941,8 @@ create table private.calendar_feeds (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
 );
-comment on table private.calendar_feeds is 'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings.';
+comment on table private.calendar_feeds is
+  'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings. Ends when it is revoked, its staff member deactivated, or whoever opened it leaves.';
 create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
 create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
 create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;
@@ -955,9 +983,11 @@ create table private.phone_regions (
   region text primary key,
   calling_code text not null,
   trunk_prefix text,
+  mobile_digits smallint not null,
   constraint phone_regions_region_form check (region ~ '^[A-Z]{2}$')
 );
 comment on table private.phone_regions is 'How phone numbers are dialled: the calling code of a region (ISO 3166-1) and what a national number begins with.';
+comment on column private.phone_regions.mobile_digits is 'How long a mobile number is at most, without what it begins with: more digits hold the country code.';
 
 create table private.platform_settings (
   name text primary key,
@@ -1118,6 +1148,7 @@ create table public.outbox_messages (
   idempotency_key text,
   cause_id uuid,
   cause text,
+  composed_at timestamptz,
   claim uuid,
   claimed_at timestamptz,
   worker text,
@@ -1151,6 +1182,7 @@ create table public.outbox_messages (
 comment on table public.outbox_messages is 'Every message to a client or coach, whatever its channel, from the intent to what became of it.';
 comment on column public.outbox_messages.kind is 'What it is about: a row of private.message_kinds.';
 comment on column public.outbox_messages.body is 'Null until it is sent where it is composed from a template: its words are those of that moment.';
+comment on column public.outbox_messages.composed_at is 'When its words were made for an attempt; null where they were given, which are never made anew.';
 comment on column public.outbox_messages.to_address is 'Phone (E.164) or email; where it is for a client, filled in when it is sent.';
 comment on column public.outbox_messages.scheduled_for is 'When it was meant to leave; next_at is when it may.';
 comment on column public.outbox_messages.next_at is 'When it may next be claimed; while sending, until when it is the claim''s; while unknown, when to look it up.';
@@ -2338,7 +2370,7 @@ create trigger promo_codes__touch before update on public.promo_codes
 
 -- Scheduling rules, first cut: the organisation's settings with their defaults, how a booking moves from one status to the
 -- next, and completing it exactly once.
--- A direct write locks the booking alone, so these triggers never touch a package: they mark the booking `due`, and
+-- A direct write has locked the booking, so these triggers wait for no package: they mark the booking `due`, and
 -- use_session, complete_booking or the sweep settle it in the lock order package, then booking.
 
 create function private.org_timezone(p_org_id uuid)
@@ -2507,6 +2539,33 @@ create trigger bookings__keep_package before update of client_id, purchase_id on
   for each row when ((old.client_id, old.purchase_id) is distinct from (new.client_id, new.purchase_id) and old.purchase_id is not null)
   execute function private.tg_bookings__keep_package();
 
+-- What was cancelled gave its session back, and another booking may hold it by now.
+create function private.tg_bookings__keep_within_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The booking is locked already, and everybody else locks the package first: one that is in use is not waited for.
+  perform from public.client_purchases as p
+    where p.org_id = new.org_id and p.id = new.purchase_id for no key update skip locked;
+  if not found then
+    perform private.refuse_moving();
+  -- A late cancellation that waits to be charged holds the session that it asks for again.
+  elsif coalesce(private.bookable_at(new.org_id, new.purchase_id, new.start_time), 0)
+        + (old.settlement is not distinct from 'due')::integer < 1 then
+    perform private.fail(409, 'package_exhausted', 'No session of the package is free for this booking.',
+                         'Sell the client a new package, or book without one.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__keep_within_package is
+  'Refuses to take a cancellation back when the package has no session free for it: package_exhausted 409, booking_moving 409.';
+-- Named to run when it is known whether the package stays, and before time is taken.
+create trigger bookings__keep_within_package before update of status on public.bookings
+  for each row when (old.status = 'cancelled' and new.status in ('pending', 'confirmed') and new.purchase_id is not null)
+  execute function private.tg_bookings__keep_within_package();
+
 create function private.refuse_charged()
 returns void
 language sql volatile security invoker set search_path = ''
@@ -2579,14 +2638,15 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    if old.settlement = 'charged' then
+    -- cancel_booking and client_cancel have decided about a session that is taken already; a direct write has not.
+    if old.settlement = 'charged' and coalesce(current_setting('coach.cancels_for', true), '') = '' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
     new.settlement := private.cancellation_settlement(new);
-    -- What was never confirmed takes no session.
-    if old.status = 'pending' or new.settlement is null then
+    -- What was never confirmed takes no session, and what is settled stays as it is.
+    if old.status = 'pending' or old.settlement is not null then
       new.settlement := old.settlement;
     end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
@@ -2672,6 +2732,14 @@ as $$
 $$;
 comment on function private.refuse_transition is 'Refuses a status that does not follow from the present one: booking_not_confirmed 409.';
 
+create function private.refuse_moving()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+$$;
+comment on function private.refuse_moving is 'Refuses what meets another change of the same booking or package: booking_moving 409.';
+
 -- The booking's package is read without a lock, the package locked, then the booking: and looked at again.
 create function private.lock_booking(p_org_id uuid, p_booking_id uuid, out package public.client_purchases, out booking public.bookings)
 language plpgsql volatile security definer set search_path = ''
@@ -2688,7 +2756,7 @@ begin
       return;
     end if;
   end loop;
-  perform private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+  perform private.refuse_moving();
 end;
 $$;
 comment on function private.lock_booking is 'Locks a booking''s package, then the booking. Fails: booking_not_found 404, booking_moving 409.';
@@ -3327,7 +3395,7 @@ comment on function private.member_take_session is 'take_session for a member wi
 -- ── 40_scheduling/rules/book.sql ──
 
 -- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
--- Lock order: package, booking, staff (rescheduling and series only), day, occupancy.
+-- Lock order: as in occupy.sql; a request id is locked after its package.
 
 -- Up to five other starts: the same staff member's nearest first, then the others'.
 create function private.alternatives(
@@ -3411,7 +3479,8 @@ begin
   end loop;
   if v_occupancy_id is null then
     return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
-                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after))
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after),
+                                                      p_now)
                                 then 'taken' else 'unavailable' end, jsonb_build_object(
       'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
                                            p_audience, p_now)));
@@ -3438,12 +3507,13 @@ comment on function private.book is
   'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
 
 -- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
-create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange)
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange, p_now timestamptz)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select exists (select from private.occupancies as o
-                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0 and o.blocked && p_blocked);
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0
+                    and (o.expires_at is null or o.expires_at > p_now) and o.blocked && p_blocked);
 $$;
 comment on function private.is_taken is 'True when one of these staff members has something in that time.';
 
@@ -3496,12 +3566,23 @@ begin
   if p_audience = 'client' then
     perform private.require_cancellable(v_booking, p_now);
   end if;
+  -- Its package would not pay for it there. One that pays nothing where it is either (unpaid, frozen) is not made worse by a move.
+  if v_booking.settlement is distinct from 'waived' and exists (
+       select from public.client_purchases as p
+        where p.org_id = p_org_id and p.id = v_booking.purchase_id
+          and p.valid_during @> v_booking.start_time and not p.valid_during @> p_start_time) then
+    return private.outcome('package_expired');
+  end if;
   v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
   v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
   v_shape := private.session_shape(v_settings, v_type, v_minutes);
   perform from public.staff as s
     where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
-  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  -- The day it comes to, and those that its old time may be offered for, in one order.
+  perform private.lock_days(
+    d.session_type_ids || case when v_type.max_per_day is not null then v_type.id end,
+    d.dates || case when v_type.max_per_day is not null then (p_start_time at time zone v_settings.timezone)::date end)
+    from private.waited_days(p_org_id, array[v_booking.start_time]) as d;
   if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
                                                tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
                                                p_except => v_booking.occupancy_id)) then
@@ -3529,10 +3610,10 @@ begin
 end;
 $$;
 comment on function private.reschedule is
-  'Moves a booking: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+  'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
 -- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same.
+-- is taken all the same, and one taken early stays taken.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -3549,9 +3630,6 @@ begin
   end if;
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
-  end if;
-  if v_booking.settlement = 'charged' and p_is_charged then
-    perform private.refuse_charged();
   end if;
   perform set_config('coach.cancels_for', 'staff', true);
   update public.bookings as b
@@ -3570,7 +3648,7 @@ begin
 end;
 $$;
 comment on function private.cancel_booking is
-  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 
 -- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
 -- organisation's policy refuses, lets it go, or charges.
@@ -3581,18 +3659,23 @@ as $$
 declare
   v_locked record := private.lock_booking(p_org_id, p_booking_id);
   v_booking public.bookings := v_locked.booking;
+  v_settings public.booking_settings := private.settings_of(p_org_id);
 begin
   if v_booking.client_id <> p_client_id then
     perform private.refuse_booking();
   elsif v_booking.status = 'cancelled' then
     return v_booking.settlement;
-  elsif v_booking.settlement = 'charged' then
-    perform private.require_cancellable(v_booking, p_now);
+  elsif v_booking.settlement = 'charged'
+        and not (v_settings.late_cancellation_policy = 'charge'
+                 and now() > v_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours)) then
+    -- Undone with all the rest where the policy refuses, next.
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
   end if;
+  perform set_config('coach.cancels_for', 'client', true);
   update public.bookings as b set status = 'cancelled'
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
   if v_booking.settlement = 'due' then
     return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
   end if;
@@ -3652,6 +3735,8 @@ create trigger bookings__broadcast_changed after update on public.bookings
 
 -- The calendar: one call for a view, its range computed here from view and date in the organisation's timezone; with p_since only
 -- what changed, for the poll of 15 seconds.
+-- What changed is read off bookings and holds; what they do not tell (hours, blocks, the timezone, a deleted row) is noted in
+-- private.calendar_changes, by adding rows: nobody who books waits for somebody who edits hours, nor the other way round.
 
 create function private.view_range(p_org_id uuid, p_view text, p_on date)
 returns daterange
@@ -3675,6 +3760,10 @@ language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_timezone text := private.org_timezone(p_org_id);
+  -- Where too much has changed to be told piece by piece, or it is told no longer, the answer is whole again.
+  v_since timestamptz := case when p_since >= p_now - interval '7 days' and not exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.kind = 'timezone' and x.changed_at > p_since) then p_since end;
   v_days daterange := private.view_range(p_org_id, p_view, coalesce(p_on, private.org_today(p_org_id, p_now)));
   v_range tstzrange := tstzrange(private.local_to_instant(v_timezone, lower(v_days)::timestamp),
                                  private.local_to_instant(v_timezone, upper(v_days)::timestamp));
@@ -3701,34 +3790,109 @@ begin
         join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
        where b.org_id = p_org_id and b.start_time < upper(v_range) and b.start_time >= lower(v_range) - interval '24 hours'
          and b.end_time > lower(v_range)
-         and (p_staff_id is null or b.staff_id = p_staff_id) and (p_since is null or b.updated_at > p_since)))
-    -- What the view may still show although it is there no more: changed since then, and now outside of it.
-    || case when p_since is null then jsonb_build_object(
-         'blocks', (
-           select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
-                    'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
-             from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
-             join public.blocked_times as t
-               on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
-              and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
-            cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
-            where not isempty(s.span)),
-         'free', (
-           select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
-                                     order by f.staff_id, lower(s)), '[]')
-             from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
-            cross join lateral unnest(f.free * tstzmultirange(v_range)) as s))
-       else jsonb_build_object('left', (
-         select coalesce(jsonb_agg(b.id order by b.id), '[]')
-           from public.bookings as b
-          where b.org_id = p_org_id and b.updated_at > p_since
-            and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
-                     and (p_staff_id is null or b.staff_id = p_staff_id)))) end
+         and (p_staff_id is null or b.staff_id = p_staff_id) and (v_since is null or b.updated_at > v_since)))
+    -- What the view may still show although it is there no more: changed since then and now outside of it, or deleted.
+    || case when v_since is null then '{}' else jsonb_build_object('left', (
+         select coalesce(jsonb_agg(l.id order by l.id), '[]')
+           from (select b.id
+                   from public.bookings as b
+                  where b.org_id = p_org_id and b.updated_at > v_since
+                    and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
+                             and (p_staff_id is null or b.staff_id = p_staff_id))
+                 union all
+                 select x.booking_id
+                   from private.calendar_changes as x
+                  where x.org_id = p_org_id and x.kind = 'removed' and x.changed_at > v_since) as l)) end
+    || case when v_since is null or private.is_calendar_changed(p_org_id, '{blocks}', v_since) then jsonb_build_object('blocks', (
+         select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
+                  'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
+           from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
+           join public.blocked_times as t
+             on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
+            and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
+          cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
+          where not isempty(s.span))) else '{}' end
+    || case when v_since is null or private.is_free_time_changed(p_org_id, v_since, p_now) then jsonb_build_object('free', (
+         select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
+                                   order by f.staff_id, lower(s)), '[]')
+           from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
+          cross join lateral unnest(f.free * tstzmultirange(v_range)) as s)) else '{}' end
     into v_answer;
   return v_answer;
 end;
 $$;
-comment on function private.calendar is 'The calendar of a view as one document; with p_since what changed after it, and the ids that are outside of it now.';
+comment on function private.calendar is
+  'The calendar of a view as one document. With p_since what changed after it: bookings, the ids that are outside of it or gone, and blocks and free whole where they changed; whole again, without `left`, when p_since is more than seven days back or the timezone changed.';
+
+create function private.is_calendar_changed(p_org_id uuid, p_kinds text[], p_since timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.changed_at > p_since and x.kind = any (p_kinds));
+$$;
+comment on function private.is_calendar_changed is 'True when something of these kinds was noted after an instant.';
+
+-- A booking that left the view has freed time in it: any that changed counts. A hold takes time, and gives it back when it runs out.
+create function private.is_free_time_changed(p_org_id uuid, p_since timestamptz, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select private.is_calendar_changed(p_org_id, '{blocks,free,removed}', p_since)
+      or exists (select from public.bookings as b where b.org_id = p_org_id and b.updated_at > p_since)
+      or exists (select from private.holds as h where h.org_id = p_org_id and h.updated_at > p_since)
+      or exists (select from private.holds as h
+                  where h.org_id = p_org_id and h.status = 'held' and h.expires_at > p_since and h.expires_at <= p_now);
+$$;
+comment on function private.is_free_time_changed is 'True when an organisation''s hours, blocks, bookings or holds changed after an instant.';
+
+create trigger holds__touch before update on private.holds
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- Argument: the kind. One row a transaction, but for bookings, which are named. What is older than any p_since that is answered in
+-- part goes; rows that somebody else is removing are left to them.
+create function private.tg__note_calendar()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := case when tg_op = 'DELETE' then old.org_id else new.org_id end;
+begin
+  -- An organisation that is being deleted needs no notes.
+  insert into private.calendar_changes (org_id, kind, booking_id)
+  select o.id, tg_argv[0], case when tg_argv[0] = 'removed' then old.id end
+    from public.orgs as o
+   where o.id = v_org_id
+     and (tg_argv[0] = 'removed'
+          or not exists (select from private.calendar_changes as x
+                          where x.org_id = o.id and x.kind = tg_argv[0] and x.changed_at = now()));
+  if found then
+    delete from private.calendar_changes as x
+     where x.org_id = v_org_id
+       and x.id in (select y.id from private.calendar_changes as y
+                     where y.org_id = v_org_id and y.changed_at < now() - interval '8 days' for update skip locked);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg__note_calendar is 'Notes for open calendars that hours, blocks or the timezone changed, or that a booking was deleted.';
+create trigger availability__note_calendar after insert or update or delete on public.availability
+  for each row execute function private.tg__note_calendar('free');
+create trigger blocked_times__note_calendar after insert or update or delete on public.blocked_times
+  for each row execute function private.tg__note_calendar('blocks');
+create trigger staff__note_calendar after insert or delete on public.staff
+  for each row execute function private.tg__note_calendar('free');
+create trigger staff__note_activity after update on public.staff
+  for each row when (old.is_active is distinct from new.is_active) execute function private.tg__note_calendar('free');
+create trigger booking_settings__note_calendar after insert or delete on public.booking_settings
+  for each row execute function private.tg__note_calendar('timezone');
+create trigger booking_settings__note_timezone after update on public.booking_settings
+  for each row when (old.timezone is distinct from new.timezone) execute function private.tg__note_calendar('timezone');
+create trigger bookings__note_calendar after delete on public.bookings
+  for each row execute function private.tg__note_calendar('removed');
+create trigger holds__note_calendar after delete on private.holds
+  for each row execute function private.tg__note_calendar('free');
 
 create function private.member_calendar(p_org_id uuid, p_view text, p_on date, p_staff_id uuid, p_since timestamptz)
 returns jsonb
@@ -3846,7 +4010,7 @@ begin
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
-comment on function private.member_create_feed is 'create_feed for a member with bookings.read.';
+comment on function private.member_create_feed is 'create_feed for whom member_feed_org lets in.';
 
 create function private.member_revoke_feeds(p_staff_id uuid, p_client_id uuid)
 returns integer
@@ -3858,45 +4022,75 @@ begin
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;
-comment on function private.member_revoke_feeds is 'revoke_feeds for a member with bookings.read.';
+comment on function private.member_revoke_feeds is 'revoke_feeds for whom member_feed_org lets in.';
 
--- A feed shows every booking of its subject: bookings.read for any; a client who signs in, for themselves.
+-- A feed shows every booking of its subject to whoever has its address. A staff member opens their own with bookings.read, another's
+-- takes staff.write; a client's clients.write, and a client who signs in opens their own.
 create function private.member_feed_org(p_staff_id uuid, p_client_id uuid)
 returns uuid
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_org_id uuid;
+  v_is_own boolean;
 begin
   perform private.require_value((p_staff_id is null) <> (p_client_id is null), 'staff_id');
-  select s.org_id into v_org_id
-    from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
-  if p_client_id is not null then
-    select c.org_id into v_org_id
+  if p_staff_id is not null then
+    select s.org_id, coalesce(s.user_id = auth.uid(), false) into v_org_id, v_is_own
+      from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
+  else
+    select c.org_id, c.id = any (private.my_client_ids()) into v_org_id, v_is_own
       from public.clients as c
      where c.id = p_client_id and (c.org_id = any (private.orgs_with('bookings.read')) or c.id = any (private.my_client_ids()));
   end if;
   if v_org_id is null then
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
+  elsif not v_is_own
+        and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
+    perform private.refuse_permission();
   end if;
   return v_org_id;
 end;
 $$;
 comment on function private.member_feed_org is
-  'The organisation of a feed''s subject that the person may read. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'The organisation of a feed''s subject, for whom may open and close its feeds. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- Who leaves keeps no window: neither on their own calendar nor through an address that they were shown. What they see as a client
+-- of the organisation stays theirs.
+create function private.tg_org_members__close_feeds()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.calendar_feeds as f
+     set revoked_at = clock_timestamp()
+   where f.org_id = old.org_id and f.revoked_at is null
+     and (f.created_by = old.user_id
+          or f.staff_id in (select s.id from public.staff as s where s.org_id = old.org_id and s.user_id = old.user_id))
+     and not exists (select from public.clients as c where c.org_id = f.org_id and c.id = f.client_id and c.auth_user_id = old.user_id);
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__close_feeds is 'Closes the calendar feeds of a member who leaves, and those they opened.';
+create trigger org_members__close_feeds after delete on public.org_members
+  for each row execute function private.tg_org_members__close_feeds();
 
 -- ── 40_scheduling/rules/free_time.sql ──
 
 -- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
 -- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
--- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants:
+-- planning these queries takes longer than answering that, so they are planned once a session (plpgsql, since a server before 18
+-- plans an SQL function at every call), for any arguments.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
--- day; a staff member with hours of their own is not bound by those that name nobody.
+-- day, what the week takes away included; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with days as (
     select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
   hours as (
@@ -3912,9 +4106,9 @@ as $$
     select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
       from days as d
       join hours as h on h.specific_date is null and h.day_of_week = d.dow
-     where not (h.is_open and exists (
-                 select from hours as x
-                  where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+     where not exists (
+             select from hours as x
+              where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open)
     union all
     select h.staff_id, h.is_open, h.specific_date + h.start_time, h.specific_date + h.end_time
       from hours as h
@@ -3947,6 +4141,7 @@ as $$
    where not isempty(i.span)
    group by i.staff_id
   having bool_or(i.is_open);
+end;
 $$;
 comment on function private.open_time is
   'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
@@ -3973,8 +4168,10 @@ create function private.free_starts(
   p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
   p_within tstzrange, p_now timestamptz, p_except uuid default null)
 returns table (staff_id uuid, start_time timestamptz, rank integer)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with zone as (select private.org_timezone(p_org_id) as name),
   open as materialized (
     select o.staff_id, o.open
@@ -4015,6 +4212,7 @@ as $$
        from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
     ) as c (start_time)
    where f.earliest <= f.latest;
+end;
 $$;
 comment on function private.free_starts is
   'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
@@ -4110,6 +4308,12 @@ declare
   v_earliest timestamptz := greatest(lower(p_within), p_now);
   v_latest timestamptz := upper(p_within);
   v_full_days date[];
+  -- Who leaves a session that others stay in leaves its time taken.
+  v_except uuid := (
+    select o.id from private.occupancies as o
+     where o.org_id = p_org_id and o.id = p_except
+       and o.seats - 1 = (select count(*) from private.holds as h
+                           where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now));
 begin
   if p_audience = 'client' then
     v_latest := least(v_latest, private.local_to_instant(
@@ -4121,12 +4325,12 @@ begin
   if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
     return;
   end if;
-  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), p_except, p_now);
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), v_except, p_now);
   return query
   with candidates as (
     select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
-                               tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, v_except) as f
     union all
     select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
       from private.occupancies as o
@@ -4137,7 +4341,7 @@ begin
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats > 0 and o.seats - x.expired < v_shape.capacity)
+       and o.seats > 0 and o.seats - x.expired < v_shape.capacity and (o.expires_at is null or o.expires_at > p_now))
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
@@ -4170,17 +4374,42 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_type.max_per_day is not null then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
-      p_type.id::text || (p_start_time at time zone p_timezone)::date, 0));
+    perform private.lock_days(array[p_type.id], array[(p_start_time at time zone p_timezone)::date]);
   end if;
 end;
 $$;
 comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';
 
+create function private.lock_days(p_session_type_ids uuid[], p_dates date[])
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  -- By number: a date's text depends on the session's DateStyle.
+  select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(d.session_type_id::text || (d.on_date - date '2000-01-01'), 0))
+    from (select distinct u.on_date, u.session_type_id from unnest(p_session_type_ids, p_dates) as u (session_type_id, on_date)
+           order by u.on_date, u.session_type_id) as d;
+$$;
+comment on function private.lock_days is 'Locks several types'' local days, in the order of days, until the transaction ends.';
+
+-- What is freed is offered on, and the offer takes time for a type that may have a limit: its day is locked before the time is
+-- given back, since nobody waits for a day who holds time already.
+create function private.waited_days(
+  p_org_id uuid, p_freed timestamptz[], out session_type_ids uuid[], out dates date[])
+language sql stable security definer set search_path = ''
+as $$
+  select array_agg(w.session_type_id), array_agg(w.on_date)
+    from public.waitlist_entries as w
+    join public.session_types as t on t.org_id = w.org_id and t.id = w.session_type_id
+   where w.org_id = p_org_id and w.status = 'waiting' and t.max_per_day is not null
+     and w.on_date in (select (f.start_time at time zone private.org_timezone(p_org_id))::date from unnest(p_freed) as f (start_time));
+$$;
+comment on function private.waited_days is 'The types with max_per_day for which somebody waits on the local days of these starts, each with its day.';
+
 -- ── 40_scheduling/rules/holds.sql ──
 
 -- Holds and the waitlist: a slot kept for some minutes, for whoever is about to book it or was waiting for it.
 -- A hold that has run out is in nobody's way at once (private.occupy); the sweep tidies up and passes waitlist offers on.
+-- Lock order: as in occupy.sql. A hold is changed by whoever has locked its occupancy.
 
 create function private.hold_slot(
   p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
@@ -4215,13 +4444,21 @@ begin
   insert into private.holds (org_id, occupancy_id, client_id, session_type_id, location_id, staff_id, start_time, end_time, expires_at)
   values (p_org_id, v_occupancy_id, p_client_id, v_type.id, p_location_id, v_slot.staff_id, v_slot.start_time, v_slot.end_time, v_expires_at)
   returning * into v_hold;
-  return private.outcome('held', jsonb_build_object(
-    'hold_id', v_hold.id, 'staff_id', v_hold.staff_id, 'start_time', v_hold.start_time, 'end_time', v_hold.end_time,
-    'expires_at', v_hold.expires_at));
+  return private.held(v_hold);
 end;
 $$;
 comment on function private.hold_slot is
   'Keeps a slot for some minutes: {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}.';
+
+create function private.held(p_hold private.holds)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select private.outcome('held', jsonb_build_object(
+    'hold_id', p_hold.id, 'staff_id', p_hold.staff_id, 'start_time', p_hold.start_time, 'end_time', p_hold.end_time,
+    'expires_at', p_hold.expires_at));
+$$;
+comment on function private.held is 'The outcome of a hold that was made.';
 
 -- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
 create function private.confirm_hold(
@@ -4239,6 +4476,10 @@ begin
       perform private.refuse_purchase();
     end if;
   end if;
+  -- The seat is ours until now: whoever lets go of holds that have run out waits for this row.
+  perform from private.occupancies as o
+    where o.org_id = p_org_id and o.id = (select h.occupancy_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id)
+      for no key update;
   select h.* into v_hold from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id for no key update;
   if not found or v_hold.client_id <> p_client_id then
     perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
@@ -4252,7 +4493,6 @@ begin
   elsif p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, v_hold.start_time), 0) < 1 then
     return private.outcome('package_exhausted');
   end if;
-  -- The seat is ours until now: whoever frees expired holds waits for this row.
   update private.occupancies as o
      set expires_at = null
    where o.org_id = p_org_id and o.id = v_hold.occupancy_id and o.seats > 0;
@@ -4334,7 +4574,7 @@ end;
 $$;
 comment on function private.offer_to_waitlist is 'Offers a freed time to those on the waitlist whom it fits, first come first; returns how many offers were made.';
 
-create function private.tg_bookings__offer_freed()
+create function private.tg__offer_freed()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -4343,17 +4583,24 @@ begin
   return null;
 end;
 $$;
-comment on function private.tg_bookings__offer_freed is 'Offers the time that a cancelled or moved booking leaves.';
+comment on function private.tg__offer_freed is 'Offers the time that a booking or a hold leaves: cancelled, moved or deleted.';
 create trigger bookings__offer_freed after update on public.bookings
   for each row when (old.occupancy_id is not null and old.occupancy_id is distinct from new.occupancy_id)
-  execute function private.tg_bookings__offer_freed();
+  execute function private.tg__offer_freed();
+create trigger bookings__offer_freed_by_delete after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
+create trigger holds__offer_freed_by_delete after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
 
--- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines.
+-- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines. What somebody else is at
+-- work on (a calendar that is being moved or swept, a session that is being joined) is left for the next call.
 create function private.sweep_expired_holds(p_limit integer, p_now timestamptz, p_dry_run boolean, out expired integer, out offered integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_holds private.holds[];
   v_hold private.holds;
+  v_gone integer;
 begin
   expired := 0;
   offered := 0;
@@ -4361,20 +4608,27 @@ begin
     select least(count(*), p_limit) into expired from private.holds as h where h.status = 'held' and h.expires_at <= p_now;
     return;
   end if;
-  for v_hold in
-    select h.* from private.holds as h where h.status = 'held' and h.expires_at <= p_now
-     order by h.expires_at, h.id limit p_limit for no key update skip locked
-  loop
-    update private.holds as h set status = 'expired', occupancy_id = null where h.org_id = v_hold.org_id and h.id = v_hold.id;
-    -- Of a group session one seat, else the time.
-    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id and o.seats <= 1;
-    if not found then
-      perform private.vacate(v_hold.org_id, v_hold.occupancy_id);
-    end if;
-    update public.waitlist_entries as w
-       set status = 'expired', updated_at = p_now
-     where w.org_id = v_hold.org_id and w.hold_id = v_hold.id and w.status = 'offered';
-    expired := expired + 1;
+  select array_agg(d.hold) into v_holds
+    from (select h as hold
+            from private.holds as h
+            join public.staff as s on s.org_id = h.org_id and s.id = h.staff_id
+           where h.status = 'held' and h.expires_at <= p_now
+           order by h.expires_at, h.id
+           limit p_limit
+             for no key update of s skip locked) as d;
+  perform private.lock_days(array_agg(t.id), array_agg(t.on_date))
+    from (select h.org_id, array_agg(h.start_time) as freed from unnest(v_holds) as h group by h.org_id) as o
+   cross join lateral private.waited_days(o.org_id, o.freed) as w
+   cross join lateral unnest(w.session_type_ids, w.dates) as t (id, on_date);
+  foreach v_hold in array coalesce(v_holds, '{}') loop
+    perform from private.occupancies as o
+      where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id for no key update skip locked;
+    continue when not found;
+    v_gone := private.expire_holds(v_hold.org_id, v_hold.occupancy_id, p_now);
+    -- Those of one session go together, and somebody may have been faster.
+    continue when v_gone = 0;
+    perform private.drop_empty(v_hold.org_id, v_hold.occupancy_id);
+    expired := expired + v_gone;
     offered := offered + private.offer_to_waitlist(v_hold.org_id, v_hold.staff_id, v_hold.start_time, v_hold.end_time, p_now);
   end loop;
 end;
@@ -4429,6 +4683,81 @@ end;
 $$;
 comment on function private.require_in_org is
   'Refuses ids that are not the organisation''s; null passes. Fails: session_type_not_found 404, staff_not_found 404, location_not_found 404.';
+
+-- ── 40_scheduling/rules/leave_waitlist.sql ──
+
+-- Leaving the waitlist: who waits no more is offered nothing more, and what they were offered is in nobody's way from now on.
+-- The time itself is passed on where all holds that have run out are: by the sweep (holds.sql).
+
+create function private.leave_waitlist(p_org_id uuid, p_client_id uuid, p_entry_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold_id uuid;
+  v_occupancy_id uuid;
+begin
+  perform from public.waitlist_entries as w
+    where w.org_id = p_org_id and w.id = p_entry_id and (p_client_id is null or w.client_id = p_client_id);
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  for v_attempt in 1 .. 3 loop
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'waiting';
+    if found then
+      return true;
+    end if;
+    -- Whoever confirms the hold at this moment is waited for. From its first moment on it was none, so that one who has begun to
+    -- confirm it does not find it good yet.
+    select h.id, h.occupancy_id into v_hold_id, v_occupancy_id
+      from public.waitlist_entries as w
+      join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    exit when not found;
+    update private.holds as h
+       set expires_at = h.created_at
+     where h.org_id = p_org_id and h.id = v_hold_id and h.status = 'held';
+    continue when not found;
+    -- Out of turn, so never waited for: what is locked is freed by whoever has it, or by the sweep.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null for no key update skip locked;
+    if found then
+      update private.occupancies as o
+         set expires_at = (select max(h.expires_at) from private.holds as h
+                            where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held')
+       where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null;
+    end if;
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    return found;
+  end loop;
+  return false;
+end;
+$$;
+comment on function private.leave_waitlist is
+  'Ends a client''s wait (any client''s where p_client_id is null), with the offer they may have; false when it is over already: booked, let pass or left. Fails: waitlist_entry_not_found 404.';
+
+create function private.member_leave_waitlist(p_entry_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select w.org_id into v_org_id
+    from public.waitlist_entries as w where w.id = p_entry_id and w.org_id = any (private.orgs_with('bookings.read'));
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  perform private.require_org(v_org_id, 'bookings.write');
+  return private.leave_waitlist(v_org_id, null, p_entry_id);
+end;
+$$;
+comment on function private.member_leave_waitlist is
+  'leave_waitlist for a member with bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
 
 -- ── 40_scheduling/rules/members.sql ──
 
@@ -4513,10 +4842,25 @@ create function private.member_hold(
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_hold private.holds;
 begin
   perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
   perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(p_minutes, 10) between 1 and 1440, 'minutes');
+  -- Asked again for a client who holds that start already: it is theirs, not taken. Two clicks queue here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_client_id::text || extract(epoch from p_start_time), 2));
+  select h.* into v_hold
+    from private.holds as h
+   where h.org_id = p_org_id and h.client_id = p_client_id and h.start_time = p_start_time and h.status = 'held' and h.expires_at > now()
+     and (h.session_type_id, h.location_id) is not distinct from (p_session_type_id, p_location_id)
+     and (p_staff_id is null or h.staff_id = p_staff_id)
+     and (p_duration_mins is null or h.end_time = p_start_time + make_interval(mins => p_duration_mins))
+   order by h.created_at, h.id limit 1;
+  if found then
+    return private.held(v_hold);
+  end if;
   return private.hold_slot(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, 'coach',
                            p_minutes);
 end;
@@ -4529,6 +4873,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'bookings.write');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
   return private.confirm_hold(
     p_org_id, p_hold_id, (select h.client_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id),
     p_purchase_id, 'coach', 'trainer', p_notes, auth.uid());
@@ -4669,8 +5014,8 @@ create function private.is_slot_free(p_org_id uuid, p_start_time timestamptz, p_
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select (p_org_id = any (private.orgs_with('bookings.read')) or coalesce(auth.role(), '') = 'service_role')
-     and p_end_time > p_start_time
+  select coalesce(p_org_id = any (private.orgs_with('bookings.read')) or auth.role() = 'service_role', false)
+     and coalesce(p_end_time > p_start_time, false)
      and exists (
        select
          from public.staff as s
@@ -4697,7 +5042,8 @@ comment on function private.is_slot_free is 'True when somebody on the staff has
 
 -- Taking and giving back a staff member's time. Every booking that is not cancelled occupies: by trigger, so that the existing
 -- app's direct inserts and updates, re-activation and rescheduling all meet the one exclusion constraint.
--- Lock order: package, booking, staff (rescheduling only), occupancy.
+-- Lock order, in all of scheduling: package, booking, staff (moves, series and the sweep of holds), day, occupancy, hold, waitlist
+-- entry. Whoever needs one out of turn skips what is locked.
 
 -- A seat in that time, or null when it is taken. `on conflict do nothing` waits for whoever is taking it at this moment and
 -- needs no subtransaction.
@@ -4709,76 +5055,115 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_id uuid;
+  v_there record;
 begin
-  -- A look first: a full calendar refuses without a row written. It grants nothing, the constraint does.
-  if not exists (
-    select from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0
-       and (o.expires_at is null or o.expires_at > p_now)) then
-    for v_attempt in 1 .. 2 loop
+  -- Whoever was in the way may be gone after the wait for them: then it is tried again.
+  for v_attempt in 1 .. 5 loop
+    -- A look first, at what is most often in the way: somebody at that very start. It grants nothing. Whatever else overlaps, the
+    -- constraint sees, before a row is written.
+    select o.id, o.session_type_id, o.ends_at into v_there
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.starts_at = p_starts_at and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now);
+    if not found then
       insert into private.occupancies (
         org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
       values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
-      on conflict do nothing
+      on conflict on constraint occupancies_no_overlap do nothing
       returning id into v_id;
-      exit when v_id is not null or v_attempt = 2;
-      -- A hold that has run out is in nobody's way, swept or not.
+      exit when v_id is not null;
+      -- Holds that have run out are in nobody's way, swept or not.
       update private.occupancies as o
          set seats = 0
        where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
-      exit when not found;
-    end loop;
-  end if;
-  if v_id is null and p_capacity > 1 then
-    perform private.free_expired_seats(p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_now);
+      -- Who would join looks once more: the session may have begun to fill at this moment.
+      exit when not found and (p_capacity = 1 or v_attempt > 1);
+      continue;
+    end if;
+    exit when p_capacity = 1 or (v_there.session_type_id, v_there.ends_at) is distinct from (p_session_type_id, p_ends_at);
+    -- A session that is on, be it only held so far, has room while a seat is free or held no longer.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_there.id
+        and (o.seats < p_capacity
+             or exists (select from private.holds as h
+                         where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
+        for no key update;
+    exit when not found;
+    perform private.expire_holds(p_org_id, v_there.id, p_now);
     update private.occupancies as o
-       set seats = o.seats + 1, capacity = p_capacity
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null and o.seats between 1 and p_capacity - 1
+       set seats = o.seats + 1, capacity = p_capacity,
+           expires_at = case when p_expires_at > o.expires_at then p_expires_at when p_expires_at is not null then o.expires_at end
+     where o.org_id = p_org_id and o.id = v_there.id and o.seats between 1 and p_capacity - 1
+       and (o.expires_at is null or o.expires_at > p_now)
     returning o.id into v_id;
-  end if;
+    exit when v_id is not null;
+  end loop;
   return v_id;
 end;
 $$;
 comment on function private.occupy is
   'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
 
--- Seats of a group session whose hold has run out are in nobody's way, swept or not. Lock order: hold, occupancy.
-create function private.free_expired_seats(
-  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_starts_at timestamptz, p_ends_at timestamptz, p_now timestamptz)
-returns void
+-- The caller has locked the occupancy, in a statement before: what this one sees of its holds is what holds.
+create function private.expire_holds(p_org_id uuid, p_occupancy_id uuid, p_now timestamptz)
+returns integer
 language sql volatile security definer set search_path = ''
 as $$
   with gone as (
     update private.holds as h
        set status = 'expired', occupancy_id = null
-      from private.occupancies as o
-     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.session_type_id = p_session_type_id
-       and o.starts_at = p_starts_at and o.ends_at = p_ends_at and o.expires_at is null
-       and h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now
-    returning h.id as hold_id, o.id as occupancy_id),
+     where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held' and h.expires_at <= p_now
+    returning h.id),
   passed as (
     update public.waitlist_entries as w
        set status = 'expired', updated_at = p_now
       from gone as g
-     where w.org_id = p_org_id and w.hold_id = g.hold_id and w.status = 'offered')
-  update private.occupancies as o
-     set seats = o.seats - g.n
-    from (select x.occupancy_id, count(*)::integer as n from gone as x group by x.occupancy_id) as g
-   where o.org_id = p_org_id and o.id = g.occupancy_id;
+     where w.org_id = p_org_id and w.hold_id = g.id and w.status = 'offered'),
+  given_back as (
+    update private.occupancies as o
+       set seats = greatest(o.seats - g.n, 0)
+      from (select count(*)::integer as n from gone) as g
+     where o.org_id = p_org_id and o.id = p_occupancy_id and g.n > 0)
+  select count(*)::integer from gone;
 $$;
-comment on function private.free_expired_seats is 'Gives back the seats of a group session that were held and not booked in time.';
+comment on function private.expire_holds is
+  'Lets go of the holds in one occupancy that have run out, and of the offers they were; returns how many.';
 
 create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
 returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_left integer;
+begin
+  update private.occupancies as o
+     set seats = o.seats - 1
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats > 0
+  returning o.seats into v_left;
+  if v_left > 0 then
+    -- Where the last booking has left and seats are held yet, the time is taken as long as the last of these holds.
+    update private.occupancies as o
+       set expires_at = h.last_at
+      from (select count(*)::integer as n, max(h.expires_at) as last_at
+              from private.holds as h where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held') as h
+     where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = h.n;
+  end if;
+end;
+$$;
+comment on function private.vacate is 'Gives one seat back; at none the time is free, and when only holds are left it is free when they have run out.';
+
+create function private.drop_empty(p_org_id uuid, p_occupancy_id uuid)
+returns void
 language sql volatile security definer set search_path = ''
 as $$
-  update private.occupancies as o set seats = o.seats - 1 where o.org_id = p_org_id and o.id = p_occupancy_id;
+  delete from private.occupancies as o
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = 0
+     and not exists (select from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id);
 $$;
-comment on function private.vacate is 'Gives one seat back; at none the time is free.';
+comment on function private.drop_empty is 'Removes an occupancy that everybody has left, once the holds that had run out in it are swept.';
 
--- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first. A solo coach
--- gets their staff row here, with their first booking.
+-- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first who is active. A solo
+-- coach gets their staff row here, with their first booking.
 create function private.default_staff(p_org_id uuid, p_user_id uuid)
 returns uuid
 language plpgsql volatile security definer set search_path = ''
@@ -4792,13 +5177,15 @@ declare
             or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
-  if v_user_id is null then
+  -- Whoever takes no sessions books for those who do.
+  if v_user_id is null
+     or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id and not s.is_active) then
     select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.is_active order by s.created_at, s.id limit 1;
     if found then
       return v_staff_id;
     end if;
-    select m.user_id into v_user_id
-      from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1;
+    v_user_id := coalesce(v_user_id, (
+      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
   end if;
   select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
   if not found then
@@ -4858,6 +5245,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_type public.session_types;
+  v_is_active boolean;
 begin
   if tg_op = 'UPDATE' and old.occupancy_id is not null then
     if new.status <> 'cancelled' then
@@ -4865,6 +5253,7 @@ begin
       perform from public.staff as s
         where s.org_id = new.org_id and s.id in (old.staff_id, new.staff_id) order by s.id for no key update;
     end if;
+    perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
     perform private.vacate(old.org_id, old.occupancy_id);
     new.occupancy_id := null;
     new.ics_sequence := old.ics_sequence + 1;
@@ -4875,12 +5264,20 @@ begin
   if new.status = 'cancelled' or new.start_time is null or new.end_time is null then
     return new;
   end if;
-  perform private.require_value(new.end_time > new.start_time and new.end_time <= new.start_time + interval '24 hours', 'end_time');
+  if new.end_time <= new.start_time or new.end_time > new.start_time + interval '24 hours' then
+    perform private.require_value(false, 'end_time');
+  end if;
   if new.staff_id is null then
     new.staff_id := private.default_staff(new.org_id, new.booked_by);
   end if;
-  v_type := private.session_type_of(new.org_id, new.session_type_id, new.session_type);
-  if not exists (select from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id and s.is_active) then
+  -- Staff and type (as session_type_of finds it) in one look.
+  select s.is_active, t.id, t.capacity, t.buffer_before_mins, t.buffer_after_mins
+    into v_is_active, v_type.id, v_type.capacity, v_type.buffer_before_mins, v_type.buffer_after_mins
+    from public.staff as s
+    left join public.session_types as t
+      on t.org_id = s.org_id and (t.id = new.session_type_id or new.session_type_id is null and t.slug = new.session_type)
+   where s.org_id = new.org_id and s.id = new.staff_id;
+  if v_is_active is not true then
     perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
   end if;
   new.occupancy_id := private.occupy(
@@ -4911,7 +5308,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  delete from private.occupancies as o where o.org_id = old.org_id and o.id = old.occupancy_id and o.seats = 0;
+  perform private.drop_empty(old.org_id, old.occupancy_id);
   return null;
 end;
 $$;
@@ -4920,22 +5317,90 @@ create trigger bookings__drop_empty after update on public.bookings
   for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
   execute function private.tg_bookings__drop_empty();
 
+-- A client who is deleted takes their bookings and holds along, not the staff's time.
+create function private.tg__give_time_back()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.vacate(old.org_id, old.occupancy_id);
+  perform private.drop_empty(old.org_id, old.occupancy_id);
+  return null;
+end;
+$$;
+comment on function private.tg__give_time_back is 'Gives back the time of a deleted booking or hold.';
+create trigger bookings__give_time_back after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+create trigger holds__give_time_back after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+
+create function private.tg_bookings__lock_freed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
+  return old;
+end;
+$$;
+comment on function private.tg_bookings__lock_freed is 'Locks the days on which a deleted booking''s time may be offered, before any time is given back.';
+create trigger bookings__lock_freed before delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg_bookings__lock_freed();
+
+-- A type may go when nothing but holds that have run out refers to it; what a booking of it takes, by whatever name, keeps it.
+create function private.tg_session_types__let_go()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_occupancy_id uuid;
+begin
+  if not exists (
+    select from private.occupancies as o
+     where o.org_id = old.org_id and o.session_type_id = old.id and o.seats > 0 and coalesce(o.expires_at > clock_timestamp(), true)) then
+    -- Out of turn, the type's own row being locked already: what somebody else has locked is in use.
+    for v_occupancy_id in
+      select o.id from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id for no key update skip locked
+    loop
+      perform private.expire_holds(old.org_id, v_occupancy_id, clock_timestamp());
+      perform private.drop_empty(old.org_id, v_occupancy_id);
+    end loop;
+  end if;
+  if exists (select from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id) then
+    perform private.fail(409, 'session_type_in_use', 'This is in use and keeps history readable.', 'Make it inactive instead.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_session_types__let_go is
+  'Refuses to delete a session type whose sessions take time, and lets go of its holds that have run out: session_type_in_use 409.';
+-- Named to run after the look at bookings that name the type.
+create trigger session_types__refuse_delete_occupied before delete on public.session_types
+  for each row execute function private.tg_session_types__let_go();
+
 -- The existing app says user_id where we say staff_id; whichever is sent decides.
 create function private.tg__name_staff()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.staff_id is null and new.user_id is not null then
+  if new.staff_id is not null then
+    new.user_id := (select s.user_id from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id);
+  elsif new.user_id is not null and not private.is_outsider(new.org_id) then
     select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
-    if not found and exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+    if not found then
+      -- Nobody named is everyone, so a person who cannot be found must not become nobody.
+      if not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+        perform private.refuse_stranger();
+      end if;
       new.staff_id := private.default_staff(new.org_id, new.user_id);
     end if;
   end if;
   return new;
 end;
 $$;
-comment on function private.tg__name_staff is 'Fills staff_id from user_id, for rows the existing app writes.';
+comment on function private.tg__name_staff is
+  'Fills staff_id from user_id, for rows the existing app writes; user_id from staff_id, where both are sent too. Fails: staff_not_member 422.';
 create trigger availability__name_staff before insert on public.availability
   for each row execute function private.tg__name_staff();
 create trigger blocked_times__name_staff before insert on public.blocked_times
@@ -4982,9 +5447,36 @@ end;
 $$;
 comment on function private.public_org is 'The organisation of a public page, or the refusal to answer: page_not_found 404, rate_limited 429.';
 
+-- What is listed is what would be booked. A client who has packages is listed the starts that one of them pays, each as long as
+-- that package says (a length that is asked for, or a type, goes before); anybody else is listed all of one length.
+create function private.listed_slots(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_within tstzrange)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.valid_during, row_number() over (order by p.expires_at, p.purchased_at, p.id) as nth,
+           coalesce(p_duration_mins, case when p_session_type_id is null then p.session_duration_mins end) as minutes
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       -- Counted once, at the first instant to come at which it pays.
+       and private.bookable_at(p.org_id, p.id, lower(p.valid_during * tstzmultirange(tstzrange(now(), null)))) > 0),
+  lengths as (
+    select distinct k.minutes from packages as k
+    union all
+    select p_duration_mins where not exists (select from packages))
+  select o.start_time, o.end_time, o.staff_id, o.rank
+    from lengths as l
+   cross join lateral private.offered_slots(p_org_id, p_session_type_id, l.minutes, p_staff_id, null, p_within, 'client') as o
+   where not exists (select from packages)
+      or exists (select from (select k.minutes from packages as k where k.valid_during @> o.start_time order by k.nth limit 1) as pays
+                  where pays.minutes is not distinct from l.minutes);
+$$;
+comment on function private.listed_slots is 'The starts that a page lists, for a client or (null) for anybody: each is booked by portal_book or public_book as it is listed.';
+
 -- The slots of one local day as the pages read them: recommended are the three that keep the day most compact.
 create function private.slots_document(
-  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -4999,19 +5491,22 @@ begin
     into v_slots
     from (select s.*, row_number() over (order by s.rank, s.start_time) as nth
             from (select distinct on (o.start_time) o.*
-                    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                                               private.listing_range(p_org_id, p_on, p_on), 'client') as o
+                    from private.listed_slots(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                                              private.listing_range(p_org_id, p_on, p_on)) as o
                    order by o.start_time, o.rank, o.staff_id) as s) as d;
   return jsonb_build_object(
     'slots', v_slots, 'timezone', private.org_timezone(p_org_id),
-    'durationMins', extract(epoch from (private.session_shape(
-       private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null), p_duration_mins)).duration)::integer / 60);
+    'durationMins', extract(epoch from coalesce(
+       (v_slots #>> '{0,end}')::timestamptz - (v_slots #>> '{0,start}')::timestamptz,
+       (private.session_shape(private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null),
+                              p_duration_mins)).duration))::integer / 60);
 end;
 $$;
 comment on function private.slots_document is
-  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}, the length being that of the first. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
 
-create function private.dates_document(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+create function private.dates_document(
+  p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -5025,15 +5520,15 @@ begin
     'timezone', v_timezone,
     'dates', (select coalesce(jsonb_agg(d.on_date order by d.on_date), '[]')
                 from (select distinct (s.start_time at time zone v_timezone)::date as on_date
-                        from private.offered_slots(
-                          p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62)),
-                          'client') as s) as d));
+                        from private.listed_slots(
+                          p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62))) as s) as d));
 end;
 $$;
 comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
 
 -- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+-- listed_slots says the same of many starts at once.
 create function private.portal_duration(
   p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
 returns integer
@@ -5042,10 +5537,9 @@ as $$
   select coalesce(p_duration_mins, case when p_session_type_id is null then (
     select p.session_duration_mins
       from public.client_purchases as p
-     where p.org_id = p_org_id and p.client_id = p_client_id
-       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+     where p.org_id = p_org_id and p.client_id = p_client_id and p.id = p_purchase_id) end);
 $$;
-comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+comment on function private.portal_duration is 'The length a client''s session is booked with; null where type or settings say it.';
 
 create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
 returns uuid
@@ -5111,10 +5605,16 @@ begin
          where b.org_id = o.id and b.client_id = v_client.id and b.status in ('pending', 'confirmed') and b.end_time > now()),
       'waitlist_offers', (
         select coalesce(jsonb_agg(jsonb_build_object(
-                 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
+                 'entry_id', w.id, 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
           from public.waitlist_entries as w
           join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
-         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()))
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()),
+      'waitlist', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'entry_id', w.id, 'on_date', w.on_date, 'start_time', w.start_time, 'session_type_id', w.session_type_id)
+                 order by w.on_date, w.start_time, w.id), '[]')
+          from public.waitlist_entries as w
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'waiting' and w.on_date >= private.org_today(o.id)))
       from public.orgs as o where o.id = v_client.org_id);
 end;
 $$;
@@ -5140,8 +5640,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
-    (v_portal.client).org_id, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_dates is 'dates_document for the token''s client.';
@@ -5154,8 +5653,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.slots_document(
-    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -5172,6 +5670,7 @@ declare
   v_portal record := private.portal_client(p_token);
   v_client public.clients := v_portal.client;
   v_purchase_id uuid := p_purchase_id;
+  v_hold private.holds;
   v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
 begin
   if v_refusal is not null then
@@ -5182,10 +5681,14 @@ begin
   perform private.require_value(p_hold_id is not null or p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
   if v_purchase_id is null then
+    -- Asked again, what has paid pays still.
+    select h.* into v_hold from private.holds as h where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id;
     select coalesce(
              (select b.purchase_id from public.bookings as b
-               where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
+               where b.org_id = v_client.org_id and b.client_id = v_client.id
+                 and (b.request_id = p_request_id or b.id = v_hold.booking_id)
+               limit 1),
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
@@ -5252,7 +5755,7 @@ end;
 $$;
 comment on function private.portal_cancel is 'client_cancel for the token''s client.';
 
-create function private.portal_wait(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
+create function private.portal_join_waitlist(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -5267,7 +5770,23 @@ begin
     'entry_id', private.join_waitlist(v_client.org_id, v_client.id, p_on, p_session_type_id, null, p_start_time)));
 end;
 $$;
-comment on function private.portal_wait is 'join_waitlist for the token''s client.';
+comment on function private.portal_join_waitlist is 'join_waitlist for the token''s client.';
+
+create function private.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome(case when private.leave_waitlist(v_client.org_id, v_client.id, p_entry_id) then 'left' else 'not_waiting' end);
+end;
+$$;
+comment on function private.portal_leave_waitlist is 'leave_waitlist for the token''s client, their own entries alone.';
 
 create function private.public_page(p_slug text)
 returns jsonb
@@ -5445,7 +5964,10 @@ begin
     if not found then
       perform private.refuse_request();
     end if;
-    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', (
+      select jsonb_agg(e.date order by (e.date ->> 'on')::date)
+        from (select jsonb_array_elements(private.series_dates(p_org_id, v_series_id) || s.clashes)
+                from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id) as e (date))));
   end if;
 
   -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
@@ -5473,6 +5995,10 @@ begin
     delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
   end;
+  -- Without the alternatives, which are of the moment.
+  update public.booking_series as s
+     set clashes = (select coalesce(jsonb_agg(e - 'alternatives'), '[]') from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked')
+   where s.org_id = p_org_id and s.id = v_series_id and v_clashes > 0;
   return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
 end;
 $$;
@@ -5501,7 +6027,7 @@ comment on function private.series_dates is 'The bookings of a series as an arra
 
 -- Everything that moving or ending a series changes, before the first change: its packages, its bookings, their staff, each in the
 -- order of ids. A date that is edited at the same time is waited for while nothing has been given up yet.
-create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid)
+create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid, p_shift_days integer default null)
 returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -5523,9 +6049,21 @@ begin
       and (s.id = p_staff_id
            or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
     order by s.id for no key update;
+  -- The days it may free and the days it moves to, in one order: two series that move past each other would wait in turn.
+  perform private.lock_days(array_agg(d.session_type_id), array_agg(d.on_date))
+    from (select u.session_type_id, u.on_date
+            from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                                 where b.org_id = p_org_id and b.series_id = p_series_id)) as w
+           cross join lateral unnest(w.session_type_ids, w.dates) as u (session_type_id, on_date)
+          union all
+          select t.id, (b.start_time at time zone private.org_timezone(p_org_id))::date + p_shift_days
+            from public.bookings as b
+           cross join lateral private.session_type_of(p_org_id, b.session_type_id, b.session_type) as t
+           where b.org_id = p_org_id and b.series_id = p_series_id and p_shift_days is not null and t.max_per_day is not null) as d;
 end;
 $$;
-comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+comment on function private.lock_series is
+  'Locks a series'' packages, bookings, staff and days (those waited for, and with p_shift_days those it moves to), in this order.';
 
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
@@ -5539,8 +6077,11 @@ declare
   v_answer jsonb;
   v_dates jsonb := '[]';
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
-  perform private.lock_series(p_org_id, p_series_id, p_staff_id);
+  perform private.lock_series(p_org_id, p_series_id, p_staff_id, p_shift_days);
+  -- Its dates are told to the client as one.
+  perform set_config('coach.changes_series', p_series_id::text, true);
   begin
     -- Away from the direction of the move, so that a date never meets the series' own next one.
     for v_booking in
@@ -5560,8 +6101,10 @@ begin
       raise exception using errcode = 'PT900';
     end if;
   exception when sqlstate 'PT900' then
+    perform set_config('coach.changes_series', '', true);
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'rescheduled')));
   end;
+  perform set_config('coach.changes_series', '', true);
   return private.outcome('moved', jsonb_build_object('dates', v_dates));
 end;
 $$;
@@ -5576,7 +6119,9 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
+  perform set_config('coach.changes_series', p_series_id::text, true);
   for v_booking_id in
     select b.id
       from public.bookings as b
@@ -5587,14 +6132,32 @@ begin
     perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
     v_ended := v_ended + 1;
   end loop;
+  perform set_config('coach.changes_series', '', true);
   return v_ended;
 end;
 $$;
-comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings.';
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings. Fails: value_not_allowed 422.';
 
 -- ── 40_scheduling/rules/staff.sql ──
 
 -- Staff and places: who is linked to whom, and leaving without losing history.
+
+create function private.refuse_stranger()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+$$;
+comment on function private.refuse_stranger is 'Refuses a person who is no member: staff_not_member 422.';
+
+-- Who is a member is not told to people outside the organisation: the policies refuse their row next.
+create function private.is_outsider(p_org_id uuid)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(auth.role() = 'authenticated' and not p_org_id = any (private.orgs_with('org.read')), false);
+$$;
+comment on function private.is_outsider is 'True when an app''s user writes and is no member there.';
 
 -- A calendar may only be linked to a member of the organisation.
 create function private.tg_staff__check_member()
@@ -5602,9 +6165,9 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if new.user_id is not null
+  if new.user_id is not null and not private.is_outsider(new.org_id)
      and not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
-    perform private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+    perform private.refuse_stranger();
   end if;
   return new;
 end;
@@ -5612,6 +6175,22 @@ $$;
 comment on function private.tg_staff__check_member is 'Refuses a link to somebody who is no member: staff_not_member 422.';
 create trigger staff__check_member before insert or update of user_id on public.staff
   for each row execute function private.tg_staff__check_member();
+
+-- Hours and blocks are the staff member's; who signs in as them is said again, for the existing app.
+create function private.tg_staff__link_hours()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.availability as a set user_id = new.user_id where a.org_id = new.org_id and a.staff_id = new.id;
+  update public.blocked_times as b set user_id = new.user_id where b.org_id = new.org_id and b.staff_id = new.id;
+  return null;
+end;
+$$;
+comment on function private.tg_staff__link_hours is 'Keeps the user_id of a staff member''s hours and blocks in step with their own.';
+create trigger staff__link_hours after update of user_id on public.staff
+  for each row when (old.user_id is distinct from new.user_id) execute function private.tg_staff__link_hours();
+
 create trigger staff__touch before update on public.staff
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger locations__touch before update on public.locations
@@ -5619,8 +6198,22 @@ create trigger locations__touch before update on public.locations
 create trigger availability__touch before update on public.availability
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 
+-- The caller has authorised; p_user_id null: somebody who does not sign in.
+create function private.link_staff(p_org_id uuid, p_staff_id uuid, p_user_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.staff as s set user_id = p_user_id where s.org_id = p_org_id and s.id = p_staff_id;
+exception when unique_violation then
+  perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This member has a calendar: unlink that one first.');
+end;
+$$;
+comment on function private.link_staff is
+  'Links a staff member to the member who they are, or to nobody. Fails: staff_not_member 422, value_taken 409.';
+
 -- Soft: name and bookings stay for history, the email goes. Bookings that lie ahead stay where they are and are counted, so that
--- somebody takes them over.
+-- somebody takes them over. What shows their clients elsewhere ends with it.
 create function private.deactivate_staff(p_org_id uuid, p_staff_id uuid, p_now timestamptz default now())
 returns integer
 language plpgsql volatile security definer set search_path = ''
@@ -5629,11 +6222,12 @@ begin
   update public.staff as s
      set is_active = false, deactivated_at = coalesce(s.deactivated_at, p_now), email = null
    where s.org_id = p_org_id and s.id = p_staff_id;
+  perform private.revoke_feeds(p_org_id, p_staff_id, null);
   return (select count(*)::integer from public.bookings as b
            where b.org_id = p_org_id and b.staff_id = p_staff_id and b.status in ('pending', 'confirmed') and b.start_time > p_now);
 end;
 $$;
-comment on function private.deactivate_staff is 'Deactivates a staff member and returns how many bookings still lie ahead of them.';
+comment on function private.deactivate_staff is 'Deactivates a staff member, closes their calendar feeds and returns how many bookings still lie ahead of them.';
 
 create function private.reactivate_staff(p_org_id uuid, p_staff_id uuid)
 returns void
@@ -5858,7 +6452,9 @@ comment on function private.org_day_bounds is 'A local day as instants; where mi
 
 -- Claiming: what may be sent now, by any number of workers. A claim is a lease with a fencing token: a result must name it, and a lease
 -- that runs out leaves the message unknown, since it may have been sent.
--- Lock order: messages (skipping what others hold), then sms_settings by organisation: limits are counted under it.
+-- Lock order: messages (skipping what others hold), then the organisations' counters, each behind one of 64 advisory locks: an
+-- organisation has one whether it has saved settings or not, and no batch can fill the server's table of locks. A claim waits for
+-- them only before it holds any; later rounds pass over what another claim is counting.
 
 create function private.claim_messages(
   p_worker text, p_limit integer, p_channels text[], p_lease interval, p_now timestamptz)
@@ -5871,7 +6467,8 @@ as $$
 declare
   v_ids uuid[];
   v_claimed uuid[] := '{}';
-  v_taken uuid[];
+  v_passed uuid[] := '{}';
+  v_take record;
 begin
   perform private.expire_leases(p_now);
   -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
@@ -5881,17 +6478,20 @@ begin
               from (select m.id, m.priority, m.next_at from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
                        and (p_channels is null or m.channel = any (p_channels))
+                       and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
             union all
             select x.id
               from (select m.id from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
                        and (p_channels is null or m.channel = any (p_channels))
+                       and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
              limit p_limit - cardinality(v_claimed)) as d;
     exit when v_ids is null;
-    v_taken := private.take_messages(v_ids, p_worker, p_lease, p_now);
-    v_claimed := v_claimed || v_taken;
+    v_take := private.take_messages(v_ids, p_worker, p_lease, p_now, v_round = 1);
+    v_claimed := v_claimed || v_take.taken;
+    v_passed := v_passed || v_take.passed;
     exit when cardinality(v_claimed) >= p_limit;
   end loop;
 
@@ -5919,35 +6519,47 @@ comment on function private.claim_messages is
   'Claims what may be sent now and returns it ready to carry; messages that never can be are settled on the way.';
 
 -- Of the locked messages: settles those with an obstacle, puts off those that must wait, claims the rest. Returns what it claimed.
-create function private.take_messages(p_ids uuid[], p_worker text, p_lease interval, p_now timestamptz)
-returns uuid[]
+create function private.take_messages(
+  p_ids uuid[], p_worker text, p_lease interval, p_now timestamptz, p_is_waiting boolean, out taken uuid[], out passed uuid[])
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_taken uuid[];
+  v_ids uuid[];
   v_settled uuid[];
   v_reasons text[];
+  v_full uuid[];
 begin
   -- One claim at a time counts towards an organisation's limits.
-  perform from public.sms_settings as s
-    where s.org_id in (select m.org_id from public.outbox_messages as m where m.id = any (p_ids) and m.channel = 'sms')
-    order by s.org_id for no key update;
+  with counted as materialized (
+    select c.org_id, private.lock_counter(c.bucket, p_is_waiting) as is_mine
+      from (select distinct m.org_id, pg_catalog.hashtext(m.org_id::text) & 63 as bucket
+              from public.outbox_messages as m where m.id = any (p_ids) and m.channel = 'sms'
+             order by bucket) as c)
+  select array_agg(m.id) filter (where m.channel <> 'sms' or c.is_mine), coalesce(array_agg(distinct m.org_id) filter (where not c.is_mine), '{}')
+    into v_ids, passed
+    from public.outbox_messages as m
+    left join counted as c on c.org_id = m.org_id
+   where m.id = any (p_ids);
 
   with looked as materialized (
-    select m as message, m.org_id, m.id, m.channel, m.kind, m.client_id, m.priority, m.next_at, m.expires_at,
+    select m.booking_id, m.metadata, m.org_id, m.id, m.channel, m.kind, m.client_id, m.priority, m.next_at, m.expires_at,
            -- An address that was given stays; a client's is the one they have now.
            case when m.kind = 'coach_notice' or m.client_id is null then m.to_address
-                when m.channel = 'sms' then coalesce(c.phone_e164, m.to_address)
+                when m.channel = 'sms' then c.phone_e164
                 when m.channel = 'email' then nullif(btrim(c.email), '') end as address,
            coalesce(c.sms_reminder_enabled, true) as takes_reminders, coalesce(c.sms_followup_enabled, true) as takes_follow_ups,
            case m.channel when 'sms' then c.sms_opt_in when 'email' then c.email_opt_in end is false and m.kind <> 'coach_notice' as is_opted_out,
-           case when m.kind not in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up') then null
+           case when m.kind in ('series_booked', 'series_moved') then case when not exists (
+                  select from public.bookings as x
+                   where x.org_id = m.org_id and x.series_id = b.series_id and x.status in ('pending', 'confirmed') and x.start_time > p_now)
+                  then 'booking_cancelled' end
+                when m.kind not in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up') then null
                 when b.status in ('cancelled', 'no_show') then 'booking_' || b.status
                 when (m.metadata ->> 'start_time')::timestamptz <> b.start_time then 'booking_moved' end as change
       from public.outbox_messages as m
       left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
       left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
-     where m.id = any (p_ids)),
+     where m.id = any (v_ids)),
   settings as materialized (
     select x.settings, x.org_id, (x.settings).quiet_hours_start, (x.settings).quiet_hours_end, x.timezone
       from (select o.org_id, coalesce(b.timezone, private.org_timezone(o.org_id)) as timezone,
@@ -5957,19 +6569,24 @@ begin
               left join public.booking_settings as b on b.org_id = o.org_id) as x),
   -- Organisations are many, clocks few.
   clocks as materialized (
-    select z.*, private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now) as quiet_until,
+    select z.*,
+           -- What could still be on its way when they begin waits too.
+           coalesce(private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now),
+                    private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now + p_lease)) as quiet_until,
            private.local_to_instant(z.timezone, (p_now at time zone z.timezone)::date::timestamp) as day_start,
            private.local_to_instant(z.timezone, ((p_now at time zone z.timezone)::date + 1)::timestamp) as day_end
       from (select distinct s.timezone, s.quiet_hours_start, s.quiet_hours_end from settings as s) as z),
   orgs as materialized (
     select s.org_id, s.settings, (s.settings).enabled, (s.settings).max_sms_per_client_per_day, (s.settings).urgent_kinds,
            coalesce((s.settings).twilio_account_sid, '') as account, c.day_start, c.day_end, c.quiet_until,
-           case when (s.settings).max_sms_per_hour is not null then (s.settings).max_sms_per_hour - (
-             select count(*) from (
-               select from public.outbox_messages as m
-                where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at >= p_now - interval '1 hour'
-                limit (s.settings).max_sms_per_hour) as x) end as hour_left
+           (s.settings).max_sms_per_hour - h.sent as hour_left, coalesce(h.oldest_at, p_now) + interval '1 hour' as room_at
       from settings as s
+     cross join lateral (
+       select count(*) as sent, min(x.claimed_at) as oldest_at
+         from (select m.claimed_at from public.outbox_messages as m
+                where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at > p_now - interval '1 hour'
+                  and (s.settings).max_sms_per_hour is not null
+                order by m.claimed_at desc limit (s.settings).max_sms_per_hour) as x) as h
       join clocks as c on c.timezone = s.timezone
        and (c.quiet_hours_start, c.quiet_hours_end) is not distinct from (s.quiet_hours_start, s.quiet_hours_end)),
   days as materialized (
@@ -5980,11 +6597,12 @@ begin
        select count(*) as sent
          from (select from public.outbox_messages as m
                 where m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
+                  and m.kind <> 'coach_notice'
                   -- Nothing is queued longer ahead than this.
                   and m.created_at >= o.day_start - interval '30 days'
                 limit o.max_sms_per_client_per_day) as x) as d),
   judged as (
-    select l.*, o.account, o.quiet_until, o.hour_left, o.day_end,
+    select l.*, o.account, o.quiet_until, o.hour_left, o.room_at, o.day_end,
            o.max_sms_per_client_per_day - coalesce(d.sent, 0) as day_left, p.until_at as provider_until,
            case
              when l.change is not null then l.change
@@ -5999,7 +6617,7 @@ begin
              when x.phone is not null then 'suppressed'
            end as obstacle,
            l.channel = 'sms' and o.quiet_until is not null
-             and not (l.kind = any (o.urgent_kinds) and private.is_urgent(l.message, o.settings, p_now)) as is_quiet
+             and not (l.kind = any (o.urgent_kinds) and private.is_urgent(l.org_id, l.kind, l.booking_id, l.metadata, o.urgent_kinds, p_now)) as is_quiet
       from looked as l
       join orgs as o on o.org_id = l.org_id
       left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
@@ -6010,7 +6628,8 @@ begin
     select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,
            row_number() over (partition by j.org_id, j.channel, j.obstacle is null and j.provider_until is null and not j.is_quiet
                               order by j.priority, j.next_at, j.id) as nth_of_org,
-           row_number() over (partition by j.org_id, j.client_id, j.channel, j.obstacle is null and j.provider_until is null and not j.is_quiet
+           row_number() over (partition by j.org_id, case when j.kind = 'coach_notice' then j.id else coalesce(j.client_id, j.id) end, j.channel,
+                                           j.obstacle is null and j.provider_until is null and not j.is_quiet
                               order by j.priority, j.next_at, j.id) as nth_of_client
       from judged as j),
   decided as materialized (
@@ -6022,7 +6641,7 @@ begin
            case when r.is_quiet then r.quiet_until
                 when r.provider_until is not null then r.provider_until
                 when r.channel <> 'sms' then null
-                when r.nth_of_org > r.hour_left then p_now + interval '5 minutes'
+                when r.nth_of_org > r.hour_left then r.room_at
                 when r.nth_of_client > r.day_left and r.kind <> 'coach_notice' then r.day_end end as wait_until
       from ranked as r),
   waiting as (
@@ -6038,33 +6657,51 @@ begin
       from decided as d
      where m.org_id = d.org_id and m.id = d.id and d.reason is null and d.wait_until is null
     returning m.id)
-  select (select array_agg(t.id) from taken as t), array_agg(d.id), array_agg(d.reason)
-    into v_taken, v_settled, v_reasons
-    from decided as d where d.reason is not null;
+  select (select coalesce(array_agg(t.id), '{}') from taken as t), array_agg(d.id) filter (where d.reason is not null),
+         array_agg(d.reason) filter (where d.reason is not null),
+         coalesce(array_agg(distinct d.org_id) filter (where d.is_free and d.nth_of_org > d.hour_left), '{}')
+    into taken, v_settled, v_reasons, v_full
+    from decided as d;
+  passed := passed || v_full;
 
   -- The words of this moment, for those that have none of their own.
   update public.outbox_messages as m
-     set subject = w.subject, body = w.body, template_id = w.template_id
+     set subject = w.subject, body = w.body, template_id = w.template_id, composed_at = case when x.body is null then p_now end
     from public.outbox_messages as x
    cross join lateral private.compose(x) as w
-   where x.id = any (v_taken) and x.body is null and m.org_id = x.org_id and m.id = x.id;
+   where x.id = any (taken) and (x.body is null or x.channel = 'email' and x.subject is null) and m.org_id = x.org_id and m.id = x.id;
 
   perform private.settle_unsent(m.org_id, m.id, s.reason, p_now)
      from unnest(v_settled, v_reasons) as s (id, reason)
      join public.outbox_messages as m on m.id = s.id;
-  return coalesce(v_taken, '{}');
 end;
 $$;
-comment on function private.take_messages is 'Decides for each locked message: settled, put off, or claimed; returns the claimed ones.';
+comment on function private.take_messages is
+  'Decides for each locked message: settled, put off, or claimed. {taken: the claimed, passed: organisations whose SMS this claim leaves alone}.';
 
-create function private.is_urgent(p_message public.outbox_messages, p_settings public.sms_settings, p_now timestamptz)
+create function private.lock_counter(p_bucket integer, p_is_waiting boolean)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_is_waiting then
+    perform pg_catalog.pg_advisory_xact_lock(50, p_bucket);
+    return true;
+  end if;
+  return pg_catalog.pg_try_advisory_xact_lock(50, p_bucket);
+end;
+$$;
+comment on function private.lock_counter is 'Lets one claim count towards the limits of a bucket''s organisations; false where another does and it is not to wait.';
+
+create function private.is_urgent(
+  p_org_id uuid, p_kind text, p_booking_id uuid, p_metadata jsonb, p_urgent_kinds text[], p_now timestamptz)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select p_message.kind = any (p_settings.urgent_kinds) and exists (
+  select p_kind = any (p_urgent_kinds) and exists (
     select from public.bookings as b
-     where b.org_id = p_message.org_id and b.id = p_message.booking_id
-       and least(b.start_time, coalesce((p_message.metadata ->> 'previous_start')::timestamptz, b.start_time)) <= p_now + interval '1 hour');
+     where b.org_id = p_org_id and b.id = p_booking_id
+       and least(b.start_time, coalesce((p_metadata ->> 'previous_start')::timestamptz, b.start_time)) <= p_now + interval '1 hour');
 $$;
 comment on function private.is_urgent is 'True for a kind that the organisation exempts from quiet hours, of a session within the hour.';
 
@@ -6080,7 +6717,7 @@ begin
   update public.outbox_messages as m
      set status = v_status, error_code = p_reason, updated_at = p_now, failed_at = case when v_status = 'failed' then p_now end
    where m.org_id = p_org_id and m.id = p_message_id;
-  if v_status = 'failed' then
+  if v_status in ('failed', 'expired') then
     perform private.fall_back(p_org_id, p_message_id, p_now);
   end if;
 end;
@@ -6099,7 +6736,9 @@ begin
   insert into public.outbox_messages (
     org_id, channel, kind, client_id, booking_id, schedule_id, template_key, subject, body, variables, metadata, related_entity_type,
     related_entity_id, status, priority, scheduled_for, next_at, expires_at, idempotency_key, cause_id, cause, created_by, created_at)
-  select m.org_id, 'email', m.kind, m.client_id, m.booking_id, m.schedule_id, m.template_key, m.subject, m.body, m.variables, m.metadata,
+  select m.org_id, 'email', m.kind, m.client_id, m.booking_id, m.schedule_id, m.template_key, case when m.composed_at is null then m.subject end,
+         -- Composed anew: an email cannot be answered with Y.
+         case when m.composed_at is null then m.body end, m.variables, m.metadata,
          m.related_entity_type, m.related_entity_id, 'queued', m.priority, p_now, p_now, m.expires_at, null, m.id, 'fallback', m.created_by, p_now
     from public.outbox_messages as m
     join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
@@ -6108,21 +6747,44 @@ begin
      and c.email like '%@%' and c.email_opt_in is distinct from false
      and (private.sms_settings_of(p_org_id)).falls_back_to_email
      -- The client has the email already where its kind is sent both ways.
-     and not exists (select from public.outbox_messages as e where e.org_id = m.org_id and e.idempotency_key = m.idempotency_key || '-email')
+     and not exists (select from private.stand_ins(m) as e where e.channel = 'email')
   on conflict (org_id, cause_id) where cause = 'fallback' do nothing
   returning id into v_id;
   if v_id is null then
     perform private.raise_alert(m.org_id, 'client_not_told', m.client_id, null, m.booking_id)
       from public.outbox_messages as m
      where m.org_id = p_org_id and m.id = p_message_id and m.kind in ('booking_cancelled', 'booking_rescheduled', 'series_moved', 'series_ended')
-       and not exists (select from public.outbox_messages as e where e.org_id = m.org_id
-                        and (e.cause_id = m.id or e.idempotency_key = m.idempotency_key || '-email'));
+       and not exists (select from private.stand_ins(m) as e
+                        where e.status in ('pending', 'queued', 'sending', 'sent', 'delivered', 'unknown'));
   end if;
   return v_id;
 end;
 $$;
 comment on function private.fall_back is
   'Sends by email what an SMS did not bring, once; where that cannot be and the client should know, the coach is alerted.';
+
+-- Its twin of the other channel, what it stands in for or was repeated from, and what stands in for these: one intent, however often told.
+create function private.stand_ins(p_message public.outbox_messages)
+returns setof public.outbox_messages
+language sql stable security definer set search_path = ''
+as $$
+  with recursive back as (
+    select p_message.id, p_message.cause_id, p_message.idempotency_key
+    union
+    select m.id, m.cause_id, m.idempotency_key
+      from back as b join public.outbox_messages as m on m.org_id = p_message.org_id and m.id = b.cause_id),
+  family as (
+    select b.id from back as b
+    union
+    select m.id from back as b
+      join public.outbox_messages as m
+        on m.org_id = p_message.org_id and m.idempotency_key in (b.idempotency_key || '-email', regexp_replace(b.idempotency_key, '-email$', ''))
+    union
+    select m.id from family as f join public.outbox_messages as m on m.org_id = p_message.org_id and m.cause_id = f.id)
+  select m.* from public.outbox_messages as m
+   where m.org_id = p_message.org_id and m.id in (select f.id from family as f) and m.id <> p_message.id;
+$$;
+comment on function private.stand_ins is 'The other messages that tell the same: by email, instead of it, or again.';
 
 -- A lease that ran out: the worker may have died before the provider, or after it.
 create function private.expire_leases(p_now timestamptz)
@@ -6242,7 +6904,10 @@ begin
                          format('Use only: %s.', array_to_string(p_variables, ', ')));
   elsif p_body ~ '[{}]' and regexp_replace(p_body, '\{\{?\s*[A-Za-z0-9_.-]+\s*\}\}?', '', 'g') ~ '[{}]' then
     perform private.fail(422, 'placeholder_malformed', 'A placeholder of this template is not closed.', 'Write it as {client_name}.');
-  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M[^.!?\n]{0,30}\mcancel\M' then
+  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M'
+        and (p_body ~ '\mCANCEL\M' or p_body ~* '["''“‘]cancel["''”’]'
+             or p_body ~* '\m(reply|respond|text|send|answer|type)\M(\s+(us|back|with|the|word|by|sms))*[\s:]+cancel\M'
+             or p_body ~* '\mor\s+cancel\s+to\M') then
     perform private.fail(422, 'template_invites_cancel', 'Carriers take the answer CANCEL for an opt-out from all messages.',
                          'Invite R to reschedule instead.');
   end if;
@@ -6316,12 +6981,12 @@ as $$
            'coach_name', coalesce(s.full_name, o.name),
            'portal_link', private.app_link('/portal/' || c.portal_token),
            'feedback_link', case when k.id is not null then private.app_link('/feedback/' || k.id) end,
-           'session_datetime', private.org_datetime_text(o.id, coalesce(k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
+           'session_datetime', private.org_datetime_text(o.id, coalesce(x.next_start, k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
            'session_type', coalesce(t.name, replace(k.session_type, '_', ' ')),
-           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = k.location_id),
+           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = coalesce(k.location_id, h.location_id)),
            'previous_datetime', private.org_datetime_text(o.id, (p_message.metadata ->> 'previous_start')::timestamptz),
            'offer_until', private.org_datetime_text(o.id, (p_message.metadata ->> 'offer_until')::timestamptz),
-           'session_count', p_message.metadata ->> 'session_count',
+           'session_count', x.ahead,
            'sessions_remaining', r.remaining,
            'sessions_booked', r.booked,
            'session_summary', format('%s left, %s booked', private.count_text(r.remaining, 'session'), r.booked),
@@ -6331,8 +6996,14 @@ as $$
     from public.orgs as o
     left join public.clients as c on c.org_id = o.id and c.id = p_message.client_id
     left join public.bookings as k on k.org_id = o.id and k.id = p_message.booking_id
-    left join public.staff as s on s.org_id = o.id and s.id = k.staff_id
-    left join public.session_types as t on t.org_id = o.id and t.id = k.session_type_id
+    left join private.holds as h on h.org_id = o.id and h.id = (p_message.metadata ->> 'hold_id')::uuid
+    left join public.staff as s on s.org_id = o.id and s.id = coalesce(k.staff_id, h.staff_id)
+    left join public.session_types as t on t.org_id = o.id and t.id = coalesce(k.session_type_id, h.session_type_id)
+   -- What is told of a whole series: its next date, and how many there are.
+   cross join lateral (
+     select count(*) as ahead, case when p_message.kind in ('series_booked', 'series_moved') then min(b.start_time) end as next_start
+       from public.bookings as b
+      where b.org_id = o.id and b.series_id = k.series_id and b.status in ('pending', 'confirmed') and b.start_time > now()) as x
    cross join lateral (
      select coalesce(sum(p.sessions_remaining), 0)::integer as remaining,
             (select count(*)::integer from public.bookings as b
@@ -6381,10 +7052,12 @@ begin
   subject := p_message.subject;
   body := p_message.body;
   template_id := p_message.template_id;
-  if body is null then
+  if body is null or p_message.channel = 'email' and subject is null then
     v_words := private.message_words(p_message);
     v_variables := private.message_variables(p_message);
-    subject := left(private.render(v_words.subject, v_variables), 200);
+    subject := coalesce(subject, left(private.render(v_words.subject, v_variables), 200));
+  end if;
+  if body is null then
     body := left(private.render(v_words.body, v_variables), 1600);
     template_id := v_words.template_id;
   end if;
@@ -6643,25 +7316,27 @@ comment on function private.may_answer is 'True when an SMS may be answered by o
 
 -- Phone numbers: one form (E.164) in which numbers are compared, suppressed and sent to.
 
--- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets. Null where that is no phone number.
+-- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets, an extension behind. Null where that is no phone
+-- number, or longer than any that could take an SMS there.
 create function private.e164(p_phone text, p_region text)
 returns text
 language sql stable security definer set search_path = ''
 as $$
   with dialled as (
-    select regexp_replace(p_phone, '[^0-9+]', '', 'g') as phone, r.calling_code, r.trunk_prefix
+    select regexp_replace(regexp_replace(normalize(p_phone, nfkc), '\s*(,|;|#|x|ext).*$', '', 'i'), '[^0-9+]', '', 'g') as phone,
+           r.calling_code, r.trunk_prefix, r.mobile_digits
       from private.phone_regions as r where r.region = p_region),
   number as (
     select case
              when d.phone ~ '^\+' then d.phone
+             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
              when d.phone ~ '^00[1-9]' then '+' || substr(d.phone, 3)
              when d.calling_code = '1' and d.phone ~ '^011[1-9]' then '+' || substr(d.phone, 4)
-             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
              when d.calling_code = '1' and d.phone ~ '^1[2-9][0-9]{9}$' then '+' || d.phone
              when d.trunk_prefix is not null and d.calling_code <> '1' and starts_with(d.phone, d.trunk_prefix)
-               then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1)
+               then case when char_length(d.phone) <= char_length(d.trunk_prefix) + d.mobile_digits then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1) end
              -- Written with the country code but without its plus.
-             when starts_with(d.phone, d.calling_code) and char_length(d.phone) >= char_length(d.calling_code) + 9 then '+' || d.phone
+             when starts_with(d.phone, d.calling_code) and char_length(d.phone) > d.mobile_digits then '+' || d.phone
              else '+' || d.calling_code || d.phone
            end as phone
       from dialled as d)
@@ -6670,7 +7345,7 @@ as $$
     from (select coalesce((select '+' || r.calling_code || substr(x.phone, char_length(r.calling_code) + 3)
                              from private.phone_regions as r
                             where starts_with(x.phone, '+' || r.calling_code || '0')
-                            group by r.calling_code having bool_and(r.trunk_prefix is not distinct from '0')), x.phone) as phone
+                            group by r.calling_code having bool_and(r.trunk_prefix in ('0', '80') is true)), x.phone) as phone
             from number as x) as n;
 $$;
 comment on function private.e164 is
@@ -6769,7 +7444,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_expires_at timestamptz := coalesce(p_expires_at, greatest(p_scheduled_for, p_now) + interval '1 day');
-  v_allowed_at timestamptz := private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now);
+  v_allowed_at timestamptz := case
+    when private.is_urgent(p_org_id, p_kind, p_booking_id, p_metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now) then p_scheduled_for
+    else private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now) end;
   v_id uuid;
 begin
   insert into public.outbox_messages (
@@ -6807,7 +7484,11 @@ language sql volatile security definer set search_path = ''
 as $$
   update public.outbox_messages as m
      set next_at = coalesce(private.message_allowed_at(m.org_id, m.channel, m.scheduled_for, m.expires_at, p_now), m.scheduled_for)
-   where m.org_id = p_org_id and m.status in ('pending', 'queued') and m.channel = 'sms' and m.attempts = 0;
+    from (select x.id from public.outbox_messages as x
+           where x.org_id = p_org_id and x.status in ('pending', 'queued') and x.channel = 'sms' and x.attempts = 0
+             for update skip locked) as w
+   where m.org_id = p_org_id and m.id = w.id
+     and not private.is_urgent(m.org_id, m.kind, m.booking_id, m.metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now);
 $$;
 comment on function private.retime_messages is 'Times an organisation''s waiting SMS anew.';
 
@@ -6826,6 +7507,30 @@ create trigger sms_settings__retime_messages after update of quiet_hours_start, 
   execute function private.tg__retime_messages();
 create trigger booking_settings__retime_messages after update of timezone on public.booking_settings
   for each row when (old.timezone <> new.timezone) execute function private.tg__retime_messages();
+-- The first row says what differs from the defaults that held before it.
+create trigger sms_settings__retime_first after insert on public.sms_settings
+  for each row when ((new.quiet_hours_start, new.quiet_hours_end) is distinct from (21, 8)) execute function private.tg__retime_messages();
+create trigger booking_settings__retime_first after insert on public.booking_settings
+  for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg__retime_messages();
+
+-- A schedule that is changed, switched off or deleted: what waits by its old time goes. The sweep queues what is wanted now.
+create function private.tg_sms_schedules__cancel_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.outbox_messages as m
+     set status = 'cancelled', error_code = 'schedule_changed', updated_at = now()
+   where m.org_id = old.org_id and m.schedule_id = old.id and m.status in ('pending', 'queued') and m.cause is null;
+  return old;
+end;
+$$;
+comment on function private.tg_sms_schedules__cancel_messages is 'Cancels what waits by a schedule that no longer asks for it.';
+create trigger sms_schedules__cancel_changed after update of mins_offset, enabled, type on public.sms_schedules
+  for each row when (old.mins_offset <> new.mins_offset or old.type <> new.type or (old.enabled and not new.enabled))
+  execute function private.tg_sms_schedules__cancel_messages();
+create trigger sms_schedules__cancel_deleted before delete on public.sms_schedules
+  for each row execute function private.tg_sms_schedules__cancel_messages();
 
 create function private.tg_sms_settings__check_urgent()
 returns trigger
@@ -6893,9 +7598,13 @@ as $$
 declare
   v_series text := nullif(current_setting('coach.changes_series', true), '');
   v_key text := new.id || '-' || new.ics_sequence;
-  v_by_client boolean := new.booking_source = 'client' and (
-    auth.uid() is null or exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid()));
-  v_old public.bookings;
+  -- Through the service nobody is signed in: then it is whoever booked it, and for a cancellation the door it came through.
+  v_by_client boolean := case
+    when auth.uid() is not null
+    then exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid())
+    when auth.role() = 'anon' then true
+    when new.status = 'cancelled' then current_setting('coach.cancels_for', true) is distinct from 'staff'
+    else new.booking_source = 'client' end;
 begin
   if new.start_time <= now() or (tg_op = 'INSERT' and new.status <> 'confirmed') then
     return null;
@@ -7004,7 +7713,7 @@ as $$
 begin
   perform private.queue_message(
             new.org_id, 'sms', 'waitlist_offer', new.client_id, 'waitlist_offer-' || h.id, p_expires_at => h.expires_at,
-            p_metadata => jsonb_build_object('start_time', h.start_time, 'offer_until', h.expires_at))
+            p_metadata => jsonb_build_object('hold_id', h.id, 'start_time', h.start_time, 'offer_until', h.expires_at))
     from private.holds as h
    where h.org_id = new.org_id and h.id = new.hold_id;
   return null;
@@ -7023,13 +7732,19 @@ as $$
 begin
   if not (case old.status
             when 'pending' then new.status in ('queued', 'sending', 'cancelled', 'expired', 'failed')
+            -- On its own way only where the provider tells of an attempt that it had said not to have accepted.
             when 'queued' then new.status in ('sending', 'cancelled', 'expired', 'failed')
+                            or old.attempts > 0 and new.status in ('sent', 'delivered', 'undelivered')
             -- Back only where the provider has certainly not accepted it.
             when 'sending' then new.status in ('queued', 'sent', 'delivered', 'undelivered', 'failed', 'unknown')
             when 'unknown' then new.status in ('sent', 'delivered', 'undelivered', 'failed')
             when 'sent' then new.status in ('delivered', 'undelivered', 'failed')
             else false end) then
     perform private.fail(409, 'message_status_invalid', 'A message cannot go back to that status.', 'Make a new message.');
+  end if;
+  -- What was never sent may be wanted again: a booking that is moved back, a switch that is put back.
+  if new.status = 'cancelled' then
+    new.idempotency_key := null;
   end if;
   return new;
 end;
@@ -7065,7 +7780,8 @@ returns timestamptz
 language sql stable security definer set search_path = ''
 as $$
   select min(x.ends)
-    from generate_series(0, 1) as n (day)
+    -- An hour that is left out that day is not quiet, or not free, until the day after.
+    from generate_series(0, 2) as n (day)
    cross join lateral (select (p_at at time zone p_timezone)::date + n.day + make_time(p_end, 0, 0) as wall) as w
    cross join lateral (values (private.local_to_instant(p_timezone, w.wall)), (private.local_to_instant(p_timezone, w.wall, true))) as x (ends)
    where private.is_quiet(p_timezone, p_start, p_end, p_at)
@@ -7078,14 +7794,15 @@ returns timestamptz
 language sql stable security definer set search_path = ''
 as $$
   select max(x.starts)
-    from generate_series(-1, 0) as n (day)
+    from generate_series(-2, 0) as n (day)
    cross join lateral (select private.local_to_instant(
      p_timezone, (p_at at time zone p_timezone)::date + n.day + make_time(p_start, 0, 0))) as x (starts)
-   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at;
+   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at
+     and not private.is_quiet(p_timezone, p_start, p_end, x.starts - interval '1 second');
 $$;
 comment on function private.quiet_from is 'When the quiet hours that an instant lies in began; null outside of them.';
 
--- Half an hour before they begin, so that it has left by then.
+-- Half an hour before they begin, so that it has left by then. That it is queued inside an earlier night's hours does not matter.
 create function private.allowed_at(
   p_timezone text, p_start integer, p_end integer, p_wanted_at timestamptz, p_expires_at timestamptz, p_now timestamptz)
 returns timestamptz
@@ -7094,8 +7811,7 @@ as $$
   select case
     when q.until is null then p_wanted_at
     when q.until < p_expires_at then q.until
-    when not private.is_quiet(p_timezone, p_start, p_end, p_now)
-     and private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
+    when private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
     then greatest(p_now, private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) - interval '30 minutes') end
     from (select private.quiet_until(p_timezone, p_start, p_end, p_wanted_at) as until) as q;
 $$;
@@ -7126,7 +7842,8 @@ language sql immutable security invoker set search_path = ''
 as $$
   select case when p_error_code = '21610' then 'opt_out'
               when p_error_code in ('21211', '21217', '21612', '21614', '30005', '30006') then 'invalid_number'
-              when p_error_code in ('30004', '30007') then 'carrier_violation' end;
+              -- Not 30007: that was about the words, not the number.
+              when p_error_code = '30004' then 'carrier_violation' end;
 $$;
 comment on function private.suppression_reason is 'Why a number must not be written to after this error; null where it may.';
 
@@ -7145,6 +7862,8 @@ begin
             when 'sending' then p_status in ('sent', 'delivered', 'undelivered', 'failed', 'unknown')
             when 'unknown' then p_status in ('sent', 'delivered', 'undelivered', 'failed')
             when 'sent' then p_status in ('delivered', 'undelivered', 'failed')
+            -- The provider said that it had not accepted it, and yet it did: it must not go again.
+            when 'queued' then v_message.attempts > 0 and p_status in ('sent', 'delivered', 'undelivered', 'failed')
             else false end) then
     -- The id is worth knowing all the same.
     update public.outbox_messages as m
@@ -7197,8 +7916,28 @@ as $$
 $$;
 comment on function private.note_sent is 'Marks a booking as asked, reminded or followed up when the SMS has left.';
 
+-- As whoever moves a booking does: the bookings before the messages, each in the order of ids.
+create function private.lock_messages(p_org_ids uuid[], p_ids uuid[])
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform from public.bookings as b
+    where (b.org_id, b.id) in (
+      select m.org_id, m.booking_id
+        from unnest(p_org_ids, p_ids) as g (org_id, id)
+        join public.outbox_messages as m on m.org_id = g.org_id and m.id = g.id
+       where m.channel = 'sms' and m.booking_id is not null)
+    order by b.org_id, b.id for no key update;
+  perform from public.outbox_messages as m
+    where (m.org_id, m.id) in (select g.org_id, g.id from unnest(p_org_ids, p_ids) as g (org_id, id))
+    order by m.org_id, m.id for no key update;
+end;
+$$;
+comment on function private.lock_messages is 'Locks messages whose fate is told, and the bookings that will show it.';
+
 -- An array of {org_id, id, claim, outcome, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}.
--- Each is judged under the message's lock, in the order of ids: two workers that report at once wait for each other, never both ways.
+-- Each is judged under the message's lock: two workers that report at once wait for each other, never both ways.
 create function private.record_messages(p_results jsonb, p_now timestamptz)
 returns table (recorded integer, stale integer)
 language plpgsql volatile security definer set search_path = ''
@@ -7208,6 +7947,9 @@ declare
   v_message public.outbox_messages;
   v_done uuid[];
 begin
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
   -- Most of a batch is accepted and nothing more: these in one statement, the others one by one below.
   with given as materialized (
     select r.*
@@ -7270,7 +8012,9 @@ begin
       -- Certainly not accepted; ten tries, the pauses doubling from half a minute to an hour.
       if v_message.status = 'sending' and v_message.attempts < 10 then
         update public.outbox_messages as m
-           set status = 'queued', claim = null, claimed_at = null, error_code = v_result.error_code, updated_at = p_now,
+           set status = 'queued', claim = null, claimed_at = null, composed_at = null,
+               subject = case when m.composed_at is null then m.subject end, body = case when m.composed_at is null then m.body end,
+               error_code = v_result.error_code, updated_at = p_now,
                next_at = p_now + greatest(make_interval(secs => coalesce(v_result.retry_after_secs, 0)),
                                           least(interval '30 seconds' * power(2, v_message.attempts - 1), interval '1 hour'))
          where m.org_id = v_message.org_id and m.id = v_message.id;
@@ -7303,6 +8047,7 @@ as $$
 declare
   v_event private.unmatched_sms_events;
 begin
+  perform private.lock_messages(array[p_org_id], array[p_message_id]);
   for v_event in
     delete from private.unmatched_sms_events as e where e.provider_message_id = p_provider_message_id returning e.*
   loop
@@ -7350,7 +8095,9 @@ begin
   if not found then
     select m.* into v_message from public.outbox_messages as m where m.provider_message_id = p_provider_message_id;
   end if;
-  if not found then
+  if found then
+    perform private.lock_messages(array[v_message.org_id], array[v_message.id]);
+  else
     insert into private.unmatched_sms_events (provider_message_id, event_status, error_code, event_payload, received_at)
     values (p_provider_message_id, lower(p_status), p_error_code, p_payload, p_now)
     on conflict (provider_message_id, event_status) do nothing;
@@ -7394,6 +8141,9 @@ declare
 begin
   settled := 0;
   unsettled := 0;
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
   for v_result in
     select r.* from jsonb_to_recordset(p_results) as r (
       org_id uuid, id uuid, provider_message_id text, provider_status text, error_code text)
@@ -7448,7 +8198,8 @@ begin
     related_entity_type, related_entity_id, status, priority, scheduled_for, next_at, expires_at, cause_id, cause, created_by, created_at)
   values (
     v_message.org_id, v_message.channel, v_message.kind, v_message.client_id, v_message.booking_id, v_message.schedule_id, v_message.template_id,
-    v_message.template_key, v_message.to_address, v_message.subject, v_message.body, v_message.variables, v_message.metadata,
+    v_message.template_key, v_message.to_address, case when v_message.composed_at is null then v_message.subject end,
+    case when v_message.composed_at is null then v_message.body end, v_message.variables, v_message.metadata,
     v_message.related_entity_type, v_message.related_entity_id, 'queued', v_message.priority, p_now, p_now,
     greatest(v_message.expires_at, p_now + interval '1 hour'), v_message.id, 'retry', auth.uid(), p_now)
   returning id into v_id;
@@ -7499,10 +8250,11 @@ begin
        and b.end_time + make_interval(mins => x.mins_offset) between p_now - interval '12 hours' and p_now + interval '1 day'
     union all
     select b.org_id, b.id, b.client_id, b.start_time, null, 'confirmation_nudge', 'unconfirmed-24h-' || b.id || '-' || extract(epoch from b.start_time)::bigint,
-           b.confirmation_sent_at + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
+           greatest(b.confirmation_sent_at, b.timed_at) + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
       from public.bookings as b
      where b.status = 'confirmed' and b.confirmation_sent_at is not null and b.client_confirmed is not true
-       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'),
+       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'
+       and b.timed_at <= p_now - interval '24 hours'),
   due as materialized (
     select w.*, private.message_allowed_at(w.org_id, 'sms', w.wanted_at, w.expires_at, p_now) as allowed_at
       from wanted as w
@@ -8386,7 +9138,7 @@ create policy holds_select_nobody on private.holds for select to service_role us
 grant select on public.staff to authenticated;
 grant select on public.staff to service_role;
 grant insert (org_id, user_id, full_name, email) on public.staff to authenticated;
-grant update (full_name, email) on public.staff to authenticated;
+grant update (user_id, full_name, email) on public.staff to authenticated;
 create policy staff_select_people on public.staff for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
          or org_id = any ((select private.my_client_org_ids())::uuid[]));
@@ -8476,9 +9228,11 @@ create policy waitlist_entries_select_people on public.waitlist_entries for sele
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
 
+alter table private.calendar_changes enable row level security;
 alter table private.calendar_feeds enable row level security;
 alter table private.calendar_feed_tokens enable row level security;
-revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+revoke all on private.calendar_changes, private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+create policy calendar_changes_select_nobody on private.calendar_changes for select to service_role using (false);
 create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
 create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
 
@@ -8899,7 +9653,7 @@ begin atomic
   select private.member_reschedule(p_booking_id, p_start_time, p_staff_id);
 end;
 comment on function public.reschedule_booking is
-  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time} or {outcome: taken, alternatives}. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.reschedule_booking(uuid, timestamptz, uuid) from public, anon, service_role;
 grant execute on function public.reschedule_booking(uuid, timestamptz, uuid) to authenticated;
 grant execute on function private.member_reschedule(uuid, timestamptz, uuid) to authenticated;
@@ -8912,7 +9666,7 @@ begin atomic
   select private.member_cancel_booking(p_booking_id, p_reason, p_is_charged);
 end;
 comment on function public.cancel_booking is
-  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409, permission_missing 403.';
+  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same, or stays taken. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409, permission_missing 403.';
 revoke all on function public.cancel_booking(uuid, text, boolean) from public, anon, service_role;
 grant execute on function public.cancel_booking(uuid, text, boolean) to authenticated;
 grant execute on function private.member_cancel_booking(uuid, text, boolean) to authenticated;
@@ -8927,7 +9681,7 @@ begin atomic
   select private.member_hold(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_duration_mins, p_minutes);
 end;
 comment on function public.hold_slot is
-  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. Needs bookings.write. Fails as book.';
+  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. A client who holds that start already is answered with their hold, as it is. Needs bookings.write. Fails as book.';
 revoke all on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) from public, anon, service_role;
 grant execute on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
 grant execute on function private.member_hold(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
@@ -8941,7 +9695,7 @@ begin atomic
   select private.member_confirm_hold(p_org_id, p_hold_id, p_purchase_id, p_notes);
 end;
 comment on function public.confirm_hold is
-  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, permission_missing 403.';
+  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.confirm_hold(uuid, uuid, uuid, text) from public, anon, service_role;
 grant execute on function public.confirm_hold(uuid, uuid, uuid, text) to authenticated;
 grant execute on function private.member_confirm_hold(uuid, uuid, uuid, text) to authenticated;
@@ -8972,7 +9726,7 @@ begin atomic
   select private.member_move_series(p_series_id, p_from, p_shift_days, p_time, p_staff_id);
 end;
 comment on function public.move_series is
-  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved; dates say what becomes of each, package_expired where its package is not valid then. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.move_series(uuid, date, integer, time, uuid) from public, anon, service_role;
 grant execute on function public.move_series(uuid, date, integer, time, uuid) to authenticated;
 grant execute on function private.member_move_series(uuid, date, integer, time, uuid) to authenticated;
@@ -8984,7 +9738,7 @@ begin atomic
   select private.member_end_series(p_series_id, p_from);
 end;
 comment on function public.end_series is
-  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, permission_missing 403.';
+  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.end_series(uuid, date) from public, anon, service_role;
 grant execute on function public.end_series(uuid, date) to authenticated;
 grant execute on function private.member_end_series(uuid, date) to authenticated;
@@ -9002,6 +9756,18 @@ comment on function public.join_waitlist is
 revoke all on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) from public, anon, service_role;
 grant execute on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
 grant execute on function private.member_join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
+
+create function public.leave_waitlist(p_entry_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_leave_waitlist(p_entry_id);
+end;
+comment on function public.leave_waitlist is
+  'Takes a client off the waitlist, with the offer they may have; false when it is over already (booked, let pass or left). Needs bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+revoke all on function public.leave_waitlist(uuid) from public, anon, service_role;
+grant execute on function public.leave_waitlist(uuid) to authenticated;
+grant execute on function private.member_leave_waitlist(uuid) to authenticated;
 
 create function public.deactivate_staff(p_staff_id uuid)
 returns integer
@@ -9036,7 +9802,7 @@ begin atomic
   select private.member_calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
 end;
 comment on function public.calendar is
-  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
+  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now or deleted, and blocks and free, each whole, when they changed; a key that is absent has not changed. An answer without left is whole (p_since was more than seven days back, or the timezone changed): it replaces all there was. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.calendar(uuid, text, date, uuid, timestamptz) from public, anon, service_role;
 grant execute on function public.calendar(uuid, text, date, uuid, timestamptz) to authenticated;
 grant execute on function private.member_calendar(uuid, text, date, uuid, timestamptz) to authenticated;
@@ -9065,7 +9831,7 @@ begin atomic
   select private.portal_overview(p_token);
 end;
 comment on function public.portal_overview is
-  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers}. Fails: link_not_found 404, rate_limited 429.';
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers: [{entry_id, hold_id, start_time, end_time, expires_at}], waitlist: [{entry_id, on_date, start_time, session_type_id}]}. Fails: link_not_found 404, rate_limited 429.';
 revoke all on function public.portal_overview(text) from public;
 grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
 grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
@@ -9079,7 +9845,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays on that day, or the settings''. A client who has packages is listed what one of them pays. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -9093,7 +9859,7 @@ begin atomic
   select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_slots is
-  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Each start has the length it is booked with, durationMins that of the first. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
 grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -9120,7 +9886,7 @@ begin atomic
   select private.portal_reschedule(p_token, p_booking_id, p_start_time);
 end;
 comment on function public.portal_reschedule is
-  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
 revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
 grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
 grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
@@ -9137,19 +9903,31 @@ revoke all on function public.portal_cancel(text, uuid) from public;
 grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
 
-create function public.portal_wait(
+create function public.portal_join_waitlist(
   p_token text, p_on date default null, p_session_type_id uuid default null,
   p_start_time timestamptz default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.portal_wait(p_token, p_on, p_session_type_id, p_start_time);
+  select private.portal_join_waitlist(p_token, p_on, p_session_type_id, p_start_time);
 end;
-comment on function public.portal_wait is
+comment on function public.portal_join_waitlist is
   'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
-revoke all on function public.portal_wait(text, date, uuid, timestamptz) from public;
-grant execute on function public.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
-grant execute on function private.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+revoke all on function public.portal_join_waitlist(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_leave_waitlist(p_token, p_entry_id);
+end;
+comment on function public.portal_leave_waitlist is
+  'Ends one of the client''s waits, with the offer they may have: {outcome: left}, or {outcome: not_waiting} when it is over already (booked, let pass or left). Fails: link_not_found 404, rate_limited 429, waitlist_entry_not_found 404.';
+revoke all on function public.portal_leave_waitlist(text, uuid) from public;
+grant execute on function public.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
 
 create function public.public_page(p_slug text)
 returns jsonb
@@ -9216,7 +9994,7 @@ begin atomic
   select private.member_create_feed(p_staff_id, p_client_id);
 end;
 comment on function public.create_calendar_feed is
-  'Opens a calendar that other programs may subscribe to, of a staff member or a client (a client for themselves), and returns its token, once. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Opens a calendar that other programs may subscribe to, and returns its token, once: of one''s own staff row with bookings.read, of another''s with staff.write, of a client with clients.write, or a client''s for themselves. It ends when it is revoked, the staff member is deactivated, or whoever opened it leaves the organisation. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.create_calendar_feed(uuid, uuid) from public, anon, service_role;
 grant execute on function public.create_calendar_feed(uuid, uuid) to authenticated;
 grant execute on function private.member_create_feed(uuid, uuid) to authenticated;
@@ -9228,7 +10006,7 @@ begin atomic
   select private.member_revoke_feeds(p_staff_id, p_client_id);
 end;
 comment on function public.revoke_calendar_feeds is
-  'Closes every calendar feed of a staff member or client; returns how many. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Closes every calendar feed of a staff member or client; returns how many. For whom create_calendar_feed is. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
 grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
 grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;
@@ -10028,7 +10806,7 @@ begin
     join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
    where b.org_id = p_org_id and b.start_time >= coalesce(p_from, '-infinity') and b.start_time < coalesce(p_until, 'infinity')
    order by b.start_time desc, b.id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.list_bookings is
@@ -10070,7 +10848,7 @@ begin
 end;
 $$;
 comment on function service.sweep_expired_holds is
-  'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+  'Frees holds that have run out, about p_limit (1 to 100000) a call, those of one session together, and offers their times to the waitlist; call again until nothing comes back. What somebody else is at work on is left for the next call. A dry run changes nothing. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
 
@@ -10151,6 +10929,21 @@ comment on function service.create_staff is
 revoke all on function service.create_staff(uuid, text, text, text) from public, anon, authenticated;
 grant execute on function service.create_staff(uuid, text, text, text) to service_role;
 
+create function service.link_staff(p_staff_id uuid, p_member_email text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.staff_org(p_staff_id);
+begin
+  perform private.link_staff(v_org_id, p_staff_id, case when p_member_email is not null then private.user_by_email(p_member_email) end);
+end;
+$$;
+comment on function service.link_staff is
+  'Links a staff member to the member who signs in as them; without an email, to nobody. Their hours and blocks follow. Fails: staff_not_found 404, user_not_found 404, staff_not_member 422, value_taken 409.';
+revoke all on function service.link_staff(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_staff(uuid, text) to service_role;
+
 create function service.deactivate_staff(p_staff_id uuid)
 returns integer
 language sql volatile security definer set search_path = ''
@@ -10215,7 +11008,7 @@ begin
                                private.listing_range(p_org_id, p_on, p_until), 'coach') as o
     join public.staff as s on s.org_id = p_org_id and s.id = o.staff_id
    order by o.start_time, o.rank, o.staff_id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.find_slots is
@@ -10273,7 +11066,7 @@ as $$
   select private.cancel_booking(private.booking_org(p_booking_id), p_booking_id, p_reason, coalesce(p_is_charged, false), null);
 $$;
 comment on function service.cancel_booking is
-  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
 grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;
 
@@ -10446,6 +11239,12 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_limit between 1 and 100000, 'limit');
+  -- One that came in the moment its message was being recorded is matched here.
+  if not p_dry_run then
+    perform private.match_events(m.org_id, m.id, m.provider_message_id, coalesce(p_now, now()))
+       from (select distinct e.provider_message_id from private.unmatched_sms_events as e limit p_limit) as e
+       join public.outbox_messages as m on m.provider_message_id = e.provider_message_id;
+  end if;
   with old_events as (
     select e.id from private.unmatched_sms_events as e where e.received_at < p_now - interval '7 days' limit p_limit for update skip locked),
   old_sids as (
@@ -10662,66 +11461,66 @@ select k.kind,
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
 
 -- Source: the metadata of the phonenumbers package (Google's libphonenumber); a test holds it against them.
-insert into private.phone_regions (region, calling_code, trunk_prefix) values
-  ('AC', '247', null), ('AD', '376', null), ('AE', '971', '0'), ('AF', '93', '0'),
-  ('AG', '1', '1'), ('AI', '1', '1'), ('AL', '355', '0'), ('AM', '374', '0'),
-  ('AO', '244', null), ('AR', '54', '0'), ('AS', '1', '1'), ('AT', '43', '0'),
-  ('AU', '61', '0'), ('AW', '297', null), ('AX', '358', '0'), ('AZ', '994', '0'),
-  ('BA', '387', '0'), ('BB', '1', '1'), ('BD', '880', '0'), ('BE', '32', '0'),
-  ('BF', '226', null), ('BG', '359', '0'), ('BH', '973', null), ('BI', '257', null),
-  ('BJ', '229', null), ('BL', '590', '0'), ('BM', '1', '1'), ('BN', '673', null),
-  ('BO', '591', '0'), ('BQ', '599', null), ('BR', '55', '0'), ('BS', '1', '1'),
-  ('BT', '975', null), ('BW', '267', null), ('BY', '375', '8'), ('BZ', '501', null),
-  ('CA', '1', '1'), ('CC', '61', '0'), ('CD', '243', '0'), ('CF', '236', null),
-  ('CG', '242', null), ('CH', '41', '0'), ('CI', '225', null), ('CK', '682', null),
-  ('CL', '56', null), ('CM', '237', null), ('CN', '86', '0'), ('CO', '57', '0'),
-  ('CR', '506', null), ('CU', '53', '0'), ('CV', '238', null), ('CW', '599', null),
-  ('CX', '61', '0'), ('CY', '357', null), ('CZ', '420', null), ('DE', '49', '0'),
-  ('DJ', '253', null), ('DK', '45', null), ('DM', '1', '1'), ('DO', '1', '1'),
-  ('DZ', '213', '0'), ('EC', '593', '0'), ('EE', '372', null), ('EG', '20', '0'),
-  ('EH', '212', '0'), ('ER', '291', '0'), ('ES', '34', null), ('ET', '251', '0'),
-  ('FI', '358', '0'), ('FJ', '679', null), ('FK', '500', null), ('FM', '691', null),
-  ('FO', '298', null), ('FR', '33', '0'), ('GA', '241', null), ('GB', '44', '0'),
-  ('GD', '1', '1'), ('GE', '995', '0'), ('GF', '594', '0'), ('GG', '44', '0'),
-  ('GH', '233', '0'), ('GI', '350', null), ('GL', '299', null), ('GM', '220', null),
-  ('GN', '224', null), ('GP', '590', '0'), ('GQ', '240', null), ('GR', '30', null),
-  ('GT', '502', null), ('GU', '1', '1'), ('GW', '245', null), ('GY', '592', null),
-  ('HK', '852', null), ('HN', '504', null), ('HR', '385', '0'), ('HT', '509', null),
-  ('HU', '36', '06'), ('ID', '62', '0'), ('IE', '353', '0'), ('IL', '972', '0'),
-  ('IM', '44', '0'), ('IN', '91', '0'), ('IO', '246', null), ('IQ', '964', '0'),
-  ('IR', '98', '0'), ('IS', '354', null), ('IT', '39', null), ('JE', '44', '0'),
-  ('JM', '1', '1'), ('JO', '962', '0'), ('JP', '81', '0'), ('KE', '254', '0'),
-  ('KG', '996', '0'), ('KH', '855', '0'), ('KI', '686', '0'), ('KM', '269', null),
-  ('KN', '1', '1'), ('KP', '850', '0'), ('KR', '82', '0'), ('KW', '965', null),
-  ('KY', '1', '1'), ('KZ', '7', '8'), ('LA', '856', '0'), ('LB', '961', '0'),
-  ('LC', '1', '1'), ('LI', '423', '0'), ('LK', '94', '0'), ('LR', '231', '0'),
-  ('LS', '266', null), ('LT', '370', '0'), ('LU', '352', null), ('LV', '371', null),
-  ('LY', '218', '0'), ('MA', '212', '0'), ('MC', '377', '0'), ('MD', '373', '0'),
-  ('ME', '382', '0'), ('MF', '590', '0'), ('MG', '261', '0'), ('MH', '692', '1'),
-  ('MK', '389', '0'), ('ML', '223', null), ('MM', '95', '0'), ('MN', '976', '0'),
-  ('MO', '853', null), ('MP', '1', '1'), ('MQ', '596', '0'), ('MR', '222', null),
-  ('MS', '1', '1'), ('MT', '356', null), ('MU', '230', null), ('MV', '960', null),
-  ('MW', '265', '0'), ('MX', '52', null), ('MY', '60', '0'), ('MZ', '258', null),
-  ('NA', '264', '0'), ('NC', '687', null), ('NE', '227', null), ('NF', '672', null),
-  ('NG', '234', '0'), ('NI', '505', null), ('NL', '31', '0'), ('NO', '47', null),
-  ('NP', '977', '0'), ('NR', '674', null), ('NU', '683', null), ('NZ', '64', '0'),
-  ('OM', '968', null), ('PA', '507', null), ('PE', '51', '0'), ('PF', '689', null),
-  ('PG', '675', null), ('PH', '63', '0'), ('PK', '92', '0'), ('PL', '48', null),
-  ('PM', '508', '0'), ('PR', '1', '1'), ('PS', '970', '0'), ('PT', '351', null),
-  ('PW', '680', null), ('PY', '595', '0'), ('QA', '974', null), ('RE', '262', '0'),
-  ('RO', '40', '0'), ('RS', '381', '0'), ('RU', '7', '8'), ('RW', '250', '0'),
-  ('SA', '966', '0'), ('SB', '677', null), ('SC', '248', null), ('SD', '249', '0'),
-  ('SE', '46', '0'), ('SG', '65', null), ('SH', '290', null), ('SI', '386', '0'),
-  ('SJ', '47', null), ('SK', '421', '0'), ('SL', '232', '0'), ('SM', '378', null),
-  ('SN', '221', null), ('SO', '252', '0'), ('SR', '597', null), ('SS', '211', '0'),
-  ('ST', '239', null), ('SV', '503', null), ('SX', '1', '1'), ('SY', '963', '0'),
-  ('SZ', '268', null), ('TA', '290', null), ('TC', '1', '1'), ('TD', '235', null),
-  ('TG', '228', null), ('TH', '66', '0'), ('TJ', '992', null), ('TK', '690', null),
-  ('TL', '670', null), ('TM', '993', '8'), ('TN', '216', null), ('TO', '676', null),
-  ('TR', '90', '0'), ('TT', '1', '1'), ('TV', '688', null), ('TW', '886', '0'),
-  ('TZ', '255', '0'), ('UA', '380', '0'), ('UG', '256', '0'), ('US', '1', '1'),
-  ('UY', '598', '0'), ('UZ', '998', null), ('VA', '39', null), ('VC', '1', '1'),
-  ('VE', '58', '0'), ('VG', '1', '1'), ('VI', '1', '1'), ('VN', '84', '0'),
-  ('VU', '678', null), ('WF', '681', null), ('WS', '685', null), ('XK', '383', '0'),
-  ('YE', '967', '0'), ('YT', '262', '0'), ('ZA', '27', '0'), ('ZM', '260', '0'),
-  ('ZW', '263', '0');
+insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_digits) values
+  ('AC', '247', null, 5), ('AD', '376', null, 9), ('AE', '971', '0', 9), ('AF', '93', '0', 9),
+  ('AG', '1', '1', 10), ('AI', '1', '1', 10), ('AL', '355', '0', 9), ('AM', '374', '0', 8),
+  ('AO', '244', null, 9), ('AR', '54', '0', 11), ('AS', '1', '1', 10), ('AT', '43', '0', 13),
+  ('AU', '61', '0', 9), ('AW', '297', null, 7), ('AX', '358', '0', 10), ('AZ', '994', '0', 9),
+  ('BA', '387', '0', 9), ('BB', '1', '1', 10), ('BD', '880', '0', 10), ('BE', '32', '0', 9),
+  ('BF', '226', null, 8), ('BG', '359', '0', 9), ('BH', '973', null, 8), ('BI', '257', null, 8),
+  ('BJ', '229', null, 10), ('BL', '590', '0', 9), ('BM', '1', '1', 10), ('BN', '673', null, 7),
+  ('BO', '591', '0', 8), ('BQ', '599', null, 7), ('BR', '55', '0', 11), ('BS', '1', '1', 10),
+  ('BT', '975', null, 8), ('BW', '267', null, 8), ('BY', '375', '80', 9), ('BZ', '501', null, 7),
+  ('CA', '1', '1', 10), ('CC', '61', '0', 9), ('CD', '243', '0', 9), ('CF', '236', null, 8),
+  ('CG', '242', null, 9), ('CH', '41', '0', 9), ('CI', '225', null, 10), ('CK', '682', null, 5),
+  ('CL', '56', null, 9), ('CM', '237', null, 9), ('CN', '86', '0', 11), ('CO', '57', '0', 10),
+  ('CR', '506', null, 8), ('CU', '53', '0', 8), ('CV', '238', null, 7), ('CW', '599', null, 8),
+  ('CX', '61', '0', 9), ('CY', '357', null, 8), ('CZ', '420', null, 9), ('DE', '49', '0', 11),
+  ('DJ', '253', null, 8), ('DK', '45', null, 8), ('DM', '1', '1', 10), ('DO', '1', '1', 10),
+  ('DZ', '213', '0', 9), ('EC', '593', '0', 9), ('EE', '372', null, 8), ('EG', '20', '0', 10),
+  ('EH', '212', '0', 9), ('ER', '291', '0', 7), ('ES', '34', null, 9), ('ET', '251', '0', 9),
+  ('FI', '358', '0', 10), ('FJ', '679', null, 7), ('FK', '500', null, 5), ('FM', '691', null, 7),
+  ('FO', '298', null, 6), ('FR', '33', '0', 9), ('GA', '241', null, 8), ('GB', '44', '0', 10),
+  ('GD', '1', '1', 10), ('GE', '995', '0', 9), ('GF', '594', '0', 9), ('GG', '44', '0', 10),
+  ('GH', '233', '0', 9), ('GI', '350', null, 8), ('GL', '299', null, 6), ('GM', '220', null, 9),
+  ('GN', '224', null, 9), ('GP', '590', '0', 9), ('GQ', '240', null, 9), ('GR', '30', null, 10),
+  ('GT', '502', null, 8), ('GU', '1', '1', 10), ('GW', '245', null, 9), ('GY', '592', null, 7),
+  ('HK', '852', null, 8), ('HN', '504', null, 8), ('HR', '385', '0', 9), ('HT', '509', null, 8),
+  ('HU', '36', '06', 9), ('ID', '62', '0', 12), ('IE', '353', '0', 9), ('IL', '972', '0', 9),
+  ('IM', '44', '0', 10), ('IN', '91', '0', 10), ('IO', '246', null, 7), ('IQ', '964', '0', 10),
+  ('IR', '98', '0', 10), ('IS', '354', null, 9), ('IT', '39', null, 10), ('JE', '44', '0', 10),
+  ('JM', '1', '1', 10), ('JO', '962', '0', 9), ('JP', '81', '0', 10), ('KE', '254', '0', 9),
+  ('KG', '996', '0', 9), ('KH', '855', '0', 9), ('KI', '686', '0', 8), ('KM', '269', null, 7),
+  ('KN', '1', '1', 10), ('KP', '850', '0', 10), ('KR', '82', '0', 10), ('KW', '965', null, 8),
+  ('KY', '1', '1', 10), ('KZ', '7', '8', 10), ('LA', '856', '0', 10), ('LB', '961', '0', 8),
+  ('LC', '1', '1', 10), ('LI', '423', '0', 9), ('LK', '94', '0', 9), ('LR', '231', '0', 9),
+  ('LS', '266', null, 8), ('LT', '370', '0', 8), ('LU', '352', null, 9), ('LV', '371', null, 8),
+  ('LY', '218', '0', 9), ('MA', '212', '0', 9), ('MC', '377', '0', 9), ('MD', '373', '0', 8),
+  ('ME', '382', '0', 8), ('MF', '590', '0', 9), ('MG', '261', '0', 9), ('MH', '692', '1', 7),
+  ('MK', '389', '0', 8), ('ML', '223', null, 8), ('MM', '95', '0', 10), ('MN', '976', '0', 8),
+  ('MO', '853', null, 8), ('MP', '1', '1', 10), ('MQ', '596', '0', 9), ('MR', '222', null, 8),
+  ('MS', '1', '1', 10), ('MT', '356', null, 8), ('MU', '230', null, 8), ('MV', '960', null, 7),
+  ('MW', '265', '0', 9), ('MX', '52', null, 10), ('MY', '60', '0', 10), ('MZ', '258', null, 9),
+  ('NA', '264', '0', 9), ('NC', '687', null, 6), ('NE', '227', null, 8), ('NF', '672', null, 6),
+  ('NG', '234', '0', 10), ('NI', '505', null, 8), ('NL', '31', '0', 11), ('NO', '47', null, 8),
+  ('NP', '977', '0', 10), ('NR', '674', null, 7), ('NU', '683', null, 7), ('NZ', '64', '0', 10),
+  ('OM', '968', null, 8), ('PA', '507', null, 8), ('PE', '51', '0', 9), ('PF', '689', null, 8),
+  ('PG', '675', null, 8), ('PH', '63', '0', 10), ('PK', '92', '0', 10), ('PL', '48', null, 9),
+  ('PM', '508', '0', 9), ('PR', '1', '1', 10), ('PS', '970', '0', 9), ('PT', '351', null, 9),
+  ('PW', '680', null, 7), ('PY', '595', '0', 9), ('QA', '974', null, 8), ('RE', '262', '0', 9),
+  ('RO', '40', '0', 9), ('RS', '381', '0', 10), ('RU', '7', '8', 10), ('RW', '250', '0', 9),
+  ('SA', '966', '0', 9), ('SB', '677', null, 7), ('SC', '248', null, 7), ('SD', '249', '0', 9),
+  ('SE', '46', '0', 9), ('SG', '65', null, 8), ('SH', '290', null, 5), ('SI', '386', '0', 8),
+  ('SJ', '47', null, 8), ('SK', '421', '0', 9), ('SL', '232', '0', 8), ('SM', '378', null, 8),
+  ('SN', '221', null, 9), ('SO', '252', '0', 9), ('SR', '597', null, 7), ('SS', '211', '0', 9),
+  ('ST', '239', null, 7), ('SV', '503', null, 8), ('SX', '1', '1', 10), ('SY', '963', '0', 9),
+  ('SZ', '268', null, 8), ('TA', '290', null, 4), ('TC', '1', '1', 10), ('TD', '235', null, 8),
+  ('TG', '228', null, 8), ('TH', '66', '0', 9), ('TJ', '992', null, 9), ('TK', '690', null, 7),
+  ('TL', '670', null, 8), ('TM', '993', '8', 8), ('TN', '216', null, 8), ('TO', '676', null, 7),
+  ('TR', '90', '0', 10), ('TT', '1', '1', 10), ('TV', '688', null, 7), ('TW', '886', '0', 9),
+  ('TZ', '255', '0', 9), ('UA', '380', '0', 9), ('UG', '256', '0', 9), ('US', '1', '1', 10),
+  ('UY', '598', '0', 8), ('UZ', '998', null, 9), ('VA', '39', null, 10), ('VC', '1', '1', 10),
+  ('VE', '58', '0', 10), ('VG', '1', '1', 10), ('VI', '1', '1', 10), ('VN', '84', '0', 9),
+  ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
+  ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
+  ('ZW', '263', '0', 9);

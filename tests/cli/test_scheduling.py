@@ -58,6 +58,26 @@ def test_a_cancellation_may_be_charged(coach: Coach, world: World) -> None:
     assert world.kilo.sessions() == (1, 1)
 
 
+def test_a_session_that_is_taken_stays_taken_when_its_cancellation_is_charged(coach: Coach, world: World) -> None:
+    world.kilo.coach.call("public.use_session", p_purchase_id=world.kilo.package_id, p_booking_id=world.kilo.booking_id)
+    assert coach("booking", "cancel", world.kilo.booking_id, "--charge", "--json").data == {"settlement": "charged"}
+    assert world.kilo.sessions() == (1, 1)
+
+
+def test_a_booking_does_not_move_past_the_end_of_its_package(coach: Coach, world: World, day: str) -> None:
+    free = slots(coach, day)
+    made = book(coach, world, free[0]["start_time"], "--package", world.kilo.package_id).data
+    world.kilo.db.owner.rows(
+        "update public.client_purchases set expires_at = %s where id = %s",
+        (free[1]["start_time"], world.kilo.package_id),
+    )
+    refused = coach("booking", "reschedule", made["booking_id"], free[-1]["start_time"])
+    assert (refused.code, "not valid at that start" in refused.err) == (1, True)
+    refused = coach("booking", "reschedule", made["booking_id"], free[-1]["start_time"], "--json")
+    assert (refused.code, '"outcome": "package_expired"' in refused.out) == (1, True)
+    assert free[0]["start_time"] not in [slot["start_time"] for slot in slots(coach, day)]
+
+
 def test_a_taken_time_is_refused_with_others(coach: Coach, world: World, day: str) -> None:
     free = slots(coach, day)
     start = free[0]["start_time"]
@@ -65,7 +85,10 @@ def test_a_taken_time_is_refused_with_others(coach: Coach, world: World, day: st
     refused = coach("booking", "book", start, *ORG, "--client", world.kilo.client_id)
     assert refused.code == 1
     assert "This time is taken." in refused.err
-    assert len(refused.out.splitlines()) == 6
+    heading, first, *others = refused.out.splitlines()
+    assert (heading.split()[:2], len(others)) == (["start", "end"], 4)
+    pasted = coach("booking", "book", first.split()[0], *ORG, "--client", world.kilo.client_id)
+    assert (pasted.code, "booked" in pasted.out) == (0, True), "what it names can be asked for next"
     again = book(coach, world, start)
     assert again.code == 1
     assert '"outcome": "taken"' in again.out
@@ -75,6 +98,16 @@ def test_a_taken_time_is_refused_with_others(coach: Coach, world: World, day: st
     free = slots(coach, day)
     assert book(coach, world, free[0]["start_time"], "--package", empty).code == 0
     assert "no session left" in book(coach, world, free[-1]["start_time"], "--package", empty).err
+
+
+def test_instants_are_shown_in_the_offset_they_were_asked_for_with(coach: Coach, world: World, day: str) -> None:
+    asked = (f"{day}T06:00+10:00", *ORG, "--client", world.kilo.client_id)
+    made = coach("booking", "book", *asked)
+    shown = dict(line.split(maxsplit=1) for line in made.out.splitlines())
+    assert list(shown) == ["outcome", "booking_id", "start_time", "end_time", "staff_id"]
+    assert (shown["start_time"], shown["end_time"]) == (f"{day}T06:00+10:00", f"{day}T07:00+10:00")
+    others = [line.split()[0] for line in coach("booking", "book", *asked).out.splitlines()[1:]]
+    assert all(other.startswith(f"{day}T") and other.endswith("+10:00") for other in others)
 
 
 def test_the_same_request_books_once(coach: Coach, world: World, day: str) -> None:
@@ -104,6 +137,7 @@ def test_staff_come_go_and_return(coach: Coach, world: World, day: str) -> None:
     assert added in {slot["staff_id"] for slot in slots(coach, day)}
     assert {slot["staff_id"] for slot in slots(coach, day, "--staff", added)} == {added}
     assert coach("staff", "deactivate", added, "--json").data == {"upcoming": 0}
+    assert coach("staff", "deactivate", added).out.split() == ["bookings", "ahead", "0"]
     assert slots(coach, day, "--staff", added) == []
     gone = coach("staff", "list", *ORG, "--json").data[-1]
     assert (gone["full_name"], gone["email"], gone["is_active"]) == ("Noah Kelly", None, False)
@@ -115,6 +149,23 @@ def test_staff_come_go_and_return(coach: Coach, world: World, day: str) -> None:
     coach("staff", "add", " ", *ORG).refused()
     for verb in ("deactivate", "reactivate"):
         coach("staff", verb, uuid4()).refused("no such staff member")
+
+
+def test_staff_are_linked_to_the_members_who_they_are(coach: Coach, world: World) -> None:
+    def signing_in() -> dict[str, bool]:
+        return {row["full_name"]: row["is_member"] for row in coach("staff", "list", *ORG, "--json").data}
+
+    added = coach("staff", "add", "Noah Kelly", *ORG, "--json").data["staff_id"]
+    coach("staff", "link", added, "--member", "coach@kilo.example").refused("already one")
+    coach("staff", "link", added, "--member", "nobody@nowhere.example").refused("no member")
+    assert signing_in()["Noah Kelly"] is False
+    (owner,) = [row["staff_id"] for row in coach("staff", "list", *ORG, "--json").data if row["is_member"]]
+    assert coach("staff", "link", owner, "--nobody", "--json").data == {"staff_id": owner}
+    assert coach("staff", "link", added, "--member", "coach@kilo.example", "--json").data == {"staff_id": added}
+    assert [name for name, is_member in signing_in().items() if is_member] == ["Noah Kelly"]
+    coach("staff", "link", uuid4(), "--nobody").refused("no such staff member")
+    coach("staff", "link", added).misused()
+    coach("staff", "link", added, "--member", "coach@kilo.example", "--nobody").misused()
 
 
 def test_locations_are_listed_and_added(coach: Coach, world: World, day: str) -> None:

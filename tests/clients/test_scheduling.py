@@ -146,6 +146,23 @@ def test_a_cancelled_time_is_free_and_revives_only_while_it_is(business: Busines
     assert business.update(booking, status="confirmed").refusal == (409, "slot_taken")
 
 
+def test_a_group_is_joined_until_it_is_full(business: Business) -> None:
+    """The existing dialog names a type by its slug; how many it admits is the type's."""
+    kind = {"org_id": business.org_id, "name": "Yoga", "slug": "yoga", "duration_mins": 60, "price_cents": 2000}
+    business.coach.from_("session_types").insert({**kind, "capacity": 2}).run().ok()
+    first, second = (business.insert(business.at(2), session_type="yoga") for _ in range(2))
+    assert (first.status, second.status) == (201, 201)
+    assert business.insert(business.at(2), session_type="yoga").refusal == (409, "slot_taken"), "it is full"
+    assert business.insert(business.at(2)).refusal == (409, "slot_taken"), "another type does not join it"
+    assert business.insert(business.at(2.5), session_type="yoga").refusal == (409, "slot_taken"), "nor another start"
+    later = business.insert(business.at(5), session_type="yoga").ok()["id"]
+    times = {"start_time": business.at(2).isoformat(), "end_time": business.at(3).isoformat()}
+    assert business.update(later, **times).refusal == (409, "slot_taken")
+    assert business.update(second.data["id"], status="cancelled").status == 204
+    assert business.update(later, **times).status == 204, "into the seat that was left"
+    assert business.update(second.data["id"], status="confirmed").refusal == (409, "slot_taken")
+
+
 def test_tabs_that_book_one_time_at_once_book_it_once(business: Business) -> None:
     tabs = [business.stack.sign_in(business.coach) for _ in range(6)]
     row = business.new_booking(business.at(2))

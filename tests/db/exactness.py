@@ -94,16 +94,18 @@ BROKEN_BY = {
                     else (o.staff_id, o.starts_at, o.ends_at, o.expires_at) is distinct from
                          (b.staff_id, b.start_time, b.end_time, null)
                          or not o.blocked @> tstzrange(b.start_time, b.end_time) end""",
-    "what is taken is taken by bookings and holds, seat for seat": """
-        select o.id, o.seats, o.expires_at, t.bookings, t.holds
+    "what is taken is taken by bookings and holds, seat for seat, and held as long as the last hold": """
+        select o.id, o.seats, o.expires_at, t.bookings, t.holds, t.held_until
           from private.occupancies as o
          cross join lateral (
            select (select count(*) from public.bookings as b
                     where b.org_id = o.org_id and b.occupancy_id = o.id and b.status <> 'cancelled') as bookings,
-                  (select count(*) from private.holds as h
-                    where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held') as holds) as t
+                  count(*) as holds, max(h.expires_at) as held_until
+             from private.holds as h
+            where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held') as t
          where case when o.expires_at is null then t.bookings = 0 or o.seats <> t.bookings + t.holds
-                    else (t.bookings, t.holds) is distinct from (0, 1) or o.seats > 1 end""",
+                    else t.bookings > 0 or t.holds = 0 or o.seats not in (0, t.holds) or o.expires_at <> t.held_until
+               end""",
     "no two taken times of one calendar overlap, buffers included": """
         select a.id, b.id as other, a.blocked, b.blocked as other_blocked
           from private.occupancies as a

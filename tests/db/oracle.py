@@ -82,10 +82,7 @@ class Rules:
 
 @dataclass
 class Session:
-    """Time that is taken; `kind` is a number in Rules.kinds, None for none.
-
-    A hold of the time has a limit and shares it with nobody; seats of a group session are held one by one.
-    """
+    """Time that is taken; `kind` is a number in Rules.kinds, None for none. Its seats are booked or held one by one."""
 
     staff: int
     start: datetime
@@ -93,12 +90,11 @@ class Session:
     before: int
     after: int
     kind: int | None
-    seats: int = 1
-    held_until: datetime | None = None
-    held_seats: list[datetime] = field(default_factory=list)
+    booked: int = 0
+    held_until: list[datetime] = field(default_factory=list)
 
     def seats_at(self, now: datetime) -> int:
-        return self.seats + sum(limit > now for limit in self.held_seats)
+        return self.booked + sum(limit > now for limit in self.held_until)
 
     @property
     def minutes(self) -> range:
@@ -218,7 +214,7 @@ class Oracle:
             if not (rules.allow_client_booking and online):
                 return []
         minutes, before, after, capacity = self.shape(kind)
-        live = [t for t in self.taken if t.held_until is None or t.held_until > now]
+        live = [t for t in self.taken if t.seats_at(now)]
         per_day = Counter(local_date(rules.zone, t.start) for t in live if t.kind == kind and kind is not None)
         limit = rules.kinds[kind].max_per_day if kind is not None else None
         offered = []
@@ -236,7 +232,7 @@ class Oracle:
                 if fits and (limit is None or per_day[local_date(rules.zone, start)] < limit):
                     offered.append(Start(staff, start, capacity))
             for t in mine:
-                joins = capacity > 1 and t.kind == kind and t.held_until is None and t.seats_at(now) < capacity
+                joins = capacity > 1 and t.kind == kind and t.seats_at(now) < capacity
                 length = t.end - t.start == timedelta(minutes=minutes)
                 within = first <= local_date(rules.zone, t.start) <= last and t.start >= now
                 if joins and length and within and self.may_be_asked(t.start, audience, now):
@@ -257,15 +253,19 @@ class Oracle:
         last_day = local_date(self.rules.zone, now) + timedelta(days=self.rules.max_advance_days)
         return now <= self.closes_at(start) and local_date(self.rules.zone, start) <= last_day
 
-    def take(self, kind: int | None, staff: int, start: datetime, *, held_until: datetime | None = None) -> None:
+    def take(
+        self, kind: int | None, staff: int, start: datetime, *, now: datetime, held_until: datetime | None = None
+    ) -> None:
         """Remembers a booking or a hold: a seat of the group that is there, or a session of its own."""
         minutes, before, after, capacity = self.shape(kind)
         for t in self.taken:
-            if capacity > 1 and (t.staff, t.start, t.kind, t.held_until) == (staff, start, kind, None):
-                if held_until:
-                    t.held_seats.append(held_until)
-                else:
-                    t.seats += 1
-                return
-        end = start + timedelta(minutes=minutes)
-        self.taken.append(Session(staff, start, end, before, after, kind, held_until=held_until))
+            if capacity > 1 and (t.staff, t.start, t.kind) == (staff, start, kind) and t.seats_at(now):
+                session = t
+                break
+        else:
+            session = Session(staff, start, start + timedelta(minutes=minutes), before, after, kind)
+            self.taken.append(session)
+        if held_until:
+            session.held_until.append(held_until)
+        else:
+            session.booked += 1

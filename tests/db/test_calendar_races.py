@@ -427,6 +427,31 @@ def test_series_that_meet_wait_for_nobody_in_a_circle(studio: Studio) -> None:
         assert_exact(studio.db)
 
 
+def test_series_of_a_limited_type_that_move_past_each_other_wait_for_nobody_in_a_circle(studio: Studio) -> None:
+    """Each moves to the days that the others come from, half of them forwards from the last date, half backwards."""
+    calendars = Calendars.open(studio, staff=8)
+    kind = {"p_session_type_id": calendars.add_type("rare", max_per_day=16)}
+    series = [
+        calendars.book_series(studio.coach, calendars.at(n % 2, days=n % 2), count=12, p_staff_id=staff, **kind)[
+            "series_id"
+        ]
+        for n, staff in enumerate(calendars.staff)
+    ]
+    from_on = calendars.opens.date()
+
+    def act(ready: tuple[int, Caller]) -> Any:
+        n, tab = ready
+        there = 7 if n % 2 else -7
+        arguments = {"p_from": from_on + timedelta(days=14), "p_series_id": series[n % 8]}
+        return [
+            tab.call("public.move_series", p_shift_days=shift, **arguments)["outcome"] for shift in (there, -there) * 3
+        ]
+
+    outcomes = barrier_race(8, act, prepare=lambda n: (n, studio.tab()))
+    assert not refused(outcomes)
+    assert_exact(studio.db)
+
+
 def test_two_tabs_of_a_founder_get_one_calendar(studio: Studio) -> None:
     founder = studio.db.sign_up("founder@lima.example")
     org_id = founder.insert("orgs", name="Lima", slug="lima")["id"]

@@ -71,6 +71,23 @@ def test_listing_is_the_oracles(shared_db: Database, zone: str, day: date, lengt
 
 
 @EACH_DAY
+@pytest.mark.parametrize("at", [time(1, 15), time(1, 45), time(23, 30)])
+def test_what_begins_in_a_fold_begins_at_its_first(
+    shared_db: Database, zone: str, day: date, length: float, at: time
+) -> None:
+    """Hours and a block alone: beside another, what one of them loses could be hidden by the other."""
+    ends = (datetime.combine(day, at) + timedelta(minutes=5)).time()
+    blocked = Rules(
+        zone=zone, hours=(Hours(time(0), time(23, 59), on=day),), blocks=(Block(at, ends, on=day),), between=0
+    )
+    opening = Rules(zone=zone, hours=(Hours(at, time(23, 59), on=day),), between=0, slot_minutes=15)
+    for rules in (blocked, opening):
+        org = describe(shared_db, rules)
+        listed = org.offered(rules, None, day, day, audience="coach", now=before(day))
+        assert listed == Oracle(rules).starts(None, day, day, audience="coach", now=before(day))
+
+
+@EACH_DAY
 def test_all_that_is_open_can_be_booked_out(shared_db: Database, zone: str, day: date, length: float) -> None:
     """The night's first five hours of clock time are as many hours as the day has more or less than 24, and five."""
     rules = Rules(zone=zone, hours=(Hours(*NIGHT, on=day),), between=0, slot_minutes=30)

@@ -132,6 +132,43 @@ def test_one_freed_time_is_offered_to_the_first_who_waits(studio: Studio) -> Non
     assert_exact(studio.db)
 
 
+@pytest.mark.parametrize("attempt", range(4))
+def test_an_offer_is_declined_or_booked_never_both(studio: Studio, attempt: int) -> None:
+    """Tabs decline, tabs book, sweeps run, and somebody else wants the time: it goes to one of them at most."""
+    calendars = Calendars.open(studio)
+    start = calendars.at(2)
+    booking = calendars.insert(studio.coach, start)
+    entry = calendars.wait(studio.coach, start, calendars.clients[0], that_start=True)
+    set_status(studio.coach, booking, "cancelled")
+    hold = {"hold_id": studio.db.owner.value("select hold_id from public.waitlist_entries where id = %s", (entry,))}
+
+    def act(ready: tuple[int, Caller]) -> Any:
+        n, tab = ready
+        match (n + attempt) % 4:
+            case 0:
+                return tab.value("select private.leave_waitlist(%s, null, %s)", (studio.org_id, entry))
+            case 1:
+                return confirm(calendars, tab, hold, after=timedelta(0))["outcome"]
+            case 2:
+                return calendars.book(tab, start, calendars.clients[n])["outcome"]
+        return sweep(tab, after=timedelta(0))["offered"]
+
+    def ready(n: int) -> tuple[int, Caller]:
+        return n, studio.tab() if (n + attempt) % 4 == 2 else studio.db.connect("postgres")
+
+    with gate(studio.db, TAKEN, waiting=WIDTH // 4):
+        outcomes = values(barrier_race(WIDTH, act, prepare=ready))
+    left, kept, others = (outcomes[(kind - attempt) % 4 :: 4] for kind in range(3))
+    assert left.count(True) <= 1
+    assert set(kept) in ({"booked"}, {"hold_expired"})
+    assert (True in left) == (kept[0] == "hold_expired")
+    assert others.count("booked") <= (0 if kept[0] == "booked" else 1)
+    assert len(calendars.live()) == (kept[0] == "booked") + others.count("booked")
+    status = studio.db.owner.value("select status from public.waitlist_entries where id = %s", (entry,))
+    assert status == ("booked" if kept[0] == "booked" else "cancelled")
+    assert_exact(studio.db)
+
+
 def test_an_offer_that_runs_out_goes_to_the_next(studio: Studio) -> None:
     calendars = Calendars.open(studio)
     start = calendars.at(2)
@@ -186,11 +223,8 @@ def test_sweep_that_is_killed_is_finished_by_the_next(studio: Studio, swept: int
     calendars.wait(studio.coach, calendars.at(0), calendars.clients[0])
     oldest = studio.db.owner.values("select id from private.holds order by expires_at, id")
     with psycopg.connect(studio.db.admin_url) as blocker:
-        # The batch stops at a time that somebody else is looking at.
-        query = """
-            select from private.occupancies as o join private.holds as h on h.occupancy_id = o.id
-             where h.id = %s for update of o"""
-        blocker.execute(query, (oldest[5 * swept + 2],))
+        # The batch stops at a hold that somebody else is looking at.
+        blocker.execute("select from private.holds as h where h.id = %s for update", (oldest[5 * swept + 2],))
         sweeper = subprocess.Popen([sys.executable, "-c", SWEEPER, studio.db.url], stdout=subprocess.PIPE, text=True)
         assert sweeper.stdout is not None
         for _ in range(swept):

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from tests.db.calendars import HOUR, Calendars, set_status
@@ -133,9 +134,14 @@ def test_notice_horizon_and_online_booking_decide_what_anybody_sees(studio: Stud
     slug = studio.db.owner.value("select slug from public.orgs where id = %s", (studio.org_id,))
     anybody, on = studio.db.anon(), (calendars.opens + 10 * HOUR).date()
 
+    token = str(uuid4())
+    studio.db.owner.rows("update public.clients set portal_token = %s where id = %s", (token, calendars.clients[0]))
+
     def seen() -> int:
         page = anybody.call("public.public_slots", p_slug=slug, p_on=on)
-        return len(page.get("slots", []))
+        portal = anybody.call("public.portal_slots", p_token=token, p_on=on)
+        assert page.get("slots", []) == portal["slots"], "the page and the portal follow one rule"
+        return len(portal["slots"])
 
     everything = 4 * 13 + 1
     assert seen() == everything

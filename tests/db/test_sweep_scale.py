@@ -33,7 +33,8 @@ packages as (
 past as (
   insert into public.bookings (org_id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time, status,
                                settlement, completed_at)
-  select p.org_id, p.client_id, p.id, gen_random_uuid(), gen_random_uuid(), t, t + interval '1 hour', 'completed', 'charged', t + interval '1 hour'
+  select p.org_id, p.client_id, p.id, gen_random_uuid(), gen_random_uuid(), t, t + interval '1 hour', 'completed',
+         'charged', t + interval '1 hour'
     from packages as p, generate_series(1, 5) as n, lateral (select now() - n * interval '7 days' as t) as at
   returning org_id, id, purchase_id),
 ahead as (

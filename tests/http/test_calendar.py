@@ -89,6 +89,22 @@ def test_a_feed_is_sent_again_only_when_it_changed(pages: Pages, studio: Studio)
     assert pages.send("GET", path, headers=etag).status_code == 200
 
 
+def test_a_calendar_may_look_before_it_fetches(pages: Pages, studio: Studio) -> None:
+    token = studio.org.coach.call("public.create_calendar_feed", p_client_id=studio.org.client_id)
+    for path in (f"/api/calendar/{studio.org.booking_id}", f"/api/calendar/feed/{token}.ics"):
+        fetched, looked = pages.get(path), pages.send("HEAD", path)
+        assert (looked.status_code, looked.content) == (200, b"")
+        for name in ("content-type", "content-length", "content-disposition", "etag", "cache-control"):
+            assert looked.headers[name] == fetched.headers[name]
+        assert int(looked.headers["content-length"]) == len(fetched.content)
+        assert pages.send("HEAD", path, headers={"if-none-match": fetched.headers["etag"]}).status_code == 304
+        assert pages.send("POST", path).status_code == 405
+    assert pages.send("HEAD", f"/api/calendar/{uuid4()}").status_code == 404
+    assert pages.send("HEAD", f"/api/calendar/feed/{'0' * 64}.ics").status_code == 404
+    studio.org.coach.call("public.revoke_calendar_feeds", p_client_id=studio.org.client_id)
+    assert pages.send("HEAD", path).status_code == 404
+
+
 @pytest.mark.parametrize("token", ["x", "0" * 64, "%00", "' or 1=1 --", "\u6f22", "a" * 200])
 def test_a_token_that_opens_nothing_is_404(pages: Pages, token: str) -> None:
     answer = pages.get(f"/api/calendar/feed/{token}.ics")

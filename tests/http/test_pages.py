@@ -77,6 +77,29 @@ def test_a_session_is_as_long_as_the_package_that_pays_says(pages: Pages, studio
     assert pages.portal("available-slots", date=pages.a_day(), duration=30).json()["durationMins"] == 30
 
 
+def test_what_is_listed_is_what_the_package_pays_that_day(pages: Pages, studio: Studio) -> None:
+    """The first package ends before the second: each day is listed and booked with the length of its own."""
+    studio.set(buffer_between_mins=0, min_notice_hours=0)
+    short, long = studio.org.package_id, studio.org.sell()
+    query = "update public.client_purchases set session_duration_mins = %s, expires_at = %s where id = %s"
+    studio.db.owner.rows(query, (30, datetime.now(UTC) + timedelta(days=6), short))
+    studio.db.owner.rows(query, (90, datetime.now(UTC) + timedelta(days=12), long))
+    dates = pages.portal("available-dates").json()["dates"]
+    lengths = set()
+    for day in dates[2:]:
+        answer = pages.portal("available-slots", date=day).json()
+        for slot in (answer["slots"][0], answer["slots"][-1]):
+            made = pages.post("portal/create-booking", start_time=slot["start"])
+            assert made.status_code == 200, (day, slot, made.text)
+            assert made.json()["end_time"] == slot["end"]
+            minutes = datetime.fromisoformat(slot["end"]) - datetime.fromisoformat(slot["start"])
+            lengths.add(minutes // timedelta(minutes=1))
+            assert pages.post("portal/cancel-booking", booking_id=made.json()["booking_id"]).status_code == 200
+        assert answer["durationMins"] in lengths
+    assert lengths == {30, 90}
+    assert max(dates) <= (datetime.now(UTC) + timedelta(days=13)).date().isoformat(), "no package pays after that"
+
+
 def test_a_taken_time_is_409_with_others(pages: Pages) -> None:
     start = pages.slots()[8]["start"]
     assert pages.post("portal/create-booking", start_time=start).status_code == 200
@@ -105,6 +128,18 @@ def test_a_booking_moves_and_keeps_its_identity(pages: Pages, studio: Studio) ->
     assert refused.json()["alternatives"]
 
 
+def test_a_booking_does_not_move_past_the_end_of_its_package(pages: Pages, studio: Studio) -> None:
+    slots = pages.slots()
+    booking = pages.post("portal/create-booking", start_time=slots[0]["start"]).json()["booking_id"]
+    ends = "update public.client_purchases set expires_at = %s where id = %s"
+    studio.db.owner.rows(ends, (slots[5]["start"], studio.org.package_id))
+    beyond = pages.post("portal/reschedule-booking", booking_id=booking, start_time=slots[9]["start"])
+    assert problem(beyond) == (403, "package_expired")
+    assert [row["start_time"] for row in studio.bookings()] == [datetime.fromisoformat(slots[0]["start"])]
+    moved = pages.post("portal/reschedule-booking", booking_id=booking, start_time=slots[4]["start"])
+    assert moved.json()["start_time"] == slots[4]["start"]
+
+
 def test_who_waits_is_offered_what_is_cancelled_and_books_it_by_its_hold(pages: Pages, studio: Studio) -> None:
     start = pages.slots()[8]["start"]
     booking = pages.post("portal/create-booking", start_time=start).json()["booking_id"]
@@ -116,6 +151,51 @@ def test_who_waits_is_offered_what_is_cancelled_and_books_it_by_its_hold(pages: 
     made = pages.post("portal/create-booking", hold_id=offer["hold_id"])
     assert (made.status_code, made.json()["start_time"]) == (200, start)
     assert pages.portal("validate").json()["waitlist_offers"] == []
+
+
+def test_an_offer_is_paid_from_the_package_that_is_valid_then(pages: Pages, studio: Studio) -> None:
+    start = pages.slots()[8]["start"]
+    later = studio.org.sell()
+    query = "update public.client_purchases set expires_at = %s where id = %s"
+    studio.db.owner.rows(query, (datetime.fromisoformat(start) - timedelta(days=1), studio.org.package_id))
+    booking = pages.post("portal/create-booking", start_time=start).json()["booking_id"]
+    pages.post("portal/join-waitlist", start_time=start)
+    pages.post("portal/cancel-booking", booking_id=booking)
+    (offer,) = pages.portal("validate").json()["waitlist_offers"]
+    made = pages.post("portal/create-booking", hold_id=offer["hold_id"])
+    assert made.status_code == 200, made.text
+    assert studio.bookings()[-1]["purchase_id"] == later
+
+
+def test_who_waits_no_more_is_offered_nothing(pages: Pages) -> None:
+    start = pages.slots()[8]["start"]
+    booking = pages.post("portal/create-booking", start_time=start).json()["booking_id"]
+    entry = pages.post("portal/join-waitlist", start_time=start).json()["entry_id"]
+    (waiting,) = pages.portal("validate").json()["waitlist"]
+    assert (waiting["entry_id"], datetime.fromisoformat(waiting["start_time"])) == (
+        entry,
+        datetime.fromisoformat(start),
+    )
+    for was_waiting in (True, False):
+        left = pages.post("portal/leave-waitlist", entry_id=entry)
+        assert (left.status_code, left.json()) == (200, {"success": True, "was_waiting": was_waiting})
+    pages.post("portal/cancel-booking", booking_id=booking)
+    portal = pages.portal("validate").json()
+    assert (portal["waitlist"], portal["waitlist_offers"]) == ([], [])
+    assert problem(pages.post("portal/leave-waitlist", entry_id=uuid4())) == (404, "waitlist_entry_not_found")
+    assert problem(pages.post("portal/leave-waitlist", entry_id="x")) == (400, "request_invalid")
+
+
+def test_an_offer_that_is_declined_is_anybodys(pages: Pages) -> None:
+    start = pages.slots()[8]["start"]
+    booking = pages.post("portal/create-booking", start_time=start).json()["booking_id"]
+    pages.post("portal/join-waitlist", start_time=start)
+    pages.post("portal/cancel-booking", booking_id=booking)
+    (offer,) = pages.portal("validate").json()["waitlist_offers"]
+    assert problem(pages.post("public/book", start_time=start, **VISITOR)) == (409, "slot_taken")
+    assert pages.post("portal/leave-waitlist", entry_id=offer["entry_id"]).json()["was_waiting"] is True
+    assert problem(pages.post("portal/create-booking", hold_id=offer["hold_id"])) == (409, "hold_expired")
+    assert pages.post("public/book", start_time=start, **VISITOR).status_code == 200
 
 
 def test_a_hold_that_ran_out_is_told_so(pages: Pages, studio: Studio) -> None:
@@ -139,6 +219,7 @@ def test_a_link_that_is_revoked_between_two_calls_opens_nothing_more(pages: Page
         ("cancel-booking", {"booking_id": booking}),
         ("reschedule-booking", {"booking_id": booking, "start_time": slot}),
         ("join-waitlist", {"start_time": slot}),
+        ("leave-waitlist", {"entry_id": uuid4()}),
     ):
         assert problem(pages.post(f"portal/{path}", **form)) == (401, "link_not_found")
     assert [row["status"] for row in studio.bookings()] == ["confirmed"]

@@ -24,7 +24,7 @@ from coach_cli.parameters import (
     rpc_for_type,
     rpc_in_org,
 )
-from coach_cli.words import with_moments
+from coach_cli.words import as_asked
 
 app = noun("List, book, move, cancel, complete and reopen bookings.")
 
@@ -105,7 +105,7 @@ def book(
             p_request_id=request_id,
         )
     )
-    _print_outcome(answer, json)
+    _print_outcome(answer, start, json)
 
 
 @app.command("reschedule", epilog="Example: coach booking reschedule 77e0… 2026-11-24T07:00+10:00")
@@ -121,17 +121,18 @@ def reschedule_booking(
 ) -> None:
     """Move a booking; it keeps its identity, its client and its package.
 
-    Where the time cannot be had nothing changes; it prints up to five others, nearest first, and exits 1.
+    Where the time cannot be had nothing changes; it prints up to five others, nearest first, and exits 1. So it does
+    where the package is not valid then.
     """
     moved = rpc("service.reschedule_booking", p_booking_id=booking, p_start_time=start, p_staff_id=staff)
-    _print_outcome(moved, json)
+    _print_outcome(moved, start, json)
 
 
 @app.command("cancel", epilog="Example: coach booking cancel 77e0… --reason 'The pool is closed'")
 def cancel_booking(
     booking: BookingId,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the staff.")] = None,
-    charge: Annotated[bool, typer.Option("--charge", help="Take its session all the same.")] = False,
+    charge: Annotated[bool, typer.Option("--charge", help="Take its session all the same, or keep it taken.")] = False,
     json: Json = False,
 ) -> None:
     """Cancel a booking, and show what became of its session.
@@ -158,18 +159,23 @@ REFUSED_OUTCOMES = {
     "taken": "This time is taken.",
     "unavailable": "This time is not on offer: outside hours, in the past, or off the grid of 15 minutes.",
     "package_exhausted": "This package has no session left for that start.",
+    "package_expired": "Its package is not valid at that start.",
 }
-ALTERNATIVES = ("start_time", "end_time", "staff_id", "rank")
+BOOKED = ("outcome", "booking_id", "start_time", "end_time", "staff_id")
+ALTERNATIVES = {"start_time": "start", "end_time": "end", "staff_id": "staff id", "rank": "minutes to the next"}
 
 
-def _print_outcome(answer: dict[str, Any], json: bool) -> None:
+def _print_outcome(answer: dict[str, Any], asked: datetime, json: bool) -> None:
     """Print what was booked; or say why not, print what could be instead, and end with exit code 1."""
     refused = REFUSED_OUTCOMES.get(answer["outcome"])
-    if json or refused is None:
-        output.print_record(answer, json=json)
+    if json:
+        output.print_record(answer, json=True)
+    elif refused is None:
+        (booked,) = as_asked([answer], asked, "start_time", "end_time")
+        output.print_record({key: booked[key] for key in BOOKED})
     if refused is not None:
         others = answer.get("alternatives", [])
         output.fail(refused, "These can be had:" if others and not json else "Choose another: see coach slot list.")
         if others and not json:
-            output.print_rows(with_moments(others, "start_time", "end_time"), ALTERNATIVES)
+            output.print_rows(as_asked(others, asked, "start_time", "end_time"), ALTERNATIVES)
         raise typer.Exit(output.REFUSED)

@@ -118,11 +118,14 @@ def booked(answer: Mapping[str, Any]) -> Booked:
     """The answer to a booking by its outcome.
 
     Raises:
-        Refusal: 409 with alternatives where the time could not be had, 403 where no package could pay.
+        Refusal: 409 with alternatives where the time could not be had, 403 where no package could pay, or the booking's
+            own not for that start.
     """
     outcome = answer["outcome"]
     if outcome in _NOT_HAD:
         raise TimeTaken(*_NOT_HAD[outcome], answer["alternatives"])
     if outcome == "package_exhausted":
         raise Refusal(403, "package_exhausted", "No session is left to book.", "Buy a package, or ask your coach.")
+    if outcome == "package_expired":
+        raise Refusal(403, "package_expired", "The package ends before that time.", "Choose an earlier time.")
     return Booked.model_validate({**answer, "calendar": calendar_links(answer["booking_id"], answer["event"])})

@@ -25,6 +25,7 @@ from coach_os.functions import (
     portal_cancel_booking,
     portal_create_booking,
     portal_join_waitlist,
+    portal_leave_waitlist,
     portal_reschedule_booking,
     portal_validate,
     public_available_dates,
@@ -52,7 +53,11 @@ class PageRoute(APIRoute):
 
         async def handle_as_pages_expect(request: Request) -> Response:
             try:
-                return await handle(request)
+                response = await handle(request)
+                if request.method == "HEAD":
+                    # The headers of the file, its length included.
+                    response.body = b""
+                return response
             except RequestValidationError as error:
                 sentence = "The request does not have the form it needs."
                 raise Refusal(400, "request_invalid", sentence, form_hint(error)) from None
@@ -135,7 +140,8 @@ async def create_booking(database: Db, caller: Caller, form: portal_create_booki
 
 @portal.post("/reschedule-booking", summary="Move a booking")
 async def reschedule_booking(database: Db, caller: Caller, form: portal_reschedule_booking.RescheduleBooking) -> Booked:
-    """While the client may still cancel it. 409 with `alternatives` where the new time cannot be had."""
+    """While the client may still cancel it. 409 with `alternatives` where the new time cannot be had, 403
+    `package_expired` where its package is not valid then."""
     return await portal_reschedule_booking.run(database, caller, form)
 
 
@@ -153,6 +159,14 @@ async def join_waitlist(
 ) -> portal_join_waitlist.Waiting:
     """What is cancelled is offered to the first who fits; `validate` lists offers, `create-booking` books one."""
     return await portal_join_waitlist.run(database, caller, form)
+
+
+@portal.post("/leave-waitlist", summary="Wait no more")
+async def leave_waitlist(
+    database: Db, caller: Caller, form: portal_leave_waitlist.LeaveWaitlist
+) -> portal_leave_waitlist.Left:
+    """Also lets go of the time that was offered. `validate` lists what the client waits for."""
+    return await portal_leave_waitlist.run(database, caller, form)
 
 
 @public.get("/page", summary="What can anybody book?")
@@ -196,6 +210,8 @@ async def book(database: Db, caller: Caller, form: public_book.PublicBooking) ->
     return await public_book.run(database, caller, form)
 
 
+# Calendars look before they fetch.
+@calendar.head("/{booking_id}", include_in_schema=False, response_class=Response)
 @calendar.get("/{booking_id}", summary="One booking's calendar file", responses=_ICS, response_class=Response)
 async def booking_file(
     database: Db,
@@ -206,6 +222,7 @@ async def booking_file(
     return await calendar_booking.run(database, booking_id, if_none_match)
 
 
+@calendar.head("/feed/{token}.ics", include_in_schema=False, response_class=Response)
 @calendar.get("/feed/{token}.ics", summary="A calendar to subscribe to", responses=_ICS, response_class=Response)
 async def feed(
     database: Db,

@@ -88,7 +88,7 @@ create policy holds_select_nobody on private.holds for select to service_role us
 grant select on public.staff to authenticated;
 grant select on public.staff to service_role;
 grant insert (org_id, user_id, full_name, email) on public.staff to authenticated;
-grant update (full_name, email) on public.staff to authenticated;
+grant update (user_id, full_name, email) on public.staff to authenticated;
 create policy staff_select_people on public.staff for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
          or org_id = any ((select private.my_client_org_ids())::uuid[]));
@@ -178,9 +178,11 @@ create policy waitlist_entries_select_people on public.waitlist_entries for sele
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
 
+alter table private.calendar_changes enable row level security;
 alter table private.calendar_feeds enable row level security;
 alter table private.calendar_feed_tokens enable row level security;
-revoke all on private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+revoke all on private.calendar_changes, private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+create policy calendar_changes_select_nobody on private.calendar_changes for select to service_role using (false);
 create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
 create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
 

@@ -78,7 +78,7 @@ begin atomic
   select private.member_reschedule(p_booking_id, p_start_time, p_staff_id);
 end;
 comment on function public.reschedule_booking is
-  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time} or {outcome: taken, alternatives}. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.reschedule_booking(uuid, timestamptz, uuid) from public, anon, service_role;
 grant execute on function public.reschedule_booking(uuid, timestamptz, uuid) to authenticated;
 grant execute on function private.member_reschedule(uuid, timestamptz, uuid) to authenticated;
@@ -91,7 +91,7 @@ begin atomic
   select private.member_cancel_booking(p_booking_id, p_reason, p_is_charged);
 end;
 comment on function public.cancel_booking is
-  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409, permission_missing 403.';
+  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same, or stays taken. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409, permission_missing 403.';
 revoke all on function public.cancel_booking(uuid, text, boolean) from public, anon, service_role;
 grant execute on function public.cancel_booking(uuid, text, boolean) to authenticated;
 grant execute on function private.member_cancel_booking(uuid, text, boolean) to authenticated;
@@ -106,7 +106,7 @@ begin atomic
   select private.member_hold(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_duration_mins, p_minutes);
 end;
 comment on function public.hold_slot is
-  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. Needs bookings.write. Fails as book.';
+  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. A client who holds that start already is answered with their hold, as it is. Needs bookings.write. Fails as book.';
 revoke all on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) from public, anon, service_role;
 grant execute on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
 grant execute on function private.member_hold(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
@@ -120,7 +120,7 @@ begin atomic
   select private.member_confirm_hold(p_org_id, p_hold_id, p_purchase_id, p_notes);
 end;
 comment on function public.confirm_hold is
-  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, permission_missing 403.';
+  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.confirm_hold(uuid, uuid, uuid, text) from public, anon, service_role;
 grant execute on function public.confirm_hold(uuid, uuid, uuid, text) to authenticated;
 grant execute on function private.member_confirm_hold(uuid, uuid, uuid, text) to authenticated;
@@ -151,7 +151,7 @@ begin atomic
   select private.member_move_series(p_series_id, p_from, p_shift_days, p_time, p_staff_id);
 end;
 comment on function public.move_series is
-  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved; dates say what becomes of each, package_expired where its package is not valid then. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.move_series(uuid, date, integer, time, uuid) from public, anon, service_role;
 grant execute on function public.move_series(uuid, date, integer, time, uuid) to authenticated;
 grant execute on function private.member_move_series(uuid, date, integer, time, uuid) to authenticated;
@@ -163,7 +163,7 @@ begin atomic
   select private.member_end_series(p_series_id, p_from);
 end;
 comment on function public.end_series is
-  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, permission_missing 403.';
+  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, value_not_allowed 422, permission_missing 403.';
 revoke all on function public.end_series(uuid, date) from public, anon, service_role;
 grant execute on function public.end_series(uuid, date) to authenticated;
 grant execute on function private.member_end_series(uuid, date) to authenticated;
@@ -181,6 +181,18 @@ comment on function public.join_waitlist is
 revoke all on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) from public, anon, service_role;
 grant execute on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
 grant execute on function private.member_join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
+
+create function public.leave_waitlist(p_entry_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_leave_waitlist(p_entry_id);
+end;
+comment on function public.leave_waitlist is
+  'Takes a client off the waitlist, with the offer they may have; false when it is over already (booked, let pass or left). Needs bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+revoke all on function public.leave_waitlist(uuid) from public, anon, service_role;
+grant execute on function public.leave_waitlist(uuid) to authenticated;
+grant execute on function private.member_leave_waitlist(uuid) to authenticated;
 
 create function public.deactivate_staff(p_staff_id uuid)
 returns integer
@@ -215,7 +227,7 @@ begin atomic
   select private.member_calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
 end;
 comment on function public.calendar is
-  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
+  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now or deleted, and blocks and free, each whole, when they changed; a key that is absent has not changed. An answer without left is whole (p_since was more than seven days back, or the timezone changed): it replaces all there was. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.calendar(uuid, text, date, uuid, timestamptz) from public, anon, service_role;
 grant execute on function public.calendar(uuid, text, date, uuid, timestamptz) to authenticated;
 grant execute on function private.member_calendar(uuid, text, date, uuid, timestamptz) to authenticated;
@@ -244,7 +256,7 @@ begin atomic
   select private.portal_overview(p_token);
 end;
 comment on function public.portal_overview is
-  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers}. Fails: link_not_found 404, rate_limited 429.';
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers: [{entry_id, hold_id, start_time, end_time, expires_at}], waitlist: [{entry_id, on_date, start_time, session_type_id}]}. Fails: link_not_found 404, rate_limited 429.';
 revoke all on function public.portal_overview(text) from public;
 grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
 grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
@@ -258,7 +270,7 @@ begin atomic
   select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_dates is
-  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays, or the settings''. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays on that day, or the settings''. A client who has packages is listed what one of them pays. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
 grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -272,7 +284,7 @@ begin atomic
   select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
 end;
 comment on function public.portal_slots is
-  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Each start has the length it is booked with, durationMins that of the first. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
 revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
 grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
 grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
@@ -299,7 +311,7 @@ begin atomic
   select private.portal_reschedule(p_token, p_booking_id, p_start_time);
 end;
 comment on function public.portal_reschedule is
-  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event} or {outcome: taken, alternatives}. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
 revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
 grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
 grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
@@ -316,19 +328,31 @@ revoke all on function public.portal_cancel(text, uuid) from public;
 grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
 
-create function public.portal_wait(
+create function public.portal_join_waitlist(
   p_token text, p_on date default null, p_session_type_id uuid default null,
   p_start_time timestamptz default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.portal_wait(p_token, p_on, p_session_type_id, p_start_time);
+  select private.portal_join_waitlist(p_token, p_on, p_session_type_id, p_start_time);
 end;
-comment on function public.portal_wait is
+comment on function public.portal_join_waitlist is
   'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
-revoke all on function public.portal_wait(text, date, uuid, timestamptz) from public;
-grant execute on function public.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
-grant execute on function private.portal_wait(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+revoke all on function public.portal_join_waitlist(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_leave_waitlist(p_token, p_entry_id);
+end;
+comment on function public.portal_leave_waitlist is
+  'Ends one of the client''s waits, with the offer they may have: {outcome: left}, or {outcome: not_waiting} when it is over already (booked, let pass or left). Fails: link_not_found 404, rate_limited 429, waitlist_entry_not_found 404.';
+revoke all on function public.portal_leave_waitlist(text, uuid) from public;
+grant execute on function public.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
 
 create function public.public_page(p_slug text)
 returns jsonb
@@ -395,7 +419,7 @@ begin atomic
   select private.member_create_feed(p_staff_id, p_client_id);
 end;
 comment on function public.create_calendar_feed is
-  'Opens a calendar that other programs may subscribe to, of a staff member or a client (a client for themselves), and returns its token, once. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Opens a calendar that other programs may subscribe to, and returns its token, once: of one''s own staff row with bookings.read, of another''s with staff.write, of a client with clients.write, or a client''s for themselves. It ends when it is revoked, the staff member is deactivated, or whoever opened it leaves the organisation. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.create_calendar_feed(uuid, uuid) from public, anon, service_role;
 grant execute on function public.create_calendar_feed(uuid, uuid) to authenticated;
 grant execute on function private.member_create_feed(uuid, uuid) to authenticated;
@@ -407,7 +431,7 @@ begin atomic
   select private.member_revoke_feeds(p_staff_id, p_client_id);
 end;
 comment on function public.revoke_calendar_feeds is
-  'Closes every calendar feed of a staff member or client; returns how many. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'Closes every calendar feed of a staff member or client; returns how many. For whom create_calendar_feed is. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
 revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
 grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
 grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;

@@ -31,7 +31,7 @@ begin
     join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
    where b.org_id = p_org_id and b.start_time >= coalesce(p_from, '-infinity') and b.start_time < coalesce(p_until, 'infinity')
    order by b.start_time desc, b.id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.list_bookings is
@@ -73,7 +73,7 @@ begin
 end;
 $$;
 comment on function service.sweep_expired_holds is
-  'Frees holds that have run out, at most p_limit (1 to 100000) a call, and offers their times to the waitlist; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+  'Frees holds that have run out, about p_limit (1 to 100000) a call, those of one session together, and offers their times to the waitlist; call again until nothing comes back. What somebody else is at work on is left for the next call. A dry run changes nothing. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
 
@@ -154,6 +154,21 @@ comment on function service.create_staff is
 revoke all on function service.create_staff(uuid, text, text, text) from public, anon, authenticated;
 grant execute on function service.create_staff(uuid, text, text, text) to service_role;
 
+create function service.link_staff(p_staff_id uuid, p_member_email text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.staff_org(p_staff_id);
+begin
+  perform private.link_staff(v_org_id, p_staff_id, case when p_member_email is not null then private.user_by_email(p_member_email) end);
+end;
+$$;
+comment on function service.link_staff is
+  'Links a staff member to the member who signs in as them; without an email, to nobody. Their hours and blocks follow. Fails: staff_not_found 404, user_not_found 404, staff_not_member 422, value_taken 409.';
+revoke all on function service.link_staff(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_staff(uuid, text) to service_role;
+
 create function service.deactivate_staff(p_staff_id uuid)
 returns integer
 language sql volatile security definer set search_path = ''
@@ -218,7 +233,7 @@ begin
                                private.listing_range(p_org_id, p_on, p_until), 'coach') as o
     join public.staff as s on s.org_id = p_org_id and s.id = o.staff_id
    order by o.start_time, o.rank, o.staff_id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.find_slots is
@@ -276,6 +291,6 @@ as $$
   select private.cancel_booking(private.booking_org(p_booking_id), p_booking_id, p_reason, coalesce(p_is_charged, false), null);
 $$;
 comment on function service.cancel_booking is
-  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
 grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;

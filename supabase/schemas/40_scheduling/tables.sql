@@ -157,7 +157,7 @@ create index session_type_prices_location_idx on public.session_type_prices (org
 create table public.availability (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
-  user_id uuid references auth.users (id) on delete cascade,
+  user_id uuid references auth.users (id) on delete set null,
   staff_id uuid,
   day_of_week integer not null,
   start_time time not null,
@@ -174,10 +174,11 @@ create table public.availability (
     check (specific_date is null or extract(dow from specific_date) = day_of_week)
 );
 comment on table public.availability is
-  'When sessions may be booked, in the organisation''s local time: weekly, or for one date (which replaces the week for that day).';
+  'When sessions may be booked, in the organisation''s local time: weekly, or for one date, whose open hours replace the whole week''s for that day.';
 comment on column public.availability.staff_id is 'Whose hours; null: everyone''s who has no hours of their own.';
 comment on column public.availability.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
-comment on column public.availability.is_available is 'False takes the time away instead.';
+comment on column public.availability.is_available is
+  'False takes the time away instead: of one date from whatever is open on it, weekly from the weekly hours alone, not from a date''s own.';
 create index availability_org_idx on public.availability (org_id, staff_id);
 create index availability_user_idx on public.availability (user_id) where user_id is not null;
 
@@ -212,6 +213,7 @@ create table public.booking_series (
   client_id uuid not null,
   interval_weeks integer not null,
   request_id uuid,
+  clashes jsonb not null default '[]',
   created_by uuid references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -219,6 +221,8 @@ create table public.booking_series (
   constraint booking_series_interval_weeks_known check (interval_weeks in (1, 2))
 );
 comment on table public.booking_series is 'Bookings that repeat weekly or fortnightly at one local time; each date is a booking of its own.';
+comment on column public.booking_series.clashes is
+  'The dates that were asked for and not booked, as {on, start_time, outcome}: the same request is told of them again.';
 create index booking_series_client_idx on public.booking_series (org_id, client_id);
 create index booking_series_created_by_idx on public.booking_series (created_by) where created_by is not null;
 create unique index booking_series_request_once on public.booking_series (org_id, request_id) where request_id is not null;
@@ -226,7 +230,7 @@ create unique index booking_series_request_once on public.booking_series (org_id
 -- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
 -- exclusion constraint for all bookings of a group session.
 create table private.occupancies (
-  org_id uuid not null references public.orgs (id) on delete cascade,
+  org_id uuid not null,
   id uuid not null default gen_random_uuid(),
   staff_id uuid not null,
   session_type_id uuid,
@@ -237,7 +241,8 @@ create table private.occupancies (
   seats integer not null,
   expires_at timestamptz,
   primary key (org_id, id),
-  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  -- Carries the key to orgs too, one look less at every booking. Their bookings keep staff from being deleted, not what is held.
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
   constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
   constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
@@ -246,10 +251,11 @@ create table private.occupancies (
 ) with (fillfactor = 80);
 comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
 comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
-comment on column private.occupancies.expires_at is 'Set while the seats are only held: from then on it is in nobody''s way.';
+comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
 create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
 create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
-create index occupancies_expiry_idx on private.occupancies (expires_at) where expires_at is not null;
+create index occupancies_held_idx on private.occupancies (org_id, staff_id, expires_at) where expires_at is not null;
+comment on index private.occupancies_held_idx is 'What is only held: a refusal asks whether it has run out.';
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -371,6 +377,7 @@ create table private.holds (
   status text not null default 'held',
   booking_id uuid,
   created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   primary key (org_id, id),
   foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
@@ -393,6 +400,8 @@ create index holds_location_idx on private.holds (org_id, location_id) where loc
 create index holds_staff_idx on private.holds (org_id, staff_id);
 create index holds_booking_idx on private.holds (org_id, booking_id) where booking_id is not null;
 create index holds_expiry_idx on private.holds (expires_at) where status = 'held';
+create index holds_changed_idx on private.holds (org_id, updated_at);
+comment on index private.holds_changed_idx is 'Whether free time changed since a calendar last asked.';
 
 create table public.waitlist_entries (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -426,6 +435,24 @@ create index waitlist_entries_session_type_idx on public.waitlist_entries (org_i
 create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
 create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
 
+-- Added to and never updated: whoever changes hours waits for nobody, and a booking writes nothing here.
+create table private.calendar_changes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  booking_id uuid,
+  changed_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint calendar_changes_kind_known check (kind in ('timezone', 'blocks', 'free', 'removed')),
+  constraint calendar_changes_removed_names_booking check ((kind = 'removed') = (booking_id is not null))
+);
+comment on table private.calendar_changes is
+  'What open calendars cannot read off bookings and holds: when timezone, blocks or hours changed, and which bookings were deleted. Kept for eight days.';
+comment on column private.calendar_changes.kind is
+  'timezone: every local time; blocks: blocked times; free: hours, staff, a deleted hold; removed: a booking was deleted.';
+comment on column private.calendar_changes.booking_id is 'The booking that is no more; so not a foreign key.';
+create index calendar_changes_org_idx on private.calendar_changes (org_id, changed_at);
+
 create table private.calendar_feeds (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -439,7 +466,8 @@ create table private.calendar_feeds (
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
 );
-comment on table private.calendar_feeds is 'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings.';
+comment on table private.calendar_feeds is
+  'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings. Ends when it is revoked, its staff member deactivated, or whoever opened it leaves.';
 create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
 create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
 create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;

@@ -165,6 +165,12 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_limit between 1 and 100000, 'limit');
+  -- One that came in the moment its message was being recorded is matched here.
+  if not p_dry_run then
+    perform private.match_events(m.org_id, m.id, m.provider_message_id, coalesce(p_now, now()))
+       from (select distinct e.provider_message_id from private.unmatched_sms_events as e limit p_limit) as e
+       join public.outbox_messages as m on m.provider_message_id = e.provider_message_id;
+  end if;
   with old_events as (
     select e.id from private.unmatched_sms_events as e where e.received_at < p_now - interval '7 days' limit p_limit for update skip locked),
   old_sids as (

@@ -22,9 +22,11 @@ create table private.phone_regions (
   region text primary key,
   calling_code text not null,
   trunk_prefix text,
+  mobile_digits smallint not null,
   constraint phone_regions_region_form check (region ~ '^[A-Z]{2}$')
 );
 comment on table private.phone_regions is 'How phone numbers are dialled: the calling code of a region (ISO 3166-1) and what a national number begins with.';
+comment on column private.phone_regions.mobile_digits is 'How long a mobile number is at most, without what it begins with: more digits hold the country code.';
 
 create table private.platform_settings (
   name text primary key,
@@ -185,6 +187,7 @@ create table public.outbox_messages (
   idempotency_key text,
   cause_id uuid,
   cause text,
+  composed_at timestamptz,
   claim uuid,
   claimed_at timestamptz,
   worker text,
@@ -218,6 +221,7 @@ create table public.outbox_messages (
 comment on table public.outbox_messages is 'Every message to a client or coach, whatever its channel, from the intent to what became of it.';
 comment on column public.outbox_messages.kind is 'What it is about: a row of private.message_kinds.';
 comment on column public.outbox_messages.body is 'Null until it is sent where it is composed from a template: its words are those of that moment.';
+comment on column public.outbox_messages.composed_at is 'When its words were made for an attempt; null where they were given, which are never made anew.';
 comment on column public.outbox_messages.to_address is 'Phone (E.164) or email; where it is for a client, filled in when it is sent.';
 comment on column public.outbox_messages.scheduled_for is 'When it was meant to leave; next_at is when it may.';
 comment on column public.outbox_messages.next_at is 'When it may next be claimed; while sending, until when it is the claim''s; while unknown, when to look it up.';

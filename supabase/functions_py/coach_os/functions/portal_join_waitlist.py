@@ -29,13 +29,13 @@ class Waiting(BaseModel):
     """They wait; asking again changes nothing."""
 
     success: bool = True
-    entry_id: UUID = Field(description="The waitlist entry.")
+    entry_id: UUID = Field(description="The waitlist entry; `leave-waitlist` ends it.")
 
 
 async def run(database: Database, caller: str, form: JoinWaitlist) -> Waiting:
     """Raises: Refusal link_not_found 404, session_type_not_found 404, value_not_allowed 422, rate_limited 429."""
     answer = await database.rpc(
-        "public.portal_wait",
+        "public.portal_join_waitlist",
         caller=caller,
         p_token=str(form.token),
         p_on=form.date,

@@ -16,7 +16,7 @@ class RescheduleBooking(Form):
 
 async def run(database: Database, caller: str, form: RescheduleBooking) -> Booked:
     """Raises: Refusal link_not_found 404, booking_not_found 404, booking_not_confirmed 409, slot_taken 409 with
-    alternatives, cancellation_not_allowed 403, cancellation_too_late 403, rate_limited 429."""
+    alternatives, package_expired 403, cancellation_not_allowed 403, cancellation_too_late 403, rate_limited 429."""
     answer = await database.rpc(
         "public.portal_reschedule",
         caller=caller,

@@ -23,6 +23,7 @@ class Portal(BaseModel):
     session_types: list[dict[str, Any]]
     bookings: list[dict[str, Any]] = Field(description="Those that are not over, with `local_start`.")
     waitlist_offers: list[dict[str, Any]] = Field(description="Times held for them; book one by its `hold_id`.")
+    waitlist: list[dict[str, Any]] = Field(description="What they wait for; leave by `entry_id`.")
 
 
 async def run(database: Database, caller: str, token: UUID) -> Portal:

@@ -1,5 +1,5 @@
 -- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
--- Lock order: package, booking, staff (rescheduling and series only), day, occupancy.
+-- Lock order: as in occupy.sql; a request id is locked after its package.
 
 -- Up to five other starts: the same staff member's nearest first, then the others'.
 create function private.alternatives(
@@ -83,7 +83,8 @@ begin
   end loop;
   if v_occupancy_id is null then
     return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
-                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after))
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after),
+                                                      p_now)
                                 then 'taken' else 'unavailable' end, jsonb_build_object(
       'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
                                            p_audience, p_now)));
@@ -110,12 +111,13 @@ comment on function private.book is
   'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
 
 -- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
-create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange)
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange, p_now timestamptz)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
   select exists (select from private.occupancies as o
-                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0 and o.blocked && p_blocked);
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0
+                    and (o.expires_at is null or o.expires_at > p_now) and o.blocked && p_blocked);
 $$;
 comment on function private.is_taken is 'True when one of these staff members has something in that time.';
 
@@ -168,12 +170,23 @@ begin
   if p_audience = 'client' then
     perform private.require_cancellable(v_booking, p_now);
   end if;
+  -- Its package would not pay for it there. One that pays nothing where it is either (unpaid, frozen) is not made worse by a move.
+  if v_booking.settlement is distinct from 'waived' and exists (
+       select from public.client_purchases as p
+        where p.org_id = p_org_id and p.id = v_booking.purchase_id
+          and p.valid_during @> v_booking.start_time and not p.valid_during @> p_start_time) then
+    return private.outcome('package_expired');
+  end if;
   v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
   v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
   v_shape := private.session_shape(v_settings, v_type, v_minutes);
   perform from public.staff as s
     where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
-  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  -- The day it comes to, and those that its old time may be offered for, in one order.
+  perform private.lock_days(
+    d.session_type_ids || case when v_type.max_per_day is not null then v_type.id end,
+    d.dates || case when v_type.max_per_day is not null then (p_start_time at time zone v_settings.timezone)::date end)
+    from private.waited_days(p_org_id, array[v_booking.start_time]) as d;
   if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
                                                tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
                                                p_except => v_booking.occupancy_id)) then
@@ -201,10 +214,10 @@ begin
 end;
 $$;
 comment on function private.reschedule is
-  'Moves a booking: {outcome: rescheduled, …} or {outcome: taken, alternatives}. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+  'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
 -- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same.
+-- is taken all the same, and one taken early stays taken.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -221,9 +234,6 @@ begin
   end if;
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
-  end if;
-  if v_booking.settlement = 'charged' and p_is_charged then
-    perform private.refuse_charged();
   end if;
   perform set_config('coach.cancels_for', 'staff', true);
   update public.bookings as b
@@ -242,7 +252,7 @@ begin
 end;
 $$;
 comment on function private.cancel_booking is
-  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_charged 409.';
+  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
 
 -- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
 -- organisation's policy refuses, lets it go, or charges.
@@ -253,18 +263,23 @@ as $$
 declare
   v_locked record := private.lock_booking(p_org_id, p_booking_id);
   v_booking public.bookings := v_locked.booking;
+  v_settings public.booking_settings := private.settings_of(p_org_id);
 begin
   if v_booking.client_id <> p_client_id then
     perform private.refuse_booking();
   elsif v_booking.status = 'cancelled' then
     return v_booking.settlement;
-  elsif v_booking.settlement = 'charged' then
-    perform private.require_cancellable(v_booking, p_now);
+  elsif v_booking.settlement = 'charged'
+        and not (v_settings.late_cancellation_policy = 'charge'
+                 and now() > v_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours)) then
+    -- Undone with all the rest where the policy refuses, next.
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
   end if;
+  perform set_config('coach.cancels_for', 'client', true);
   update public.bookings as b set status = 'cancelled'
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
   if v_booking.settlement = 'due' then
     return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
   end if;

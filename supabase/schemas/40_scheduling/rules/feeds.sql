@@ -100,7 +100,7 @@ begin
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
-comment on function private.member_create_feed is 'create_feed for a member with bookings.read.';
+comment on function private.member_create_feed is 'create_feed for whom member_feed_org lets in.';
 
 create function private.member_revoke_feeds(p_staff_id uuid, p_client_id uuid)
 returns integer
@@ -112,29 +112,55 @@ begin
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;
-comment on function private.member_revoke_feeds is 'revoke_feeds for a member with bookings.read.';
+comment on function private.member_revoke_feeds is 'revoke_feeds for whom member_feed_org lets in.';
 
--- A feed shows every booking of its subject: bookings.read for any; a client who signs in, for themselves.
+-- A feed shows every booking of its subject to whoever has its address. A staff member opens their own with bookings.read, another's
+-- takes staff.write; a client's clients.write, and a client who signs in opens their own.
 create function private.member_feed_org(p_staff_id uuid, p_client_id uuid)
 returns uuid
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_org_id uuid;
+  v_is_own boolean;
 begin
   perform private.require_value((p_staff_id is null) <> (p_client_id is null), 'staff_id');
-  select s.org_id into v_org_id
-    from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
-  if p_client_id is not null then
-    select c.org_id into v_org_id
+  if p_staff_id is not null then
+    select s.org_id, coalesce(s.user_id = auth.uid(), false) into v_org_id, v_is_own
+      from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
+  else
+    select c.org_id, c.id = any (private.my_client_ids()) into v_org_id, v_is_own
       from public.clients as c
      where c.id = p_client_id and (c.org_id = any (private.orgs_with('bookings.read')) or c.id = any (private.my_client_ids()));
   end if;
   if v_org_id is null then
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
+  elsif not v_is_own
+        and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
+    perform private.refuse_permission();
   end if;
   return v_org_id;
 end;
 $$;
 comment on function private.member_feed_org is
-  'The organisation of a feed''s subject that the person may read. Fails: feed_subject_not_found 404, value_not_allowed 422.';
+  'The organisation of a feed''s subject, for whom may open and close its feeds. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- Who leaves keeps no window: neither on their own calendar nor through an address that they were shown. What they see as a client
+-- of the organisation stays theirs.
+create function private.tg_org_members__close_feeds()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.calendar_feeds as f
+     set revoked_at = clock_timestamp()
+   where f.org_id = old.org_id and f.revoked_at is null
+     and (f.created_by = old.user_id
+          or f.staff_id in (select s.id from public.staff as s where s.org_id = old.org_id and s.user_id = old.user_id))
+     and not exists (select from public.clients as c where c.org_id = f.org_id and c.id = f.client_id and c.auth_user_id = old.user_id);
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__close_feeds is 'Closes the calendar feeds of a member who leaves, and those they opened.';
+create trigger org_members__close_feeds after delete on public.org_members
+  for each row execute function private.tg_org_members__close_feeds();

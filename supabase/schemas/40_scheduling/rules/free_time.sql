@@ -1,13 +1,17 @@
 -- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
 -- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
--- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants.
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants:
+-- planning these queries takes longer than answering that, so they are planned once a session (plpgsql, since a server before 18
+-- plans an SQL function at every call), for any arguments.
 
 -- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
--- day; a staff member with hours of their own is not bound by those that name nobody.
+-- day, what the week takes away included; a staff member with hours of their own is not bound by those that name nobody.
 create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
 returns table (staff_id uuid, open tstzmultirange)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with days as (
     select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
   hours as (
@@ -23,9 +27,9 @@ as $$
     select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
       from days as d
       join hours as h on h.specific_date is null and h.day_of_week = d.dow
-     where not (h.is_open and exists (
-                 select from hours as x
-                  where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open))
+     where not exists (
+             select from hours as x
+              where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open)
     union all
     select h.staff_id, h.is_open, h.specific_date + h.start_time, h.specific_date + h.end_time
       from hours as h
@@ -58,6 +62,7 @@ as $$
    where not isempty(i.span)
    group by i.staff_id
   having bool_or(i.is_open);
+end;
 $$;
 comment on function private.open_time is
   'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
@@ -84,8 +89,10 @@ create function private.free_starts(
   p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
   p_within tstzrange, p_now timestamptz, p_except uuid default null)
 returns table (staff_id uuid, start_time timestamptz, rank integer)
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+begin
+  return query
   with zone as (select private.org_timezone(p_org_id) as name),
   open as materialized (
     select o.staff_id, o.open
@@ -126,6 +133,7 @@ as $$
        from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
     ) as c (start_time)
    where f.earliest <= f.latest;
+end;
 $$;
 comment on function private.free_starts is
   'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
@@ -221,6 +229,12 @@ declare
   v_earliest timestamptz := greatest(lower(p_within), p_now);
   v_latest timestamptz := upper(p_within);
   v_full_days date[];
+  -- Who leaves a session that others stay in leaves its time taken.
+  v_except uuid := (
+    select o.id from private.occupancies as o
+     where o.org_id = p_org_id and o.id = p_except
+       and o.seats - 1 = (select count(*) from private.holds as h
+                           where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now));
 begin
   if p_audience = 'client' then
     v_latest := least(v_latest, private.local_to_instant(
@@ -232,12 +246,12 @@ begin
   if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
     return;
   end if;
-  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), p_except, p_now);
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), v_except, p_now);
   return query
   with candidates as (
     select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
       from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
-                               tstzrange(v_earliest, v_latest, '[]'), p_now, p_except) as f
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, v_except) as f
     union all
     select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
       from private.occupancies as o
@@ -248,7 +262,7 @@ begin
      where v_shape.capacity > 1
        and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
        and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
-       and o.expires_at is null and o.seats > 0 and o.seats - x.expired < v_shape.capacity)
+       and o.seats > 0 and o.seats - x.expired < v_shape.capacity and (o.expires_at is null or o.expires_at > p_now))
   select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
     from candidates as c
    where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
@@ -281,9 +295,33 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_type.max_per_day is not null then
-    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(
-      p_type.id::text || (p_start_time at time zone p_timezone)::date, 0));
+    perform private.lock_days(array[p_type.id], array[(p_start_time at time zone p_timezone)::date]);
   end if;
 end;
 $$;
 comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';
+
+create function private.lock_days(p_session_type_ids uuid[], p_dates date[])
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  -- By number: a date's text depends on the session's DateStyle.
+  select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(d.session_type_id::text || (d.on_date - date '2000-01-01'), 0))
+    from (select distinct u.on_date, u.session_type_id from unnest(p_session_type_ids, p_dates) as u (session_type_id, on_date)
+           order by u.on_date, u.session_type_id) as d;
+$$;
+comment on function private.lock_days is 'Locks several types'' local days, in the order of days, until the transaction ends.';
+
+-- What is freed is offered on, and the offer takes time for a type that may have a limit: its day is locked before the time is
+-- given back, since nobody waits for a day who holds time already.
+create function private.waited_days(
+  p_org_id uuid, p_freed timestamptz[], out session_type_ids uuid[], out dates date[])
+language sql stable security definer set search_path = ''
+as $$
+  select array_agg(w.session_type_id), array_agg(w.on_date)
+    from public.waitlist_entries as w
+    join public.session_types as t on t.org_id = w.org_id and t.id = w.session_type_id
+   where w.org_id = p_org_id and w.status = 'waiting' and t.max_per_day is not null
+     and w.on_date in (select (f.start_time at time zone private.org_timezone(p_org_id))::date from unnest(p_freed) as f (start_time));
+$$;
+comment on function private.waited_days is 'The types with max_per_day for which somebody waits on the local days of these starts, each with its day.';

@@ -1,5 +1,6 @@
 -- Holds and the waitlist: a slot kept for some minutes, for whoever is about to book it or was waiting for it.
 -- A hold that has run out is in nobody's way at once (private.occupy); the sweep tidies up and passes waitlist offers on.
+-- Lock order: as in occupy.sql. A hold is changed by whoever has locked its occupancy.
 
 create function private.hold_slot(
   p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
@@ -34,13 +35,21 @@ begin
   insert into private.holds (org_id, occupancy_id, client_id, session_type_id, location_id, staff_id, start_time, end_time, expires_at)
   values (p_org_id, v_occupancy_id, p_client_id, v_type.id, p_location_id, v_slot.staff_id, v_slot.start_time, v_slot.end_time, v_expires_at)
   returning * into v_hold;
-  return private.outcome('held', jsonb_build_object(
-    'hold_id', v_hold.id, 'staff_id', v_hold.staff_id, 'start_time', v_hold.start_time, 'end_time', v_hold.end_time,
-    'expires_at', v_hold.expires_at));
+  return private.held(v_hold);
 end;
 $$;
 comment on function private.hold_slot is
   'Keeps a slot for some minutes: {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}.';
+
+create function private.held(p_hold private.holds)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select private.outcome('held', jsonb_build_object(
+    'hold_id', p_hold.id, 'staff_id', p_hold.staff_id, 'start_time', p_hold.start_time, 'end_time', p_hold.end_time,
+    'expires_at', p_hold.expires_at));
+$$;
+comment on function private.held is 'The outcome of a hold that was made.';
 
 -- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
 create function private.confirm_hold(
@@ -58,6 +67,10 @@ begin
       perform private.refuse_purchase();
     end if;
   end if;
+  -- The seat is ours until now: whoever lets go of holds that have run out waits for this row.
+  perform from private.occupancies as o
+    where o.org_id = p_org_id and o.id = (select h.occupancy_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id)
+      for no key update;
   select h.* into v_hold from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id for no key update;
   if not found or v_hold.client_id <> p_client_id then
     perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
@@ -71,7 +84,6 @@ begin
   elsif p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, v_hold.start_time), 0) < 1 then
     return private.outcome('package_exhausted');
   end if;
-  -- The seat is ours until now: whoever frees expired holds waits for this row.
   update private.occupancies as o
      set expires_at = null
    where o.org_id = p_org_id and o.id = v_hold.occupancy_id and o.seats > 0;
@@ -153,7 +165,7 @@ end;
 $$;
 comment on function private.offer_to_waitlist is 'Offers a freed time to those on the waitlist whom it fits, first come first; returns how many offers were made.';
 
-create function private.tg_bookings__offer_freed()
+create function private.tg__offer_freed()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -162,17 +174,24 @@ begin
   return null;
 end;
 $$;
-comment on function private.tg_bookings__offer_freed is 'Offers the time that a cancelled or moved booking leaves.';
+comment on function private.tg__offer_freed is 'Offers the time that a booking or a hold leaves: cancelled, moved or deleted.';
 create trigger bookings__offer_freed after update on public.bookings
   for each row when (old.occupancy_id is not null and old.occupancy_id is distinct from new.occupancy_id)
-  execute function private.tg_bookings__offer_freed();
+  execute function private.tg__offer_freed();
+create trigger bookings__offer_freed_by_delete after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
+create trigger holds__offer_freed_by_delete after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
 
--- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines.
+-- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines. What somebody else is at
+-- work on (a calendar that is being moved or swept, a session that is being joined) is left for the next call.
 create function private.sweep_expired_holds(p_limit integer, p_now timestamptz, p_dry_run boolean, out expired integer, out offered integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_holds private.holds[];
   v_hold private.holds;
+  v_gone integer;
 begin
   expired := 0;
   offered := 0;
@@ -180,20 +199,27 @@ begin
     select least(count(*), p_limit) into expired from private.holds as h where h.status = 'held' and h.expires_at <= p_now;
     return;
   end if;
-  for v_hold in
-    select h.* from private.holds as h where h.status = 'held' and h.expires_at <= p_now
-     order by h.expires_at, h.id limit p_limit for no key update skip locked
-  loop
-    update private.holds as h set status = 'expired', occupancy_id = null where h.org_id = v_hold.org_id and h.id = v_hold.id;
-    -- Of a group session one seat, else the time.
-    delete from private.occupancies as o where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id and o.seats <= 1;
-    if not found then
-      perform private.vacate(v_hold.org_id, v_hold.occupancy_id);
-    end if;
-    update public.waitlist_entries as w
-       set status = 'expired', updated_at = p_now
-     where w.org_id = v_hold.org_id and w.hold_id = v_hold.id and w.status = 'offered';
-    expired := expired + 1;
+  select array_agg(d.hold) into v_holds
+    from (select h as hold
+            from private.holds as h
+            join public.staff as s on s.org_id = h.org_id and s.id = h.staff_id
+           where h.status = 'held' and h.expires_at <= p_now
+           order by h.expires_at, h.id
+           limit p_limit
+             for no key update of s skip locked) as d;
+  perform private.lock_days(array_agg(t.id), array_agg(t.on_date))
+    from (select h.org_id, array_agg(h.start_time) as freed from unnest(v_holds) as h group by h.org_id) as o
+   cross join lateral private.waited_days(o.org_id, o.freed) as w
+   cross join lateral unnest(w.session_type_ids, w.dates) as t (id, on_date);
+  foreach v_hold in array coalesce(v_holds, '{}') loop
+    perform from private.occupancies as o
+      where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id for no key update skip locked;
+    continue when not found;
+    v_gone := private.expire_holds(v_hold.org_id, v_hold.occupancy_id, p_now);
+    -- Those of one session go together, and somebody may have been faster.
+    continue when v_gone = 0;
+    perform private.drop_empty(v_hold.org_id, v_hold.occupancy_id);
+    expired := expired + v_gone;
     offered := offered + private.offer_to_waitlist(v_hold.org_id, v_hold.staff_id, v_hold.start_time, v_hold.end_time, p_now);
   end loop;
 end;

@@ -79,10 +79,25 @@ create function private.member_hold(
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_hold private.holds;
 begin
   perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
   perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(p_minutes, 10) between 1 and 1440, 'minutes');
+  -- Asked again for a client who holds that start already: it is theirs, not taken. Two clicks queue here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_client_id::text || extract(epoch from p_start_time), 2));
+  select h.* into v_hold
+    from private.holds as h
+   where h.org_id = p_org_id and h.client_id = p_client_id and h.start_time = p_start_time and h.status = 'held' and h.expires_at > now()
+     and (h.session_type_id, h.location_id) is not distinct from (p_session_type_id, p_location_id)
+     and (p_staff_id is null or h.staff_id = p_staff_id)
+     and (p_duration_mins is null or h.end_time = p_start_time + make_interval(mins => p_duration_mins))
+   order by h.created_at, h.id limit 1;
+  if found then
+    return private.held(v_hold);
+  end if;
   return private.hold_slot(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, 'coach',
                            p_minutes);
 end;
@@ -95,6 +110,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'bookings.write');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
   return private.confirm_hold(
     p_org_id, p_hold_id, (select h.client_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id),
     p_purchase_id, 'coach', 'trainer', p_notes, auth.uid());
@@ -235,8 +251,8 @@ create function private.is_slot_free(p_org_id uuid, p_start_time timestamptz, p_
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select (p_org_id = any (private.orgs_with('bookings.read')) or coalesce(auth.role(), '') = 'service_role')
-     and p_end_time > p_start_time
+  select coalesce(p_org_id = any (private.orgs_with('bookings.read')) or auth.role() = 'service_role', false)
+     and coalesce(p_end_time > p_start_time, false)
      and exists (
        select
          from public.staff as s

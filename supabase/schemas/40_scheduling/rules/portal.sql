@@ -37,9 +37,36 @@ end;
 $$;
 comment on function private.public_org is 'The organisation of a public page, or the refusal to answer: page_not_found 404, rate_limited 429.';
 
+-- What is listed is what would be booked. A client who has packages is listed the starts that one of them pays, each as long as
+-- that package says (a length that is asked for, or a type, goes before); anybody else is listed all of one length.
+create function private.listed_slots(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_within tstzrange)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.valid_during, row_number() over (order by p.expires_at, p.purchased_at, p.id) as nth,
+           coalesce(p_duration_mins, case when p_session_type_id is null then p.session_duration_mins end) as minutes
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       -- Counted once, at the first instant to come at which it pays.
+       and private.bookable_at(p.org_id, p.id, lower(p.valid_during * tstzmultirange(tstzrange(now(), null)))) > 0),
+  lengths as (
+    select distinct k.minutes from packages as k
+    union all
+    select p_duration_mins where not exists (select from packages))
+  select o.start_time, o.end_time, o.staff_id, o.rank
+    from lengths as l
+   cross join lateral private.offered_slots(p_org_id, p_session_type_id, l.minutes, p_staff_id, null, p_within, 'client') as o
+   where not exists (select from packages)
+      or exists (select from (select k.minutes from packages as k where k.valid_during @> o.start_time order by k.nth limit 1) as pays
+                  where pays.minutes is not distinct from l.minutes);
+$$;
+comment on function private.listed_slots is 'The starts that a page lists, for a client or (null) for anybody: each is booked by portal_book or public_book as it is listed.';
+
 -- The slots of one local day as the pages read them: recommended are the three that keep the day most compact.
 create function private.slots_document(
-  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -54,19 +81,22 @@ begin
     into v_slots
     from (select s.*, row_number() over (order by s.rank, s.start_time) as nth
             from (select distinct on (o.start_time) o.*
-                    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                                               private.listing_range(p_org_id, p_on, p_on), 'client') as o
+                    from private.listed_slots(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                                              private.listing_range(p_org_id, p_on, p_on)) as o
                    order by o.start_time, o.rank, o.staff_id) as s) as d;
   return jsonb_build_object(
     'slots', v_slots, 'timezone', private.org_timezone(p_org_id),
-    'durationMins', extract(epoch from (private.session_shape(
-       private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null), p_duration_mins)).duration)::integer / 60);
+    'durationMins', extract(epoch from coalesce(
+       (v_slots #>> '{0,end}')::timestamptz - (v_slots #>> '{0,start}')::timestamptz,
+       (private.session_shape(private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null),
+                              p_duration_mins)).duration))::integer / 60);
 end;
 $$;
 comment on function private.slots_document is
-  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}, the length being that of the first. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
 
-create function private.dates_document(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+create function private.dates_document(
+  p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
 returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -80,15 +110,15 @@ begin
     'timezone', v_timezone,
     'dates', (select coalesce(jsonb_agg(d.on_date order by d.on_date), '[]')
                 from (select distinct (s.start_time at time zone v_timezone)::date as on_date
-                        from private.offered_slots(
-                          p_org_id, p_session_type_id, p_duration_mins, p_staff_id, null,
-                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62)),
-                          'client') as s) as d));
+                        from private.listed_slots(
+                          p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62))) as s) as d));
 end;
 $$;
 comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
 
 -- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+-- listed_slots says the same of many starts at once.
 create function private.portal_duration(
   p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
 returns integer
@@ -97,10 +127,9 @@ as $$
   select coalesce(p_duration_mins, case when p_session_type_id is null then (
     select p.session_duration_mins
       from public.client_purchases as p
-     where p.org_id = p_org_id and p.client_id = p_client_id
-       and p.id = coalesce(p_purchase_id, private.paying_purchase(p_org_id, p_client_id, now()))) end);
+     where p.org_id = p_org_id and p.client_id = p_client_id and p.id = p_purchase_id) end);
 $$;
-comment on function private.portal_duration is 'The length a client''s session is listed and booked with; null where type or settings say it.';
+comment on function private.portal_duration is 'The length a client''s session is booked with; null where type or settings say it.';
 
 create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
 returns uuid
@@ -166,10 +195,16 @@ begin
          where b.org_id = o.id and b.client_id = v_client.id and b.status in ('pending', 'confirmed') and b.end_time > now()),
       'waitlist_offers', (
         select coalesce(jsonb_agg(jsonb_build_object(
-                 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
+                 'entry_id', w.id, 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
           from public.waitlist_entries as w
           join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
-         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()))
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()),
+      'waitlist', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'entry_id', w.id, 'on_date', w.on_date, 'start_time', w.start_time, 'session_type_id', w.session_type_id)
+                 order by w.on_date, w.start_time, w.id), '[]')
+          from public.waitlist_entries as w
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'waiting' and w.on_date >= private.org_today(o.id)))
       from public.orgs as o where o.id = v_client.org_id);
 end;
 $$;
@@ -195,8 +230,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
-    (v_portal.client).org_id, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_dates is 'dates_document for the token''s client.';
@@ -209,8 +243,7 @@ declare
   v_portal record := private.portal_client(p_token);
 begin
   return coalesce(v_portal.refusal, private.slots_document(
-    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id,
-    private.portal_duration((v_portal.client).org_id, (v_portal.client).id, null, p_session_type_id, p_duration_mins)));
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
 end;
 $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
@@ -227,6 +260,7 @@ declare
   v_portal record := private.portal_client(p_token);
   v_client public.clients := v_portal.client;
   v_purchase_id uuid := p_purchase_id;
+  v_hold private.holds;
   v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
 begin
   if v_refusal is not null then
@@ -237,10 +271,14 @@ begin
   perform private.require_value(p_hold_id is not null or p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
   perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
   if v_purchase_id is null then
+    -- Asked again, what has paid pays still.
+    select h.* into v_hold from private.holds as h where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id;
     select coalesce(
              (select b.purchase_id from public.bookings as b
-               where b.org_id = v_client.org_id and b.request_id = p_request_id and b.client_id = v_client.id),
-             private.paying_purchase(v_client.org_id, v_client.id, coalesce(p_start_time, now()))) into v_purchase_id;
+               where b.org_id = v_client.org_id and b.client_id = v_client.id
+                 and (b.request_id = p_request_id or b.id = v_hold.booking_id)
+               limit 1),
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
       return private.outcome('package_exhausted');
     end if;
@@ -307,7 +345,7 @@ end;
 $$;
 comment on function private.portal_cancel is 'client_cancel for the token''s client.';
 
-create function private.portal_wait(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
+create function private.portal_join_waitlist(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -322,7 +360,23 @@ begin
     'entry_id', private.join_waitlist(v_client.org_id, v_client.id, p_on, p_session_type_id, null, p_start_time)));
 end;
 $$;
-comment on function private.portal_wait is 'join_waitlist for the token''s client.';
+comment on function private.portal_join_waitlist is 'join_waitlist for the token''s client.';
+
+create function private.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome(case when private.leave_waitlist(v_client.org_id, v_client.id, p_entry_id) then 'left' else 'not_waiting' end);
+end;
+$$;
+comment on function private.portal_leave_waitlist is 'leave_waitlist for the token''s client, their own entries alone.';
 
 create function private.public_page(p_slug text)
 returns jsonb

@@ -28,7 +28,10 @@ begin
     if not found then
       perform private.refuse_request();
     end if;
-    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', private.series_dates(p_org_id, v_series_id)));
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', (
+      select jsonb_agg(e.date order by (e.date ->> 'on')::date)
+        from (select jsonb_array_elements(private.series_dates(p_org_id, v_series_id) || s.clashes)
+                from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id) as e (date))));
   end if;
 
   -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
@@ -56,6 +59,10 @@ begin
     delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
   end;
+  -- Without the alternatives, which are of the moment.
+  update public.booking_series as s
+     set clashes = (select coalesce(jsonb_agg(e - 'alternatives'), '[]') from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked')
+   where s.org_id = p_org_id and s.id = v_series_id and v_clashes > 0;
   return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
 end;
 $$;
@@ -84,7 +91,7 @@ comment on function private.series_dates is 'The bookings of a series as an arra
 
 -- Everything that moving or ending a series changes, before the first change: its packages, its bookings, their staff, each in the
 -- order of ids. A date that is edited at the same time is waited for while nothing has been given up yet.
-create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid)
+create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid, p_shift_days integer default null)
 returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -106,9 +113,21 @@ begin
       and (s.id = p_staff_id
            or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
     order by s.id for no key update;
+  -- The days it may free and the days it moves to, in one order: two series that move past each other would wait in turn.
+  perform private.lock_days(array_agg(d.session_type_id), array_agg(d.on_date))
+    from (select u.session_type_id, u.on_date
+            from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                                 where b.org_id = p_org_id and b.series_id = p_series_id)) as w
+           cross join lateral unnest(w.session_type_ids, w.dates) as u (session_type_id, on_date)
+          union all
+          select t.id, (b.start_time at time zone private.org_timezone(p_org_id))::date + p_shift_days
+            from public.bookings as b
+           cross join lateral private.session_type_of(p_org_id, b.session_type_id, b.session_type) as t
+           where b.org_id = p_org_id and b.series_id = p_series_id and p_shift_days is not null and t.max_per_day is not null) as d;
 end;
 $$;
-comment on function private.lock_series is 'Locks a series'' packages, bookings and staff, in this order.';
+comment on function private.lock_series is
+  'Locks a series'' packages, bookings, staff and days (those waited for, and with p_shift_days those it moves to), in this order.';
 
 -- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
 create function private.move_series(
@@ -122,8 +141,11 @@ declare
   v_answer jsonb;
   v_dates jsonb := '[]';
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
-  perform private.lock_series(p_org_id, p_series_id, p_staff_id);
+  perform private.lock_series(p_org_id, p_series_id, p_staff_id, p_shift_days);
+  -- Its dates are told to the client as one.
+  perform set_config('coach.changes_series', p_series_id::text, true);
   begin
     -- Away from the direction of the move, so that a date never meets the series' own next one.
     for v_booking in
@@ -143,8 +165,10 @@ begin
       raise exception using errcode = 'PT900';
     end if;
   exception when sqlstate 'PT900' then
+    perform set_config('coach.changes_series', '', true);
     return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'rescheduled')));
   end;
+  perform set_config('coach.changes_series', '', true);
   return private.outcome('moved', jsonb_build_object('dates', v_dates));
 end;
 $$;
@@ -159,7 +183,9 @@ declare
   v_booking_id uuid;
   v_ended integer := 0;
 begin
+  perform private.require_value(p_from is not null, 'from');
   perform private.lock_series(p_org_id, p_series_id, null);
+  perform set_config('coach.changes_series', p_series_id::text, true);
   for v_booking_id in
     select b.id
       from public.bookings as b
@@ -170,7 +196,8 @@ begin
     perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
     v_ended := v_ended + 1;
   end loop;
+  perform set_config('coach.changes_series', '', true);
   return v_ended;
 end;
 $$;
-comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings.';
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings. Fails: value_not_allowed 422.';

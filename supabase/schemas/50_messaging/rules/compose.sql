@@ -79,7 +79,10 @@ begin
                          format('Use only: %s.', array_to_string(p_variables, ', ')));
   elsif p_body ~ '[{}]' and regexp_replace(p_body, '\{\{?\s*[A-Za-z0-9_.-]+\s*\}\}?', '', 'g') ~ '[{}]' then
     perform private.fail(422, 'placeholder_malformed', 'A placeholder of this template is not closed.', 'Write it as {client_name}.');
-  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M[^.!?\n]{0,30}\mcancel\M' then
+  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M'
+        and (p_body ~ '\mCANCEL\M' or p_body ~* '["''“‘]cancel["''”’]'
+             or p_body ~* '\m(reply|respond|text|send|answer|type)\M(\s+(us|back|with|the|word|by|sms))*[\s:]+cancel\M'
+             or p_body ~* '\mor\s+cancel\s+to\M') then
     perform private.fail(422, 'template_invites_cancel', 'Carriers take the answer CANCEL for an opt-out from all messages.',
                          'Invite R to reschedule instead.');
   end if;
@@ -153,12 +156,12 @@ as $$
            'coach_name', coalesce(s.full_name, o.name),
            'portal_link', private.app_link('/portal/' || c.portal_token),
            'feedback_link', case when k.id is not null then private.app_link('/feedback/' || k.id) end,
-           'session_datetime', private.org_datetime_text(o.id, coalesce(k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
+           'session_datetime', private.org_datetime_text(o.id, coalesce(x.next_start, k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
            'session_type', coalesce(t.name, replace(k.session_type, '_', ' ')),
-           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = k.location_id),
+           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = coalesce(k.location_id, h.location_id)),
            'previous_datetime', private.org_datetime_text(o.id, (p_message.metadata ->> 'previous_start')::timestamptz),
            'offer_until', private.org_datetime_text(o.id, (p_message.metadata ->> 'offer_until')::timestamptz),
-           'session_count', p_message.metadata ->> 'session_count',
+           'session_count', x.ahead,
            'sessions_remaining', r.remaining,
            'sessions_booked', r.booked,
            'session_summary', format('%s left, %s booked', private.count_text(r.remaining, 'session'), r.booked),
@@ -168,8 +171,14 @@ as $$
     from public.orgs as o
     left join public.clients as c on c.org_id = o.id and c.id = p_message.client_id
     left join public.bookings as k on k.org_id = o.id and k.id = p_message.booking_id
-    left join public.staff as s on s.org_id = o.id and s.id = k.staff_id
-    left join public.session_types as t on t.org_id = o.id and t.id = k.session_type_id
+    left join private.holds as h on h.org_id = o.id and h.id = (p_message.metadata ->> 'hold_id')::uuid
+    left join public.staff as s on s.org_id = o.id and s.id = coalesce(k.staff_id, h.staff_id)
+    left join public.session_types as t on t.org_id = o.id and t.id = coalesce(k.session_type_id, h.session_type_id)
+   -- What is told of a whole series: its next date, and how many there are.
+   cross join lateral (
+     select count(*) as ahead, case when p_message.kind in ('series_booked', 'series_moved') then min(b.start_time) end as next_start
+       from public.bookings as b
+      where b.org_id = o.id and b.series_id = k.series_id and b.status in ('pending', 'confirmed') and b.start_time > now()) as x
    cross join lateral (
      select coalesce(sum(p.sessions_remaining), 0)::integer as remaining,
             (select count(*)::integer from public.bookings as b
@@ -218,10 +227,12 @@ begin
   subject := p_message.subject;
   body := p_message.body;
   template_id := p_message.template_id;
-  if body is null then
+  if body is null or p_message.channel = 'email' and subject is null then
     v_words := private.message_words(p_message);
     v_variables := private.message_variables(p_message);
-    subject := left(private.render(v_words.subject, v_variables), 200);
+    subject := coalesce(subject, left(private.render(v_words.subject, v_variables), 200));
+  end if;
+  if body is null then
     body := left(private.render(v_words.body, v_variables), 1600);
     template_id := v_words.template_id;
   end if;

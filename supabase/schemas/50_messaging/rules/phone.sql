@@ -1,24 +1,26 @@
 -- Phone numbers: one form (E.164) in which numbers are compared, suppressed and sent to.
 
--- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets. Null where that is no phone number.
+-- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets, an extension behind. Null where that is no phone
+-- number, or longer than any that could take an SMS there.
 create function private.e164(p_phone text, p_region text)
 returns text
 language sql stable security definer set search_path = ''
 as $$
   with dialled as (
-    select regexp_replace(p_phone, '[^0-9+]', '', 'g') as phone, r.calling_code, r.trunk_prefix
+    select regexp_replace(regexp_replace(normalize(p_phone, nfkc), '\s*(,|;|#|x|ext).*$', '', 'i'), '[^0-9+]', '', 'g') as phone,
+           r.calling_code, r.trunk_prefix, r.mobile_digits
       from private.phone_regions as r where r.region = p_region),
   number as (
     select case
              when d.phone ~ '^\+' then d.phone
+             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
              when d.phone ~ '^00[1-9]' then '+' || substr(d.phone, 3)
              when d.calling_code = '1' and d.phone ~ '^011[1-9]' then '+' || substr(d.phone, 4)
-             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
              when d.calling_code = '1' and d.phone ~ '^1[2-9][0-9]{9}$' then '+' || d.phone
              when d.trunk_prefix is not null and d.calling_code <> '1' and starts_with(d.phone, d.trunk_prefix)
-               then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1)
+               then case when char_length(d.phone) <= char_length(d.trunk_prefix) + d.mobile_digits then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1) end
              -- Written with the country code but without its plus.
-             when starts_with(d.phone, d.calling_code) and char_length(d.phone) >= char_length(d.calling_code) + 9 then '+' || d.phone
+             when starts_with(d.phone, d.calling_code) and char_length(d.phone) > d.mobile_digits then '+' || d.phone
              else '+' || d.calling_code || d.phone
            end as phone
       from dialled as d)
@@ -27,7 +29,7 @@ as $$
     from (select coalesce((select '+' || r.calling_code || substr(x.phone, char_length(r.calling_code) + 3)
                              from private.phone_regions as r
                             where starts_with(x.phone, '+' || r.calling_code || '0')
-                            group by r.calling_code having bool_and(r.trunk_prefix is not distinct from '0')), x.phone) as phone
+                            group by r.calling_code having bool_and(r.trunk_prefix in ('0', '80') is true)), x.phone) as phone
             from number as x) as n;
 $$;
 comment on function private.e164 is

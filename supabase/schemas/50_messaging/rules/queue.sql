@@ -31,7 +31,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_expires_at timestamptz := coalesce(p_expires_at, greatest(p_scheduled_for, p_now) + interval '1 day');
-  v_allowed_at timestamptz := private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now);
+  v_allowed_at timestamptz := case
+    when private.is_urgent(p_org_id, p_kind, p_booking_id, p_metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now) then p_scheduled_for
+    else private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now) end;
   v_id uuid;
 begin
   insert into public.outbox_messages (
@@ -69,7 +71,11 @@ language sql volatile security definer set search_path = ''
 as $$
   update public.outbox_messages as m
      set next_at = coalesce(private.message_allowed_at(m.org_id, m.channel, m.scheduled_for, m.expires_at, p_now), m.scheduled_for)
-   where m.org_id = p_org_id and m.status in ('pending', 'queued') and m.channel = 'sms' and m.attempts = 0;
+    from (select x.id from public.outbox_messages as x
+           where x.org_id = p_org_id and x.status in ('pending', 'queued') and x.channel = 'sms' and x.attempts = 0
+             for update skip locked) as w
+   where m.org_id = p_org_id and m.id = w.id
+     and not private.is_urgent(m.org_id, m.kind, m.booking_id, m.metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now);
 $$;
 comment on function private.retime_messages is 'Times an organisation''s waiting SMS anew.';
 
@@ -88,6 +94,30 @@ create trigger sms_settings__retime_messages after update of quiet_hours_start, 
   execute function private.tg__retime_messages();
 create trigger booking_settings__retime_messages after update of timezone on public.booking_settings
   for each row when (old.timezone <> new.timezone) execute function private.tg__retime_messages();
+-- The first row says what differs from the defaults that held before it.
+create trigger sms_settings__retime_first after insert on public.sms_settings
+  for each row when ((new.quiet_hours_start, new.quiet_hours_end) is distinct from (21, 8)) execute function private.tg__retime_messages();
+create trigger booking_settings__retime_first after insert on public.booking_settings
+  for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg__retime_messages();
+
+-- A schedule that is changed, switched off or deleted: what waits by its old time goes. The sweep queues what is wanted now.
+create function private.tg_sms_schedules__cancel_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.outbox_messages as m
+     set status = 'cancelled', error_code = 'schedule_changed', updated_at = now()
+   where m.org_id = old.org_id and m.schedule_id = old.id and m.status in ('pending', 'queued') and m.cause is null;
+  return old;
+end;
+$$;
+comment on function private.tg_sms_schedules__cancel_messages is 'Cancels what waits by a schedule that no longer asks for it.';
+create trigger sms_schedules__cancel_changed after update of mins_offset, enabled, type on public.sms_schedules
+  for each row when (old.mins_offset <> new.mins_offset or old.type <> new.type or (old.enabled and not new.enabled))
+  execute function private.tg_sms_schedules__cancel_messages();
+create trigger sms_schedules__cancel_deleted before delete on public.sms_schedules
+  for each row execute function private.tg_sms_schedules__cancel_messages();
 
 create function private.tg_sms_settings__check_urgent()
 returns trigger
@@ -155,9 +185,13 @@ as $$
 declare
   v_series text := nullif(current_setting('coach.changes_series', true), '');
   v_key text := new.id || '-' || new.ics_sequence;
-  v_by_client boolean := new.booking_source = 'client' and (
-    auth.uid() is null or exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid()));
-  v_old public.bookings;
+  -- Through the service nobody is signed in: then it is whoever booked it, and for a cancellation the door it came through.
+  v_by_client boolean := case
+    when auth.uid() is not null
+    then exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid())
+    when auth.role() = 'anon' then true
+    when new.status = 'cancelled' then current_setting('coach.cancels_for', true) is distinct from 'staff'
+    else new.booking_source = 'client' end;
 begin
   if new.start_time <= now() or (tg_op = 'INSERT' and new.status <> 'confirmed') then
     return null;
@@ -266,7 +300,7 @@ as $$
 begin
   perform private.queue_message(
             new.org_id, 'sms', 'waitlist_offer', new.client_id, 'waitlist_offer-' || h.id, p_expires_at => h.expires_at,
-            p_metadata => jsonb_build_object('start_time', h.start_time, 'offer_until', h.expires_at))
+            p_metadata => jsonb_build_object('hold_id', h.id, 'start_time', h.start_time, 'offer_until', h.expires_at))
     from private.holds as h
    where h.org_id = new.org_id and h.id = new.hold_id;
   return null;
@@ -285,13 +319,19 @@ as $$
 begin
   if not (case old.status
             when 'pending' then new.status in ('queued', 'sending', 'cancelled', 'expired', 'failed')
+            -- On its own way only where the provider tells of an attempt that it had said not to have accepted.
             when 'queued' then new.status in ('sending', 'cancelled', 'expired', 'failed')
+                            or old.attempts > 0 and new.status in ('sent', 'delivered', 'undelivered')
             -- Back only where the provider has certainly not accepted it.
             when 'sending' then new.status in ('queued', 'sent', 'delivered', 'undelivered', 'failed', 'unknown')
             when 'unknown' then new.status in ('sent', 'delivered', 'undelivered', 'failed')
             when 'sent' then new.status in ('delivered', 'undelivered', 'failed')
             else false end) then
     perform private.fail(409, 'message_status_invalid', 'A message cannot go back to that status.', 'Make a new message.');
+  end if;
+  -- What was never sent may be wanted again: a booking that is moved back, a switch that is put back.
+  if new.status = 'cancelled' then
+    new.idempotency_key := null;
   end if;
   return new;
 end;

@@ -19,7 +19,8 @@ returns timestamptz
 language sql stable security definer set search_path = ''
 as $$
   select min(x.ends)
-    from generate_series(0, 1) as n (day)
+    -- An hour that is left out that day is not quiet, or not free, until the day after.
+    from generate_series(0, 2) as n (day)
    cross join lateral (select (p_at at time zone p_timezone)::date + n.day + make_time(p_end, 0, 0) as wall) as w
    cross join lateral (values (private.local_to_instant(p_timezone, w.wall)), (private.local_to_instant(p_timezone, w.wall, true))) as x (ends)
    where private.is_quiet(p_timezone, p_start, p_end, p_at)
@@ -32,14 +33,15 @@ returns timestamptz
 language sql stable security definer set search_path = ''
 as $$
   select max(x.starts)
-    from generate_series(-1, 0) as n (day)
+    from generate_series(-2, 0) as n (day)
    cross join lateral (select private.local_to_instant(
      p_timezone, (p_at at time zone p_timezone)::date + n.day + make_time(p_start, 0, 0))) as x (starts)
-   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at;
+   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at
+     and not private.is_quiet(p_timezone, p_start, p_end, x.starts - interval '1 second');
 $$;
 comment on function private.quiet_from is 'When the quiet hours that an instant lies in began; null outside of them.';
 
--- Half an hour before they begin, so that it has left by then.
+-- Half an hour before they begin, so that it has left by then. That it is queued inside an earlier night's hours does not matter.
 create function private.allowed_at(
   p_timezone text, p_start integer, p_end integer, p_wanted_at timestamptz, p_expires_at timestamptz, p_now timestamptz)
 returns timestamptz
@@ -48,8 +50,7 @@ as $$
   select case
     when q.until is null then p_wanted_at
     when q.until < p_expires_at then q.until
-    when not private.is_quiet(p_timezone, p_start, p_end, p_now)
-     and private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
+    when private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
     then greatest(p_now, private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) - interval '30 minutes') end
     from (select private.quiet_until(p_timezone, p_start, p_end, p_wanted_at) as until) as q;
 $$;

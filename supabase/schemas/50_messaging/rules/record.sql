@@ -20,7 +20,8 @@ language sql immutable security invoker set search_path = ''
 as $$
   select case when p_error_code = '21610' then 'opt_out'
               when p_error_code in ('21211', '21217', '21612', '21614', '30005', '30006') then 'invalid_number'
-              when p_error_code in ('30004', '30007') then 'carrier_violation' end;
+              -- Not 30007: that was about the words, not the number.
+              when p_error_code = '30004' then 'carrier_violation' end;
 $$;
 comment on function private.suppression_reason is 'Why a number must not be written to after this error; null where it may.';
 
@@ -39,6 +40,8 @@ begin
             when 'sending' then p_status in ('sent', 'delivered', 'undelivered', 'failed', 'unknown')
             when 'unknown' then p_status in ('sent', 'delivered', 'undelivered', 'failed')
             when 'sent' then p_status in ('delivered', 'undelivered', 'failed')
+            -- The provider said that it had not accepted it, and yet it did: it must not go again.
+            when 'queued' then v_message.attempts > 0 and p_status in ('sent', 'delivered', 'undelivered', 'failed')
             else false end) then
     -- The id is worth knowing all the same.
     update public.outbox_messages as m
@@ -91,8 +94,28 @@ as $$
 $$;
 comment on function private.note_sent is 'Marks a booking as asked, reminded or followed up when the SMS has left.';
 
+-- As whoever moves a booking does: the bookings before the messages, each in the order of ids.
+create function private.lock_messages(p_org_ids uuid[], p_ids uuid[])
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform from public.bookings as b
+    where (b.org_id, b.id) in (
+      select m.org_id, m.booking_id
+        from unnest(p_org_ids, p_ids) as g (org_id, id)
+        join public.outbox_messages as m on m.org_id = g.org_id and m.id = g.id
+       where m.channel = 'sms' and m.booking_id is not null)
+    order by b.org_id, b.id for no key update;
+  perform from public.outbox_messages as m
+    where (m.org_id, m.id) in (select g.org_id, g.id from unnest(p_org_ids, p_ids) as g (org_id, id))
+    order by m.org_id, m.id for no key update;
+end;
+$$;
+comment on function private.lock_messages is 'Locks messages whose fate is told, and the bookings that will show it.';
+
 -- An array of {org_id, id, claim, outcome, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}.
--- Each is judged under the message's lock, in the order of ids: two workers that report at once wait for each other, never both ways.
+-- Each is judged under the message's lock: two workers that report at once wait for each other, never both ways.
 create function private.record_messages(p_results jsonb, p_now timestamptz)
 returns table (recorded integer, stale integer)
 language plpgsql volatile security definer set search_path = ''
@@ -102,6 +125,9 @@ declare
   v_message public.outbox_messages;
   v_done uuid[];
 begin
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
   -- Most of a batch is accepted and nothing more: these in one statement, the others one by one below.
   with given as materialized (
     select r.*
@@ -164,7 +190,9 @@ begin
       -- Certainly not accepted; ten tries, the pauses doubling from half a minute to an hour.
       if v_message.status = 'sending' and v_message.attempts < 10 then
         update public.outbox_messages as m
-           set status = 'queued', claim = null, claimed_at = null, error_code = v_result.error_code, updated_at = p_now,
+           set status = 'queued', claim = null, claimed_at = null, composed_at = null,
+               subject = case when m.composed_at is null then m.subject end, body = case when m.composed_at is null then m.body end,
+               error_code = v_result.error_code, updated_at = p_now,
                next_at = p_now + greatest(make_interval(secs => coalesce(v_result.retry_after_secs, 0)),
                                           least(interval '30 seconds' * power(2, v_message.attempts - 1), interval '1 hour'))
          where m.org_id = v_message.org_id and m.id = v_message.id;
@@ -197,6 +225,7 @@ as $$
 declare
   v_event private.unmatched_sms_events;
 begin
+  perform private.lock_messages(array[p_org_id], array[p_message_id]);
   for v_event in
     delete from private.unmatched_sms_events as e where e.provider_message_id = p_provider_message_id returning e.*
   loop
@@ -244,7 +273,9 @@ begin
   if not found then
     select m.* into v_message from public.outbox_messages as m where m.provider_message_id = p_provider_message_id;
   end if;
-  if not found then
+  if found then
+    perform private.lock_messages(array[v_message.org_id], array[v_message.id]);
+  else
     insert into private.unmatched_sms_events (provider_message_id, event_status, error_code, event_payload, received_at)
     values (p_provider_message_id, lower(p_status), p_error_code, p_payload, p_now)
     on conflict (provider_message_id, event_status) do nothing;
@@ -288,6 +319,9 @@ declare
 begin
   settled := 0;
   unsettled := 0;
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
   for v_result in
     select r.* from jsonb_to_recordset(p_results) as r (
       org_id uuid, id uuid, provider_message_id text, provider_status text, error_code text)
@@ -342,7 +376,8 @@ begin
     related_entity_type, related_entity_id, status, priority, scheduled_for, next_at, expires_at, cause_id, cause, created_by, created_at)
   values (
     v_message.org_id, v_message.channel, v_message.kind, v_message.client_id, v_message.booking_id, v_message.schedule_id, v_message.template_id,
-    v_message.template_key, v_message.to_address, v_message.subject, v_message.body, v_message.variables, v_message.metadata,
+    v_message.template_key, v_message.to_address, case when v_message.composed_at is null then v_message.subject end,
+    case when v_message.composed_at is null then v_message.body end, v_message.variables, v_message.metadata,
     v_message.related_entity_type, v_message.related_entity_id, 'queued', v_message.priority, p_now, p_now,
     greatest(v_message.expires_at, p_now + interval '1 hour'), v_message.id, 'retry', auth.uid(), p_now)
   returning id into v_id;

@@ -29,10 +29,11 @@ begin
        and b.end_time + make_interval(mins => x.mins_offset) between p_now - interval '12 hours' and p_now + interval '1 day'
     union all
     select b.org_id, b.id, b.client_id, b.start_time, null, 'confirmation_nudge', 'unconfirmed-24h-' || b.id || '-' || extract(epoch from b.start_time)::bigint,
-           b.confirmation_sent_at + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
+           greatest(b.confirmation_sent_at, b.timed_at) + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
       from public.bookings as b
      where b.status = 'confirmed' and b.confirmation_sent_at is not null and b.client_confirmed is not true
-       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'),
+       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'
+       and b.timed_at <= p_now - interval '24 hours'),
   due as materialized (
     select w.*, private.message_allowed_at(w.org_id, 'sms', w.wanted_at, w.expires_at, p_now) as allowed_at
       from wanted as w
