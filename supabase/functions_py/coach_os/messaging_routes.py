@@ -9,7 +9,7 @@ import re
 import secrets
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Security
+from fastapi import APIRouter, Depends, Header, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
@@ -62,8 +62,10 @@ async def _person(request: Request) -> PersonApi:
 async def _from_the_platform(
     settings: Annotated[Settings, Depends(_settings)],
     given: Annotated[HTTPAuthorizationCredentials | None, Security(_SERVICE)],
+    apikey: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
-    sent = given.credentials if given else ""
+    # supabase-js sends a key of the new kind as `apikey` alone.
+    sent = given.credentials if given else apikey or ""
     key = settings.supabase_secret_key
     if key and secrets.compare_digest(sent.encode("utf-8", "surrogatepass"), key.get_secret_value().encode()):
         return

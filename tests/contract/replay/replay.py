@@ -34,6 +34,7 @@ class Replay:
     def make(self, call: Call) -> Outcome:
         """Makes one call."""
         makers = {"table": self._table, "raw_rest": self._table, "rpc": self._rpc, "auth": self._auth}
+        makers["functions"] = self._function
         maker = makers.get(call.kind)
         return Outcome(call, maker(call) if maker else f"no {call.function or call.kind}")
 
@@ -122,6 +123,13 @@ class Replay:
         if answer.error and answer.error["code"] == "PGRST202":
             return f"no {call.function}"
         return _refusal(answer) if answer.error else None
+
+    def _function(self, call: Call) -> str | None:
+        # The one that the apps invoke pushes to a client's phone.
+        body = {"client_id": self.world.row("clients")["id"], "title": "Hello", "body": "Well done"}
+        functions = Chain(self.actor(call)[1], (("functions",),))
+        answer = functions.invoke(call.function, {"body": body}).run()
+        return f"no {call.function}" if answer.error else None
 
     def _auth(self, call: Call) -> str | None:
         person, _ = self.actor(call)
