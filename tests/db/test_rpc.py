@@ -81,6 +81,8 @@ def outcome(act: Callable[[], Any]) -> Any:
         ("give_ids", {"p_count": 2}, [str(ONE), str(TWO)]),
         ("give_ids", {"p_count": 0}, []),
         ("give_column", {"p_count": 2}, [{"n": 1}, {"n": 2}]),
+        ("give_call", {}, {"id": str(ONE)}),
+        ("give_calls", {}, [{"id": str(ONE)}]),
         ("give_rows", {"p_count": 0}, []),
         (
             "give_rows",

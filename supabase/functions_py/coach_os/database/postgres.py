@@ -31,6 +31,7 @@ _SIGNATURES = sql.SQL("""
     select p.prorettype = 'void'::regtype,
            p.proretset,
            t.typtype = 'c' or coalesce(p.proargmodes && array['o', 'b', 't']::"char"[], false),
+           t.typtype in ('c', 'p'),
            p.pronargs - p.pronargdefaults,
            array(select a.name from unnest(p.proargnames, p.proargmodes) with ordinality as a (name, mode, place)
                   where coalesce(a.mode, 'i') in ('i', 'b') order by a.place),
@@ -62,6 +63,7 @@ class _Signature(NamedTuple):
     is_void: bool
     is_set: bool
     has_columns: bool
+    is_record: bool
     required: int
     names: list[str]
     types: list[str]
@@ -190,13 +192,13 @@ def _query(function: Function, signature: _Signature, given: tuple[str, ...]) ->
     parts = {"call": sql.SQL("{}({})").format(sql.Identifier(*function), sql.SQL(", ").join(passed)), "source": source}
     if signature.is_void:
         return sql.SQL("select {call} from {source}").format(**parts)
+    # A single column has no name unless it is selected as one.
+    row = "{call} as r" if signature.is_record else "(select c.* from {call} as c) as r"
     if signature.has_columns and signature.is_set:
-        rows = "select coalesce(json_agg(r), '[]'::json) from (select c.* from {source}, lateral {call} as c) as r"
+        rows = "select coalesce(json_agg(r), '[]'::json) from {source}, lateral " + row
         return sql.SQL(rows).format(**parts)
     if signature.has_columns:
-        return sql.SQL("select row_to_json(r) from (select c.* from {source}, lateral {call} as c) as r").format(
-            **parts
-        )
+        return sql.SQL("select row_to_json(r) from {source}, lateral " + row).format(**parts)
     if signature.is_set:
         return sql.SQL("select coalesce(json_agg(r.v), '[]'::json) from {source}, lateral {call} as r(v)").format(
             **parts
@@ -207,8 +209,7 @@ def _query(function: Function, signature: _Signature, given: tuple[str, ...]) ->
 def _source(signature: _Signature, given: tuple[str, ...]) -> tuple[sql.Composable, list[sql.Composable]]:
     """Where the arguments stand, as `a`, and how each is passed.
 
-    `->>` and a cast read a plain type just as `json_to_record` does, which is dear: a third of a short call. Arrays,
-    records and JSON itself need it.
+    `->>` and a cast read a plain type just as `json_to_record` does, for less; arrays, records and JSON itself need it.
     """
     if not given:
         return sql.SQL("(select) as a"), []
