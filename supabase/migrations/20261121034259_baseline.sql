@@ -812,7 +812,7 @@ comment on column public.bookings.request_id is 'The caller''s id of one booking
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
 create index bookings_client_idx on public.bookings (org_id, client_id, purchase_id);
-create index bookings_package_open_idx on public.bookings (org_id, purchase_id)
+create index bookings_package_open_idx on public.bookings (org_id, purchase_id, end_time)
   where purchase_id is not null and (settlement = 'due' or (settlement is null and status in ('pending', 'confirmed')));
 create index bookings_follow_up_idx on public.bookings (org_id, purchase_id) where follow_up_by is not null;
 create index bookings_overdue_idx on public.bookings (end_time)
@@ -830,7 +830,8 @@ create index bookings_offer_idx on public.bookings (org_id, offer_id) where offe
 create index bookings_session_type_idx on public.bookings (org_id, session_type_id) where session_type_id is not null;
 create index bookings_booked_by_idx on public.bookings (booked_by) where booked_by is not null;
 create index bookings_cancelled_by_idx on public.bookings (cancelled_by) where cancelled_by is not null;
-comment on index public.bookings_package_open_idx is 'What a package still owes: bookable_sessions_remaining and the oldest due booking.';
+comment on index public.bookings_package_open_idx is
+  'What a package still owes: bookable_sessions_remaining, the oldest due booking, and which of them are over.';
 comment on index public.bookings_follow_up_idx is 'The calls that use_session waits for on a package.';
 comment on index public.bookings_overdue_idx is 'The sweep''s work list; its cost grows with what is due.';
 
@@ -2539,33 +2540,6 @@ create trigger bookings__keep_package before update of client_id, purchase_id on
   for each row when ((old.client_id, old.purchase_id) is distinct from (new.client_id, new.purchase_id) and old.purchase_id is not null)
   execute function private.tg_bookings__keep_package();
 
--- What was cancelled gave its session back, and another booking may hold it by now.
-create function private.tg_bookings__keep_within_package()
-returns trigger
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  -- The booking is locked already, and everybody else locks the package first: one that is in use is not waited for.
-  perform from public.client_purchases as p
-    where p.org_id = new.org_id and p.id = new.purchase_id for no key update skip locked;
-  if not found then
-    perform private.refuse_moving();
-  -- A late cancellation that waits to be charged holds the session that it asks for again.
-  elsif coalesce(private.bookable_at(new.org_id, new.purchase_id, new.start_time), 0)
-        + (old.settlement is not distinct from 'due')::integer < 1 then
-    perform private.fail(409, 'package_exhausted', 'No session of the package is free for this booking.',
-                         'Sell the client a new package, or book without one.');
-  end if;
-  return new;
-end;
-$$;
-comment on function private.tg_bookings__keep_within_package is
-  'Refuses to take a cancellation back when the package has no session free for it: package_exhausted 409, booking_moving 409.';
--- Named to run when it is known whether the package stays, and before time is taken.
-create trigger bookings__keep_within_package before update of status on public.bookings
-  for each row when (old.status = 'cancelled' and new.status in ('pending', 'confirmed') and new.purchase_id is not null)
-  execute function private.tg_bookings__keep_within_package();
-
 create function private.refuse_charged()
 returns void
 language sql volatile security invoker set search_path = ''
@@ -2738,7 +2712,7 @@ language sql volatile security invoker set search_path = ''
 as $$
   select private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
 $$;
-comment on function private.refuse_moving is 'Refuses what meets another change of the same booking or package: booking_moving 409.';
+comment on function private.refuse_moving is 'Refuses what meets another change of the same booking: booking_moving 409.';
 
 -- The booking's package is read without a lock, the package locked, then the booking: and looked at again.
 create function private.lock_booking(p_org_id uuid, p_booking_id uuid, out package public.client_purchases, out booking public.bookings)
@@ -6287,18 +6261,42 @@ declare
   v_candidates uuid[];
   v_packages uuid[];
 begin
-  -- Plain reads: what may be due, and of which packages. The two halves each use their own partial index.
-  select coalesce(array_agg(d.id), '{}'), coalesce(array_agg(distinct d.purchase_id), '{}') into v_candidates, v_packages
-    from (select w.id, w.purchase_id
-            from ((select b.id, b.purchase_id, b.end_time as due_at from public.bookings as b
-                    where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
-                    order by b.end_time limit p_limit)
+  -- Plain reads: what may be due, oldest first, each half by its own partial index; and with a booking the others of its
+  -- package that are over, so that a package is locked and written once and not once a batch. A booking without a package,
+  -- or one that is settled or due already, comes alone. num_nulls() says `is null` and keeps the planner from reading the
+  -- work list once for each package.
+  with oldest as (
+    select w.*
+      from ((select b.org_id, b.purchase_id, case when b.purchase_id is null or b.settlement is not null then b.id end as alone_id,
+                    b.end_time as due_at
+               from public.bookings as b
+              where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
+              order by b.end_time limit p_limit)
+            union all
+            (select b.org_id, b.purchase_id, b.id, b.due_since
+               from public.bookings as b
+              where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes'
+              order by b.due_since limit p_limit)) as w
+     order by w.due_at
+     limit p_limit),
+  turns as (
+    select o.org_id, o.purchase_id, o.alone_id
+      from oldest as o
+     group by o.org_id, o.purchase_id, o.alone_id
+     order by min(o.due_at))
+  select coalesce(array_agg(c.id), '{}'), coalesce(array_agg(distinct c.purchase_id), '{}') into v_candidates, v_packages
+    from (select d.id, t.purchase_id
+            from turns as t
+           cross join lateral (
+                  select t.alone_id where t.alone_id is not null
                   union all
-                  (select b.id, b.purchase_id, b.due_since from public.bookings as b
-                    where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes'
-                    order by b.due_since limit p_limit)) as w
-           order by w.due_at
-           limit p_limit) as d;
+                  (select b.id
+                     from public.bookings as b
+                    where t.alone_id is null and b.org_id = t.org_id and b.purchase_id = t.purchase_id
+                      and b.status = 'confirmed' and b.settlement is null and num_nulls(b.completion_undone_at) = 1
+                      and b.end_time < p_now
+                    order by b.end_time)) as d (id)
+           limit p_limit) as c;
 
   select coalesce(array_agg(l.id), '{}') into v_packages
     from (select p.id

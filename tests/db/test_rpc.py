@@ -81,6 +81,8 @@ def outcome(act: Callable[[], Any]) -> Any:
         ("give_ids", {"p_count": 2}, [str(ONE), str(TWO)]),
         ("give_ids", {"p_count": 0}, []),
         ("give_column", {"p_count": 2}, [{"n": 1}, {"n": 2}]),
+        ("give_call", {}, {"id": str(ONE)}),
+        ("give_calls", {}, [{"id": str(ONE)}]),
         ("give_rows", {"p_count": 0}, []),
         (
             "give_rows",
@@ -127,6 +129,10 @@ def test_a_result_has_one_shape_by_either_transport(
         ({"p_json": {"a": [1, {"b": "it's"}]}}, {"json": {"a": [1, {"b": "it's"}]}}),
         ({"p_json": [1, "two"]}, {"json": [1, "two"]}),
         ({"p_json": None}, {"json": None}),
+        ({"p_text": 5, "p_int": "5"}, {"text": "5", "int": 5}),
+        ({"p_text": None, "p_uuid": ONE, "p_flag": True}, {"text": None, "uuid": str(ONE), "flag": True, "int": 7}),
+        ({"p_text": "%(arguments)", "p_uuid": None}, {"text": "%(arguments)", "uuid": None}),
+        ({"p_text": "x", "p_ids": [ONE], "p_int": 1}, {"text": "x", "ids": [str(ONE)], "int": 1}),
     ],
 )
 def test_an_argument_arrives_as_its_parameter_s_type(

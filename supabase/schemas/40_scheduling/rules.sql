@@ -169,33 +169,6 @@ create trigger bookings__keep_package before update of client_id, purchase_id on
   for each row when ((old.client_id, old.purchase_id) is distinct from (new.client_id, new.purchase_id) and old.purchase_id is not null)
   execute function private.tg_bookings__keep_package();
 
--- What was cancelled gave its session back, and another booking may hold it by now.
-create function private.tg_bookings__keep_within_package()
-returns trigger
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  -- The booking is locked already, and everybody else locks the package first: one that is in use is not waited for.
-  perform from public.client_purchases as p
-    where p.org_id = new.org_id and p.id = new.purchase_id for no key update skip locked;
-  if not found then
-    perform private.refuse_moving();
-  -- A late cancellation that waits to be charged holds the session that it asks for again.
-  elsif coalesce(private.bookable_at(new.org_id, new.purchase_id, new.start_time), 0)
-        + (old.settlement is not distinct from 'due')::integer < 1 then
-    perform private.fail(409, 'package_exhausted', 'No session of the package is free for this booking.',
-                         'Sell the client a new package, or book without one.');
-  end if;
-  return new;
-end;
-$$;
-comment on function private.tg_bookings__keep_within_package is
-  'Refuses to take a cancellation back when the package has no session free for it: package_exhausted 409, booking_moving 409.';
--- Named to run when it is known whether the package stays, and before time is taken.
-create trigger bookings__keep_within_package before update of status on public.bookings
-  for each row when (old.status = 'cancelled' and new.status in ('pending', 'confirmed') and new.purchase_id is not null)
-  execute function private.tg_bookings__keep_within_package();
-
 create function private.refuse_charged()
 returns void
 language sql volatile security invoker set search_path = ''
@@ -368,7 +341,7 @@ language sql volatile security invoker set search_path = ''
 as $$
   select private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
 $$;
-comment on function private.refuse_moving is 'Refuses what meets another change of the same booking or package: booking_moving 409.';
+comment on function private.refuse_moving is 'Refuses what meets another change of the same booking: booking_moving 409.';
 
 -- The booking's package is read without a lock, the package locked, then the booking: and looked at again.
 create function private.lock_booking(p_org_id uuid, p_booking_id uuid, out package public.client_purchases, out booking public.bookings)

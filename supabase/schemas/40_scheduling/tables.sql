@@ -337,7 +337,7 @@ comment on column public.bookings.request_id is 'The caller''s id of one booking
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
 create index bookings_client_idx on public.bookings (org_id, client_id, purchase_id);
-create index bookings_package_open_idx on public.bookings (org_id, purchase_id)
+create index bookings_package_open_idx on public.bookings (org_id, purchase_id, end_time)
   where purchase_id is not null and (settlement = 'due' or (settlement is null and status in ('pending', 'confirmed')));
 create index bookings_follow_up_idx on public.bookings (org_id, purchase_id) where follow_up_by is not null;
 create index bookings_overdue_idx on public.bookings (end_time)
@@ -355,7 +355,8 @@ create index bookings_offer_idx on public.bookings (org_id, offer_id) where offe
 create index bookings_session_type_idx on public.bookings (org_id, session_type_id) where session_type_id is not null;
 create index bookings_booked_by_idx on public.bookings (booked_by) where booked_by is not null;
 create index bookings_cancelled_by_idx on public.bookings (cancelled_by) where cancelled_by is not null;
-comment on index public.bookings_package_open_idx is 'What a package still owes: bookable_sessions_remaining and the oldest due booking.';
+comment on index public.bookings_package_open_idx is
+  'What a package still owes: bookable_sessions_remaining, the oldest due booking, and which of them are over.';
 comment on index public.bookings_follow_up_idx is 'The calls that use_session waits for on a package.';
 comment on index public.bookings_overdue_idx is 'The sweep''s work list; its cost grows with what is due.';
 
