@@ -172,16 +172,35 @@ def test_a_message_that_somebody_holds_is_passed_over(studio: Studio) -> None:
     assert [row["id"] for row in worker.rows(CLAIM, ("w", 10, NOW))] == [held["id"]]
 
 
-def test_only_the_first_round_waits_for_who_counts(studio: Studio) -> None:
-    """Another claim is counting: a claim that holds nothing yet waits; one that holds messages does not."""
+def test_settings_do_not_wait_for_a_claim(studio: Studio) -> None:
     limits(studio)
-    worker = studio.db.connect("postgres")
-    worker.rows("set lock_timeout = '500ms'")
-    with studio.db.connect().transaction() as somebody:
-        somebody.execute("select private.lock_counter(n, true) from generate_series(0, 63) as n")
-        assert worker.value("select private.lock_counter(0, false)") is False
+    queue(studio, clients(studio, 2), 2, NOW)
+    coach = studio.db.connect("postgres")
+    coach.rows("set lock_timeout = '2s'")
+    with studio.db.connect().transaction() as claim:
+        assert len(claim.execute(CLAIM, ("w", 1, NOW)).fetchall()) == 1
+        coach.rows("update public.sms_settings set quiet_hours_start = 21, quiet_hours_end = 20")
+
+
+def test_only_the_first_round_waits_for_who_counts(db: Database) -> None:
+    """A claim that holds messages already passes over an organisation that another claim is counting."""
+    bucket = "select hashtext(%s::text) & 63"
+    first, second = Studio.open(db), Studio.open(db)
+    while db.owner.value(bucket, (first.org_id,)) == db.owner.value(bucket, (second.org_id,)):
+        second = Studio.open(db)
+    limits(first, max_sms_per_hour=1)
+    queue(first, clients(first, 3), 3, NOW - timedelta(minutes=10))
+    queue(second, clients(second, 1, tag=20_000_000), 1, daytime())
+    worker = db.connect("postgres")
+    worker.rows("set lock_timeout = '2s'")
+    with db.connect().transaction() as counting:
+        counting.execute("select private.lock_counter(hashtext(%s::text) & 63, true)", (second.org_id,))
+        (claimed,) = worker.rows(CLAIM, ("w", 3, daytime()))
+        assert claimed["org_id"] == first.org_id
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            worker.value("select private.lock_counter(0, true)")
+            worker.rows(CLAIM, ("w", 3, daytime()))
+    (claimed,) = worker.rows(CLAIM, ("w", 3, daytime()))
+    assert claimed["org_id"] == second.org_id
 
 
 def daytime() -> datetime:
