@@ -26,6 +26,10 @@ REASONS = {
 ALERTS = {
     "booking_uncovered": "a session was held that no package could pay for",
     "waitlist_offered": "a freed time is held for somebody who waits",
+    "reschedule_requested": "the client asks for another time",
+    "cancel_requested": "the client answered CANCEL: no texts any more, and the session may be off",
+    "client_not_told": "a change could not be told to the client",
+    "sms_sender_ambiguous": "a text came from a phone that several clients have",
 }
 
 

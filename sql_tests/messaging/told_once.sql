@@ -41,7 +41,7 @@ select join_waitlist(:'kilo', tests.id('ann'), tests.day(8), tests.id('pt'), p_s
 select pg_temp.clear();
 select cancel_booking(tests.id('taken'));
 select is(pg_temp.told(), 'booking_cancelled waitlist_offer', 'a cancellation: who waits is told');
-select is(pg_temp.text('waitlist_offer'), format('Hi Ann, a time you waited for is free: %s. It is held for you until %s:', pg_temp.time(tests.at(8, '10:00')), pg_temp.time(now() + interval '30 minutes')),
+select is(pg_temp.text('waitlist_offer'), format('Hi Ann, a time you waited for is free: %s. It is held for you until %s.', pg_temp.time(tests.at(8, '10:00')), pg_temp.time(now() + interval '30 minutes')),
           'of which time, and until when it is theirs');
 select tests.as_owner();
 select is((client_id, expires_at)::text, (tests.id('ann'), now() + interval '30 minutes')::text, 'for as long as it is held') from public.outbox_messages where kind = 'waitlist_offer';

@@ -47,6 +47,8 @@ class Played:
     race: list[Scene]
     refusals: list[Scene]
     calendar: list[Scene]
+    texting: list[Scene]
+    texts: list[Row]
     sweep: SweepResult
 
 
@@ -85,7 +87,11 @@ def summary(played: Played, books: Books, connection: Row, seconds: float) -> Ro
         "bookings": books.bookings,
         "alerts": books.alerts,
         "free_slots": books.free,
-        "scenes": [scene.as_json() for scene in (*played.scenes, *played.race, *played.refusals, *played.calendar)],
+        "scenes": [
+            scene.as_json()
+            for scene in (*played.scenes, *played.race, *played.refusals, *played.calendar, *played.texting)
+        ],
+        "messages": played.texts,
         "sweep": played.sweep.as_json(),
         **connection,
     }
@@ -103,6 +109,7 @@ def show(played: Played, books: Books, connection: Row, seconds: float) -> None:
     _scenes(console, "What was refused", played.refusals)
     _scenes(console, "The calendar", played.calendar)
     _free(console, books)
+    _texts(console, played)
     _alerts(console, books)
     _next(console, books, connection, seconds)
 
@@ -153,6 +160,14 @@ def _free(console: Console, books: Books) -> None:
     _section(console, "Free tomorrow", "Of all that can be booked, what keeps the day most compact.", table)
 
 
+def _texts(console: Console, played: Played) -> None:
+    table = _table(("to", "by", "which", "what it says"))
+    for row in played.texts:
+        table.add_row(row["client_name"] or "", row["channel"], row["status"], row["body"])
+    _section(console, "Texts and emails", "Composed when they are sent; here the console stands in for Twilio.", table)
+    _scenes(console, "A client answers", played.texting)
+
+
 def _alerts(console: Console, books: Books) -> None:
     bookings = {row["booking_id"]: row for row in books.bookings}
     table = _table(("client", "booking (local time)", "what the coach is told"))
@@ -181,6 +196,7 @@ def _next(console: Console, books: Books, connection: Row, seconds: float) -> No
         ("one ledger", f"{coach} session history {package}"),
         ("give back", f"{coach} session release {package}"),
         ("what is free", f"{coach} slot list {_tomorrow()} --org {ORG_SLUG}"),
+        ("the messages", f"{coach} messages list --org {ORG_SLUG}"),
         ("the alerts", f"{coach} alert list --org {ORG_SLUG}"),
         ("the sweep", f"{coach} sweep bookings --dry-run"),
         ("the rest", f"{coach} status, {coach} --help, docs/architecture.md, docs/rpc.md"),
