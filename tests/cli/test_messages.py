@@ -98,6 +98,14 @@ def test_the_state_is_told_in_words_too(coach: Coach, db: Database, twilio: Fake
     assert "rests until" in told.err
 
 
+def test_links_lead_where_the_operator_says(coach: Coach, db: Database) -> None:
+    assert coach("messages", "link-to", "ftp://elsewhere").code == 1
+    assert coach("messages", "link-to", "https://app.kilo.example", "--json").data == {
+        "app_url": "https://app.kilo.example"
+    }
+    assert db.owner.value("select private.app_link('/portal/1')") == "https://app.kilo.example/portal/1"
+
+
 @pytest.fixture
 def piped(environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     environment.setattr("sys.stdin", io.StringIO("their-token\n"))

@@ -186,6 +186,16 @@ def disconnect_twilio(org: OrgName, json: Json = False) -> None:
     output.print_record({"account": None}, json=json)
 
 
+@app.command("link-to", epilog="Example: coach messages link-to https://app.example.com")
+def link_to(
+    address: Annotated[str, typer.Argument(metavar="URL", help="Where the apps' pages are, for links in messages.")],
+    json: Json = False,
+) -> None:
+    """Say where links in messages lead; until then messages that are nothing but a link are not sent."""
+    rpc("service.set_platform_setting", p_name="app_url", p_value=address)
+    output.print_record({"app_url": address}, json=json)
+
+
 def _token() -> str:
     given = typer.prompt("Token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
     token = str(given).strip()
