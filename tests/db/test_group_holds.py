@@ -277,23 +277,3 @@ def test_two_clicks_hold_one_start_once(studio: Studio) -> None:
     assert answers[0]["outcome"] == "held"
     assert session.seats_left(studio.db.owner) == SEATS - 1
     assert_exact(studio.db)
-
-
-def test_two_tabs_revive_one_session_for_two_bookings_and_one_gets_it(studio: Studio) -> None:
-    """The package has one session left and two cancelled bookings that would have it."""
-    calendars = Calendars.open(studio)
-    client = calendars.clients[0]
-    package = calendars.package(1, client)
-    bookings = []
-    for n in range(8):
-        bookings.append(calendars.insert(studio.coach, calendars.at(n), client, purchase_id=package))
-        set_status(studio.coach, bookings[-1], "cancelled")
-
-    def revive(ready: tuple[int, Caller]) -> None:
-        set_status(ready[1], bookings[ready[0]], "confirmed")
-
-    with gate(studio.db, TAKEN, waiting=8):
-        outcomes = barrier_race(8, revive, prepare=lambda n: (n, studio.tab()))
-    assert set(refused(outcomes)) <= {(409, "package_exhausted"), (409, "booking_moving")}
-    assert len(calendars.live()) == 1
-    assert_exact(studio.db)
