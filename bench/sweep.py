@@ -5,8 +5,10 @@ and enter everything at once, hold every lock to the end, and check neither vali
 loop in Python that calls `complete_booking` for each row, by the driver alone. Each turn starts from a fresh copy of
 one database.
 
-How much the floor gains by grouping depends on how many bookings a package has, so the ratio is shown for one booking
-a package besides; and so is the loop through the product's own `rpc()`.
+How much there is to group depends on how many bookings a package has, and the target's text gives no number. Judged are
+10,000 packages, as in row A and as this row began. Shown besides are 50,000, which were judged for a while: that number
+was chosen after results had been seen, and so was the settled history that lies beside every backlog. The loop is also
+shown through the product's own `rpc()`.
 """
 
 import asyncio
@@ -24,7 +26,8 @@ Work = Callable[[str], tuple[float, int]]
 """Settles bookings of the database at this address; the seconds it took and how many there were."""
 
 ORGS = 100
-PACKAGES = 50_000
+PACKAGES = 10_000
+MORE_PACKAGES = 50_000
 BOOKINGS = 100_000
 LOOPED = 1_000  # of the same bookings: the loop's rate does not depend on how many follow
 
@@ -85,14 +88,15 @@ def run(bench: Bench) -> list[Result]:
     )
     figures = per_second(rates)
     by_floor, by_loop, by_rpc = (ratios(rates, "ours", other) for other in ("floor", "loop", "rpc"))
-    single = _measure(bench, bookings, {"ours": sweep, "floor": floor})
-    by_single = ratios(single, "ours", "floor")
+    more = bench.size.of(MORE_PACKAGES)
+    spread = _measure(bench, more, {"ours": sweep, "floor": floor})
+    by_spread = ratios(spread, "ours", "floor")
     bare = "three bare statements, one transaction"
     return [
         Result("G", f"{work}, of {packages:,} packages", bare, median(by_floor), 0.8, figures=figures, rounds=by_floor),
         Result("G", "the same", "one call per row from Python", median(by_loop), 20, figures=figures, rounds=by_loop),
         Result("G", "the same", "one rpc() per row from Python", median(by_rpc), figures=figures, rounds=by_rpc),
-        Result("G", f"{work}, a package each", bare, median(by_single), figures=per_second(single), rounds=by_single),
+        Result("G", f"the same, of {more:,}", bare, median(by_spread), figures=per_second(spread), rounds=by_spread),
     ]
 
 

@@ -1,6 +1,6 @@
 """The arguments and options that several commands share, and how a noun's group is made."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -39,6 +39,18 @@ def instant(value: str) -> datetime:
     return found
 
 
+def day(value: str) -> date:
+    """An ISO 8601 date.
+
+    >>> day("2026-11-23")
+    datetime.date(2026, 11, 23)
+    """
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is no date, such as 2026-11-23.") from None
+
+
 def rpc(name: str, /, **params: Any) -> Any:
     """One call of the database that the environment names, else of the local stack; see `Database.rpc`."""
     return call(load_settings(), name, **params)
@@ -46,8 +58,16 @@ def rpc(name: str, /, **params: Any) -> Any:
 
 async def rpc_in_org(name: str, org: str, /, **params: Any) -> Any:
     """`rpc` with the organisation's id as `p_org_id`, found by its slug or id."""
+    return await rpc_for_type(name, org, None, **params)
+
+
+async def rpc_for_type(name: str, org: str, session_type: str | None, /, **params: Any) -> Any:
+    """`rpc_in_org`, with a session type's id as `p_session_type_id` where one is named, found by its slug or id."""
     async with open_database(load_settings()) as database:
         org_id = await database.rpc("service.find_org", p_org=org)
+        if session_type is not None:
+            found = await database.rpc("service.find_session_type", p_org_id=org_id, p_type=session_type)
+            params["p_session_type_id"] = found
         return await database.rpc(name, p_org_id=org_id, **params)
 
 
@@ -60,6 +80,20 @@ Limit = Annotated[
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The address they signed up with.")]
 PackageId = Annotated[UUID, typer.Argument(metavar="PACKAGE_ID", help="See coach package list.")]
 BookingId = Annotated[UUID, typer.Argument(metavar="BOOKING_ID", help="See coach booking list.")]
+StaffId = Annotated[UUID, typer.Argument(metavar="STAFF_ID", help="See coach staff list.")]
+Staff = Annotated[UUID | None, typer.Option("--staff", metavar="STAFF_ID", help="Whose time; left out: anyone's.")]
+Location = Annotated[
+    UUID | None, typer.Option("--location", metavar="LOCATION_ID", help="Where; see coach location list.")
+]
+SessionType = Annotated[
+    str | None, typer.Option("--type", metavar="SLUG|ID", help="The session type; left out: a session of no type.")
+]
+Duration = Annotated[
+    int | None,
+    typer.Option(
+        "--duration", min=5, max=1440, metavar="MINUTES", help="How long; left out: as the type or the settings say."
+    ),
+]
 RequestId = Annotated[
     UUID | None,
     typer.Option("--request-id", metavar="UUID", help="Your id of this request: the same again is answered the same."),

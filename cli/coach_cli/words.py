@@ -23,7 +23,14 @@ REASONS = {
     "nothing_to_release": "nothing: there was no session to give back",
 }
 
-ALERTS = {"booking_uncovered": "a session was held that no package could pay for"}
+ALERTS = {
+    "booking_uncovered": "a session was held that no package could pay for",
+    "waitlist_offered": "a freed time is held for somebody who waits",
+    "reschedule_requested": "the client asks for another time",
+    "cancel_requested": "the client answered CANCEL: no texts any more, and the session may be off",
+    "client_not_told": "a change could not be told to the client",
+    "sms_sender_ambiguous": "a text came from a phone that several clients have",
+}
 
 
 def reason(slug: Any) -> str:
@@ -47,6 +54,24 @@ def moment(value: Any) -> str | None:
         return datetime.fromisoformat(value).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     except ValueError:  # infinity
         return str(value)
+
+
+def as_asked(rows: Sequence[Mapping[str, Any]], asked: datetime, *keys: str) -> list[dict[str, Any]]:
+    """The rows with these instants in the offset of the one that was asked for: what is shown can be asked for next.
+
+    >>> as_asked([{"start": "2026-11-29T21:15:00+00:00"}], datetime.fromisoformat("2026-11-30T06:00+10:00"), "start")
+    [{'start': '2026-11-30T07:15+10:00'}]
+    """
+    return [
+        {
+            **row,
+            **{
+                key: datetime.fromisoformat(row[key]).astimezone(asked.tzinfo).isoformat(timespec="minutes")
+                for key in keys
+            },
+        }
+        for row in rows
+    ]
 
 
 def with_moments(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[dict[str, Any]]:

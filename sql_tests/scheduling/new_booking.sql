@@ -1,6 +1,6 @@
 -- new_booking: a booking begins pending or confirmed, on the client's own package, booked by whoever books.
 begin;
-select plan(21);
+select plan(22);
 
 create function pg_temp.book(p_columns text, p_values text) returns text language sql as $$
   select format('insert into public.bookings (org_id, client_id, start_time, end_time%s)
@@ -12,7 +12,7 @@ grant execute on function pg_temp.book(text, text) to public;
 select tests.sign_in('coach@kilo.example');
 insert into public.bookings (org_id, client_id, start_time, end_time, duration_mins, session_type, purchase_id,
                              location_type, status, booked_by, booking_source, notes)
-values (:'kilo', :'kilo_client', now(), now() + interval '45 minutes', 45, 'pt_session', :'kilo_package', 'in_person',
+values (:'kilo', :'kilo_client', now() - interval '3 hours', now() - interval '135 minutes', 45, 'pt_session', :'kilo_package', 'in_person',
         'confirmed', :'kilo_client', 'trainer', 'x')
 returning booked_by as booked_by, settlement is null as open \gset
 select is(:'booked_by'::uuid, :'kilo_owner'::uuid, 'whoever books has booked, whatever is sent');
@@ -42,15 +42,17 @@ select tests.forbids(pg_temp.book(', settlement', ', ''waived'''), 'nobody begin
 select tests.forbids(pg_temp.book(', id', ', gen_random_uuid()'), 'nobody chooses a booking''s id');
 
 select tests.sign_in('accountant@kilo.example');
-select tests.forbids(pg_temp.book('', ''), 'a role without bookings.write does not book');
+select tests.forbids(replace(pg_temp.book('', ''), 'now()', 'now() + interval ''9 hours'''), 'a role without bookings.write does not book');
+select tests.sign_in('desk@kilo.example');
+select tests.refuses(pg_temp.book('', ''), 409, 'slot_taken', 'a desk books into the coach''s calendar, not beside it');
 select tests.sign_in('client@kilo.example');
-select tests.forbids(pg_temp.book('', ''), 'a client does not write into the calendar');
+select tests.refuses(pg_temp.book('', ''), 409, 'slot_taken', 'a client books nothing that is not on offer');
 select tests.sign_in('coach@lima.example');
-select tests.forbids(pg_temp.book('', ''), 'nor does a coach of another organisation');
+select tests.refuses(pg_temp.book('', ''), 403, 'permission_missing', 'a coach of another organisation books nothing');
 select tests.sign_out();
 select tests.forbids(pg_temp.book('', ''), 'nor a visitor');
 select tests.as_service();
-select lives_ok(pg_temp.book(', booked_by', ', tests.id(''kilo_client_user'')'),
+select lives_ok(replace(pg_temp.book(', booked_by', ', tests.id(''kilo_client_user'')'), 'now()', 'now() + interval ''5 hours'''),
                 'the portal''s server books for a client');
 
 select * from finish();

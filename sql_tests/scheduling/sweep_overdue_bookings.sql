@@ -1,6 +1,6 @@
 -- sweep_overdue_bookings: completes what is over and settles what stayed due; nothing twice, nothing too early.
 begin;
-select plan(36);
+select plan(39);
 
 -- The world's own bookings are to come; what is swept here is made here, in the past of p_now.
 select tests.make_package('pack', 3), tests.make_package('empty', 0), tests.make_package('rich', 20),
@@ -105,6 +105,16 @@ select is(string_agg(settlement, ' ' order by start_time), 'charged charged unco
   from public.bookings where purchase_id = tests.id('two');
 select is(string_agg(settlement, ' ' order by start_time), 'charged charged charged', 'the others were not starved')
   from public.bookings where id in (tests.id('rich_1'), tests.id('rich_2'), tests.id('rich_3'));
+
+-- Of one package together, so that a backlog locks and writes it once; the rest of the batch goes on by age.
+select tests.make_package('weekly', 5);
+select tests.make_booking('weekly_' || i, 'weekly', now() - make_interval(days => 16 - 5 * i)) from generate_series(1, 3) as i;
+select tests.make_booking('between', 'rich', now() - interval '9 days');
+select is(pg_temp.sweep('1 minute', 2), '2 completed, 2 charged, 0 uncovered, 0 skipped',
+          'a package whose turn it is brings what else is over, up to the limit');
+select is(string_agg(coalesce(settlement, '-'), ' ' order by start_time), 'charged - charged -', 'the earliest first')
+  from public.bookings where id in (tests.id('weekly_1'), tests.id('weekly_2'), tests.id('weekly_3'), tests.id('between'));
+select is(pg_temp.sweep('1 minute', 2), '2 completed, 2 charged, 0 uncovered, 0 skipped', 'the next batch takes the others');
 
 -- The door.
 select tests.as_service();

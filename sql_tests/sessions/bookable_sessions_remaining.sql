@@ -14,8 +14,7 @@ grant execute on function pg_temp.bookable() to public;
 select tests.sign_in('coach@kilo.example');
 select is(pg_temp.bookable(), 5, 'a new package can be booked out');
 select tests.as_owner();
-select tests.make_booking('coming', 'pack', now() + interval '1 day'),
-  tests.make_booking('asked', 'pack', now() + interval '2 days'),
+select tests.make_booking('coming', 'pack', now() + interval '4 days'), tests.make_booking('asked', 'pack', now() + interval '2 days'),
        tests.make_booking('ended', 'pack', now() - interval '1 day');
 update public.bookings set status = 'pending' where id = tests.id('asked');
 select tests.sign_in('coach@kilo.example');

@@ -4,10 +4,8 @@ select plan(38);
 
 select tests.make_package('pack', 5), tests.make_package('other', 5), tests.make_package('old', 5),
        tests.make_package('fresh', 5);
-select tests.make_booking('first', 'pack', now() - interval '5 hours'),
-  tests.make_booking('second', 'pack', now() - interval '3 hours'),
-       tests.make_booking('untaken', 'pack', now() - interval '1 day'),
-       tests.make_booking('elsewhere', 'other', now() - interval '3 hours');
+select tests.make_booking('first', 'pack', now() - interval '5 hours'), tests.make_booking('second', 'pack', now() - interval '3 hours'),
+       tests.make_booking('untaken', 'pack', now() - interval '1 day'), tests.make_booking('elsewhere', 'other', now() - interval '7 hours');
 update public.booking_settings set session_click_window_secs = 0 where org_id = :'kilo';
 select gen_random_uuid() as click, gen_random_uuid() as vain \gset
 select tests.remember('click', :'click'), tests.remember('vain', :'vain');

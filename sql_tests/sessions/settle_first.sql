@@ -3,11 +3,9 @@ begin;
 select plan(26);
 
 select tests.make_package('pack', 3), tests.make_package('tight', 1);
-select tests.make_booking('older', 'pack', now() - interval '2 days'),
-  tests.make_booking('newer', 'pack', now() - interval '1 day'),
-       tests.make_booking('missed', 'pack', now() - interval '3 days'),
-       tests.make_booking('one', 'tight', now() - interval '2 days'),
-       tests.make_booking('two', 'tight', now() - interval '1 day');
+select tests.make_booking('older', 'pack', now() - interval '2 days'), tests.make_booking('newer', 'pack', now() - interval '1 day'),
+       tests.make_booking('missed', 'pack', now() - interval '3 days'), tests.make_booking('one', 'tight', now() - interval '50 hours'),
+       tests.make_booking('two', 'tight', now() - interval '26 hours');
 
 -- The calendar's own sequence, once for each booking.
 select tests.sign_in('coach@kilo.example');
@@ -61,7 +59,7 @@ select ok(not use_session(tests.id('tight')), 'asked again it is still false');
 select is(count(*), 1::bigint, 'and the coach is not told again') from public.alerts where booking_id = tests.id('two');
 
 -- A request id means its own click and settles nothing.
-select tests.make_booking('third', 'kilo_package', now() - interval '1 day') from tests.as_owner();
+select tests.make_booking('third', 'kilo_package', now() - interval '4 days') from tests.as_owner();
 select tests.sign_in('coach@kilo.example');
 update public.bookings set status = 'completed' where id = tests.id('third');
 select ok(use_session(:'kilo_package', null, gen_random_uuid()), 'a click with an id takes one');

@@ -3,13 +3,10 @@ begin;
 select plan(28);
 
 select tests.make_package('pack', 3), tests.make_package('other', 3);
-select tests.make_booking('lesson', 'pack', now() - interval '2 hours'),
-  tests.make_booking('second', 'pack', now() - interval '4 hours'),
-       tests.make_booking('future', 'pack', now() + interval '3 days'),
-       tests.make_booking('asked', 'pack', now() + interval '2 days'),
-       tests.make_booking('called_off', 'pack', now() + interval '5 days'),
-       tests.make_booking('too_late', 'pack', now() + interval '1 hour'),
-       tests.make_booking('bare', null, now() - interval '2 hours');
+select tests.make_booking('lesson', 'pack', now() - interval '2 hours'), tests.make_booking('second', 'pack', now() - interval '4 hours'),
+       tests.make_booking('future', 'pack', now() + interval '3 days'), tests.make_booking('asked', 'pack', now() + interval '2 days'),
+       tests.make_booking('called_off', 'pack', now() + interval '5 days'), tests.make_booking('too_late', 'pack', now() + interval '1 hour'),
+       tests.make_booking('bare', null, now() - interval '6 hours');
 update public.bookings set status = 'pending' where id = tests.id('asked');
 select tests.sign_in('coach@kilo.example');
 update public.bookings set status = 'cancelled' where id in (tests.id('called_off'), tests.id('too_late'));

@@ -42,7 +42,8 @@ begin
         v_can := concat_ws(' ', nullif(v_can, ''), v_person.name);
       end if;
       raise exception using errcode = 'UNDO0';
-    exception when sqlstate 'UNDO0' or insufficient_privilege or sqlstate 'PT403' or sqlstate 'PT404' then
+    -- 409: a client may insert a booking, but none that is not on offer.
+    exception when sqlstate 'UNDO0' or insufficient_privilege or sqlstate 'PT403' or sqlstate 'PT404' or sqlstate 'PT409' then
       null;
     end;
   end loop;

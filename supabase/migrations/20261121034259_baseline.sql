@@ -9,6 +9,8 @@ set local check_function_bodies = off;
 -- Invariant: what the owner creates carries no grant to PUBLIC or to an API role until an `access`, `api` or `service` room gives one.
 -- Hosted projects differ in their default privileges (older ones grant everything), so they are taken back here, first.
 
+create extension if not exists btree_gist with schema extensions;
+
 create schema private;
 comment on schema private is 'How it is done: rules, trigger functions, policy helpers, tables no app may see. No API role has USAGE.';
 
@@ -103,6 +105,39 @@ create table public.branding (
 );
 comment on table public.branding is 'How an organisation looks to its clients; an absent row means the defaults.';
 
+create table public.locations (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  address text,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint locations_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint locations_address_length check (char_length(address) <= 500)
+);
+comment on table public.locations is 'A place where an organisation works.';
+create index locations_id_idx on public.locations (id);
+
+create table public.location_hours (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  location_id uuid not null,
+  day_of_week integer not null,
+  opens_time time not null,
+  closes_time time not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  constraint location_hours_day_of_week_range check (day_of_week between 0 and 6),
+  constraint location_hours_closes_after_opening check (closes_time > opens_time)
+);
+comment on table public.location_hours is 'When a location is open, in the organisation''s local time; a location without rows is always open.';
+comment on column public.location_hours.day_of_week is '0 is Sunday.';
+create index location_hours_location_idx on public.location_hours (org_id, location_id, day_of_week);
+
 -- ── 15_operations/tables.sql ──
 
 -- Operations: who did what, what ran, and what a person must be told.
@@ -167,6 +202,16 @@ comment on table private.job_runs is 'Each run of a sweep: one that never finish
 comment on column private.job_runs.error is 'The slug of what stopped it; null when it finished.';
 create index job_runs_latest_idx on private.job_runs (job, started_at desc);
 
+create table private.rate_limits (
+  bucket text not null,
+  key_hash bytea not null,
+  window_started_at timestamptz not null,
+  hits integer not null default 1,
+  primary key (bucket, key_hash, window_started_at)
+);
+comment on table private.rate_limits is 'How often somebody has called what anybody may call, in windows of time; whose calls is kept as a hash.';
+create index rate_limits_window_idx on private.rate_limits (window_started_at);
+
 -- ── 20_clients/tables.sql ──
 
 -- Clients: the people an organisation trains or treats.
@@ -179,6 +224,7 @@ create table public.clients (
   full_name text not null,
   email text,
   phone text,
+  phone_e164 text,
   status text not null default 'active',
   date_of_birth date,
   gender text,
@@ -229,6 +275,7 @@ create table public.clients (
   constraint clients_notes_length check (char_length(notes) <= 20000)
 );
 comment on table public.clients is 'A person whom an organisation trains or treats; may sign in (auth_user_id) or never.';
+comment on column public.clients.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
 comment on column public.clients.status is 'Free text of the organisation; `active` is the default.';
 comment on column public.clients.preferred_time_windows is 'Array of {day, start, end}.';
 comment on column public.clients.onboarding_token is 'The open link of the onboarding page; null when none is open.';
@@ -237,6 +284,7 @@ comment on column public.clients.sms_opt_in is 'Null: never asked.';
 create index clients_id_idx on public.clients (id);
 create index clients_auth_user_idx on public.clients (auth_user_id) where auth_user_id is not null;
 create index clients_name_idx on public.clients (org_id, full_name);
+create index clients_phone_idx on public.clients (phone_e164) where phone_e164 is not null;
 create index clients_email_idx on public.clients (org_id, lower(email)) where email is not null;
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
@@ -425,9 +473,10 @@ comment on index public.session_entries_charge_once is
 
 -- ── 40_scheduling/tables.sql ──
 
--- Scheduling, first cut: an organisation's booking settings with THE timezone, its session types, and bookings.
+-- Scheduling: an organisation's booking settings with THE timezone, staff, session types, hours, and bookings.
+-- Invariant: no two occupancies of a staff member overlap, and every booking that is not cancelled has one.
 -- Invariant: a booking that is over ends settled: charged, waived or uncovered when it has a package, none when it has not.
--- Not here: staff, availability, what is free, overlaps, holds (they come with scheduling proper).
+-- Not here: two-way sync with external calendars; the feed is one-way.
 
 create table public.booking_settings (
   org_id uuid primary key references public.orgs (id) on delete cascade,
@@ -452,6 +501,8 @@ create table public.booking_settings (
   session_click_window_secs integer not null default 5,
   no_show_policy text not null default 'free',
   late_cancellation_policy text not null default 'refuse',
+  hold_mins integer not null default 10,
+  waitlist_offer_mins integer not null default 60,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint booking_settings_min_notice_hours_range check (min_notice_hours between 0 and 8760),
@@ -462,6 +513,8 @@ create table public.booking_settings (
   constraint booking_settings_early_cutoff_before_hour_range check (early_cutoff_before_hour between 0 and 24),
   constraint booking_settings_late_notice_hours_range check (late_notice_hours between 0 and 8760),
   constraint booking_settings_session_click_window_secs_range check (session_click_window_secs between 0 and 3600),
+  constraint booking_settings_hold_mins_range check (hold_mins between 1 and 1440),
+  constraint booking_settings_waitlist_offer_mins_range check (waitlist_offer_mins between 1 and 10080),
   constraint booking_settings_no_show_policy_known check (no_show_policy in ('free', 'charge')),
   constraint booking_settings_late_cancellation_policy_known check (late_cancellation_policy in ('refuse', 'free', 'charge'))
 );
@@ -470,6 +523,8 @@ comment on column public.booking_settings.timezone is 'The one timezone of the o
 comment on column public.booking_settings.session_click_window_secs is
   'Two clicks of one person on one package within so many seconds are one click; 0 = every click counts.';
 comment on column public.booking_settings.no_show_policy is 'free, or charge: a no-show takes a session like a completed booking.';
+comment on column public.booking_settings.hold_mins is 'How long a slot stays held for somebody who is about to book it.';
+comment on column public.booking_settings.waitlist_offer_mins is 'How long a freed slot stays held for the one on the waitlist to whom it is offered.';
 comment on column public.booking_settings.late_cancellation_policy is
   'What a client''s cancellation inside cancel_notice_hours does: refuse it, let it go free, or charge the session.';
 
@@ -487,6 +542,7 @@ create table public.session_types (
   buffer_before_mins integer default 0,
   buffer_after_mins integer default 0,
   max_per_day integer,
+  capacity integer not null default 1,
   sort_order integer default 0,
   created_at timestamptz default now(),
   updated_at timestamptz not null default now(),
@@ -497,10 +553,184 @@ create table public.session_types (
   constraint session_types_price_cents_range check (price_cents between 0 and 100000000),
   constraint session_types_buffer_before_mins_range check (buffer_before_mins between 0 and 1440),
   constraint session_types_buffer_after_mins_range check (buffer_after_mins between 0 and 1440),
+  constraint session_types_capacity_range check (capacity between 1 and 1000),
   constraint session_types_max_per_day_range check (max_per_day between 1 and 1000)
 );
 comment on table public.session_types is 'Kinds of appointment an organisation offers: length, price, buffers.';
+comment on column public.session_types.capacity is 'How many clients one session takes; above one it is a group session.';
+comment on column public.session_types.max_per_day is 'At most so many sessions of this type on one local day; a group session is one.';
 create index session_types_id_idx on public.session_types (id);
+
+create table public.staff (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete set null,
+  full_name text not null,
+  email text,
+  is_active boolean not null default true,
+  deactivated_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint staff_user_once unique (org_id, user_id),
+  constraint staff_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
+  constraint staff_email_form check (char_length(email) <= 320 and position('@' in email) > 1),
+  constraint staff_deactivated_is_inactive check (is_active = (deactivated_at is null))
+);
+comment on table public.staff is 'Who gives sessions, and so has a calendar; may be a member who signs in, or never sign in.';
+comment on column public.staff.email is 'Removed when the person is deactivated; the name stays, for history.';
+create index staff_id_idx on public.staff (id);
+create index staff_user_idx on public.staff (user_id) where user_id is not null;
+
+create table public.staff_locations (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  staff_id uuid not null,
+  location_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  constraint staff_locations_pair_once unique (org_id, staff_id, location_id)
+);
+comment on table public.staff_locations is 'Where a staff member works; one without rows works everywhere.';
+create index staff_locations_location_idx on public.staff_locations (org_id, location_id);
+
+create table public.session_type_staff (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  session_type_id uuid not null,
+  staff_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  constraint session_type_staff_pair_once unique (org_id, session_type_id, staff_id)
+);
+comment on table public.session_type_staff is 'Who gives a session type; a type without rows is given by everyone.';
+create index session_type_staff_staff_idx on public.session_type_staff (org_id, staff_id);
+
+create table public.session_type_prices (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  session_type_id uuid not null,
+  location_id uuid not null,
+  price_cents integer not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  constraint session_type_prices_pair_once unique (org_id, session_type_id, location_id),
+  constraint session_type_prices_price_cents_range check (price_cents between 0 and 100000000)
+);
+comment on table public.session_type_prices is 'A session type''s price at one location, where it differs from session_types.price_cents.';
+create index session_type_prices_location_idx on public.session_type_prices (org_id, location_id);
+
+create table public.availability (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete set null,
+  staff_id uuid,
+  day_of_week integer not null,
+  start_time time not null,
+  end_time time not null,
+  specific_date date,
+  is_available boolean default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  constraint availability_day_of_week_range check (day_of_week between 0 and 6),
+  constraint availability_ends_after_start check (end_time > start_time),
+  constraint availability_specific_date_is_that_day
+    check (specific_date is null or extract(dow from specific_date) = day_of_week)
+);
+comment on table public.availability is
+  'When sessions may be booked, in the organisation''s local time: weekly, or for one date, whose open hours replace the whole week''s for that day.';
+comment on column public.availability.staff_id is 'Whose hours; null: everyone''s who has no hours of their own.';
+comment on column public.availability.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
+comment on column public.availability.is_available is
+  'False takes the time away instead: of one date from whatever is open on it, weekly from the weekly hours alone, not from a date''s own.';
+create index availability_org_idx on public.availability (org_id, staff_id);
+create index availability_user_idx on public.availability (user_id) where user_id is not null;
+
+create table public.blocked_times (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete set null,
+  staff_id uuid,
+  date date,
+  day_of_week integer,
+  start_time time not null,
+  end_time time not null,
+  reason text,
+  created_at timestamptz default now(),
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  constraint blocked_times_date_or_day check ((date is null) <> (day_of_week is null)),
+  constraint blocked_times_day_of_week_range check (day_of_week between 0 and 6),
+  constraint blocked_times_ends_after_start check (end_time > start_time),
+  constraint blocked_times_reason_length check (char_length(reason) <= 500)
+);
+comment on table public.blocked_times is 'When nothing may be booked, in the organisation''s local time: on one date, or every week.';
+comment on column public.blocked_times.staff_id is 'Whose time; null: everyone''s.';
+comment on column public.blocked_times.user_id is 'The existing app''s word for staff_id; kept in step by trigger.';
+create index blocked_times_id_idx on public.blocked_times (id);
+create index blocked_times_org_idx on public.blocked_times (org_id, staff_id);
+create index blocked_times_user_idx on public.blocked_times (user_id) where user_id is not null;
+
+create table public.booking_series (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  interval_weeks integer not null,
+  request_id uuid,
+  clashes jsonb not null default '[]',
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint booking_series_interval_weeks_known check (interval_weeks in (1, 2))
+);
+comment on table public.booking_series is 'Bookings that repeat weekly or fortnightly at one local time; each date is a booking of its own.';
+comment on column public.booking_series.clashes is
+  'The dates that were asked for and not booked, as {on, start_time, outcome}: the same request is told of them again.';
+create index booking_series_client_idx on public.booking_series (org_id, client_id);
+create index booking_series_created_by_idx on public.booking_series (created_by) where created_by is not null;
+create unique index booking_series_request_once on public.booking_series (org_id, request_id) where request_id is not null;
+
+-- The staff member's time as it is taken, buffers included: by the seats of one session, or by a hold. One row carries the
+-- exclusion constraint for all bookings of a group session.
+create table private.occupancies (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  staff_id uuid not null,
+  session_type_id uuid,
+  starts_at timestamptz not null,
+  ends_at timestamptz not null,
+  blocked tstzrange not null,
+  capacity integer not null,
+  seats integer not null,
+  expires_at timestamptz,
+  primary key (org_id, id),
+  -- Carries the key to orgs too, one look less at every booking. Their bookings keep staff from being deleted, not what is held.
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
+  constraint occupancies_seats_within_capacity check (seats between 0 and capacity),
+  constraint occupancies_blocked_covers_session check (blocked @> tstzrange(starts_at, ends_at)),
+  constraint occupancies_no_overlap exclude using gist (
+    org_id extensions.gist_uuid_ops with =, staff_id extensions.gist_uuid_ops with =, blocked with &&) where (seats > 0)
+) with (fillfactor = 80);
+comment on table private.occupancies is 'The time of a staff member that is taken, buffers included; no two overlap.';
+comment on column private.occupancies.seats is 'Seats taken; at 0 the time is free again and the row is on its way out.';
+comment on column private.occupancies.expires_at is 'Set while all seats are only held, to the end of the last hold: from then on it is in nobody''s way.';
+create index occupancies_staff_idx on private.occupancies (org_id, staff_id, starts_at);
+create index occupancies_session_type_idx on private.occupancies (org_id, session_type_id) where session_type_id is not null;
+create index occupancies_held_idx on private.occupancies (org_id, staff_id, expires_at) where expires_at is not null;
+comment on index private.occupancies_held_idx is 'What is only held: a refusal asks whether it has run out.';
 
 create table public.bookings (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -512,6 +742,10 @@ create table public.bookings (
   offer_id uuid,
   session_type text not null default 'pt_session',
   session_type_id uuid,
+  staff_id uuid not null,
+  location_id uuid,
+  occupancy_id uuid,
+  series_id uuid,
   purchase_id uuid,
   location_type text not null default 'in_person',
   location_details text,
@@ -534,9 +768,16 @@ create table public.bookings (
   feedback_sent boolean default false,
   client_confirmed boolean default false,
   confirmation_sent_at timestamptz,
+  ics_sequence integer not null default 0,
+  timed_at timestamptz not null default now(),
+  request_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete restrict,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete restrict,
+  foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
+  foreign key (org_id, series_id) references public.booking_series (org_id, id) on delete restrict,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
   foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete restrict,
@@ -549,6 +790,7 @@ create table public.bookings (
   constraint bookings_booking_source_known check (booking_source in ('trainer', 'client', 'system')),
   constraint bookings_settlement_known check (settlement in ('due', 'charged', 'waived', 'uncovered', 'none')),
   constraint bookings_settlement_due_since check ((settlement = 'due') <= (due_since is not null)),
+  constraint bookings_cancelled_takes_no_time check ((occupancy_id is null) = (status = 'cancelled')),
   constraint bookings_completed_is_settled check (status <> 'completed' or settlement is not null),
   constraint bookings_settlement_needs_package check (settlement is null or (settlement = 'none') = (purchase_id is null)),
   constraint bookings_notes_length check (char_length(notes) <= 20000 and char_length(client_notes) <= 20000)
@@ -562,26 +804,574 @@ comment on column public.bookings.completion_undone_at is 'A person took the com
 comment on column public.bookings.follow_up_by is
   'Who completed it by a direct write and will ask use_session for its session without naming it: that call is this booking''s, once.';
 comment on column public.bookings.follow_up_until is 'How long that call is waited for: as long as the sweep leaves the booking to it.';
+comment on column public.bookings.staff_id is 'Whose calendar; a direct insert by the existing app takes the signed-in member''s own.';
+comment on column public.bookings.occupancy_id is 'The time it takes; null when cancelled. Bookings of one group session share it.';
+comment on column public.bookings.ics_sequence is 'Rises with each change that a calendar file must show (RFC 5545 SEQUENCE).';
+comment on column public.bookings.timed_at is 'When it was last given its start: reminders that were due before are not sent late.';
+comment on column public.bookings.request_id is 'The caller''s id of one booking; the same id books once.';
 create index bookings_id_idx on public.bookings (id);
 create index bookings_calendar_idx on public.bookings (org_id, start_time);
 create index bookings_client_idx on public.bookings (org_id, client_id, purchase_id);
-create index bookings_package_open_idx on public.bookings (org_id, purchase_id)
+create index bookings_package_open_idx on public.bookings (org_id, purchase_id, end_time)
   where purchase_id is not null and (settlement = 'due' or (settlement is null and status in ('pending', 'confirmed')));
 create index bookings_follow_up_idx on public.bookings (org_id, purchase_id) where follow_up_by is not null;
 create index bookings_overdue_idx on public.bookings (end_time)
   where status = 'confirmed' and completion_undone_at is null;
 create index bookings_due_idx on public.bookings (due_since) where settlement = 'due';
+create index bookings_staff_idx on public.bookings (org_id, staff_id, start_time);
+create index bookings_location_idx on public.bookings (org_id, location_id) where location_id is not null;
+create index bookings_occupancy_idx on public.bookings (org_id, occupancy_id) where occupancy_id is not null;
+create index bookings_series_idx on public.bookings (org_id, series_id, start_time) where series_id is not null;
+create index bookings_unconfirmed_idx on public.bookings (org_id, start_time)
+  where status = 'confirmed' and confirmation_sent_at is not null and client_confirmed is not true;
+create index bookings_changed_idx on public.bookings (org_id, updated_at);
+create unique index bookings_request_once on public.bookings (org_id, request_id) where request_id is not null;
 create index bookings_offer_idx on public.bookings (org_id, offer_id) where offer_id is not null;
 create index bookings_session_type_idx on public.bookings (org_id, session_type_id) where session_type_id is not null;
 create index bookings_booked_by_idx on public.bookings (booked_by) where booked_by is not null;
 create index bookings_cancelled_by_idx on public.bookings (cancelled_by) where cancelled_by is not null;
-comment on index public.bookings_package_open_idx is 'What a package still owes: bookable_sessions_remaining and the oldest due booking.';
+comment on index public.bookings_package_open_idx is
+  'What a package still owes: bookable_sessions_remaining, the oldest due booking, and which of them are over.';
 comment on index public.bookings_follow_up_idx is 'The calls that use_session waits for on a package.';
 comment on index public.bookings_overdue_idx is 'The sweep''s work list; its cost grows with what is due.';
 
 -- The ledger is older than the booking it may charge.
 alter table public.session_entries
   add foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict;
+
+create table private.holds (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  occupancy_id uuid,
+  client_id uuid,
+  session_type_id uuid,
+  location_id uuid,
+  staff_id uuid not null,
+  start_time timestamptz not null,
+  end_time timestamptz not null,
+  expires_at timestamptz not null,
+  status text not null default 'held',
+  booking_id uuid,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, occupancy_id) references private.occupancies (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete cascade,
+  constraint holds_status_known check (status in ('held', 'booked', 'expired', 'released')),
+  constraint holds_held_takes_time check ((status = 'held') = (occupancy_id is not null)),
+  constraint holds_booked_names_booking check ((status = 'booked') = (booking_id is not null))
+);
+-- No key of its own to orgs: its staff member's carries it, and a second path from bookings to orgs would make the embed
+-- `bookings … orgs(…)` ambiguous to the embedded Data API.
+comment on table private.holds is 'A slot kept for some minutes for somebody who is about to book it. Its id is the secret that books it.';
+create index holds_id_idx on private.holds (id);
+create index holds_occupancy_idx on private.holds (org_id, occupancy_id) where occupancy_id is not null;
+create index holds_client_idx on private.holds (org_id, client_id) where client_id is not null;
+create index holds_session_type_idx on private.holds (org_id, session_type_id) where session_type_id is not null;
+create index holds_location_idx on private.holds (org_id, location_id) where location_id is not null;
+create index holds_staff_idx on private.holds (org_id, staff_id);
+create index holds_booking_idx on private.holds (org_id, booking_id) where booking_id is not null;
+create index holds_expiry_idx on private.holds (expires_at) where status = 'held';
+create index holds_changed_idx on private.holds (org_id, updated_at);
+comment on index private.holds_changed_idx is 'Whether free time changed since a calendar last asked.';
+
+create table public.waitlist_entries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  session_type_id uuid,
+  staff_id uuid,
+  on_date date not null,
+  start_time timestamptz,
+  status text not null default 'waiting',
+  hold_id uuid,
+  offered_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete cascade,
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete restrict,
+  constraint waitlist_entries_status_known check (status in ('waiting', 'offered', 'booked', 'expired', 'cancelled')),
+  constraint waitlist_entries_offered_is_held check (status not in ('offered', 'booked') or hold_id is not null)
+);
+comment on table public.waitlist_entries is 'A client who waits for a local day, or for one start; a cancellation is offered to the first who fits.';
+comment on column public.waitlist_entries.start_time is 'The one start that is wanted; null: any on that day.';
+create index waitlist_entries_id_idx on public.waitlist_entries (id);
+create unique index waitlist_entries_once on public.waitlist_entries (org_id, client_id, on_date, session_type_id, start_time)
+  where status in ('waiting', 'offered');
+create index waitlist_entries_client_idx on public.waitlist_entries (org_id, client_id);
+create index waitlist_entries_waiting_idx on public.waitlist_entries (org_id, on_date, created_at) where status = 'waiting';
+create index waitlist_entries_session_type_idx on public.waitlist_entries (org_id, session_type_id) where session_type_id is not null;
+create index waitlist_entries_staff_idx on public.waitlist_entries (org_id, staff_id) where staff_id is not null;
+create index waitlist_entries_hold_idx on public.waitlist_entries (org_id, hold_id) where hold_id is not null;
+
+-- Added to and never updated: whoever changes hours waits for nobody, and a booking writes nothing here.
+create table private.calendar_changes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  booking_id uuid,
+  changed_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint calendar_changes_kind_known check (kind in ('timezone', 'blocks', 'free', 'removed')),
+  constraint calendar_changes_removed_names_booking check ((kind = 'removed') = (booking_id is not null))
+);
+comment on table private.calendar_changes is
+  'What open calendars cannot read off bookings and holds: when timezone, blocks or hours changed, and which bookings were deleted. Kept for eight days.';
+comment on column private.calendar_changes.kind is
+  'timezone: every local time; blocks: blocked times; free: hours, staff, a deleted hold; removed: a booking was deleted.';
+comment on column private.calendar_changes.booking_id is 'The booking that is no more; so not a foreign key.';
+create index calendar_changes_org_idx on private.calendar_changes (org_id, changed_at);
+
+create table private.calendar_feeds (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  staff_id uuid,
+  client_id uuid,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, staff_id) references public.staff (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint calendar_feeds_one_subject check ((staff_id is null) <> (client_id is null))
+);
+comment on table private.calendar_feeds is
+  'A calendar that other programs may subscribe to: a staff member''s or a client''s bookings. Ends when it is revoked, its staff member deactivated, or whoever opened it leaves.';
+create index calendar_feeds_staff_idx on private.calendar_feeds (org_id, staff_id) where staff_id is not null;
+create index calendar_feeds_client_idx on private.calendar_feeds (org_id, client_id) where client_id is not null;
+create index calendar_feeds_created_by_idx on private.calendar_feeds (created_by) where created_by is not null;
+
+-- A directory: unique across organisations, found without one, so it is not sharded.
+create table private.calendar_feed_tokens (
+  token_hash bytea primary key,
+  org_id uuid not null,
+  feed_id uuid not null,
+  foreign key (org_id, feed_id) references private.calendar_feeds (org_id, id) on delete cascade
+);
+comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
+create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
+
+-- ── 50_messaging/tables.sql ──
+
+-- Messaging: one outbox for SMS, email and push; what the world answers; threads, templates, reminders.
+-- Invariant: a message only moves forward; what a provider may have accepted is never sent again by itself.
+-- Invariant: one intent is one message (idempotency_key), and no SMS leaves inside an organisation's quiet hours.
+-- Not here: the text of a waiver or onboarding form, and leads (they come with the client's journey).
+
+create table private.message_kinds (
+  kind text primary key,
+  variables text[] not null,
+  subject text not null,
+  body text not null,
+  asks_confirmation boolean not null default false,
+  is_urgent_allowed boolean not null default false,
+  priority smallint not null default 0,
+  constraint message_kinds_priority_range check (priority between 0 and 1)
+);
+comment on table private.message_kinds is 'What a message can be about: its placeholders and the words it has until an organisation saves its own.';
+comment on column private.message_kinds.asks_confirmation is 'Invites Y and R: a client''s Y confirms the booking it is about.';
+comment on column private.message_kinds.is_urgent_allowed is 'An organisation may exempt it from quiet hours when its session is within the hour.';
+comment on column private.message_kinds.priority is '0: about a session; 1: may wait behind all of these, however many there are.';
+
+create table private.phone_regions (
+  region text primary key,
+  calling_code text not null,
+  trunk_prefix text,
+  mobile_digits smallint not null,
+  constraint phone_regions_region_form check (region ~ '^[A-Z]{2}$')
+);
+comment on table private.phone_regions is 'How phone numbers are dialled: the calling code of a region (ISO 3166-1) and what a national number begins with.';
+comment on column private.phone_regions.mobile_digits is 'How long a mobile number is at most, without what it begins with: more digits hold the country code.';
+
+create table private.platform_settings (
+  name text primary key,
+  value text not null,
+  constraint platform_settings_name_known check (name in ('app_url'))
+);
+comment on table private.platform_settings is 'What holds for the whole platform: app_url, the address of the apps'' pages in links.';
+
+create table public.sms_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  enabled boolean not null default true,
+  twilio_account_sid text,
+  twilio_auth_token_encrypted text,
+  twilio_messaging_service_sid text,
+  twilio_phone_number text,
+  quiet_hours_start integer default 21,
+  quiet_hours_end integer default 8,
+  max_sms_per_hour integer default 100,
+  max_sms_per_client_per_day integer default 5,
+  send_booking_confirmations boolean default true,
+  send_session_reminders boolean default true,
+  send_feedback_requests boolean default true,
+  send_unconfirmed_nudges boolean not null default true,
+  low_package_sessions integer not null default 0,
+  falls_back_to_email boolean not null default true,
+  urgent_kinds text[] not null default '{}',
+  locale text not null default 'en-AU',
+  phone_region text not null default 'AU' references private.phone_regions (region) on delete restrict,
+  updated_at timestamptz not null default now(),
+  constraint sms_settings_quiet_hours_start_range check (quiet_hours_start between 0 and 23),
+  constraint sms_settings_quiet_hours_end_range check (quiet_hours_end between 0 and 23),
+  constraint sms_settings_max_sms_per_hour_range check (max_sms_per_hour between 1 and 100000),
+  constraint sms_settings_max_sms_per_client_per_day_range check (max_sms_per_client_per_day between 1 and 1000),
+  constraint sms_settings_low_package_sessions_range check (low_package_sessions between 0 and 3),
+  constraint sms_settings_locale_known check (locale in ('en-AU', 'en-NZ', 'en-GB', 'en-IE', 'en-CA', 'en-US')),
+  constraint sms_settings_phone_number_form check (twilio_phone_number ~ '^\+[1-9][0-9]{6,14}$'),
+  constraint sms_settings_account_is_whole check (
+    (twilio_account_sid is null) = (twilio_auth_token_encrypted is null)
+    and (twilio_account_sid is null or num_nonnulls(twilio_messaging_service_sid, twilio_phone_number) > 0))
+);
+comment on table public.sms_settings is 'How an organisation sends messages; an absent row means the defaults.';
+comment on column public.sms_settings.twilio_auth_token_encrypted is 'Encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
+comment on column public.sms_settings.quiet_hours_start is 'Local hour from which no SMS leaves; equal to quiet_hours_end: no quiet hours.';
+comment on column public.sms_settings.max_sms_per_hour is 'In any sixty minutes; null: no limit.';
+comment on column public.sms_settings.max_sms_per_client_per_day is 'To one client on one local day; null: no limit.';
+comment on column public.sms_settings.low_package_sessions is 'Tell the client when so many sessions are left of a package; 0: never.';
+comment on column public.sms_settings.urgent_kinds is 'Kinds that may break quiet hours when their session is within the hour, of those that allow it.';
+comment on column public.sms_settings.locale is 'How dates and times are written.';
+comment on column public.sms_settings.phone_region is 'Where a phone number without a country code is from.';
+create index sms_settings_phone_region_idx on public.sms_settings (phone_region);
+create index sms_settings_phone_number_idx on public.sms_settings (twilio_phone_number) where twilio_phone_number is not null;
+create index sms_settings_account_idx on public.sms_settings (twilio_account_sid) where twilio_account_sid is not null;
+
+create table public.sms_templates (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  template_key text not null,
+  name text not null,
+  description text,
+  body text not null,
+  variables_schema jsonb not null default '[]',
+  is_active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint sms_templates_version_once unique (org_id, template_key, version),
+  constraint sms_templates_template_key_form check (template_key ~ '^[a-z0-9][a-z0-9_-]{0,79}$'),
+  constraint sms_templates_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint sms_templates_body_length check (char_length(btrim(body)) between 1 and 1600)
+);
+comment on table public.sms_templates is 'An organisation''s own words: the newest active version of a key is used, also in emails.';
+comment on column public.sms_templates.template_key is 'A kind of message (booking_confirmation, …), or a name of the organisation''s own.';
+comment on column public.sms_templates.version is 'Given here: one more than the key has.';
+comment on column public.sms_templates.variables_schema is 'The placeholders of the body, as an array of names; written here.';
+
+create table public.sms_schedules (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  type text not null,
+  label text not null,
+  mins_offset integer not null default 60,
+  body text not null,
+  enabled boolean not null default true,
+  sort_order integer not null default 0,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint sms_schedules_type_known check (type in ('pre_session', 'post_session')),
+  constraint sms_schedules_label_length check (char_length(btrim(label)) between 1 and 200),
+  constraint sms_schedules_mins_offset_range check (mins_offset between 1 and 20160),
+  constraint sms_schedules_body_length check (char_length(btrim(body)) between 1 and 1600)
+);
+comment on table public.sms_schedules is 'When clients are reminded before, or written to after, a session.';
+comment on column public.sms_schedules.mins_offset is 'Minutes before its start or after its end.';
+
+create table public.sms_suppression (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  phone text not null,
+  reason text not null,
+  source text not null default 'system',
+  notes text,
+  client_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete set null (client_id),
+  constraint sms_suppression_phone_once unique (org_id, phone),
+  constraint sms_suppression_reason_known check (reason in ('opt_out', 'invalid_number', 'carrier_violation', 'manual')),
+  constraint sms_suppression_phone_form check (phone ~ '^\+[1-9][0-9]{6,14}$')
+);
+comment on table public.sms_suppression is 'Numbers (E.164) that an organisation sends no SMS to, and why.';
+create index sms_suppression_client_idx on public.sms_suppression (org_id, client_id) where client_id is not null;
+
+create table public.marketing_sends (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  body text not null,
+  recipient_filter text not null,
+  total integer not null default 0,
+  queued integer not null default 0,
+  skipped jsonb not null default '{}',
+  request_id uuid,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint marketing_sends_recipient_filter_known check (recipient_filter in ('all', 'active', 'manual')),
+  constraint marketing_sends_body_length check (char_length(btrim(body)) between 1 and 1600)
+);
+comment on table public.marketing_sends is 'One text to many clients; its messages are in the outbox.';
+comment on column public.marketing_sends.skipped is 'How many were left out, by reason.';
+create unique index marketing_sends_request_once on public.marketing_sends (org_id, request_id) where request_id is not null;
+create index marketing_sends_created_by_idx on public.marketing_sends (created_by) where created_by is not null;
+
+create table public.outbox_messages (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  channel text not null,
+  kind text not null,
+  client_id uuid,
+  booking_id uuid,
+  schedule_id uuid,
+  template_id uuid,
+  template_key text,
+  marketing_send_id uuid,
+  to_address text,
+  subject text,
+  body text,
+  variables jsonb not null default '{}',
+  metadata jsonb not null default '{}',
+  related_entity_type text,
+  related_entity_id uuid,
+  status text not null,
+  priority smallint not null default 0,
+  scheduled_for timestamptz not null default now(),
+  next_at timestamptz not null,
+  expires_at timestamptz not null,
+  idempotency_key text,
+  cause_id uuid,
+  cause text,
+  composed_at timestamptz,
+  claim uuid,
+  claimed_at timestamptz,
+  worker text,
+  attempts integer not null default 0,
+  provider text,
+  provider_account text,
+  provider_message_id text,
+  sent_at timestamptz,
+  delivered_at timestamptz,
+  failed_at timestamptz,
+  error_code text,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete cascade,
+  foreign key (org_id, schedule_id) references public.sms_schedules (org_id, id) on delete set null (schedule_id),
+  foreign key (org_id, template_id) references public.sms_templates (org_id, id) on delete set null (template_id),
+  foreign key (org_id, marketing_send_id) references public.marketing_sends (org_id, id) on delete set null (marketing_send_id),
+  foreign key (org_id, cause_id) references public.outbox_messages (org_id, id) on delete set null (cause_id),
+  constraint outbox_messages_intent_once unique (org_id, idempotency_key),
+  constraint outbox_messages_channel_known check (channel in ('sms', 'email', 'push')),
+  constraint outbox_messages_status_known check (status in (
+    'pending', 'queued', 'sending', 'sent', 'delivered', 'undelivered', 'failed', 'cancelled', 'expired', 'unknown')),
+  constraint outbox_messages_sending_is_claimed check (status <> 'sending' or claim is not null),
+  constraint outbox_messages_cause_known check ((cause_id is null or cause is not null) and cause in ('fallback', 'retry')),
+  constraint outbox_messages_address_or_client check (client_id is not null or to_address is not null),
+  constraint outbox_messages_body_length check (char_length(body) <= 10000)
+) with (fillfactor = 70);
+comment on table public.outbox_messages is 'Every message to a client or coach, whatever its channel, from the intent to what became of it.';
+comment on column public.outbox_messages.kind is 'What it is about: a row of private.message_kinds.';
+comment on column public.outbox_messages.body is 'Null until it is sent where it is composed from a template: its words are those of that moment.';
+comment on column public.outbox_messages.composed_at is 'When its words were made for an attempt; null where they were given, which are never made anew.';
+comment on column public.outbox_messages.to_address is 'Phone (E.164) or email; where it is for a client, filled in when it is sent.';
+comment on column public.outbox_messages.scheduled_for is 'When it was meant to leave; next_at is when it may.';
+comment on column public.outbox_messages.next_at is 'When it may next be claimed; while sending, until when it is the claim''s; while unknown, when to look it up.';
+comment on column public.outbox_messages.expires_at is 'From when on it is of no use to anybody.';
+comment on column public.outbox_messages.cause_id is 'The message it stands in for: a fallback to email, or an operator''s retry.';
+comment on column public.outbox_messages.claim is 'Whose attempt it is: a result must name it.';
+comment on column public.outbox_messages.metadata is 'What composing needs besides: the link, the previous start.';
+create index outbox_messages_id_idx on public.outbox_messages (id);
+create index outbox_messages_due_idx on public.outbox_messages (priority, next_at) where status in ('pending', 'queued');
+create index outbox_messages_leased_idx on public.outbox_messages (next_at) where status in ('sending', 'unknown');
+create index outbox_messages_sent_idx on public.outbox_messages (org_id, claimed_at) where channel = 'sms' and claimed_at is not null;
+create index outbox_messages_history_idx on public.outbox_messages (org_id, created_at desc, id desc);
+create index outbox_messages_client_idx on public.outbox_messages (org_id, client_id, created_at desc) where client_id is not null;
+create index outbox_messages_booking_idx on public.outbox_messages (org_id, booking_id) where booking_id is not null;
+create index outbox_messages_schedule_idx on public.outbox_messages (org_id, schedule_id) where schedule_id is not null;
+create index outbox_messages_template_idx on public.outbox_messages (org_id, template_id) where template_id is not null;
+create index outbox_messages_marketing_idx on public.outbox_messages (org_id, marketing_send_id) where marketing_send_id is not null;
+create unique index outbox_messages_fallback_once on public.outbox_messages (org_id, cause_id) where cause = 'fallback';
+create index outbox_messages_cause_idx on public.outbox_messages (org_id, cause_id) where cause_id is not null;
+create index outbox_messages_provider_idx on public.outbox_messages (provider_message_id) where provider_message_id is not null;
+create index outbox_messages_to_idx on public.outbox_messages (to_address, claimed_at desc) where channel = 'sms' and claimed_at is not null;
+create index outbox_messages_created_by_idx on public.outbox_messages (created_by) where created_by is not null;
+comment on index public.outbox_messages_due_idx is 'The claim''s work list; its cost grows with what is due, not with the history.';
+comment on index public.outbox_messages_sent_idx is 'What counts towards an organisation''s hourly limit.';
+comment on index public.outbox_messages_to_idx is 'Whose answer an incoming SMS on a shared number is.';
+
+create table public.outbox_attempts (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  message_id uuid not null,
+  attempt_number integer not null,
+  claim uuid not null,
+  provider text not null,
+  provider_message_id text,
+  status text not null,
+  http_status integer,
+  error_code text,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, message_id) references public.outbox_messages (org_id, id) on delete cascade,
+  constraint outbox_attempts_claim_once unique (org_id, message_id, claim),
+  constraint outbox_attempts_status_known check (status in ('sent', 'deferred', 'failed', 'unknown'))
+);
+comment on table public.outbox_attempts is 'Each try to hand a message to a provider, and how it ended.';
+
+create table public.outbox_events (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  message_id uuid not null,
+  provider text not null,
+  provider_message_id text not null,
+  event_type text not null,
+  event_status text,
+  error_code text,
+  event_payload jsonb not null default '{}',
+  dedupe_key text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, message_id) references public.outbox_messages (org_id, id) on delete cascade,
+  constraint outbox_events_once unique (org_id, dedupe_key)
+);
+comment on table public.outbox_events is 'What a provider told of a message, in the order it told; append-only.';
+create index outbox_events_message_idx on public.outbox_events (org_id, message_id);
+
+create table private.unmatched_sms_events (
+  id uuid primary key default gen_random_uuid(),
+  provider_message_id text not null,
+  event_status text not null,
+  error_code text,
+  event_payload jsonb not null default '{}',
+  received_at timestamptz not null default clock_timestamp(),
+  constraint unmatched_sms_events_once unique (provider_message_id, event_status)
+);
+comment on table private.unmatched_sms_events is 'Status callbacks of messages that are not known yet; matched when they are, kept for a week.';
+create index unmatched_sms_events_received_idx on private.unmatched_sms_events (received_at);
+
+create table private.provider_limits (
+  id uuid primary key default gen_random_uuid(),
+  channel text not null,
+  account text not null default '',
+  until_at timestamptz not null,
+  constraint provider_limits_account_once unique (channel, account)
+);
+comment on table private.provider_limits is 'Providers'' accounts that asked to be left alone, and until when; '''' is the platform''s own.';
+
+create table public.inbound_messages (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid,
+  booking_id uuid,
+  from_phone text not null,
+  to_phone text not null,
+  body text not null,
+  media_count integer not null default 0,
+  kind text not null,
+  provider_message_id text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  constraint inbound_messages_kind_known check (kind in (
+    'confirmed', 'nothing_to_confirm', 'reschedule_requested', 'opted_out', 'cancel_requested', 'opted_in', 'help', 'message',
+    'ambiguous', 'sender_unknown')),
+  constraint inbound_messages_body_length check (char_length(body) <= 10000)
+);
+comment on table public.inbound_messages is 'Every SMS that came in, and what it was taken for.';
+comment on column public.inbound_messages.client_id is 'Null where the number is nobody''s, or more than one client''s: that is told, never guessed.';
+create index inbound_messages_latest_idx on public.inbound_messages (org_id, received_at desc);
+create index inbound_messages_client_idx on public.inbound_messages (org_id, client_id) where client_id is not null;
+create index inbound_messages_booking_idx on public.inbound_messages (org_id, booking_id) where booking_id is not null;
+
+create table private.inbound_sids (
+  message_sid text primary key,
+  answer jsonb not null default '{}',
+  received_at timestamptz not null default clock_timestamp()
+);
+comment on table private.inbound_sids is 'Which incoming messages were taken in: the same one again has no effect and the same answer.';
+create index inbound_sids_received_idx on private.inbound_sids (received_at);
+
+create table public.message_threads (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  trainer_last_read_at timestamptz,
+  client_last_read_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade
+);
+comment on table public.message_threads is 'The conversation with one client.';
+create unique index message_threads_client_once on public.message_threads (org_id, client_id);
+create index message_threads_id_idx on public.message_threads (id);
+
+create table public.messages (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  thread_id uuid not null,
+  sender_type text not null,
+  sender_user_id uuid references auth.users (id) on delete set null,
+  body text not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, thread_id) references public.message_threads (org_id, id) on delete cascade,
+  constraint messages_sender_type_known check (sender_type in ('trainer', 'client', 'system')),
+  constraint messages_body_length check (char_length(btrim(body)) between 1 and 10000)
+);
+comment on table public.messages is 'What was said in a conversation.';
+create index messages_thread_idx on public.messages (org_id, thread_id, created_at);
+create index messages_sender_idx on public.messages (sender_user_id) where sender_user_id is not null;
+
+-- Its key is the app's upsert key, so it is a directory: a device belongs to one row wherever its client is.
+create table public.push_tokens (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  expo_token text not null,
+  device_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint push_tokens_device_once unique (client_id, expo_token),
+  constraint push_tokens_expo_token_length check (char_length(expo_token) between 1 and 300)
+);
+comment on table public.push_tokens is 'The devices of a client that push messages go to.';
+create index push_tokens_client_idx on public.push_tokens (org_id, client_id);
+create index push_tokens_expo_token_idx on public.push_tokens (expo_token);
+
+create table public.client_communications (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  user_id uuid references auth.users (id) on delete set null,
+  type text not null,
+  direction text not null,
+  subject text,
+  content text not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_communications_type_known check (type in ('phone', 'sms', 'email', 'in_person', 'note', 'video')),
+  constraint client_communications_direction_known check (direction in ('outbound', 'inbound')),
+  constraint client_communications_subject_length check (char_length(subject) <= 500),
+  constraint client_communications_content_length check (char_length(content) <= 20000)
+);
+comment on table public.client_communications is 'The log of what was exchanged with a client, by hand or by message.';
+create index client_communications_client_idx on public.client_communications (org_id, client_id, created_at desc);
+create index client_communications_user_idx on public.client_communications (user_id) where user_id is not null;
 
 -- ── 00_foundation/rules.sql ──
 
@@ -640,6 +1430,8 @@ declare
   v_row jsonb := to_jsonb(new);
   v_rule record;
   v_ok boolean;
+  -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
+  v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
     and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
 begin
@@ -675,7 +1467,7 @@ begin
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
       -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
-      continue when v_is_outsider or v_rule.contype = 'p' and v_rule.is_made_here;
+      continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
       continue when tg_op = 'UPDATE'
         and not exists (select from unnest(v_rule.own) as c (name) where v_row -> c.name is distinct from to_jsonb(old) -> c.name);
@@ -1073,10 +1865,64 @@ returns void
 language sql volatile security definer set search_path = ''
 as $$
   insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)
-  values (p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id)
+  select p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id
+   where p_booking_id is not null
+      or not exists (select from public.alerts as a
+                      where a.org_id = p_org_id and a.kind = p_kind and a.booking_id is null and a.resolved_at is null
+                        and (a.client_id, a.purchase_id) is not distinct from (p_client_id, p_purchase_id))
   on conflict do nothing;
 $$;
 comment on function private.raise_alert is 'Tells the organisation something once; repeating it while it is open adds nothing.';
+
+-- Counts a call and says whether it is still within the limit of its window. A refused call counts too, so a caller who is
+-- refused must not raise: raising would take the count back (see private.refusal).
+create function private.is_within_rate(p_bucket text, p_key text, p_limit integer, p_window interval)
+returns boolean
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.rate_limits as r (bucket, key_hash, window_started_at)
+  values (p_bucket, sha256(convert_to(coalesce(p_key, ''), 'UTF8')),
+          to_timestamp(floor(extract(epoch from now()) / extract(epoch from p_window)) * extract(epoch from p_window)))
+  on conflict (bucket, key_hash, window_started_at) do update set hits = r.hits + 1
+  returning r.hits <= p_limit;
+$$;
+comment on function private.is_within_rate is 'Counts one call of a key in a bucket; false once there are more than p_limit in the window.';
+
+-- Who calls, as far as it can be told. In x-forwarded-for each proxy appends whom it was called by, and callers write what they like
+-- before that: the first counts from our own service alone, which has checked it. The hosted platform's edge says it in
+-- cf-connecting-ip, whatever a caller sent there.
+create function private.caller_address()
+returns text
+language sql stable security invoker set search_path = ''
+as $$
+  select btrim(coalesce(
+           case when auth.role() = 'service_role' then split_part(h.forwarded, ',', 1) else h.edge end,
+           split_part(h.forwarded, ',', -1), ''))
+    from (select x.headers ->> 'x-forwarded-for' as forwarded, x.headers ->> 'cf-connecting-ip' as edge
+            from (select nullif(current_setting('request.headers', true), '')::json as headers) as x) as h;
+$$;
+comment on function private.caller_address is
+  'The caller''s address: the service''s word for it, else the edge''s, else the nearest proxy''s; empty when there is none.';
+
+-- A refusal that must leave its evidence behind: returned, with the status set for the Data API, instead of raised.
+create function private.refusal(p_status integer, p_slug text, p_message text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', p_status::text, true);
+  return jsonb_build_object('code', 'PT' || p_status, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.refusal is 'A refusal as an answer: {code, message, details: slug, hint}, with the HTTP status set.';
+
+create function private.rate_limited()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(429, 'rate_limited', 'There were too many requests.', 'Try again in a few minutes.');
+$$;
+comment on function private.rate_limited is 'The answer to a caller who calls too often: rate_limited 429.';
 
 -- ── 20_clients/rules.sql ──
 
@@ -1525,7 +2371,7 @@ create trigger promo_codes__touch before update on public.promo_codes
 
 -- Scheduling rules, first cut: the organisation's settings with their defaults, how a booking moves from one status to the
 -- next, and completing it exactly once.
--- A direct write locks the booking alone, so these triggers never touch a package: they mark the booking `due`, and
+-- A direct write has locked the booking, so these triggers wait for no package: they mark the booking `due`, and
 -- use_session, complete_booking or the sweep settle it in the lock order package, then booking.
 
 create function private.org_timezone(p_org_id uuid)
@@ -1590,6 +2436,13 @@ begin
   if auth.uid() is not null then
     new.booked_by := auth.uid();
   end if;
+  -- The mobile app's own insert: a client is bound by all that binds a client, and says nothing of staff or package.
+  if auth.role() = 'authenticated' then
+    if not new.org_id = any (private.orgs_with('bookings.read')) then
+      perform private.check_client_insert(new);
+      new.booking_source := 'client';
+    end if;
+  end if;
   if new.purchase_id is not null then
     -- The lock that the foreign key takes later: a delete of the package that is under way is waited for, and refused clearly.
     perform from public.client_purchases as p
@@ -1606,6 +2459,47 @@ comment on function private.tg_bookings__check_new is 'Checks a new booking''s s
 create trigger bookings__check_new before insert on public.bookings
   for each row execute function private.tg_bookings__check_new();
 
+create function private.check_client_insert(p_booking public.bookings)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
+begin
+  if not exists (select from public.clients as c
+                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
+    perform private.refuse_permission();
+  elsif p_booking.purchase_id is not null then
+    perform private.refuse_column();
+  end if;
+  -- What is missing is refused by the row's own rules.
+  if p_booking.start_time is null or p_booking.end_time is null then
+    return;
+  end if;
+  perform private.require_value(
+    p_booking.start_time between '2000-01-01' and '2100-01-01' and p_booking.end_time > p_booking.start_time
+    and p_booking.end_time <= p_booking.start_time + interval '24 hours', 'end_time');
+  perform private.lock_day(v_type, private.org_timezone(p_booking.org_id), p_booking.start_time);
+  if not exists (
+    select from private.offered_slots(
+      p_booking.org_id, v_type.id, extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null,
+      p_booking.location_id, tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
+     where s.staff_id = coalesce(p_booking.staff_id, private.default_staff(p_booking.org_id, null))) then
+    perform private.refuse_slot();
+  end if;
+end;
+$$;
+comment on function private.check_client_insert is
+  'Refuses a client''s direct booking that is not on offer to clients: permission_missing 403, column_protected 403, slot_taken 409, value_not_allowed 422.';
+
+create function private.refuse_column()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(403, 'column_protected', 'This part of a booking is kept by the coach.', 'Ask your coach to change it.');
+$$;
+comment on function private.refuse_column is 'Refuses what a client may not say of a booking: column_protected 403.';
+
 -- Coaches and clients are both `authenticated`: a client may only cancel, in time, what is theirs.
 create function private.tg_bookings__guard_audience()
 returns trigger
@@ -1615,7 +2509,7 @@ begin
   if not new.org_id = any (private.orgs_with('bookings.write'))
      and (new.status <> 'cancelled'
           or to_jsonb(new) - '{status,cancelled_at}'::text[] is distinct from to_jsonb(old) - '{status,cancelled_at}'::text[]) then
-    perform private.fail(403, 'column_protected', 'This part of a booking is kept by the coach.', 'Ask your coach to change it.');
+    perform private.refuse_column();
   end if;
   return new;
 end;
@@ -1665,7 +2559,7 @@ $$;
 comment on function private.is_late_cancellation is 'True when the booking was cancelled inside the organisation''s notice.';
 
 -- What a cancellation means for the session. A coach's own cancellation is free; anybody else's inside the notice is
--- refused, free or charged as the organisation has it.
+-- refused, free or charged as the organisation has it. An operator is nobody signed in: cancel_booking says for whom it cancels.
 create function private.cancellation_settlement(p_booking public.bookings)
 returns text
 language plpgsql volatile security definer set search_path = ''
@@ -1673,7 +2567,7 @@ as $$
 declare
   v_settings public.booking_settings;
 begin
-  if p_booking.org_id = any (private.orgs_with('bookings.write')) then
+  if p_booking.org_id = any (private.orgs_with('bookings.write')) or current_setting('coach.cancels_for', true) = 'staff' then
     return null;
   end if;
   select s.* into v_settings from public.booking_settings as s where s.org_id = p_booking.org_id;
@@ -1718,14 +2612,15 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    if old.settlement = 'charged' then
+    -- cancel_booking and client_cancel have decided about a session that is taken already; a direct write has not.
+    if old.settlement = 'charged' and coalesce(current_setting('coach.cancels_for', true), '') = '' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
     new.settlement := private.cancellation_settlement(new);
-    -- What was never confirmed takes no session.
-    if old.status = 'pending' or new.settlement is null then
+    -- What was never confirmed takes no session, and what is settled stays as it is.
+    if old.status = 'pending' or old.settlement is not null then
       new.settlement := old.settlement;
     end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
@@ -1811,6 +2706,14 @@ as $$
 $$;
 comment on function private.refuse_transition is 'Refuses a status that does not follow from the present one: booking_not_confirmed 409.';
 
+create function private.refuse_moving()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+$$;
+comment on function private.refuse_moving is 'Refuses what meets another change of the same booking: booking_moving 409.';
+
 -- The booking's package is read without a lock, the package locked, then the booking: and looked at again.
 create function private.lock_booking(p_org_id uuid, p_booking_id uuid, out package public.client_purchases, out booking public.bookings)
 language plpgsql volatile security definer set search_path = ''
@@ -1827,7 +2730,7 @@ begin
       return;
     end if;
   end loop;
-  perform private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+  perform private.refuse_moving();
 end;
 $$;
 comment on function private.lock_booking is 'Locks a booking''s package, then the booking. Fails: booking_not_found 404, booking_moving 409.';
@@ -2463,6 +3366,2883 @@ end;
 $$;
 comment on function private.member_take_session is 'take_session for a member with sessions.use.';
 
+-- ── 40_scheduling/rules/book.sql ──
+
+-- Booking and rescheduling by RPC: they answer with an outcome, never with an exception per refusal.
+-- Lock order: as in occupy.sql; a request id is locked after its package.
+
+-- Up to five other starts: the same staff member's nearest first, then the others'.
+create function private.alternatives(
+  p_org_id uuid, p_session_type_id uuid, p_duration_mins integer, p_staff_id uuid, p_location_id uuid, p_start_time timestamptz,
+  p_audience text, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('start_time', a.start_time, 'end_time', a.end_time, 'staff_id', a.staff_id, 'rank', a.rank)
+                            order by a.is_other, a.distance, a.rank, a.start_time, a.staff_id), '[]')
+    from (select s.start_time, s.end_time, s.staff_id, s.rank, s.staff_id is distinct from p_staff_id as is_other,
+                 abs(extract(epoch from s.start_time - p_start_time)) as distance
+            from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, null, p_location_id,
+                                       tstzrange(p_start_time - interval '3 days', p_start_time + interval '7 days', '[]'),
+                                       p_audience, p_now) as s
+           where (s.staff_id, s.start_time) is distinct from (p_staff_id, p_start_time)
+           order by is_other, distance, s.rank, s.start_time, s.staff_id
+           limit 5) as a;
+$$;
+comment on function private.alternatives is 'Up to five other starts as an array of {start_time, end_time, staff_id, rank}, nearest first, the same staff member before others.';
+
+create function private.outcome(p_outcome text, p_rest jsonb default '{}')
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select jsonb_build_object('outcome', p_outcome) || p_rest;
+$$;
+comment on function private.outcome is 'The answer of an RPC that does not raise: {outcome, …}.';
+
+-- The caller has authorised, and has found the client, type, staff member and location to be the organisation's.
+-- p_staff_id null is anyone; p_hold_id turns a hold into the booking.
+create function private.book(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
+  p_location_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid, p_request_id uuid,
+  p_series_id uuid default null, p_status text default 'confirmed', p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings;
+  v_type public.session_types;
+  v_shape record;
+  v_slot record;
+  v_booking public.bookings;
+  v_occupancy_id uuid;
+begin
+  if p_purchase_id is not null then
+    -- The package is locked before its free sessions are counted: the last one is booked once.
+    if (private.lock_package(p_org_id, p_purchase_id)).client_id <> p_client_id then
+      perform private.refuse_purchase();
+    end if;
+  end if;
+  if p_request_id is not null then
+    -- The second click waits for the first and reads its answer; without the wait it would find its own time taken.
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || p_request_id, 0));
+    select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.request_id = p_request_id;
+    if found then
+      if (v_booking.client_id, v_booking.purchase_id) is distinct from (p_client_id, p_purchase_id) then
+        perform private.refuse_request();
+      end if;
+      return private.booked(v_booking);
+    end if;
+  end if;
+  if p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, p_start_time), 0) < 1 then
+    return private.outcome('package_exhausted');
+  end if;
+
+  v_settings := private.settings_of(p_org_id);
+  v_type := private.session_type_of(p_org_id, p_session_type_id, null);
+  v_shape := private.session_shape(v_settings, v_type, p_duration_mins);
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  for v_slot in
+    select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                                          tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
+     order by s.seats_left < v_shape.capacity desc, s.rank, s.staff_id
+  loop
+    v_occupancy_id := private.occupy(
+      p_org_id, v_slot.staff_id, v_type.id, v_shape.capacity, v_slot.start_time, v_slot.end_time,
+      tstzrange(v_slot.start_time - v_shape.before, v_slot.end_time + v_shape.after), p_now => p_now);
+    exit when v_occupancy_id is not null;
+  end loop;
+  if v_occupancy_id is null then
+    return private.outcome(case when private.is_taken(p_org_id, private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id),
+                                                      tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after),
+                                                      p_now)
+                                then 'taken' else 'unavailable' end, jsonb_build_object(
+      'alternatives', private.alternatives(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time,
+                                           p_audience, p_now)));
+  end if;
+
+  insert into public.bookings (
+    org_id, client_id, start_time, end_time, duration_mins, session_type, session_type_id, staff_id, location_id, occupancy_id,
+    purchase_id, series_id, status, booked_by, booking_source, notes, client_notes, request_id)
+  values (
+    p_org_id, p_client_id, v_slot.start_time, v_slot.end_time, extract(epoch from v_shape.duration)::integer / 60,
+    coalesce(v_type.slug, 'pt_session'), v_type.id, v_slot.staff_id, p_location_id, v_occupancy_id, p_purchase_id, p_series_id,
+    p_status, p_actor_id, p_source, case when p_audience = 'coach' then p_notes end, case when p_audience = 'client' then p_notes end,
+    p_request_id)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning * into v_booking;
+  if not found then
+    -- The same request at the same time booked it; this one gives its seat back.
+    perform private.fail(409, 'request_in_progress', 'The same request is being answered.', 'Ask again with the same request id.');
+  end if;
+  return private.booked(v_booking);
+end;
+$$;
+comment on function private.book is
+  'Books one session: {outcome: booked, booking_id, staff_id, start_time, end_time}, {outcome: taken | unavailable, alternatives}, or {outcome: package_exhausted}. Fails: purchase_not_found 404, request_reused 409, request_in_progress 409.';
+
+-- Tells "somebody has it" from "it was never on offer" (hours, notice, off the grid).
+create function private.is_taken(p_org_id uuid, p_staff_ids uuid[], p_blocked tstzrange, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from private.occupancies as o
+                  where o.org_id = p_org_id and o.staff_id = any (p_staff_ids) and o.seats > 0
+                    and (o.expires_at is null or o.expires_at > p_now) and o.blocked && p_blocked);
+$$;
+comment on function private.is_taken is 'True when one of these staff members has something in that time.';
+
+create function private.booked(p_booking public.bookings)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select private.outcome('booked', jsonb_build_object(
+    'booking_id', p_booking.id, 'staff_id', p_booking.staff_id, 'start_time', p_booking.start_time, 'end_time', p_booking.end_time));
+$$;
+comment on function private.booked is 'The outcome of a booking that was made.';
+
+-- Sessions a package can still give to a booking at that start: remaining less what is held by other bookings.
+create function private.bookable_at(p_org_id uuid, p_purchase_id uuid, p_start_time timestamptz)
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select case when p.valid_during @> p_start_time then p.sessions_remaining - (
+           select count(*)::integer
+             from public.bookings as b
+            where b.org_id = p.org_id and b.purchase_id = p.id
+              and (b.settlement = 'due' or (b.settlement is null and b.status in ('pending', 'confirmed')))) end
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.id = p_purchase_id;
+$$;
+comment on function private.bookable_at is 'Sessions of a package free for a booking at that start; null when it is not valid then.';
+
+-- Keeps the booking's identity: the move is one update of its row.
+create function private.reschedule(
+  p_org_id uuid, p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid, p_audience text, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
+  v_booking public.bookings;
+  v_minutes integer;
+  v_type public.session_types;
+  v_shape record;
+  v_staff_id uuid;
+  v_occupancy_id uuid;
+begin
+  select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.id = p_booking_id for no key update;
+  if not found then
+    perform private.refuse_booking();
+  elsif v_booking.status not in ('pending', 'confirmed') or (p_audience = 'client' and v_booking.start_time <= p_now) then
+    perform private.refuse_transition();
+  end if;
+  v_minutes := extract(epoch from v_booking.end_time - v_booking.start_time)::integer / 60;
+  if p_audience = 'client' then
+    perform private.require_cancellable(v_booking, p_now);
+  end if;
+  -- Its package would not pay for it there. One that pays nothing where it is either (unpaid, frozen) is not made worse by a move.
+  if v_booking.settlement is distinct from 'waived' and exists (
+       select from public.client_purchases as p
+        where p.org_id = p_org_id and p.id = v_booking.purchase_id
+          and p.valid_during @> v_booking.start_time and not p.valid_during @> p_start_time) then
+    return private.outcome('package_expired');
+  end if;
+  v_staff_id := coalesce(p_staff_id, v_booking.staff_id);
+  v_type := private.session_type_of(p_org_id, v_booking.session_type_id, v_booking.session_type);
+  v_shape := private.session_shape(v_settings, v_type, v_minutes);
+  perform from public.staff as s
+    where s.org_id = p_org_id and s.id in (v_booking.staff_id, v_staff_id) order by s.id for no key update;
+  -- The day it comes to, and those that its old time may be offered for, in one order.
+  perform private.lock_days(
+    d.session_type_ids || case when v_type.max_per_day is not null then v_type.id end,
+    d.dates || case when v_type.max_per_day is not null then (p_start_time at time zone v_settings.timezone)::date end)
+    from private.waited_days(p_org_id, array[v_booking.start_time]) as d;
+  if exists (select from private.offered_slots(p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id,
+                                               tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now,
+                                               p_except => v_booking.occupancy_id)) then
+    begin
+      -- The buffers of a booking by RPC, which the trigger of a direct write does not give.
+      perform private.vacate(p_org_id, v_booking.occupancy_id);
+      v_occupancy_id := private.occupy(
+        p_org_id, v_staff_id, v_type.id, v_shape.capacity, p_start_time, p_start_time + v_shape.duration,
+        tstzrange(p_start_time - v_shape.before, p_start_time + v_shape.duration + v_shape.after), p_now => p_now);
+      if v_occupancy_id is null then
+        perform private.refuse_slot();
+      end if;
+      update public.bookings as b
+         set start_time = p_start_time, end_time = p_start_time + v_shape.duration, staff_id = v_staff_id,
+             occupancy_id = v_occupancy_id, ics_sequence = b.ics_sequence + 1, client_confirmed = false, confirmation_sent_at = null
+       where b.org_id = p_org_id and b.id = p_booking_id
+      returning b.* into v_booking;
+      return private.booked(v_booking) || '{"outcome": "rescheduled"}';
+    exception when sqlstate 'PT409' then
+      null;
+    end;
+  end if;
+  return private.outcome('taken', jsonb_build_object('alternatives', private.alternatives(
+    p_org_id, v_type.id, v_minutes, v_staff_id, v_booking.location_id, p_start_time, p_audience, p_now)));
+end;
+$$;
+comment on function private.reschedule is
+  'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+
+-- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
+-- is taken all the same, and one taken early stays taken.
+create function private.cancel_booking(
+  p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_locked record := private.lock_booking(p_org_id, p_booking_id);
+  v_booking public.bookings := v_locked.booking;
+begin
+  if v_booking.status = 'cancelled' then
+    return v_booking.settlement;
+  elsif v_booking.status not in ('pending', 'confirmed') then
+    perform private.refuse_transition();
+  end if;
+  if v_booking.settlement = 'charged' and not p_is_charged then
+    perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
+  end if;
+  perform set_config('coach.cancels_for', 'staff', true);
+  update public.bookings as b
+     set status = 'cancelled', cancellation_reason = left(p_reason, 500)
+   where b.org_id = p_org_id and b.id = p_booking_id
+  returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
+  if p_is_charged and v_booking.purchase_id is not null and v_booking.settlement is null then
+    update public.bookings as b
+       set settlement = 'due', due_since = p_now
+     where b.org_id = p_org_id and b.id = p_booking_id
+    returning b.* into v_booking;
+    return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, p_actor_id, p_now);
+  end if;
+  return v_booking.settlement;
+end;
+$$;
+comment on function private.cancel_booking is
+  'Cancels a booking and says what became of its session: null (free again), waived (given back), charged or uncovered. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
+
+-- Cancels for the client whose booking it is. In time the session is free again, also one taken at check-in; inside the notice the
+-- organisation's policy refuses, lets it go, or charges.
+create function private.client_cancel(p_org_id uuid, p_client_id uuid, p_booking_id uuid, p_now timestamptz default clock_timestamp())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_locked record := private.lock_booking(p_org_id, p_booking_id);
+  v_booking public.bookings := v_locked.booking;
+  v_settings public.booking_settings := private.settings_of(p_org_id);
+begin
+  if v_booking.client_id <> p_client_id then
+    perform private.refuse_booking();
+  elsif v_booking.status = 'cancelled' then
+    return v_booking.settlement;
+  elsif v_booking.settlement = 'charged'
+        and not (v_settings.late_cancellation_policy = 'charge'
+                 and now() > v_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours)) then
+    -- Undone with all the rest where the policy refuses, next.
+    perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, null, p_now);
+  end if;
+  perform set_config('coach.cancels_for', 'client', true);
+  update public.bookings as b set status = 'cancelled'
+   where b.org_id = p_org_id and b.id = p_booking_id
+  returning b.* into v_booking;
+  perform set_config('coach.cancels_for', '', true);
+  if v_booking.settlement = 'due' then
+    return private.settle_booking(v_locked.package, v_booking, 'late_cancellation', null, null, p_now);
+  end if;
+  return v_booking.settlement;
+end;
+$$;
+comment on function private.client_cancel is
+  'Cancels a client''s own booking and says what became of its session. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+
+-- A client may move what they may cancel: not late, not where the organisation keeps that to itself.
+create function private.require_cancellable(p_booking public.bookings, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_booking.org_id);
+begin
+  if not v_settings.allow_client_cancel then
+    perform private.fail(403, 'cancellation_not_allowed', 'This booking cannot be cancelled here.', 'Ask your coach to cancel it.');
+  elsif p_now > p_booking.start_time - make_interval(hours => v_settings.cancel_notice_hours) then
+    perform private.fail(403, 'cancellation_too_late', 'It is too late to cancel this booking here.', 'Ask your coach to cancel it.');
+  end if;
+end;
+$$;
+comment on function private.require_cancellable is 'Refuses a client''s move inside the notice. Fails: cancellation_not_allowed 403, cancellation_too_late 403.';
+
+-- ── 40_scheduling/rules/broadcast.sql ──
+
+-- Telling open calendars that something changed, where Supabase Realtime is there. A message carries no booking: the app answers it
+-- with its next `calendar(…, p_since)`.
+
+create function private.tg_bookings__broadcast()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_ids uuid[];
+begin
+  if to_regprocedure('realtime.send(jsonb, text, text, boolean)') is not null then
+    select array_agg(distinct c.org_id) into v_org_ids from changed as c;
+    execute $send$
+      select realtime.send(jsonb_build_object('org_id', o.id, 'changed_at', now()), 'bookings_changed', 'calendar:' || o.id, true)
+        from unnest($1) as o (id)
+    $send$ using v_org_ids;
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__broadcast is
+  'Sends one private message per organisation and statement to the topic calendar:<org_id>, where Realtime exists.';
+create trigger bookings__broadcast_new after insert on public.bookings
+  referencing new table as changed for each statement execute function private.tg_bookings__broadcast();
+create trigger bookings__broadcast_changed after update on public.bookings
+  referencing new table as changed for each statement execute function private.tg_bookings__broadcast();
+
+-- ── 40_scheduling/rules/calendar.sql ──
+
+-- The calendar: one call for a view, its range computed here from view and date in the organisation's timezone; with p_since only
+-- what changed, for the poll of 15 seconds.
+-- What changed is read off bookings and holds; what they do not tell (hours, blocks, the timezone, a deleted row) is noted in
+-- private.calendar_changes, by adding rows: nobody who books waits for somebody who edits hours, nor the other way round.
+
+create function private.view_range(p_org_id uuid, p_view text, p_on date)
+returns daterange
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_view in ('day', 'week', 'month'), 'view');
+  perform private.require_value(p_on between '2000-01-01' and '2100-01-01', 'on');
+  return case p_view
+    when 'day' then daterange(p_on, p_on + 1)
+    when 'week' then daterange(date_trunc('week', p_on::timestamp)::date, date_trunc('week', p_on::timestamp)::date + 7)
+    else daterange(date_trunc('month', p_on::timestamp)::date, (date_trunc('month', p_on::timestamp) + interval '1 month')::date) end;
+end;
+$$;
+comment on function private.view_range is 'The local dates of a view; a week begins on Monday. Fails: value_not_allowed 422.';
+
+create function private.calendar(
+  p_org_id uuid, p_view text, p_on date, p_staff_id uuid, p_since timestamptz, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  -- Where too much has changed to be told piece by piece, or it is told no longer, the answer is whole again.
+  v_since timestamptz := case when p_since >= p_now - interval '7 days' and not exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.kind = 'timezone' and x.changed_at > p_since) then p_since end;
+  v_days daterange := private.view_range(p_org_id, p_view, coalesce(p_on, private.org_today(p_org_id, p_now)));
+  v_range tstzrange := tstzrange(private.local_to_instant(v_timezone, lower(v_days)::timestamp),
+                                 private.local_to_instant(v_timezone, upper(v_days)::timestamp));
+  v_staff_ids uuid[];
+  v_answer jsonb;
+begin
+  select coalesce(array_agg(s.id), '{}') into v_staff_ids
+    from public.staff as s where s.org_id = p_org_id and s.is_active and (p_staff_id is null or s.id = p_staff_id);
+  select jsonb_build_object(
+    'view', p_view, 'from_on', lower(v_days), 'until_on', upper(v_days) - 1, 'from', lower(v_range), 'until', upper(v_range),
+    'timezone', v_timezone,
+    -- Ten seconds back: a change that is being committed at this moment is in the next poll, and twice is harmless.
+    'as_of', p_now - interval '10 seconds',
+    'bookings', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'id', b.id, 'client_id', b.client_id, 'client_name', c.full_name, 'staff_id', b.staff_id, 'location_id', b.location_id,
+               'session_type', b.session_type, 'session_type_id', b.session_type_id, 'series_id', b.series_id,
+               'purchase_id', b.purchase_id, 'start_time', b.start_time, 'end_time', b.end_time,
+               'local_start', to_char(b.start_time at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI'),
+               'local_end', to_char(b.end_time at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI'),
+               'status', b.status, 'settlement', b.settlement, 'client_confirmed', b.client_confirmed, 'updated_at', b.updated_at)
+             order by b.start_time, b.id), '[]')
+        from public.bookings as b
+        join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
+       where b.org_id = p_org_id and b.start_time < upper(v_range) and b.start_time >= lower(v_range) - interval '24 hours'
+         and b.end_time > lower(v_range)
+         and (p_staff_id is null or b.staff_id = p_staff_id) and (v_since is null or b.updated_at > v_since)))
+    -- What the view may still show although it is there no more: changed since then and now outside of it, or deleted.
+    || case when v_since is null then '{}' else jsonb_build_object('left', (
+         select coalesce(jsonb_agg(l.id order by l.id), '[]')
+           from (select b.id
+                   from public.bookings as b
+                  where b.org_id = p_org_id and b.updated_at > v_since
+                    and not (b.start_time < upper(v_range) and b.end_time > lower(v_range)
+                             and (p_staff_id is null or b.staff_id = p_staff_id))
+                 union all
+                 select x.booking_id
+                   from private.calendar_changes as x
+                  where x.org_id = p_org_id and x.kind = 'removed' and x.changed_at > v_since) as l)) end
+    || case when v_since is null or private.is_calendar_changed(p_org_id, '{blocks}', v_since) then jsonb_build_object('blocks', (
+         select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'staff_id', t.staff_id, 'reason', t.reason,
+                  'start_time', lower(s.span), 'end_time', upper(s.span)) order by d, t.start_time, t.id), '[]')
+           from generate_series(lower(v_days)::timestamp, upper(v_days)::timestamp - interval '1 day', interval '1 day') as d
+           join public.blocked_times as t
+             on t.org_id = p_org_id and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
+            and (p_staff_id is null or t.staff_id is null or t.staff_id = p_staff_id)
+          cross join lateral private.local_span(v_timezone, d::date + t.start_time, d::date + t.end_time) as s (span)
+          where not isempty(s.span))) else '{}' end
+    || case when v_since is null or private.is_free_time_changed(p_org_id, v_since, p_now) then jsonb_build_object('free', (
+         select coalesce(jsonb_agg(jsonb_build_object('staff_id', f.staff_id, 'start_time', lower(s), 'end_time', upper(s))
+                                   order by f.staff_id, lower(s)), '[]')
+           from private.free_time(p_org_id, v_staff_ids, lower(v_days), upper(v_days) - 1, null, p_now) as f
+          cross join lateral unnest(f.free * tstzmultirange(v_range)) as s)) else '{}' end
+    into v_answer;
+  return v_answer;
+end;
+$$;
+comment on function private.calendar is
+  'The calendar of a view as one document. With p_since what changed after it: bookings, the ids that are outside of it or gone, and blocks and free whole where they changed; whole again, without `left`, when p_since is more than seven days back or the timezone changed.';
+
+create function private.is_calendar_changed(p_org_id uuid, p_kinds text[], p_since timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (
+    select from private.calendar_changes as x
+     where x.org_id = p_org_id and x.changed_at > p_since and x.kind = any (p_kinds));
+$$;
+comment on function private.is_calendar_changed is 'True when something of these kinds was noted after an instant.';
+
+-- A booking that left the view has freed time in it: any that changed counts. A hold takes time, and gives it back when it runs out.
+create function private.is_free_time_changed(p_org_id uuid, p_since timestamptz, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select private.is_calendar_changed(p_org_id, '{blocks,free,removed}', p_since)
+      or exists (select from public.bookings as b where b.org_id = p_org_id and b.updated_at > p_since)
+      or exists (select from private.holds as h where h.org_id = p_org_id and h.updated_at > p_since)
+      or exists (select from private.holds as h
+                  where h.org_id = p_org_id and h.status = 'held' and h.expires_at > p_since and h.expires_at <= p_now);
+$$;
+comment on function private.is_free_time_changed is 'True when an organisation''s hours, blocks, bookings or holds changed after an instant.';
+
+create trigger holds__touch before update on private.holds
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- Argument: the kind. One row a transaction, but for bookings, which are named. What is older than any p_since that is answered in
+-- part goes; rows that somebody else is removing are left to them.
+create function private.tg__note_calendar()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := case when tg_op = 'DELETE' then old.org_id else new.org_id end;
+begin
+  -- An organisation that is being deleted needs no notes.
+  insert into private.calendar_changes (org_id, kind, booking_id)
+  select o.id, tg_argv[0], case when tg_argv[0] = 'removed' then old.id end
+    from public.orgs as o
+   where o.id = v_org_id
+     and (tg_argv[0] = 'removed'
+          or not exists (select from private.calendar_changes as x
+                          where x.org_id = o.id and x.kind = tg_argv[0] and x.changed_at = now()));
+  if found then
+    delete from private.calendar_changes as x
+     where x.org_id = v_org_id
+       and x.id in (select y.id from private.calendar_changes as y
+                     where y.org_id = v_org_id and y.changed_at < now() - interval '8 days' for update skip locked);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg__note_calendar is 'Notes for open calendars that hours, blocks or the timezone changed, or that a booking was deleted.';
+create trigger availability__note_calendar after insert or update or delete on public.availability
+  for each row execute function private.tg__note_calendar('free');
+create trigger blocked_times__note_calendar after insert or update or delete on public.blocked_times
+  for each row execute function private.tg__note_calendar('blocks');
+create trigger staff__note_calendar after insert or delete on public.staff
+  for each row execute function private.tg__note_calendar('free');
+create trigger staff__note_activity after update on public.staff
+  for each row when (old.is_active is distinct from new.is_active) execute function private.tg__note_calendar('free');
+create trigger booking_settings__note_calendar after insert or delete on public.booking_settings
+  for each row execute function private.tg__note_calendar('timezone');
+create trigger booking_settings__note_timezone after update on public.booking_settings
+  for each row when (old.timezone is distinct from new.timezone) execute function private.tg__note_calendar('timezone');
+create trigger bookings__note_calendar after delete on public.bookings
+  for each row execute function private.tg__note_calendar('removed');
+create trigger holds__note_calendar after delete on private.holds
+  for each row execute function private.tg__note_calendar('free');
+
+create function private.member_calendar(p_org_id uuid, p_view text, p_on date, p_staff_id uuid, p_since timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.read');
+  perform private.require_in_org(p_org_id, null, p_staff_id, null);
+  return private.calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
+end;
+$$;
+comment on function private.member_calendar is 'calendar for a member with bookings.read.';
+
+-- ── 40_scheduling/rules/feeds.sql ──
+
+-- Calendar files: what a booking's file and a subscribed feed contain. Python only writes it down as RFC 5545.
+-- One-way on purpose: nothing is read back from other calendars.
+
+create function private.feed_token_hash(p_token text)
+returns bytea
+language sql immutable security invoker set search_path = ''
+as $$
+  select sha256(convert_to(p_token, 'UTF8'));
+$$;
+comment on function private.feed_token_hash is 'How a feed''s token is kept.';
+
+-- The token is shown once, here.
+create function private.create_feed(p_org_id uuid, p_staff_id uuid, p_client_id uuid, p_actor_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_token text := replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+  v_feed_id uuid;
+begin
+  insert into private.calendar_feeds (org_id, staff_id, client_id, created_by) values (p_org_id, p_staff_id, p_client_id, p_actor_id)
+  returning id into v_feed_id;
+  insert into private.calendar_feed_tokens (token_hash, org_id, feed_id) values (private.feed_token_hash(v_token), p_org_id, v_feed_id);
+  return v_token;
+end;
+$$;
+comment on function private.create_feed is 'Opens a feed of a staff member''s or a client''s bookings; returns its token, which cannot be read again.';
+
+create function private.revoke_feeds(p_org_id uuid, p_staff_id uuid, p_client_id uuid)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_revoked integer;
+begin
+  with gone as (
+    update private.calendar_feeds as f
+       set revoked_at = clock_timestamp()
+     where f.org_id = p_org_id and f.revoked_at is null and (f.staff_id = p_staff_id or f.client_id = p_client_id)
+    returning f.id)
+  select count(*)::integer into v_revoked from gone;
+  return v_revoked;
+end;
+$$;
+comment on function private.revoke_feeds is 'Closes every feed of a staff member or client; returns how many.';
+
+-- One booking as a calendar event. Cancelled ones stay, so that subscribers are told.
+create function private.booking_event(p_booking public.bookings, p_is_for_staff boolean)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'uid', p_booking.id || '@coach-os', 'sequence', p_booking.ics_sequence, 'start_time', p_booking.start_time, 'end_time', p_booking.end_time,
+    'status', case p_booking.status when 'cancelled' then 'CANCELLED' when 'pending' then 'TENTATIVE' else 'CONFIRMED' end,
+    'updated_at', p_booking.updated_at, 'created_at', p_booking.created_at,
+    'summary', coalesce((select t.name from public.session_types as t where t.org_id = p_booking.org_id and t.id = p_booking.session_type_id), 'Session')
+      || case when p_is_for_staff then ': ' || c.full_name else ' with ' || s.full_name end,
+    'location', coalesce((select concat_ws(', ', l.name, l.address) from public.locations as l
+                           where l.org_id = p_booking.org_id and l.id = p_booking.location_id), p_booking.location_details),
+    'organizer', o.name)
+    from public.orgs as o
+    join public.clients as c on c.org_id = o.id and c.id = p_booking.client_id
+    join public.staff as s on s.org_id = o.id and s.id = p_booking.staff_id
+   where o.id = p_booking.org_id;
+$$;
+comment on function private.booking_event is
+  'A booking as {uid, sequence, start_time, end_time, status, summary, location, organizer, created_at, updated_at}.';
+
+create function private.feed(p_token text, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_feed private.calendar_feeds;
+begin
+  select f.* into v_feed
+    from private.calendar_feed_tokens as t
+    join private.calendar_feeds as f on f.org_id = t.org_id and f.id = t.feed_id
+   where t.token_hash = private.feed_token_hash(coalesce(p_token, '')) and f.revoked_at is null;
+  if not found then
+    return private.refusal(404, 'feed_not_found', 'There is no such calendar.', 'Ask for a new address.');
+  end if;
+  return jsonb_build_object(
+    'name', (select o.name from public.orgs as o where o.id = v_feed.org_id),
+    'events', (select coalesce(jsonb_agg(private.booking_event(b, v_feed.staff_id is not null) order by b.start_time, b.id), '[]')
+                 from public.bookings as b
+                where b.org_id = v_feed.org_id and (b.staff_id = v_feed.staff_id or b.client_id = v_feed.client_id)
+                  and b.start_time between p_now - interval '90 days' and p_now + interval '366 days'));
+end;
+$$;
+comment on function private.feed is 'The bookings of a feed from 90 days back to a year ahead: {name, events}, or feed_not_found 404.';
+
+create function private.member_create_feed(p_staff_id uuid, p_client_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
+begin
+  return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
+end;
+$$;
+comment on function private.member_create_feed is 'create_feed for whom member_feed_org lets in.';
+
+create function private.member_revoke_feeds(p_staff_id uuid, p_client_id uuid)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
+begin
+  return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
+end;
+$$;
+comment on function private.member_revoke_feeds is 'revoke_feeds for whom member_feed_org lets in.';
+
+-- A feed shows every booking of its subject to whoever has its address. A staff member opens their own with bookings.read, another's
+-- takes staff.write; a client's clients.write, and a client who signs in opens their own.
+create function private.member_feed_org(p_staff_id uuid, p_client_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_is_own boolean;
+begin
+  perform private.require_value((p_staff_id is null) <> (p_client_id is null), 'staff_id');
+  if p_staff_id is not null then
+    select s.org_id, coalesce(s.user_id = auth.uid(), false) into v_org_id, v_is_own
+      from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('bookings.read'));
+  else
+    select c.org_id, c.id = any (private.my_client_ids()) into v_org_id, v_is_own
+      from public.clients as c
+     where c.id = p_client_id and (c.org_id = any (private.orgs_with('bookings.read')) or c.id = any (private.my_client_ids()));
+  end if;
+  if v_org_id is null then
+    perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
+  elsif not v_is_own
+        and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
+    perform private.refuse_permission();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.member_feed_org is
+  'The organisation of a feed''s subject, for whom may open and close its feeds. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- Who leaves keeps no window: neither on their own calendar nor through an address that they were shown. What they see as a client
+-- of the organisation stays theirs.
+create function private.tg_org_members__close_feeds()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.calendar_feeds as f
+     set revoked_at = clock_timestamp()
+   where f.org_id = old.org_id and f.revoked_at is null
+     and (f.created_by = old.user_id
+          or f.staff_id in (select s.id from public.staff as s where s.org_id = old.org_id and s.user_id = old.user_id))
+     and not exists (select from public.clients as c where c.org_id = f.org_id and c.id = f.client_id and c.auth_user_id = old.user_id);
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__close_feeds is 'Closes the calendar feeds of a member who leaves, and those they opened.';
+create trigger org_members__close_feeds after delete on public.org_members
+  for each row execute function private.tg_org_members__close_feeds();
+
+-- ── 40_scheduling/rules/free_time.sql ──
+
+-- What is free: one function for listing and for booking alike, so that every slot ever offered can be booked.
+-- private.open_time says when sessions may take place, private.free_starts where a session fits between what is taken,
+-- private.offered_slots adds what the audience may know and book. Booking asks the same function about the one start it wants:
+-- planning these queries takes longer than answering that, so they are planned once a session (plpgsql, since a server before 18
+-- plans an SQL function at every call), for any arguments.
+
+-- Hours less blocked times, as instants, for each staff member and local day. A date's own hours replace the week's for that
+-- day, what the week takes away included; a staff member with hours of their own is not bound by those that name nobody.
+create function private.open_time(p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null)
+returns table (staff_id uuid, open tstzmultirange)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return query
+  with days as (
+    select p_from + n as on_date, extract(dow from p_from + n)::integer as dow from generate_series(0, p_until - p_from) as n),
+  hours as (
+    select s.id as staff_id, a.day_of_week, a.specific_date, a.start_time, a.end_time, coalesce(a.is_available, true) as is_open
+      from unnest(p_staff_ids) as s (id)
+      join public.availability as a
+        on a.org_id = p_org_id
+       and (a.staff_id = s.id
+            or a.staff_id is null and not exists (
+                 select from public.availability as own
+                  where own.org_id = p_org_id and own.staff_id = s.id and own.specific_date is null and coalesce(own.is_available, true)))),
+  spans as (
+    select h.staff_id, h.is_open, d.on_date + h.start_time as starts, d.on_date + h.end_time as ends
+      from days as d
+      join hours as h on h.specific_date is null and h.day_of_week = d.dow
+     where not exists (
+             select from hours as x
+              where x.staff_id = h.staff_id and x.specific_date = d.on_date and x.is_open)
+    union all
+    select h.staff_id, h.is_open, h.specific_date + h.start_time, h.specific_date + h.end_time
+      from hours as h
+     where h.specific_date between p_from and p_until
+    union all
+    select s.id, false, d.on_date + b.start_time, d.on_date + b.end_time
+      from days as d
+      join public.blocked_times as b on b.org_id = p_org_id and (b.date = d.on_date or b.day_of_week = d.dow)
+      join unnest(p_staff_ids) as s (id) on b.staff_id is null or b.staff_id = s.id),
+  walls as (
+    select w.starts, w.ends, w.span
+      from (select array_agg(x.starts) as starts, array_agg(x.ends) as ends from (select distinct s.starts, s.ends from spans as s) as x) as a
+     cross join lateral private.local_spans(private.org_timezone(p_org_id), a.starts, a.ends) as w),
+  instants as (
+    select p.staff_id, p.is_open, w.span
+      from spans as p
+      join walls as w on w.starts = p.starts and w.ends = p.ends)
+  select i.staff_id,
+         (range_agg(i.span) filter (where i.is_open) - coalesce(range_agg(i.span) filter (where not i.is_open), '{}'))
+         * case when exists (select from public.location_hours as l where l.org_id = p_org_id and l.location_id = p_location_id)
+                then coalesce((
+                  select range_agg(w.span)
+                    from (select array_agg(d.on_date + l.opens_time) as starts, array_agg(d.on_date + l.closes_time) as ends
+                            from public.location_hours as l
+                            join days as d on d.dow = l.day_of_week
+                           where l.org_id = p_org_id and l.location_id = p_location_id) as a
+                   cross join lateral private.local_spans(private.org_timezone(p_org_id), a.starts, a.ends) as w), '{}')
+                else '{(,)}'::tstzmultirange end
+    from instants as i
+   where not isempty(i.span)
+   group by i.staff_id
+  having bool_or(i.is_open);
+end;
+$$;
+comment on function private.open_time is
+  'When each staff member may give sessions between two local dates, both included: hours less blocked times, within the location''s opening hours.';
+
+-- What is free as it stands: open time less what is taken. The calendar shows it; booking looks through free_starts.
+create function private.free_time(
+  p_org_id uuid, p_staff_ids uuid[], p_from date, p_until date, p_location_id uuid default null, p_now timestamptz default now())
+returns table (staff_id uuid, free tstzmultirange)
+language sql stable security definer set search_path = ''
+as $$
+  select o.staff_id, o.open - coalesce(t.busy, '{}')
+    from private.open_time(p_org_id, p_staff_ids, p_from, p_until, p_location_id) as o
+    left join lateral (
+      select range_agg(x.blocked) as busy
+        from private.occupancies as x
+       where x.org_id = p_org_id and x.staff_id = o.staff_id and x.seats > 0 and coalesce(x.expires_at > p_now, true)
+         and x.blocked && tstzrange(lower(o.open), upper(o.open))) as t on true;
+$$;
+comment on function private.free_time is 'Open time less what is booked or held, for each staff member.';
+
+-- Where a session of that length fits: it lies in open time, and its buffers reach into nobody else's. Starts lie on the grid of
+-- 15 minutes. The rank is how many minutes lie between it and the nearest taken time, at most a day: 0 is adjacent.
+create function private.free_starts(
+  p_org_id uuid, p_staff_ids uuid[], p_location_id uuid, p_duration interval, p_before interval, p_after interval,
+  p_within tstzrange, p_now timestamptz, p_except uuid default null)
+returns table (staff_id uuid, start_time timestamptz, rank integer)
+language plpgsql stable security definer set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return query
+  with zone as (select private.org_timezone(p_org_id) as name),
+  open as materialized (
+    select o.staff_id, o.open
+      from zone as z
+     cross join lateral private.open_time(p_org_id, p_staff_ids, (lower(p_within) at time zone z.name)::date - 1,
+                                          (upper(p_within) at time zone z.name)::date + 1, p_location_id) as o),
+  -- A day further than any session reaches: no rank looks beyond.
+  seen as (
+    select tstzrange(lower(p_within) - p_before - interval '1 day', upper(p_within) + p_duration + p_after + interval '1 day') as span),
+  taken as (
+    select o.staff_id, '-infinity'::timestamptz as starts, lower(z.span) as ends from open as o cross join seen as z
+    union all
+    select o.staff_id, lower(x.blocked), upper(x.blocked)
+      from open as o
+     cross join seen as z
+      join private.occupancies as x on x.org_id = p_org_id and x.staff_id = o.staff_id and x.blocked && z.span
+     where x.seats > 0 and (x.expires_at is null or x.expires_at > p_now) and x.id is distinct from p_except),
+  -- What is taken does not overlap: free is what lies between neighbours.
+  gaps as (
+    select t.staff_id, t.ends as after, lead(t.starts, 1, upper(z.span)) over (partition by t.staff_id order by t.starts) as before
+      from taken as t cross join seen as z),
+  fits as (
+    select g.staff_id, g.after + p_before as earliest, g.before - p_duration - p_after as latest
+      from gaps as g
+     where g.after + p_before <= g.before - p_duration - p_after),
+  spans as (
+    select f.staff_id, f.earliest as first, f.latest as last,
+           greatest(f.earliest, lower(s.span), lower(p_within)) as earliest,
+           least(f.latest, upper(s.span) - p_duration, upper(p_within)) as latest
+      from fits as f
+      join open as o on o.staff_id = f.staff_id
+     cross join lateral unnest(o.open * tstzmultirange(tstzrange(f.earliest, f.latest + p_duration))) as s (span))
+  select f.staff_id, c.start_time,
+         least(1440, floor(extract(epoch from least(c.start_time - f.first, f.last - c.start_time)) / 60))::integer
+    from spans as f
+   cross join lateral (
+     select to_timestamp(e * 900)
+       from generate_series(ceil(extract(epoch from f.earliest) / 900)::bigint, floor(extract(epoch from f.latest) / 900)::bigint) as e
+    ) as c (start_time)
+   where f.earliest <= f.latest;
+end;
+$$;
+comment on function private.free_starts is
+  'The starts, on a grid of 15 minutes, at which a session with its buffers fits; rank is the minutes to the nearest taken time, 0 = adjacent.';
+
+-- The staff who may give it: active, of the type, at the place, which is active too.
+create function private.eligible_staff(p_org_id uuid, p_session_type_id uuid, p_location_id uuid, p_staff_id uuid)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(s.id order by s.created_at, s.id), '{}')
+    from public.staff as s
+   where s.org_id = p_org_id and s.is_active and (p_staff_id is null or s.id = p_staff_id)
+     and (p_session_type_id is null
+          or not exists (select from public.session_type_staff as x where x.org_id = p_org_id and x.session_type_id = p_session_type_id)
+          or exists (select from public.session_type_staff as x
+                      where x.org_id = p_org_id and x.session_type_id = p_session_type_id and x.staff_id = s.id))
+     and (p_location_id is null
+          or exists (select from public.locations as l where l.org_id = p_org_id and l.id = p_location_id and l.is_active))
+     and (p_location_id is null
+          or not exists (select from public.staff_locations as x where x.org_id = p_org_id and x.staff_id = s.id)
+          or exists (select from public.staff_locations as x
+                      where x.org_id = p_org_id and x.staff_id = s.id and x.location_id = p_location_id));
+$$;
+comment on function private.eligible_staff is 'The active staff who give this session type at this active location; all that are null do not bind.';
+
+-- An organisation's booking settings, defaults where no row exists.
+create function private.settings_of(p_org_id uuid)
+returns public.booking_settings
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings;
+begin
+  select s.* into v_settings from public.booking_settings as s where s.org_id = p_org_id;
+  v_settings.timezone := coalesce(v_settings.timezone, 'Australia/Brisbane');
+  v_settings.allow_client_booking := coalesce(v_settings.allow_client_booking, true);
+  v_settings.min_notice_hours := coalesce(v_settings.min_notice_hours, 24);
+  v_settings.max_advance_days := coalesce(v_settings.max_advance_days, 30);
+  v_settings.allow_client_cancel := coalesce(v_settings.allow_client_cancel, true);
+  v_settings.cancel_notice_hours := coalesce(v_settings.cancel_notice_hours, 24);
+  v_settings.slot_duration_mins := coalesce(v_settings.slot_duration_mins, 60);
+  v_settings.buffer_between_mins := coalesce(v_settings.buffer_between_mins, 15);
+  v_settings.early_cutoff_before_hour := coalesce(v_settings.early_cutoff_before_hour, 9);
+  v_settings.early_cutoff_time := coalesce(v_settings.early_cutoff_time, '20:00');
+  v_settings.late_notice_hours := coalesce(v_settings.late_notice_hours, 2);
+  v_settings.late_cancellation_policy := coalesce(v_settings.late_cancellation_policy, 'refuse');
+  return v_settings;
+end;
+$$;
+comment on function private.settings_of is 'An organisation''s booking settings as they are in force: the defaults where no row or value exists.';
+
+-- How long, how far apart, how many: of the type, else of the settings. The buffer between bookings is the larger of the type's
+-- and the settings'; a coach's direct write keeps to the type's alone.
+create function private.session_shape(
+  p_settings public.booking_settings, p_type public.session_types, p_duration_mins integer,
+  out duration interval, out before interval, out after interval, out capacity integer)
+language sql stable security definer set search_path = ''
+as $$
+  select make_interval(mins => coalesce(p_duration_mins, p_type.duration_mins, p_settings.slot_duration_mins)),
+         make_interval(mins => coalesce(p_type.buffer_before_mins, 0)),
+         make_interval(mins => greatest(p_type.buffer_after_mins, p_settings.buffer_between_mins)),
+         coalesce(p_type.capacity, 1);
+$$;
+comment on function private.session_shape is 'The length, buffers and capacity with which a session is offered and booked.';
+
+-- When booking for that start closes, for a client: the notice, the evening before for early starts, the late notice otherwise.
+create function private.booking_closes_at(p_settings public.booking_settings, p_start_time timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select least(
+    p_start_time - make_interval(hours => p_settings.min_notice_hours),
+    case when extract(hour from l.start) < p_settings.early_cutoff_before_hour
+         then private.local_to_instant(p_settings.timezone, l.start::date - 1 + p_settings.early_cutoff_time)
+         else p_start_time - make_interval(hours => p_settings.late_notice_hours) end)
+    from (select p_start_time at time zone p_settings.timezone as start) as l;
+$$;
+comment on function private.booking_closes_at is 'The last instant at which a client may book that start.';
+
+-- What may be booked within a range of starts, by whom it is asked: 'coach' is bound by hours and by what is taken, 'client' by
+-- notice, cutoffs, horizon and online booking too. Sessions of a group that have seats left are offered with them.
+create function private.offered_slots(
+  p_org_id uuid, p_session_type_id uuid, p_duration_mins integer, p_staff_id uuid, p_location_id uuid, p_within tstzrange,
+  p_audience text, p_now timestamptz default now(), p_except uuid default null)
+returns table (staff_id uuid, start_time timestamptz, end_time timestamptz, rank integer, seats_left integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
+  v_type public.session_types := private.session_type_of(p_org_id, p_session_type_id, null);
+  v_shape record := private.session_shape(v_settings, v_type, p_duration_mins);
+  v_staff_ids uuid[] := private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id);
+  v_earliest timestamptz := greatest(lower(p_within), p_now);
+  v_latest timestamptz := upper(p_within);
+  v_full_days date[];
+  -- Who leaves a session that others stay in leaves its time taken.
+  v_except uuid := (
+    select o.id from private.occupancies as o
+     where o.org_id = p_org_id and o.id = p_except
+       and o.seats - 1 = (select count(*) from private.holds as h
+                           where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now));
+begin
+  if p_audience = 'client' then
+    v_latest := least(v_latest, private.local_to_instant(
+      v_settings.timezone, ((p_now at time zone v_settings.timezone)::date + v_settings.max_advance_days + 1)::timestamp) - interval '1 minute');
+    if not v_settings.allow_client_booking or not coalesce(v_type.allow_online_booking, true) then
+      return;
+    end if;
+  end if;
+  if v_earliest > v_latest or not coalesce(v_type.is_active, true) then
+    return;
+  end if;
+  v_full_days := private.full_days(v_type, v_settings.timezone, tstzrange(v_earliest, v_latest, '[]'), v_except, p_now);
+  return query
+  with candidates as (
+    select f.staff_id, f.start_time, f.rank, v_shape.capacity as seats_left
+      from private.free_starts(p_org_id, v_staff_ids, p_location_id, v_shape.duration, v_shape.before, v_shape.after,
+                               tstzrange(v_earliest, v_latest, '[]'), p_now, v_except) as f
+    union all
+    select o.staff_id, o.starts_at, 0, v_shape.capacity - o.seats + x.expired
+      from private.occupancies as o
+     cross join lateral (
+       select count(*)::integer as expired
+         from private.holds as h
+        where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now) as x
+     where v_shape.capacity > 1
+       and o.org_id = p_org_id and o.staff_id = any (v_staff_ids) and o.session_type_id = p_session_type_id
+       and o.starts_at between v_earliest and v_latest and o.ends_at = o.starts_at + v_shape.duration
+       and o.seats > 0 and o.seats - x.expired < v_shape.capacity and (o.expires_at is null or o.expires_at > p_now))
+  select c.staff_id, c.start_time, c.start_time + v_shape.duration, c.rank, c.seats_left
+    from candidates as c
+   where (p_audience <> 'client' or p_now <= private.booking_closes_at(v_settings, c.start_time))
+     and (c.seats_left < v_shape.capacity or (c.start_time at time zone v_settings.timezone)::date <> all (v_full_days));
+end;
+$$;
+comment on function private.offered_slots is
+  'The starts that may be booked, with staff, end, rank and seats left. Listing and booking both ask this.';
+
+-- Sessions, not seats: a group counts once.
+create function private.full_days(
+  p_type public.session_types, p_timezone text, p_within tstzrange, p_except uuid, p_now timestamptz)
+returns date[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(d.on_date), '{}')
+    from (select (o.starts_at at time zone p_timezone)::date as on_date
+            from private.occupancies as o
+           where p_type.max_per_day is not null and o.org_id = p_type.org_id and o.session_type_id = p_type.id
+             and o.starts_at between lower(p_within) - interval '2 days' and upper(p_within) + interval '2 days'
+             and o.seats > 0 and coalesce(o.expires_at > p_now, true) and o.id is distinct from p_except
+           group by 1 having count(*) >= p_type.max_per_day) as d;
+$$;
+comment on function private.full_days is 'The local days around a range on which a type has as many sessions as its max_per_day.';
+
+-- The day's limit is counted: whoever takes or holds time for the type on that day queues here.
+create function private.lock_day(p_type public.session_types, p_timezone text, p_start_time timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_type.max_per_day is not null then
+    perform private.lock_days(array[p_type.id], array[(p_start_time at time zone p_timezone)::date]);
+  end if;
+end;
+$$;
+comment on function private.lock_day is 'Locks a local day of a session type that has max_per_day, until the transaction ends.';
+
+create function private.lock_days(p_session_type_ids uuid[], p_dates date[])
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  -- By number: a date's text depends on the session's DateStyle.
+  select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(d.session_type_id::text || (d.on_date - date '2000-01-01'), 0))
+    from (select distinct u.on_date, u.session_type_id from unnest(p_session_type_ids, p_dates) as u (session_type_id, on_date)
+           order by u.on_date, u.session_type_id) as d;
+$$;
+comment on function private.lock_days is 'Locks several types'' local days, in the order of days, until the transaction ends.';
+
+-- What is freed is offered on, and the offer takes time for a type that may have a limit: its day is locked before the time is
+-- given back, since nobody waits for a day who holds time already.
+create function private.waited_days(
+  p_org_id uuid, p_freed timestamptz[], out session_type_ids uuid[], out dates date[])
+language sql stable security definer set search_path = ''
+as $$
+  select array_agg(w.session_type_id), array_agg(w.on_date)
+    from public.waitlist_entries as w
+    join public.session_types as t on t.org_id = w.org_id and t.id = w.session_type_id
+   where w.org_id = p_org_id and w.status = 'waiting' and t.max_per_day is not null
+     and w.on_date in (select (f.start_time at time zone private.org_timezone(p_org_id))::date from unnest(p_freed) as f (start_time));
+$$;
+comment on function private.waited_days is 'The types with max_per_day for which somebody waits on the local days of these starts, each with its day.';
+
+-- ── 40_scheduling/rules/holds.sql ──
+
+-- Holds and the waitlist: a slot kept for some minutes, for whoever is about to book it or was waiting for it.
+-- A hold that has run out is in nobody's way at once (private.occupy); the sweep tidies up and passes waitlist offers on.
+-- Lock order: as in occupy.sql. A hold is changed by whoever has locked its occupancy.
+
+create function private.hold_slot(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
+  p_location_id uuid, p_audience text, p_minutes integer default null, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings := private.settings_of(p_org_id);
+  v_type public.session_types := private.session_type_of(p_org_id, p_session_type_id, null);
+  v_shape record := private.session_shape(v_settings, v_type, p_duration_mins);
+  v_expires_at timestamptz := p_now + make_interval(mins => coalesce(p_minutes, v_settings.hold_mins, 10));
+  v_slot record;
+  v_occupancy_id uuid;
+  v_hold private.holds;
+begin
+  perform private.lock_day(v_type, v_settings.timezone, p_start_time);
+  for v_slot in
+    select s.* from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                                          tstzrange(p_start_time, p_start_time, '[]'), p_audience, p_now) as s
+     order by s.seats_left < v_shape.capacity desc, s.rank, s.staff_id
+  loop
+    v_occupancy_id := private.occupy(
+      p_org_id, v_slot.staff_id, v_type.id, v_shape.capacity, v_slot.start_time, v_slot.end_time,
+      tstzrange(v_slot.start_time - v_shape.before, v_slot.end_time + v_shape.after), v_expires_at, p_now);
+    exit when v_occupancy_id is not null;
+  end loop;
+  if v_occupancy_id is null then
+    return private.outcome('taken', jsonb_build_object('alternatives', private.alternatives(
+      p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id, p_start_time, p_audience, p_now)));
+  end if;
+  insert into private.holds (org_id, occupancy_id, client_id, session_type_id, location_id, staff_id, start_time, end_time, expires_at)
+  values (p_org_id, v_occupancy_id, p_client_id, v_type.id, p_location_id, v_slot.staff_id, v_slot.start_time, v_slot.end_time, v_expires_at)
+  returning * into v_hold;
+  return private.held(v_hold);
+end;
+$$;
+comment on function private.hold_slot is
+  'Keeps a slot for some minutes: {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}.';
+
+create function private.held(p_hold private.holds)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select private.outcome('held', jsonb_build_object(
+    'hold_id', p_hold.id, 'staff_id', p_hold.staff_id, 'start_time', p_hold.start_time, 'end_time', p_hold.end_time,
+    'expires_at', p_hold.expires_at));
+$$;
+comment on function private.held is 'The outcome of a hold that was made.';
+
+-- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
+create function private.confirm_hold(
+  p_org_id uuid, p_hold_id uuid, p_client_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid,
+  p_now timestamptz default clock_timestamp())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold private.holds;
+  v_booking public.bookings;
+begin
+  if p_purchase_id is not null then
+    if (private.lock_package(p_org_id, p_purchase_id)).client_id <> p_client_id then
+      perform private.refuse_purchase();
+    end if;
+  end if;
+  -- The seat is ours until now: whoever lets go of holds that have run out waits for this row.
+  perform from private.occupancies as o
+    where o.org_id = p_org_id and o.id = (select h.occupancy_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id)
+      for no key update;
+  select h.* into v_hold from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id for no key update;
+  if not found or v_hold.client_id <> p_client_id then
+    perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
+  elsif v_hold.status = 'booked' then
+    select b.* into v_booking from public.bookings as b where b.org_id = p_org_id and b.id = v_hold.booking_id;
+    return private.booked(v_booking);
+  elsif v_hold.status <> 'held' or v_hold.expires_at <= p_now then
+    return private.outcome('hold_expired', jsonb_build_object('alternatives', private.alternatives(
+      p_org_id, v_hold.session_type_id, extract(epoch from v_hold.end_time - v_hold.start_time)::integer / 60, v_hold.staff_id,
+      v_hold.location_id, v_hold.start_time, p_audience, p_now)));
+  elsif p_purchase_id is not null and coalesce(private.bookable_at(p_org_id, p_purchase_id, v_hold.start_time), 0) < 1 then
+    return private.outcome('package_exhausted');
+  end if;
+  update private.occupancies as o
+     set expires_at = null
+   where o.org_id = p_org_id and o.id = v_hold.occupancy_id and o.seats > 0;
+  if not found then
+    return private.outcome('hold_expired', '{"alternatives": []}');
+  end if;
+  insert into public.bookings (
+    org_id, client_id, start_time, end_time, duration_mins, session_type, session_type_id, staff_id, location_id, occupancy_id,
+    purchase_id, status, booked_by, booking_source, notes, client_notes)
+  select p_org_id, p_client_id, v_hold.start_time, v_hold.end_time, extract(epoch from v_hold.end_time - v_hold.start_time)::integer / 60,
+         coalesce(t.slug, 'pt_session'), v_hold.session_type_id, v_hold.staff_id, v_hold.location_id, v_hold.occupancy_id,
+         p_purchase_id, 'confirmed', p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
+         case when p_audience = 'client' then p_notes end
+    from (select private.session_type_of(p_org_id, v_hold.session_type_id, null) as t) as x
+   cross join lateral (select (x.t).slug) as t
+  returning * into v_booking;
+  update private.holds as h
+     set status = 'booked', booking_id = v_booking.id, occupancy_id = null
+   where h.org_id = p_org_id and h.id = p_hold_id;
+  update public.waitlist_entries as w
+     set status = 'booked', updated_at = p_now
+   where w.org_id = p_org_id and w.hold_id = p_hold_id;
+  return private.booked(v_booking);
+end;
+$$;
+comment on function private.confirm_hold is
+  'Books a held slot: {outcome: booked, …}, {outcome: hold_expired, alternatives} or {outcome: package_exhausted}. Fails: hold_not_found 404, purchase_not_found 404.';
+
+-- A freed time goes to the first on the waitlist whom it fits, as a hold with a time limit; the coach sees the offer, and
+-- messaging carries it to the client.
+create function private.offer_to_waitlist(
+  p_org_id uuid, p_staff_id uuid, p_start_time timestamptz, p_end_time timestamptz, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.booking_settings;
+  v_entry public.waitlist_entries;
+  v_slot record;
+  v_held jsonb;
+  v_offered integer := 0;
+begin
+  if p_end_time <= p_now then
+    return 0;
+  end if;
+  v_settings := private.settings_of(p_org_id);
+  for v_entry in
+    select w.*
+      from public.waitlist_entries as w
+     where w.org_id = p_org_id and w.status = 'waiting' and w.on_date = (p_start_time at time zone v_settings.timezone)::date
+       and (w.staff_id is null or w.staff_id = p_staff_id)
+       and (w.start_time is null or w.start_time < p_end_time)
+     order by w.created_at, w.id
+  loop
+    select s.staff_id, s.start_time into v_slot
+      from private.offered_slots(p_org_id, v_entry.session_type_id, null, p_staff_id, null,
+                                 tstzrange(coalesce(v_entry.start_time, p_start_time),
+                                           coalesce(v_entry.start_time, p_end_time - interval '1 second'), '[]'),
+                                 'coach', p_now) as s
+     order by abs(extract(epoch from s.start_time - p_start_time)), s.start_time
+     limit 1;
+    continue when not found;
+    -- Only whom it fits is locked: another time that is freed at this moment finds the others.
+    perform from public.waitlist_entries as w
+      where w.org_id = p_org_id and w.id = v_entry.id and w.status = 'waiting' for no key update skip locked;
+    continue when not found;
+    v_held := private.hold_slot(p_org_id, v_entry.client_id, v_entry.session_type_id, v_slot.start_time, null, v_slot.staff_id, null,
+                                'coach', coalesce(v_settings.waitlist_offer_mins, 60), p_now);
+    if v_held ->> 'outcome' = 'held' then
+      update public.waitlist_entries as w
+         set status = 'offered', hold_id = (v_held ->> 'hold_id')::uuid, offered_at = p_now, updated_at = p_now
+       where w.org_id = p_org_id and w.id = v_entry.id;
+      perform private.raise_alert(p_org_id, 'waitlist_offered', v_entry.client_id, null, null);
+      v_offered := v_offered + 1;
+    end if;
+  end loop;
+  return v_offered;
+end;
+$$;
+comment on function private.offer_to_waitlist is 'Offers a freed time to those on the waitlist whom it fits, first come first; returns how many offers were made.';
+
+create function private.tg__offer_freed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.offer_to_waitlist(old.org_id, old.staff_id, old.start_time, old.end_time);
+  return null;
+end;
+$$;
+comment on function private.tg__offer_freed is 'Offers the time that a booking or a hold leaves: cancelled, moved or deleted.';
+create trigger bookings__offer_freed after update on public.bookings
+  for each row when (old.occupancy_id is not null and old.occupancy_id is distinct from new.occupancy_id)
+  execute function private.tg__offer_freed();
+create trigger bookings__offer_freed_by_delete after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
+create trigger holds__offer_freed_by_delete after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__offer_freed();
+
+-- Expired holds are let go and their times offered on; one batch a call, safe on any number of machines. What somebody else is at
+-- work on (a calendar that is being moved or swept, a session that is being joined) is left for the next call.
+create function private.sweep_expired_holds(p_limit integer, p_now timestamptz, p_dry_run boolean, out expired integer, out offered integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_holds private.holds[];
+  v_hold private.holds;
+  v_gone integer;
+begin
+  expired := 0;
+  offered := 0;
+  if p_dry_run then
+    select least(count(*), p_limit) into expired from private.holds as h where h.status = 'held' and h.expires_at <= p_now;
+    return;
+  end if;
+  select array_agg(d.hold) into v_holds
+    from (select h as hold
+            from private.holds as h
+            join public.staff as s on s.org_id = h.org_id and s.id = h.staff_id
+           where h.status = 'held' and h.expires_at <= p_now
+           order by h.expires_at, h.id
+           limit p_limit
+             for no key update of s skip locked) as d;
+  perform private.lock_days(array_agg(t.id), array_agg(t.on_date))
+    from (select h.org_id, array_agg(h.start_time) as freed from unnest(v_holds) as h group by h.org_id) as o
+   cross join lateral private.waited_days(o.org_id, o.freed) as w
+   cross join lateral unnest(w.session_type_ids, w.dates) as t (id, on_date);
+  foreach v_hold in array coalesce(v_holds, '{}') loop
+    perform from private.occupancies as o
+      where o.org_id = v_hold.org_id and o.id = v_hold.occupancy_id for no key update skip locked;
+    continue when not found;
+    v_gone := private.expire_holds(v_hold.org_id, v_hold.occupancy_id, p_now);
+    -- Those of one session go together, and somebody may have been faster.
+    continue when v_gone = 0;
+    perform private.drop_empty(v_hold.org_id, v_hold.occupancy_id);
+    expired := expired + v_gone;
+    offered := offered + private.offer_to_waitlist(v_hold.org_id, v_hold.staff_id, v_hold.start_time, v_hold.end_time, p_now);
+  end loop;
+end;
+$$;
+comment on function private.sweep_expired_holds is 'Lets go of expired holds and offers their times to the waitlist; returns both counts.';
+
+-- A client waits for a day, or for one start; asking again changes nothing.
+create function private.join_waitlist(
+  p_org_id uuid, p_client_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_start_time timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_on date := coalesce(p_on, (p_start_time at time zone private.org_timezone(p_org_id))::date);
+  v_id uuid;
+begin
+  perform private.require_value(v_on between private.org_today(p_org_id) and private.org_today(p_org_id) + 366, 'on');
+  perform private.require_value(p_start_time is null or v_on = (p_start_time at time zone private.org_timezone(p_org_id))::date, 'start_time');
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, null);
+  -- The client's row is the lock: two tabs wait once.
+  perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  select w.id into v_id
+    from public.waitlist_entries as w
+   where w.org_id = p_org_id and w.client_id = p_client_id and w.on_date = v_on and w.status in ('waiting', 'offered')
+     and (w.session_type_id, w.start_time) is not distinct from (p_session_type_id, p_start_time);
+  if not found then
+    insert into public.waitlist_entries (org_id, client_id, on_date, session_type_id, staff_id, start_time)
+    values (p_org_id, p_client_id, v_on, p_session_type_id, p_staff_id, p_start_time)
+    returning id into v_id;
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.join_waitlist is
+  'Puts a client on the waitlist of a local day or of one start; returns the entry''s id. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+
+-- Another tenant's type, staff member or location does not exist.
+create function private.require_in_org(p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if p_session_type_id is not null
+     and not exists (select from public.session_types as t where t.org_id = p_org_id and t.id = p_session_type_id) then
+    perform private.fail(404, 'session_type_not_found', 'There is no such session type.', 'Reload the session types.');
+  elsif p_staff_id is not null and not exists (select from public.staff as s where s.org_id = p_org_id and s.id = p_staff_id) then
+    perform private.fail(404, 'staff_not_found', 'There is no such staff member.', 'Reload the staff.');
+  elsif p_location_id is not null and not exists (select from public.locations as l where l.org_id = p_org_id and l.id = p_location_id) then
+    perform private.fail(404, 'location_not_found', 'There is no such location.', 'Reload the locations.');
+  end if;
+end;
+$$;
+comment on function private.require_in_org is
+  'Refuses ids that are not the organisation''s; null passes. Fails: session_type_not_found 404, staff_not_found 404, location_not_found 404.';
+
+-- ── 40_scheduling/rules/leave_waitlist.sql ──
+
+-- Leaving the waitlist: who waits no more is offered nothing more, and what they were offered is in nobody's way from now on.
+-- The time itself is passed on where all holds that have run out are: by the sweep (holds.sql).
+
+create function private.leave_waitlist(p_org_id uuid, p_client_id uuid, p_entry_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold_id uuid;
+  v_occupancy_id uuid;
+begin
+  perform from public.waitlist_entries as w
+    where w.org_id = p_org_id and w.id = p_entry_id and (p_client_id is null or w.client_id = p_client_id);
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  for v_attempt in 1 .. 3 loop
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'waiting';
+    if found then
+      return true;
+    end if;
+    -- Whoever confirms the hold at this moment is waited for. From its first moment on it was none, so that one who has begun to
+    -- confirm it does not find it good yet.
+    select h.id, h.occupancy_id into v_hold_id, v_occupancy_id
+      from public.waitlist_entries as w
+      join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    exit when not found;
+    update private.holds as h
+       set expires_at = h.created_at
+     where h.org_id = p_org_id and h.id = v_hold_id and h.status = 'held';
+    continue when not found;
+    -- Out of turn, so never waited for: what is locked is freed by whoever has it, or by the sweep.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null for no key update skip locked;
+    if found then
+      update private.occupancies as o
+         set expires_at = (select max(h.expires_at) from private.holds as h
+                            where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held')
+       where o.org_id = p_org_id and o.id = v_occupancy_id and o.expires_at is not null;
+    end if;
+    update public.waitlist_entries as w
+       set status = 'cancelled', updated_at = p_now
+     where w.org_id = p_org_id and w.id = p_entry_id and w.status = 'offered';
+    return found;
+  end loop;
+  return false;
+end;
+$$;
+comment on function private.leave_waitlist is
+  'Ends a client''s wait (any client''s where p_client_id is null), with the offer they may have; false when it is over already: booked, let pass or left. Fails: waitlist_entry_not_found 404.';
+
+create function private.member_leave_waitlist(p_entry_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select w.org_id into v_org_id
+    from public.waitlist_entries as w where w.id = p_entry_id and w.org_id = any (private.orgs_with('bookings.read'));
+  if not found then
+    perform private.fail(404, 'waitlist_entry_not_found', 'There is no such entry on the waitlist.', 'Reload the page.');
+  end if;
+  perform private.require_org(v_org_id, 'bookings.write');
+  return private.leave_waitlist(v_org_id, null, p_entry_id);
+end;
+$$;
+comment on function private.member_leave_waitlist is
+  'leave_waitlist for a member with bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+
+-- ── 40_scheduling/rules/members.sql ──
+
+-- Scheduling for members: who may, in front of the rules that book, hold, move and list.
+
+-- The organisation of a session type, client or the like is the one the member names; the rest must be in it.
+create function private.require_booking_in_org(p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.write');
+  if not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.refuse_client();
+  end if;
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+end;
+$$;
+comment on function private.require_booking_in_org is
+  'Refuses unless the person may book there and everything named is the organisation''s. Fails: org_not_found 404, permission_missing 403, client_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404.';
+
+create function private.require_duration(p_duration_mins integer)
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.require_value(coalesce(p_duration_mins, 60) between 5 and 1440, 'duration_mins');
+$$;
+comment on function private.require_duration is 'Refuses a length outside 5 minutes to a day: value_not_allowed 422.';
+
+-- A listing looks at two months at the most.
+create function private.listing_range(p_org_id uuid, p_on date, p_until date)
+returns tstzrange
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_on is not null and coalesce(p_until, p_on) between p_on and p_on + 62
+                                and p_on between '2000-01-01' and '2100-01-01', 'until');
+  return tstzrange(private.local_to_instant(p_org_id, p_on, '00:00'),
+                   private.local_to_instant(p_org_id, coalesce(p_until, p_on) + 1, '00:00') - interval '1 second');
+end;
+$$;
+comment on function private.listing_range is 'The instants of some local days, at most 63. Fails: value_not_allowed 422.';
+
+create function private.member_find_slots(
+  p_org_id uuid, p_on date, p_until date, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid, p_duration_mins integer)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer, seats_left integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.read');
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  return query
+  select s.start_time, s.end_time, s.staff_id, s.rank, s.seats_left
+    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                               private.listing_range(p_org_id, p_on, p_until), 'coach') as s
+   order by s.start_time, s.rank, s.staff_id;
+end;
+$$;
+comment on function private.member_find_slots is 'offered_slots for a member with bookings.read.';
+
+create function private.member_book(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid,
+  p_purchase_id uuid, p_duration_mins integer, p_notes text, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
+  return private.book(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, p_purchase_id,
+                      'coach', 'trainer', p_notes, auth.uid(), p_request_id);
+end;
+$$;
+comment on function private.member_book is 'book for a member with bookings.write.';
+
+create function private.member_hold(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz, p_session_type_id uuid, p_staff_id uuid, p_location_id uuid,
+  p_duration_mins integer, p_minutes integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hold private.holds;
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(coalesce(p_minutes, 10) between 1 and 1440, 'minutes');
+  -- Asked again for a client who holds that start already: it is theirs, not taken. Two clicks queue here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_client_id::text || extract(epoch from p_start_time), 2));
+  select h.* into v_hold
+    from private.holds as h
+   where h.org_id = p_org_id and h.client_id = p_client_id and h.start_time = p_start_time and h.status = 'held' and h.expires_at > now()
+     and (h.session_type_id, h.location_id) is not distinct from (p_session_type_id, p_location_id)
+     and (p_staff_id is null or h.staff_id = p_staff_id)
+     and (p_duration_mins is null or h.end_time = p_start_time + make_interval(mins => p_duration_mins))
+   order by h.created_at, h.id limit 1;
+  if found then
+    return private.held(v_hold);
+  end if;
+  return private.hold_slot(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, 'coach',
+                           p_minutes);
+end;
+$$;
+comment on function private.member_hold is 'hold_slot for a member with bookings.write.';
+
+create function private.member_confirm_hold(p_org_id uuid, p_hold_id uuid, p_purchase_id uuid, p_notes text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'bookings.write');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
+  return private.confirm_hold(
+    p_org_id, p_hold_id, (select h.client_id from private.holds as h where h.org_id = p_org_id and h.id = p_hold_id),
+    p_purchase_id, 'coach', 'trainer', p_notes, auth.uid());
+end;
+$$;
+comment on function private.member_confirm_hold is 'confirm_hold for a member with bookings.write.';
+
+create function private.member_reschedule(p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_booking_org(p_booking_id, 'bookings.write');
+begin
+  perform private.require_in_org(v_org_id, null, p_staff_id, null);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  return private.reschedule(v_org_id, p_booking_id, p_start_time, p_staff_id, 'coach');
+end;
+$$;
+comment on function private.member_reschedule is 'reschedule for a member with bookings.write.';
+
+create function private.member_cancel_booking(p_booking_id uuid, p_reason text, p_is_charged boolean)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.cancel_booking(private.member_booking_org(p_booking_id, 'bookings.write'), p_booking_id, p_reason,
+                                coalesce(p_is_charged, false), auth.uid());
+end;
+$$;
+comment on function private.member_cancel_booking is 'cancel_booking for a member with bookings.write.';
+
+create function private.member_book_series(
+  p_org_id uuid, p_client_id uuid, p_from date, p_time time, p_interval_weeks integer, p_count integer, p_session_type_id uuid,
+  p_staff_id uuid, p_location_id uuid, p_purchase_id uuid, p_duration_mins integer, p_is_partial boolean, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  return private.book_series(p_org_id, p_client_id, p_session_type_id, p_from, p_time, p_interval_weeks, p_count, p_duration_mins,
+                             p_staff_id, p_location_id, p_purchase_id, coalesce(p_is_partial, true), auth.uid(), p_request_id);
+end;
+$$;
+comment on function private.member_book_series is 'book_series for a member with bookings.write.';
+
+create function private.member_series_org(p_series_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select s.org_id into v_org_id
+    from public.booking_series as s where s.id = p_series_id and s.org_id = any (private.orgs_with('bookings.read'));
+  if not found then
+    perform private.fail(404, 'series_not_found', 'There is no such series.', 'Reload the calendar.');
+  end if;
+  perform private.require_org(v_org_id, 'bookings.write');
+  return v_org_id;
+end;
+$$;
+comment on function private.member_series_org is
+  'The organisation of a series in which the person has bookings.write. Fails: series_not_found 404, permission_missing 403.';
+
+create function private.member_move_series(p_series_id uuid, p_from date, p_shift_days integer, p_time time, p_staff_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_series_org(p_series_id);
+begin
+  perform private.require_in_org(v_org_id, null, p_staff_id, null);
+  return private.move_series(v_org_id, p_series_id, p_from, coalesce(p_shift_days, 0), p_time, p_staff_id);
+end;
+$$;
+comment on function private.member_move_series is 'move_series for a member with bookings.write.';
+
+create function private.member_end_series(p_series_id uuid, p_from date)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.end_series(private.member_series_org(p_series_id), p_series_id, p_from, auth.uid());
+end;
+$$;
+comment on function private.member_end_series is 'end_series for a member with bookings.write.';
+
+create function private.member_join_waitlist(
+  p_org_id uuid, p_client_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_start_time timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_booking_in_org(p_org_id, p_client_id, p_session_type_id, p_staff_id, null);
+  return private.join_waitlist(p_org_id, p_client_id, p_on, p_session_type_id, p_staff_id, p_start_time);
+end;
+$$;
+comment on function private.member_join_waitlist is 'join_waitlist for a member with bookings.write.';
+
+create function private.member_staff_org(p_staff_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select s.org_id into v_org_id from public.staff as s where s.id = p_staff_id and s.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.fail(404, 'staff_not_found', 'There is no such staff member.', 'Reload the staff.');
+  end if;
+  perform private.require_org(v_org_id, 'staff.write');
+  return v_org_id;
+end;
+$$;
+comment on function private.member_staff_org is
+  'The organisation of a staff member in which the person has staff.write. Fails: staff_not_found 404, permission_missing 403.';
+
+create function private.member_deactivate_staff(p_staff_id uuid)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select private.deactivate_staff(private.member_staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function private.member_deactivate_staff is 'deactivate_staff for a member with staff.write.';
+
+create function private.member_reactivate_staff(p_staff_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.reactivate_staff(private.member_staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function private.member_reactivate_staff is 'reactivate_staff for a member with staff.write.';
+
+-- The contract's question, for members and for the portal's server (which holds the secret key).
+create function private.is_slot_free(p_org_id uuid, p_start_time timestamptz, p_end_time timestamptz, p_exclude_booking_id uuid)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_org_id = any (private.orgs_with('bookings.read')) or auth.role() = 'service_role', false)
+     and coalesce(p_end_time > p_start_time, false)
+     and exists (
+       select
+         from public.staff as s
+        where s.org_id = p_org_id and s.is_active
+          and not exists (
+            select from private.occupancies as o
+             where o.org_id = p_org_id and o.staff_id = s.id and o.seats > 0 and coalesce(o.expires_at > now(), true)
+               and o.blocked && tstzrange(p_start_time, p_end_time)
+               and not exists (select from public.bookings as b
+                                where b.org_id = p_org_id and b.id = p_exclude_booking_id and b.occupancy_id = o.id))
+          and not exists (
+            select
+              from public.blocked_times as t
+             cross join lateral (select private.org_timezone(p_org_id) as name) as z
+             cross join lateral generate_series((p_start_time at time zone z.name)::date::timestamp,
+                                                (p_end_time at time zone z.name)::date::timestamp, interval '1 day') as d
+             where t.org_id = p_org_id and (t.staff_id is null or t.staff_id = s.id)
+               and (t.date = d::date or t.day_of_week = extract(dow from d)::integer)
+               and private.local_span(z.name, d::date + t.start_time, d::date + t.end_time) && tstzrange(p_start_time, p_end_time)));
+$$;
+comment on function private.is_slot_free is 'True when somebody on the staff has that time neither booked, held nor blocked, and the caller may know.';
+
+-- ── 40_scheduling/rules/occupy.sql ──
+
+-- Taking and giving back a staff member's time. Every booking that is not cancelled occupies: by trigger, so that the existing
+-- app's direct inserts and updates, re-activation and rescheduling all meet the one exclusion constraint.
+-- Lock order, in all of scheduling: package, booking, staff (moves, series and the sweep of holds), day, occupancy, hold, waitlist
+-- entry. Whoever needs one out of turn skips what is locked.
+
+-- A seat in that time, or null when it is taken. `on conflict do nothing` waits for whoever is taking it at this moment and
+-- needs no subtransaction.
+create function private.occupy(
+  p_org_id uuid, p_staff_id uuid, p_session_type_id uuid, p_capacity integer, p_starts_at timestamptz, p_ends_at timestamptz,
+  p_blocked tstzrange, p_expires_at timestamptz default null, p_now timestamptz default clock_timestamp())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+  v_there record;
+begin
+  -- Whoever was in the way may be gone after the wait for them: then it is tried again.
+  for v_attempt in 1 .. 5 loop
+    -- A look first, at what is most often in the way: somebody at that very start. It grants nothing. Whatever else overlaps, the
+    -- constraint sees, before a row is written.
+    select o.id, o.session_type_id, o.ends_at into v_there
+      from private.occupancies as o
+     where o.org_id = p_org_id and o.staff_id = p_staff_id and o.starts_at = p_starts_at and o.seats > 0
+       and (o.expires_at is null or o.expires_at > p_now);
+    if not found then
+      insert into private.occupancies (
+        org_id, staff_id, session_type_id, starts_at, ends_at, blocked, capacity, seats, expires_at)
+      values (p_org_id, p_staff_id, p_session_type_id, p_starts_at, p_ends_at, p_blocked, p_capacity, 1, p_expires_at)
+      on conflict on constraint occupancies_no_overlap do nothing
+      returning id into v_id;
+      exit when v_id is not null;
+      -- Holds that have run out are in nobody's way, swept or not.
+      update private.occupancies as o
+         set seats = 0
+       where o.org_id = p_org_id and o.staff_id = p_staff_id and o.blocked && p_blocked and o.seats > 0 and o.expires_at <= p_now;
+      -- Who would join looks once more: the session may have begun to fill at this moment.
+      exit when not found and (p_capacity = 1 or v_attempt > 1);
+      continue;
+    end if;
+    exit when p_capacity = 1 or (v_there.session_type_id, v_there.ends_at) is distinct from (p_session_type_id, p_ends_at);
+    -- A session that is on, be it only held so far, has room while a seat is free or held no longer.
+    perform from private.occupancies as o
+      where o.org_id = p_org_id and o.id = v_there.id
+        and (o.seats < p_capacity
+             or exists (select from private.holds as h
+                         where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held' and h.expires_at <= p_now))
+        for no key update;
+    exit when not found;
+    perform private.expire_holds(p_org_id, v_there.id, p_now);
+    update private.occupancies as o
+       set seats = o.seats + 1, capacity = p_capacity,
+           expires_at = case when p_expires_at > o.expires_at then p_expires_at when p_expires_at is not null then o.expires_at end
+     where o.org_id = p_org_id and o.id = v_there.id and o.seats between 1 and p_capacity - 1
+       and (o.expires_at is null or o.expires_at > p_now)
+    returning o.id into v_id;
+    exit when v_id is not null;
+  end loop;
+  return v_id;
+end;
+$$;
+comment on function private.occupy is
+  'Takes one seat of a staff member''s time and returns the occupancy, or null when it is taken; a group session is joined while it has seats.';
+
+-- The caller has locked the occupancy, in a statement before: what this one sees of its holds is what holds.
+create function private.expire_holds(p_org_id uuid, p_occupancy_id uuid, p_now timestamptz)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  with gone as (
+    update private.holds as h
+       set status = 'expired', occupancy_id = null
+     where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held' and h.expires_at <= p_now
+    returning h.id),
+  passed as (
+    update public.waitlist_entries as w
+       set status = 'expired', updated_at = p_now
+      from gone as g
+     where w.org_id = p_org_id and w.hold_id = g.id and w.status = 'offered'),
+  given_back as (
+    update private.occupancies as o
+       set seats = greatest(o.seats - g.n, 0)
+      from (select count(*)::integer as n from gone) as g
+     where o.org_id = p_org_id and o.id = p_occupancy_id and g.n > 0)
+  select count(*)::integer from gone;
+$$;
+comment on function private.expire_holds is
+  'Lets go of the holds in one occupancy that have run out, and of the offers they were; returns how many.';
+
+create function private.vacate(p_org_id uuid, p_occupancy_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_left integer;
+begin
+  update private.occupancies as o
+     set seats = o.seats - 1
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats > 0
+  returning o.seats into v_left;
+  if v_left > 0 then
+    -- Where the last booking has left and seats are held yet, the time is taken as long as the last of these holds.
+    update private.occupancies as o
+       set expires_at = h.last_at
+      from (select count(*)::integer as n, max(h.expires_at) as last_at
+              from private.holds as h where h.org_id = p_org_id and h.occupancy_id = p_occupancy_id and h.status = 'held') as h
+     where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = h.n;
+  end if;
+end;
+$$;
+comment on function private.vacate is 'Gives one seat back; at none the time is free, and when only holds are left it is free when they have run out.';
+
+create function private.drop_empty(p_org_id uuid, p_occupancy_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  delete from private.occupancies as o
+   where o.org_id = p_org_id and o.id = p_occupancy_id and o.seats = 0
+     and not exists (select from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id);
+$$;
+comment on function private.drop_empty is 'Removes an occupancy that everybody has left, once the holds that had run out in it are swept.';
+
+-- Whose calendar a booking lands on when nobody says: the signed-in member's own, else the organisation's first who is active. A solo
+-- coach gets their staff row here, with their first booking.
+create function private.default_staff(p_org_id uuid, p_user_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  -- A desk books for the coaches, unless it has a calendar of its own already.
+  v_user_id uuid := (
+    select m.user_id from public.org_members as m
+     where m.org_id = p_org_id and m.user_id = p_user_id
+       and (m.role not in ('front_desk', 'accountant_readonly')
+            or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
+  v_staff_id uuid;
+begin
+  -- Whoever takes no sessions books for those who do.
+  if v_user_id is null
+     or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id and not s.is_active) then
+    select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.is_active order by s.created_at, s.id limit 1;
+    if found then
+      return v_staff_id;
+    end if;
+    v_user_id := coalesce(v_user_id, (
+      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
+  end if;
+  select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
+  if not found then
+    insert into public.staff as s (org_id, user_id, full_name)
+    select o.id, v_user_id, coalesce((select p.full_name from public.profiles as p where p.id = v_user_id and btrim(p.full_name) <> ''), o.name)
+      from public.orgs as o where o.id = p_org_id
+    on conflict (org_id, user_id) do nothing
+    returning s.id into v_staff_id;
+    -- Not `do update`: writing a key column would lock out the bookings that point to the row, and they hold time we may wait for.
+    if v_staff_id is null then
+      select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
+    end if;
+  end if;
+  return v_staff_id;
+end;
+$$;
+comment on function private.default_staff is 'The staff member whose calendar a booking takes by default; made when there is none yet.';
+
+-- The founder gives sessions until somebody else does: a solo coach's hours are offered without setting up staff.
+create function private.tg_org_members__first_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not exists (select from public.staff as s where s.org_id = new.org_id) then
+    perform private.default_staff(new.org_id, new.user_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_org_members__first_staff is 'Gives the organisation''s first member a calendar.';
+create trigger org_members__first_staff after insert on public.org_members
+  for each row execute function private.tg_org_members__first_staff();
+
+-- The session type a booking means: named, or by the slug the existing app writes into session_type.
+create function private.session_type_of(p_org_id uuid, p_session_type_id uuid, p_slug text)
+returns public.session_types
+language sql stable security definer set search_path = ''
+as $$
+  select t.* from public.session_types as t
+   where t.org_id = p_org_id and (t.id = p_session_type_id or (p_session_type_id is null and t.slug = p_slug));
+$$;
+comment on function private.session_type_of is 'The session type named by id, else by slug; null when it is free text.';
+
+create function private.refuse_slot()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'slot_taken', 'This time is taken.', 'Choose another time or another staff member.');
+$$;
+comment on function private.refuse_slot is 'Refuses a time that overlaps what is booked or held: slot_taken 409.';
+
+-- Not fired by completing, nor by what an RPC has occupied already.
+create function private.tg_bookings__occupy()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type public.session_types;
+  v_is_active boolean;
+begin
+  if tg_op = 'UPDATE' and old.occupancy_id is not null then
+    if new.status <> 'cancelled' then
+      -- Two bookings that swap times would wait for each other's old time: rescheduling queues on the staff row.
+      perform from public.staff as s
+        where s.org_id = new.org_id and s.id in (old.staff_id, new.staff_id) order by s.id for no key update;
+    end if;
+    perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
+    perform private.vacate(old.org_id, old.occupancy_id);
+    new.occupancy_id := null;
+    new.ics_sequence := old.ics_sequence + 1;
+  elsif tg_op = 'UPDATE' then
+    new.ics_sequence := old.ics_sequence + 1;
+  end if;
+  -- What is missing is refused by the row's own rules.
+  if new.status = 'cancelled' or new.start_time is null or new.end_time is null then
+    return new;
+  end if;
+  if new.end_time <= new.start_time or new.end_time > new.start_time + interval '24 hours' then
+    perform private.require_value(false, 'end_time');
+  end if;
+  if new.staff_id is null then
+    new.staff_id := private.default_staff(new.org_id, new.booked_by);
+  end if;
+  -- Staff and type (as session_type_of finds it) in one look.
+  select s.is_active, t.id, t.capacity, t.buffer_before_mins, t.buffer_after_mins
+    into v_is_active, v_type.id, v_type.capacity, v_type.buffer_before_mins, v_type.buffer_after_mins
+    from public.staff as s
+    left join public.session_types as t
+      on t.org_id = s.org_id and (t.id = new.session_type_id or new.session_type_id is null and t.slug = new.session_type)
+   where s.org_id = new.org_id and s.id = new.staff_id;
+  if v_is_active is not true then
+    perform private.fail(409, 'staff_inactive', 'This staff member takes no bookings.', 'Choose another staff member.');
+  end if;
+  new.occupancy_id := private.occupy(
+    new.org_id, new.staff_id, v_type.id, coalesce(v_type.capacity, 1), new.start_time, new.end_time,
+    tstzrange(new.start_time - make_interval(mins => coalesce(v_type.buffer_before_mins, 0)),
+              new.end_time + make_interval(mins => coalesce(v_type.buffer_after_mins, 0))));
+  if new.occupancy_id is null then
+    perform private.refuse_slot();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__occupy is
+  'Keeps a booking''s time taken exactly while it is not cancelled. Fails: slot_taken 409, staff_inactive 409, value_not_allowed 422.';
+-- Named to run after the checks of status and client, which may still refuse.
+create trigger bookings__occupy_new before insert on public.bookings
+  for each row when (new.occupancy_id is null) execute function private.tg_bookings__occupy();
+create trigger bookings__occupy_moved before update on public.bookings
+  for each row when (
+    new.occupancy_id is not distinct from old.occupancy_id
+    and ((old.status = 'cancelled') <> (new.status = 'cancelled')
+         or new.status <> 'cancelled'
+            and (old.start_time, old.end_time, old.staff_id) is distinct from (new.start_time, new.end_time, new.staff_id)))
+  execute function private.tg_bookings__occupy();
+
+create function private.tg_bookings__drop_empty()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.drop_empty(old.org_id, old.occupancy_id);
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__drop_empty is 'Removes an occupancy that its last booking has left.';
+create trigger bookings__drop_empty after update on public.bookings
+  for each row when (old.occupancy_id is distinct from new.occupancy_id and old.occupancy_id is not null)
+  execute function private.tg_bookings__drop_empty();
+
+-- A client who is deleted takes their bookings and holds along, not the staff's time.
+create function private.tg__give_time_back()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.vacate(old.org_id, old.occupancy_id);
+  perform private.drop_empty(old.org_id, old.occupancy_id);
+  return null;
+end;
+$$;
+comment on function private.tg__give_time_back is 'Gives back the time of a deleted booking or hold.';
+create trigger bookings__give_time_back after delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+create trigger holds__give_time_back after delete on private.holds
+  for each row when (old.occupancy_id is not null) execute function private.tg__give_time_back();
+
+create function private.tg_bookings__lock_freed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.lock_days(d.session_type_ids, d.dates) from private.waited_days(old.org_id, array[old.start_time]) as d;
+  return old;
+end;
+$$;
+comment on function private.tg_bookings__lock_freed is 'Locks the days on which a deleted booking''s time may be offered, before any time is given back.';
+create trigger bookings__lock_freed before delete on public.bookings
+  for each row when (old.occupancy_id is not null) execute function private.tg_bookings__lock_freed();
+
+-- A type may go when nothing but holds that have run out refers to it; what a booking of it takes, by whatever name, keeps it.
+create function private.tg_session_types__let_go()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_occupancy_id uuid;
+begin
+  if not exists (
+    select from private.occupancies as o
+     where o.org_id = old.org_id and o.session_type_id = old.id and o.seats > 0 and coalesce(o.expires_at > clock_timestamp(), true)) then
+    -- Out of turn, the type's own row being locked already: what somebody else has locked is in use.
+    for v_occupancy_id in
+      select o.id from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id for no key update skip locked
+    loop
+      perform private.expire_holds(old.org_id, v_occupancy_id, clock_timestamp());
+      perform private.drop_empty(old.org_id, v_occupancy_id);
+    end loop;
+  end if;
+  if exists (select from private.occupancies as o where o.org_id = old.org_id and o.session_type_id = old.id) then
+    perform private.fail(409, 'session_type_in_use', 'This is in use and keeps history readable.', 'Make it inactive instead.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_session_types__let_go is
+  'Refuses to delete a session type whose sessions take time, and lets go of its holds that have run out: session_type_in_use 409.';
+-- Named to run after the look at bookings that name the type.
+create trigger session_types__refuse_delete_occupied before delete on public.session_types
+  for each row execute function private.tg_session_types__let_go();
+
+-- The existing app says user_id where we say staff_id; whichever is sent decides.
+create function private.tg__name_staff()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.staff_id is not null then
+    new.user_id := (select s.user_id from public.staff as s where s.org_id = new.org_id and s.id = new.staff_id);
+  elsif new.user_id is not null and not private.is_outsider(new.org_id) then
+    select s.id into new.staff_id from public.staff as s where s.org_id = new.org_id and s.user_id = new.user_id;
+    if not found then
+      -- Nobody named is everyone, so a person who cannot be found must not become nobody.
+      if not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+        perform private.refuse_stranger();
+      end if;
+      new.staff_id := private.default_staff(new.org_id, new.user_id);
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg__name_staff is
+  'Fills staff_id from user_id, for rows the existing app writes; user_id from staff_id, where both are sent too. Fails: staff_not_member 422.';
+create trigger availability__name_staff before insert on public.availability
+  for each row execute function private.tg__name_staff();
+create trigger blocked_times__name_staff before insert on public.blocked_times
+  for each row execute function private.tg__name_staff();
+
+-- ── 40_scheduling/rules/portal.sql ──
+
+-- The portal and the public page: what a client may do with the token of their link, and anybody with an organisation's slug.
+-- Anonymous and rate-limited, so refusals that count are returned, not raised (private.refusal); tokens and slugs that do not exist
+-- are counted by the caller's address. Nothing here tells whether a client exists.
+
+-- The client whose portal a token opens; null when it opens none, which is counted.
+create function private.portal_client(p_token text, out client public.clients, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    select c.* into client from public.clients as c where c.portal_token = p_token::uuid limit 1;
+  end if;
+  if client.id is null then
+    refusal := case when private.is_within_rate('portal_miss', private.caller_address(), 20, '10 minutes')
+                    then private.refusal(404, 'link_not_found', 'This link does not work any more.', 'Ask your coach for a new link.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('portal', client.id::text, 120, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.portal_client is 'The client whose portal the token opens, or the refusal to answer: link_not_found 404, rate_limited 429.';
+
+create function private.public_org(p_slug text, out org public.orgs, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  select o.* into org from public.orgs as o where o.slug = lower(p_slug);
+  if org.id is null then
+    refusal := case when private.is_within_rate('public_miss', private.caller_address(), 60, '10 minutes')
+                    then private.refusal(404, 'page_not_found', 'There is no such booking page.', 'Check the address.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('public', private.caller_address() || '/' || org.id, 120, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.public_org is 'The organisation of a public page, or the refusal to answer: page_not_found 404, rate_limited 429.';
+
+-- What is listed is what would be booked. A client who has packages is listed the starts that one of them pays, each as long as
+-- that package says (a length that is asked for, or a type, goes before); anybody else is listed all of one length.
+create function private.listed_slots(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_within tstzrange)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.valid_during, row_number() over (order by p.expires_at, p.purchased_at, p.id) as nth,
+           coalesce(p_duration_mins, case when p_session_type_id is null then p.session_duration_mins end) as minutes
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id
+       -- Counted once, at the first instant to come at which it pays.
+       and private.bookable_at(p.org_id, p.id, lower(p.valid_during * tstzmultirange(tstzrange(now(), null)))) > 0),
+  lengths as (
+    select distinct k.minutes from packages as k
+    union all
+    select p_duration_mins where not exists (select from packages))
+  select o.start_time, o.end_time, o.staff_id, o.rank
+    from lengths as l
+   cross join lateral private.offered_slots(p_org_id, p_session_type_id, l.minutes, p_staff_id, null, p_within, 'client') as o
+   where not exists (select from packages)
+      or exists (select from (select k.minutes from packages as k where k.valid_during @> o.start_time order by k.nth limit 1) as pays
+                  where pays.minutes is not distinct from l.minutes);
+$$;
+comment on function private.listed_slots is 'The starts that a page lists, for a client or (null) for anybody: each is booked by portal_book or public_book as it is listed.';
+
+-- The slots of one local day as the pages read them: recommended are the three that keep the day most compact.
+create function private.slots_document(
+  p_org_id uuid, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_slots jsonb;
+begin
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, null);
+  perform private.require_duration(p_duration_mins);
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'start', d.start_time, 'end', d.end_time, 'staff_id', d.staff_id, 'score', 1440 - d.rank, 'recommended', d.nth <= 3 and d.rank < 1440)
+           order by d.start_time), '[]')
+    into v_slots
+    from (select s.*, row_number() over (order by s.rank, s.start_time) as nth
+            from (select distinct on (o.start_time) o.*
+                    from private.listed_slots(p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                                              private.listing_range(p_org_id, p_on, p_on)) as o
+                   order by o.start_time, o.rank, o.staff_id) as s) as d;
+  return jsonb_build_object(
+    'slots', v_slots, 'timezone', private.org_timezone(p_org_id),
+    'durationMins', extract(epoch from coalesce(
+       (v_slots #>> '{0,end}')::timestamptz - (v_slots #>> '{0,start}')::timestamptz,
+       (private.session_shape(private.settings_of(p_org_id), private.session_type_of(p_org_id, p_session_type_id, null),
+                              p_duration_mins)).duration))::integer / 60);
+end;
+$$;
+comment on function private.slots_document is
+  'What a client may book on a local day: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}, the length being that of the first. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404.';
+
+create function private.dates_document(
+  p_org_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_client_id uuid default null)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  v_today date := private.org_today(p_org_id);
+begin
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, null);
+  perform private.require_duration(p_duration_mins);
+  return jsonb_build_object(
+    'timezone', v_timezone,
+    'dates', (select coalesce(jsonb_agg(d.on_date order by d.on_date), '[]')
+                from (select distinct (s.start_time at time zone v_timezone)::date as on_date
+                        from private.listed_slots(
+                          p_org_id, p_client_id, p_session_type_id, p_staff_id, p_duration_mins,
+                          private.listing_range(p_org_id, v_today, v_today + least((private.settings_of(p_org_id)).max_advance_days, 62))) as s) as d));
+end;
+$$;
+comment on function private.dates_document is 'The local dates on which a client may book: {dates, timezone}. Fails as slots_document.';
+
+-- How long a client's session is when the page does not say: a session type has its own length, else the package that pays has.
+-- listed_slots says the same of many starts at once.
+create function private.portal_duration(
+  p_org_id uuid, p_client_id uuid, p_purchase_id uuid, p_session_type_id uuid, p_duration_mins integer)
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_duration_mins, case when p_session_type_id is null then (
+    select p.session_duration_mins
+      from public.client_purchases as p
+     where p.org_id = p_org_id and p.client_id = p_client_id and p.id = p_purchase_id) end);
+$$;
+comment on function private.portal_duration is 'The length a client''s session is booked with; null where type or settings say it.';
+
+create function private.paying_purchase(p_org_id uuid, p_client_id uuid, p_start_time timestamptz)
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select p.id
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.client_id = p_client_id and private.bookable_at(p.org_id, p.id, p_start_time) > 0
+   order by p.expires_at, p.purchased_at, p.id
+   limit 1;
+$$;
+comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
+
+-- Counted like any other call, so returned.
+create function private.refuse_closed(p_org_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not (private.settings_of(p_org_id)).allow_client_booking then
+    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.refuse_closed is 'The refusal where an organisation takes no bookings online: online_booking_off 403; else null.';
+
+create function private.portal_overview(p_token text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+  v_timezone text;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  v_timezone := private.org_timezone(v_client.org_id);
+  return (
+    select jsonb_build_object(
+      'client_id', v_client.id, 'client_name', v_client.full_name, 'org_id', o.id, 'org_name', o.name, 'timezone', v_timezone,
+      'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                     from public.branding as b where b.org_id = o.id),
+      'active_purchases', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'id', p.id, 'offer_id', p.offer_id, 'offer_name', f.name, 'sessions_total', p.sessions_total,
+                 'sessions_used', p.sessions_used, 'sessions_remaining', p.sessions_remaining, 'expires_at', p.expires_at,
+                 'session_duration_mins', p.session_duration_mins,
+                 'bookable_remaining', greatest(coalesce(private.bookable_at(p.org_id, p.id, now()), 0), 0)) order by p.expires_at, p.id), '[]')
+          from public.client_purchases as p
+          join public.offers as f on f.org_id = p.org_id and f.id = p.offer_id
+         where p.org_id = o.id and p.client_id = v_client.id and p.valid_during @> now() and p.sessions_remaining > 0),
+      'session_types', private.online_session_types(o.id),
+      'bookings', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'session_type', b.session_type,
+                 'staff_name', s.full_name, 'local_start', to_char(b.start_time at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI'))
+                 order by b.start_time, b.id), '[]')
+          from public.bookings as b
+          join public.staff as s on s.org_id = b.org_id and s.id = b.staff_id
+         where b.org_id = o.id and b.client_id = v_client.id and b.status in ('pending', 'confirmed') and b.end_time > now()),
+      'waitlist_offers', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'entry_id', w.id, 'hold_id', h.id, 'start_time', h.start_time, 'end_time', h.end_time, 'expires_at', h.expires_at) order by h.start_time), '[]')
+          from public.waitlist_entries as w
+          join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'offered' and h.status = 'held' and h.expires_at > now()),
+      'waitlist', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+                 'entry_id', w.id, 'on_date', w.on_date, 'start_time', w.start_time, 'session_type_id', w.session_type_id)
+                 order by w.on_date, w.start_time, w.id), '[]')
+          from public.waitlist_entries as w
+         where w.org_id = o.id and w.client_id = v_client.id and w.status = 'waiting' and w.on_date >= private.org_today(o.id)))
+      from public.orgs as o where o.id = v_client.org_id);
+end;
+$$;
+comment on function private.portal_overview is 'Everything the portal''s first page shows, for the token''s client.';
+
+create function private.online_session_types(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'id', t.id, 'name', t.name, 'slug', t.slug, 'description', t.description, 'duration_mins', t.duration_mins,
+           'price_cents', t.price_cents, 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
+    from public.session_types as t
+   where t.org_id = p_org_id and coalesce(t.is_active, true) and coalesce(t.allow_online_booking, true);
+$$;
+comment on function private.online_session_types is 'The session types that clients may book themselves, as an array.';
+
+create function private.portal_dates(p_token text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+begin
+  return coalesce(v_portal.refusal, private.refuse_closed((v_portal.client).org_id), private.dates_document(
+    (v_portal.client).org_id, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
+end;
+$$;
+comment on function private.portal_dates is 'dates_document for the token''s client.';
+
+create function private.portal_slots(p_token text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+begin
+  return coalesce(v_portal.refusal, private.slots_document(
+    (v_portal.client).org_id, p_on, p_session_type_id, p_staff_id, p_duration_mins, (v_portal.client).id));
+end;
+$$;
+comment on function private.portal_slots is 'slots_document for the token''s client.';
+
+-- Books for the token's client: a hold that is theirs, or a start. Without a package named, the one that expires first pays; without
+-- any, nothing is booked.
+create function private.portal_book(
+  p_token text, p_start_time timestamptz, p_purchase_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer,
+  p_notes text, p_hold_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+  v_purchase_id uuid := p_purchase_id;
+  v_hold private.holds;
+  v_refusal jsonb := coalesce(v_portal.refusal, case when p_hold_id is null then private.refuse_closed(v_client.org_id) end);
+begin
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
+  perform private.require_in_org(v_client.org_id, p_session_type_id, p_staff_id, null);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_hold_id is not null or p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
+  if v_purchase_id is null then
+    -- Asked again, what has paid pays still.
+    select h.* into v_hold from private.holds as h where h.org_id = v_client.org_id and h.id = p_hold_id and h.client_id = v_client.id;
+    select coalesce(
+             (select b.purchase_id from public.bookings as b
+               where b.org_id = v_client.org_id and b.client_id = v_client.id
+                 and (b.request_id = p_request_id or b.id = v_hold.booking_id)
+               limit 1),
+             private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
+    if v_purchase_id is null then
+      return private.outcome('package_exhausted');
+    end if;
+  end if;
+  if p_hold_id is not null then
+    return private.with_event(v_client.org_id, private.confirm_hold(
+      v_client.org_id, p_hold_id, v_client.id, v_purchase_id, 'client', 'client', p_notes, null));
+  end if;
+  return private.with_event(v_client.org_id, private.book(
+    v_client.org_id, v_client.id, p_session_type_id, p_start_time,
+    private.portal_duration(v_client.org_id, v_client.id, v_purchase_id, p_session_type_id, p_duration_mins), p_staff_id, null,
+    v_purchase_id, 'client', 'client', p_notes, null, p_request_id));
+end;
+$$;
+comment on function private.portal_book is 'book or confirm_hold for the token''s client, paid from one of their packages.';
+
+-- What a page needs for its calendar links, in the same answer. Volatile, so as to see the booking that its argument has just made.
+create function private.with_event(p_org_id uuid, p_answer jsonb)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select p_answer || coalesce((
+    select jsonb_build_object('event', private.booking_event(b, false))
+      from public.bookings as b
+     where b.org_id = p_org_id and b.id = (p_answer ->> 'booking_id')::uuid), '{}');
+$$;
+comment on function private.with_event is 'A booking''s outcome with its calendar event, as a client''s feed has it; other outcomes as they are.';
+
+create function private.portal_reschedule(p_token text, p_booking_id uuid, p_start_time timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  perform from public.bookings as b where b.org_id = v_client.org_id and b.id = p_booking_id and b.client_id = v_client.id;
+  if not found then
+    perform private.refuse_booking();
+  end if;
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  return private.with_event(v_client.org_id, private.reschedule(v_client.org_id, p_booking_id, p_start_time, null, 'client'));
+end;
+$$;
+comment on function private.portal_reschedule is 'reschedule for the token''s client, their own bookings alone.';
+
+create function private.portal_cancel(p_token text, p_booking_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome('cancelled', jsonb_build_object(
+    'settlement', private.client_cancel(v_client.org_id, v_client.id, p_booking_id)));
+end;
+$$;
+comment on function private.portal_cancel is 'client_cancel for the token''s client.';
+
+create function private.portal_join_waitlist(p_token text, p_on date, p_session_type_id uuid, p_start_time timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome('waiting', jsonb_build_object(
+    'entry_id', private.join_waitlist(v_client.org_id, v_client.id, p_on, p_session_type_id, null, p_start_time)));
+end;
+$$;
+comment on function private.portal_join_waitlist is 'join_waitlist for the token''s client.';
+
+create function private.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  end if;
+  return private.outcome(case when private.leave_waitlist(v_client.org_id, v_client.id, p_entry_id) then 'left' else 'not_waiting' end);
+end;
+$$;
+comment on function private.portal_leave_waitlist is 'leave_waitlist for the token''s client, their own entries alone.';
+
+create function private.public_page(p_slug text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+  v_org public.orgs := v_page.org;
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  end if;
+  return jsonb_build_object(
+    'org_id', v_org.id, 'name', v_org.name, 'slug', v_org.slug, 'timezone', private.org_timezone(v_org.id),
+    'can_book', (private.settings_of(v_org.id)).allow_client_booking, 'needs_waiver', coalesce(btrim(v_org.waiver_template), '') <> '',
+    'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                   from public.branding as b where b.org_id = v_org.id),
+    'session_types', private.online_session_types(v_org.id),
+    'offers', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'id', o.id, 'name', o.name, 'description', o.description, 'price_cents', o.price_cents, 'currency', o.currency,
+                        'session_count', o.session_count, 'duration_minutes', o.duration_minutes) order by o.sort_order, o.price_cents, o.id), '[]')
+                 from public.offers as o where o.org_id = v_org.id and o.is_active),
+    'staff', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'full_name', s.full_name) order by s.full_name, s.id), '[]')
+                from public.staff as s where s.org_id = v_org.id and s.is_active));
+end;
+$$;
+comment on function private.public_page is 'What anybody may see of an organisation that takes bookings.';
+
+-- The existing pages book what the price list offers: the offer says how long.
+create function private.offer_duration(p_org_id uuid, p_offer_id uuid, p_duration_mins integer)
+returns integer
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_minutes integer;
+begin
+  if p_offer_id is null then
+    return p_duration_mins;
+  end if;
+  select o.session_duration_mins into v_minutes
+    from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id and o.is_active;
+  if not found then
+    perform private.fail(404, 'offer_not_found', 'There is no such offer.', 'Reload the price list.');
+  end if;
+  return coalesce(p_duration_mins, v_minutes);
+end;
+$$;
+comment on function private.offer_duration is 'The length asked for, else the offer''s. Fails: offer_not_found 404.';
+
+create function private.public_dates(p_slug text, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_offer_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+  v_org_id uuid := (v_page.org).id;
+begin
+  return coalesce(v_page.refusal, private.refuse_closed(v_org_id), private.dates_document(
+    v_org_id, p_session_type_id, p_staff_id, private.offer_duration(v_org_id, p_offer_id, p_duration_mins)));
+end;
+$$;
+comment on function private.public_dates is 'dates_document for anybody.';
+
+create function private.public_slots(
+  p_slug text, p_on date, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer, p_offer_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+  v_org_id uuid := (v_page.org).id;
+begin
+  return coalesce(v_page.refusal, private.refuse_closed(v_org_id), private.slots_document(
+    v_org_id, p_on, p_session_type_id, p_staff_id, private.offer_duration(v_org_id, p_offer_id, p_duration_mins)));
+end;
+$$;
+comment on function private.public_slots is 'slots_document for anybody.';
+
+-- An email proves nothing: it finds the client's row so that the coach has one person once, but no package of theirs is spent and
+-- the answer is the same whether they were known. Where a waiver is needed the booking waits for it as pending.
+create function private.public_book(
+  p_slug text, p_start_time timestamptz, p_full_name text, p_email text, p_phone text, p_session_type_id uuid, p_staff_id uuid,
+  p_duration_mins integer, p_notes text, p_request_id uuid, p_offer_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_slug);
+  v_org public.orgs := v_page.org;
+  v_minutes integer;
+  v_closed jsonb;
+  v_email text := lower(btrim(p_email));
+  v_needs_waiver boolean;
+  v_client_id uuid;
+  v_is_new boolean := false;
+  v_answer jsonb;
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  elsif not private.is_within_rate('public_book', private.caller_address() || '/' || v_org.id, 10, '10 minutes')
+     or not private.is_within_rate('public_book_org', v_org.id::text, 200, '1 hour') then
+    return private.rate_limited();
+  end if;
+  v_closed := private.refuse_closed(v_org.id);
+  if v_closed is not null then
+    return v_closed;
+  end if;
+  perform private.require_in_org(v_org.id, p_session_type_id, p_staff_id, null);
+  v_minutes := private.offer_duration(v_org.id, p_offer_id, p_duration_mins);
+  perform private.require_duration(v_minutes);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(char_length(btrim(p_full_name)) between 1 and 200, 'full_name');
+  perform private.require_value(char_length(v_email) <= 320 and v_email ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$', 'email');
+  perform private.require_value(coalesce(char_length(p_phone), 0) <= 40, 'phone');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 2000, 'notes');
+  v_needs_waiver := coalesce(btrim(v_org.waiver_template), '') <> '';
+
+  -- One person once: two tabs with one new email queue here.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
+  select c.id into v_client_id
+    from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
+  if not found then
+    insert into public.clients (org_id, full_name, email, phone, source)
+    values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
+    returning id into v_client_id;
+    v_is_new := true;
+  end if;
+  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
+                           'client', p_notes, null, p_request_id,
+                           p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  if v_answer ->> 'outcome' = 'booked' then
+    update public.bookings as b
+       set offer_id = p_offer_id
+     where b.org_id = v_org.id and b.id = (v_answer ->> 'booking_id')::uuid and b.offer_id is distinct from p_offer_id;
+    v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
+  elsif v_is_new then
+    -- Who booked nothing has left nothing.
+    delete from public.clients as c where c.org_id = v_org.id and c.id = v_client_id;
+  end if;
+  return private.with_event(v_org.id, v_answer);
+end;
+$$;
+comment on function private.public_book is
+  'Books for somebody who names themselves: as book, with needs_waiver. Fails: value_not_allowed 422, session_type_not_found 404, staff_not_found 404, request_reused 409.';
+
+-- ── 40_scheduling/rules/series.sql ──
+
+-- Recurring bookings: weekly or fortnightly at one local time, each date a booking of its own. Local dates are generated and then
+-- converted, so that a series keeps its wall time across DST.
+
+-- Books every date that is free, or none when p_is_partial is false and one clashes; says of each date what became of it.
+create function private.book_series(
+  p_org_id uuid, p_client_id uuid, p_session_type_id uuid, p_from date, p_time time, p_interval_weeks integer, p_count integer,
+  p_duration_mins integer, p_staff_id uuid, p_location_id uuid, p_purchase_id uuid, p_is_partial boolean, p_actor_id uuid,
+  p_request_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  v_series_id uuid;
+  v_dates jsonb;
+  v_clashes integer;
+begin
+  perform private.require_value(p_interval_weeks in (1, 2), 'interval_weeks');
+  perform private.require_value(p_count between 1 and 104, 'count');
+  perform private.require_value(p_time is not null and p_from between private.org_today(p_org_id, p_now) and private.org_today(p_org_id, p_now) + 366, 'from');
+  insert into public.booking_series (org_id, client_id, interval_weeks, request_id, created_by)
+  values (p_org_id, p_client_id, p_interval_weeks, p_request_id, p_actor_id)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning id into v_series_id;
+  if v_series_id is null then
+    select s.id into v_series_id
+      from public.booking_series as s where s.org_id = p_org_id and s.request_id = p_request_id and s.client_id = p_client_id;
+    if not found then
+      perform private.refuse_request();
+    end if;
+    return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', (
+      select jsonb_agg(e.date order by (e.date ->> 'on')::date)
+        from (select jsonb_array_elements(private.series_dates(p_org_id, v_series_id) || s.clashes)
+                from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id) as e (date))));
+  end if;
+
+  -- What takes several times, or gives one up for another, queues on the staff row before it takes the first: otherwise a series
+  -- and a move that meet twice would wait for each other.
+  if p_purchase_id is not null then
+    perform private.lock_package(p_org_id, p_purchase_id);
+  end if;
+  perform from public.staff as s
+    where s.org_id = p_org_id and s.id = any (private.eligible_staff(p_org_id, p_session_type_id, p_location_id, p_staff_id))
+    order by s.id for no key update;
+  begin
+    select jsonb_agg(jsonb_build_object('on', d.on_date, 'start_time', d.start_time) ||
+             private.book(p_org_id, p_client_id, p_session_type_id, d.start_time, p_duration_mins, p_staff_id, p_location_id,
+                          p_purchase_id, 'coach', 'trainer', null, p_actor_id, null, v_series_id, p_now => p_now) order by d.on_date)
+      into v_dates
+      from (select x.on_date, private.local_to_instant(v_timezone, x.on_date + p_time) as start_time
+              from (select p_from + 7 * p_interval_weeks * n as on_date from generate_series(0, p_count - 1) as n) as x
+             order by x.on_date) as d;
+    select count(*) into v_clashes from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked';
+    if v_clashes > 0 and not p_is_partial or v_clashes = p_count then
+      raise exception using errcode = 'PT900';
+    end if;
+  exception when sqlstate 'PT900' then
+    -- Nothing of it stands; the answer still says which dates clash and why.
+    delete from public.booking_series as s where s.org_id = p_org_id and s.id = v_series_id;
+    return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'booked')));
+  end;
+  -- Without the alternatives, which are of the moment.
+  update public.booking_series as s
+     set clashes = (select coalesce(jsonb_agg(e - 'alternatives'), '[]') from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'booked')
+   where s.org_id = p_org_id and s.id = v_series_id and v_clashes > 0;
+  return private.outcome('booked', jsonb_build_object('series_id', v_series_id, 'dates', v_dates));
+end;
+$$;
+comment on function private.book_series is
+  'Books a weekly or fortnightly series: {outcome: booked, series_id, dates} or, where dates clash and it is not to be partial, {outcome: clashes, dates}; each date is {on, start_time, outcome, …}. Fails: value_not_allowed 422, purchase_not_found 404, request_reused 409.';
+
+-- The dates that would have gone well, in an answer that undid them.
+create function private.undone_dates(p_dates jsonb, p_done text)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select jsonb_agg(case when e.date ->> 'outcome' = p_done then (e.date - 'booking_id') || '{"outcome": "free"}' else e.date end order by e.n)
+    from jsonb_array_elements(p_dates) with ordinality as e (date, n);
+$$;
+comment on function private.undone_dates is 'Dates that were tried and rolled back: what had gone well reads free.';
+
+create function private.series_dates(p_org_id uuid, p_series_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('on', (b.start_time at time zone private.org_timezone(p_org_id))::date, 'start_time', b.start_time)
+                            || private.booked(b) order by b.start_time), '[]')
+    from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id;
+$$;
+comment on function private.series_dates is 'The bookings of a series as an array, in order of time.';
+
+-- Everything that moving or ending a series changes, before the first change: its packages, its bookings, their staff, each in the
+-- order of ids. A date that is edited at the same time is waited for while nothing has been given up yet.
+create function private.lock_series(p_org_id uuid, p_series_id uuid, p_staff_id uuid, p_shift_days integer default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_purchase_id uuid;
+begin
+  for v_purchase_id in
+    select distinct b.purchase_id
+      from public.bookings as b
+     where b.org_id = p_org_id and b.series_id = p_series_id and b.purchase_id is not null
+     order by 1
+  loop
+    perform private.lock_package(p_org_id, v_purchase_id);
+  end loop;
+  perform from public.bookings as b
+    where b.org_id = p_org_id and b.series_id = p_series_id order by b.id for no key update;
+  perform from public.staff as s
+    where s.org_id = p_org_id
+      and (s.id = p_staff_id
+           or s.id in (select b.staff_id from public.bookings as b where b.org_id = p_org_id and b.series_id = p_series_id))
+    order by s.id for no key update;
+  -- The days it may free and the days it moves to, in one order: two series that move past each other would wait in turn.
+  perform private.lock_days(array_agg(d.session_type_id), array_agg(d.on_date))
+    from (select u.session_type_id, u.on_date
+            from private.waited_days(p_org_id, (select array_agg(b.start_time) from public.bookings as b
+                                                 where b.org_id = p_org_id and b.series_id = p_series_id)) as w
+           cross join lateral unnest(w.session_type_ids, w.dates) as u (session_type_id, on_date)
+          union all
+          select t.id, (b.start_time at time zone private.org_timezone(p_org_id))::date + p_shift_days
+            from public.bookings as b
+           cross join lateral private.session_type_of(p_org_id, b.session_type_id, b.session_type) as t
+           where b.org_id = p_org_id and b.series_id = p_series_id and p_shift_days is not null and t.max_per_day is not null) as d;
+end;
+$$;
+comment on function private.lock_series is
+  'Locks a series'' packages, bookings, staff and days (those waited for, and with p_shift_days those it moves to), in this order.';
+
+-- Moves what lies ahead of a date by days and to another local time; the whole of it or nothing.
+create function private.move_series(
+  p_org_id uuid, p_series_id uuid, p_from date, p_shift_days integer, p_time time, p_staff_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_timezone text := private.org_timezone(p_org_id);
+  v_booking record;
+  v_answer jsonb;
+  v_dates jsonb := '[]';
+begin
+  perform private.require_value(p_from is not null, 'from');
+  perform private.require_value(p_shift_days between -27 and 27, 'shift_days');
+  perform private.lock_series(p_org_id, p_series_id, p_staff_id, p_shift_days);
+  -- Its dates are told to the client as one.
+  perform set_config('coach.changes_series', p_series_id::text, true);
+  begin
+    -- Away from the direction of the move, so that a date never meets the series' own next one.
+    for v_booking in
+      select b.id, (b.start_time at time zone v_timezone)::date as on_date, (b.start_time at time zone v_timezone)::time as at_time
+        from public.bookings as b
+       where b.org_id = p_org_id and b.series_id = p_series_id and b.status in ('pending', 'confirmed')
+         and b.start_time >= private.local_to_instant(v_timezone, p_from::timestamp) and b.start_time > p_now
+       order by case when p_shift_days > 0 then -1 else 1 end * extract(epoch from b.start_time)
+    loop
+      v_answer := private.reschedule(
+        p_org_id, v_booking.id,
+        private.local_to_instant(v_timezone, v_booking.on_date + p_shift_days + coalesce(p_time, v_booking.at_time)), p_staff_id, 'coach', p_now);
+      v_dates := v_dates || jsonb_build_array(
+        jsonb_build_object('on', v_booking.on_date + p_shift_days, 'booking_id', v_booking.id) || v_answer);
+    end loop;
+    if exists (select from jsonb_array_elements(v_dates) as e where e ->> 'outcome' <> 'rescheduled') then
+      raise exception using errcode = 'PT900';
+    end if;
+  exception when sqlstate 'PT900' then
+    perform set_config('coach.changes_series', '', true);
+    return private.outcome('clashes', jsonb_build_object('dates', private.undone_dates(v_dates, 'rescheduled')));
+  end;
+  perform set_config('coach.changes_series', '', true);
+  return private.outcome('moved', jsonb_build_object('dates', v_dates));
+end;
+$$;
+comment on function private.move_series is
+  'Moves the bookings of a series from a local date on: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved. Fails: value_not_allowed 422.';
+
+create function private.end_series(p_org_id uuid, p_series_id uuid, p_from date, p_actor_id uuid, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booking_id uuid;
+  v_ended integer := 0;
+begin
+  perform private.require_value(p_from is not null, 'from');
+  perform private.lock_series(p_org_id, p_series_id, null);
+  perform set_config('coach.changes_series', p_series_id::text, true);
+  for v_booking_id in
+    select b.id
+      from public.bookings as b
+     where b.org_id = p_org_id and b.series_id = p_series_id and b.status in ('pending', 'confirmed') and b.start_time > p_now
+       and b.start_time >= private.local_to_instant(p_org_id, p_from, '00:00')
+     order by b.start_time
+  loop
+    perform private.cancel_booking(p_org_id, v_booking_id, 'series_ended', false, p_actor_id);
+    v_ended := v_ended + 1;
+  end loop;
+  perform set_config('coach.changes_series', '', true);
+  return v_ended;
+end;
+$$;
+comment on function private.end_series is 'Cancels what lies ahead of a series from a local date on; returns how many bookings. Fails: value_not_allowed 422.';
+
+-- ── 40_scheduling/rules/staff.sql ──
+
+-- Staff and places: who is linked to whom, and leaving without losing history.
+
+create function private.refuse_stranger()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(422, 'staff_not_member', 'This person is no member of the organisation.', 'Add them as a member first.');
+$$;
+comment on function private.refuse_stranger is 'Refuses a person who is no member: staff_not_member 422.';
+
+-- Who is a member is not told to people outside the organisation: the policies refuse their row next.
+create function private.is_outsider(p_org_id uuid)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(auth.role() = 'authenticated' and not p_org_id = any (private.orgs_with('org.read')), false);
+$$;
+comment on function private.is_outsider is 'True when an app''s user writes and is no member there.';
+
+-- A calendar may only be linked to a member of the organisation.
+create function private.tg_staff__check_member()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.user_id is not null and not private.is_outsider(new.org_id)
+     and not exists (select from public.org_members as m where m.org_id = new.org_id and m.user_id = new.user_id) then
+    perform private.refuse_stranger();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_staff__check_member is 'Refuses a link to somebody who is no member: staff_not_member 422.';
+create trigger staff__check_member before insert or update of user_id on public.staff
+  for each row execute function private.tg_staff__check_member();
+
+-- Hours and blocks are the staff member's; who signs in as them is said again, for the existing app.
+create function private.tg_staff__link_hours()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.availability as a set user_id = new.user_id where a.org_id = new.org_id and a.staff_id = new.id;
+  update public.blocked_times as b set user_id = new.user_id where b.org_id = new.org_id and b.staff_id = new.id;
+  return null;
+end;
+$$;
+comment on function private.tg_staff__link_hours is 'Keeps the user_id of a staff member''s hours and blocks in step with their own.';
+create trigger staff__link_hours after update of user_id on public.staff
+  for each row when (old.user_id is distinct from new.user_id) execute function private.tg_staff__link_hours();
+
+create trigger staff__touch before update on public.staff
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger locations__touch before update on public.locations
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger availability__touch before update on public.availability
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- The caller has authorised; p_user_id null: somebody who does not sign in.
+create function private.link_staff(p_org_id uuid, p_staff_id uuid, p_user_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.staff as s set user_id = p_user_id where s.org_id = p_org_id and s.id = p_staff_id;
+exception when unique_violation then
+  perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This member has a calendar: unlink that one first.');
+end;
+$$;
+comment on function private.link_staff is
+  'Links a staff member to the member who they are, or to nobody. Fails: staff_not_member 422, value_taken 409.';
+
+-- Soft: name and bookings stay for history, the email goes. Bookings that lie ahead stay where they are and are counted, so that
+-- somebody takes them over. What shows their clients elsewhere ends with it.
+create function private.deactivate_staff(p_org_id uuid, p_staff_id uuid, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.staff as s
+     set is_active = false, deactivated_at = coalesce(s.deactivated_at, p_now), email = null
+   where s.org_id = p_org_id and s.id = p_staff_id;
+  perform private.revoke_feeds(p_org_id, p_staff_id, null);
+  return (select count(*)::integer from public.bookings as b
+           where b.org_id = p_org_id and b.staff_id = p_staff_id and b.status in ('pending', 'confirmed') and b.start_time > p_now);
+end;
+$$;
+comment on function private.deactivate_staff is 'Deactivates a staff member, closes their calendar feeds and returns how many bookings still lie ahead of them.';
+
+create function private.reactivate_staff(p_org_id uuid, p_staff_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.staff as s set is_active = true, deactivated_at = null where s.org_id = p_org_id and s.id = p_staff_id;
+$$;
+comment on function private.reactivate_staff is 'Lets a staff member take bookings again.';
+
+-- For operators: whose staff member it is.
+create function private.staff_org(p_staff_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select s.org_id into v_org_id from public.staff as s where s.id = p_staff_id;
+  if not found then
+    perform private.fail(404, 'staff_not_found', 'There is no such staff member.', 'Reload the staff.');
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.staff_org is 'The organisation of a staff member. Fails: staff_not_found 404.';
+
+create trigger staff__audit after insert or update or delete on public.staff
+  for each row execute function private.tg__audit();
+create trigger locations__audit after insert or update or delete on public.locations
+  for each row execute function private.tg__audit();
+create trigger location_hours__audit after insert or update or delete on public.location_hours
+  for each row execute function private.tg__audit();
+create trigger staff_locations__audit after insert or delete on public.staff_locations
+  for each row execute function private.tg__audit();
+create trigger session_type_staff__audit after insert or delete on public.session_type_staff
+  for each row execute function private.tg__audit();
+create trigger session_type_prices__audit after insert or update or delete on public.session_type_prices
+  for each row execute function private.tg__audit();
+create trigger availability__audit after insert or update or delete on public.availability
+  for each row execute function private.tg__audit();
+
 -- ── 40_scheduling/rules/sweep_overdue_bookings.sql ──
 
 -- The sweep of overdue bookings: completes what is over and settles what stayed due, one batch a call.
@@ -2481,18 +6261,42 @@ declare
   v_candidates uuid[];
   v_packages uuid[];
 begin
-  -- Plain reads: what may be due, and of which packages. The two halves each use their own partial index.
-  select coalesce(array_agg(d.id), '{}'), coalesce(array_agg(distinct d.purchase_id), '{}') into v_candidates, v_packages
-    from (select w.id, w.purchase_id
-            from ((select b.id, b.purchase_id, b.end_time as due_at from public.bookings as b
-                    where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
-                    order by b.end_time limit p_limit)
+  -- Plain reads: what may be due, oldest first, each half by its own partial index; and with a booking the others of its
+  -- package that are over, so that a package is locked and written once and not once a batch. A booking without a package,
+  -- or one that is settled or due already, comes alone. num_nulls() says `is null` and keeps the planner from reading the
+  -- work list once for each package.
+  with oldest as (
+    select w.*
+      from ((select b.org_id, b.purchase_id, case when b.purchase_id is null or b.settlement is not null then b.id end as alone_id,
+                    b.end_time as due_at
+               from public.bookings as b
+              where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
+              order by b.end_time limit p_limit)
+            union all
+            (select b.org_id, b.purchase_id, b.id, b.due_since
+               from public.bookings as b
+              where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes'
+              order by b.due_since limit p_limit)) as w
+     order by w.due_at
+     limit p_limit),
+  turns as (
+    select o.org_id, o.purchase_id, o.alone_id
+      from oldest as o
+     group by o.org_id, o.purchase_id, o.alone_id
+     order by min(o.due_at))
+  select coalesce(array_agg(c.id), '{}'), coalesce(array_agg(distinct c.purchase_id), '{}') into v_candidates, v_packages
+    from (select d.id, t.purchase_id
+            from turns as t
+           cross join lateral (
+                  select t.alone_id where t.alone_id is not null
                   union all
-                  (select b.id, b.purchase_id, b.due_since from public.bookings as b
-                    where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes'
-                    order by b.due_since limit p_limit)) as w
-           order by w.due_at
-           limit p_limit) as d;
+                  (select b.id
+                     from public.bookings as b
+                    where t.alone_id is null and b.org_id = t.org_id and b.purchase_id = t.purchase_id
+                      and b.status = 'confirmed' and b.settlement is null and num_nulls(b.completion_undone_at) = 1
+                      and b.end_time < p_now
+                    order by b.end_time)) as d (id)
+           limit p_limit) as c;
 
   select coalesce(array_agg(l.id), '{}') into v_packages
     from (select p.id
@@ -2573,6 +6377,2442 @@ $$;
 comment on function private.sweep_overdue_bookings is
   'Completes and settles one batch of bookings that are over; returns how many were completed, charged, uncovered and skipped because somebody held them.';
 
+-- ── 40_scheduling/rules/time.sql ──
+
+-- Local time and instants: the only place where one becomes the other.
+-- A wall time in a gap moves forward (Postgres' own reading). In a fold a start takes the first instant and an end the
+-- second, so that nothing open is lost; Postgres alone takes the second for both.
+
+create function private.local_to_instant(p_timezone text, p_local timestamp, p_is_end boolean default false)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select case when p_is_end then i.second else coalesce((
+           select min(i.second - f.shift)
+             from (values (interval '30 minutes'), (interval '1 hour'), (interval '2 hours')) as f (shift)
+            where (i.second - f.shift) at time zone p_timezone = p_local), i.second) end
+    from (select p_local at time zone p_timezone as second) as i;
+$$;
+comment on function private.local_to_instant(text, timestamp, boolean) is
+  'The instant of a wall time in a timezone: forward out of a gap; in a fold the first for a start, the second for an end.';
+
+create function private.local_to_instant(p_org_id uuid, p_on date, p_time time, p_is_end boolean default false)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select private.local_to_instant(private.org_timezone(p_org_id), p_on + p_time, p_is_end);
+$$;
+comment on function private.local_to_instant(uuid, date, time, boolean) is 'The instant of an organisation''s wall time.';
+
+-- What begins in a gap moves forward, perhaps past its end: then nothing of it is left. All at once, and without a call each:
+-- a listing of a month converts hundreds.
+create function private.local_spans(p_timezone text, p_starts timestamp[], p_ends timestamp[])
+returns table (starts timestamp, ends timestamp, span tstzrange)
+language sql stable security definer set search_path = ''
+as $$
+  select s.starts, s.ends,
+         tstzrange(least(case
+           when (i.second - interval '2 hours') at time zone p_timezone = s.starts then i.second - interval '2 hours'
+           when (i.second - interval '1 hour') at time zone p_timezone = s.starts then i.second - interval '1 hour'
+           when (i.second - interval '30 minutes') at time zone p_timezone = s.starts then i.second - interval '30 minutes'
+           else i.second end, i.ends), i.ends)
+    from unnest(p_starts, p_ends) as s (starts, ends)
+   cross join lateral (select s.starts at time zone p_timezone as second, s.ends at time zone p_timezone as ends) as i;
+$$;
+comment on function private.local_spans is
+  'The instants between two wall times of a timezone, for each pair: as local_to_instant has them; empty when a gap swallows them.';
+
+create function private.local_span(p_timezone text, p_starts timestamp, p_ends timestamp)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select s.span from private.local_spans(p_timezone, array[p_starts], array[p_ends]) as s;
+$$;
+comment on function private.local_span is 'The instants between two wall times of a timezone; empty when a gap swallows them.';
+
+create function private.org_today(p_org_id uuid, p_now timestamptz default now())
+returns date
+language sql stable security definer set search_path = ''
+as $$
+  select (p_now at time zone private.org_timezone(p_org_id))::date;
+$$;
+comment on function private.org_today is 'The organisation''s local date.';
+
+create function private.org_day_bounds(p_org_id uuid, p_on date)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(private.local_to_instant(p_org_id, p_on, '00:00'), private.local_to_instant(p_org_id, p_on + 1, '00:00'));
+$$;
+comment on function private.org_day_bounds is 'A local day as instants; where midnight does not exist it begins with the first instant that does.';
+
+-- ── 50_messaging/rules/claim.sql ──
+
+-- Claiming: what may be sent now, by any number of workers. A claim is a lease with a fencing token: a result must name it, and a lease
+-- that runs out leaves the message unknown, since it may have been sent.
+-- Lock order: messages (skipping what others hold), then the organisations' counters, each behind one of 64 advisory locks: an
+-- organisation has one whether it has saved settings or not, and no batch can fill the server's table of locks. A claim waits for
+-- them only before it holds any; later rounds pass over what another claim is counting.
+
+create function private.claim_messages(
+  p_worker text, p_limit integer, p_channels text[], p_lease interval, p_now timestamptz)
+returns table (
+  org_id uuid, id uuid, claim uuid, attempt_number integer, channel text, kind text, to_phone text, to_email text, to_tokens text[],
+  from_name text, subject text, body text, data jsonb, event jsonb, account jsonb, lease_until timestamptz)
+language plpgsql volatile security definer set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_claimed uuid[] := '{}';
+  v_passed uuid[] := '{}';
+  v_take record;
+begin
+  perform private.expire_leases(p_now);
+  -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
+  for v_round in 1 .. 20 loop
+    select array_agg(d.id) into v_ids
+      from (select x.id
+              from (select m.id, m.priority, m.next_at from public.outbox_messages as m
+                     where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
+                       and (p_channels is null or m.channel = any (p_channels))
+                       and not (m.channel = 'sms' and m.org_id = any (v_passed))
+                     order by m.next_at limit p_limit for update skip locked) as x
+            union all
+            select x.id
+              from (select m.id from public.outbox_messages as m
+                     where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
+                       and (p_channels is null or m.channel = any (p_channels))
+                       and not (m.channel = 'sms' and m.org_id = any (v_passed))
+                     order by m.next_at limit p_limit for update skip locked) as x
+             limit p_limit - cardinality(v_claimed)) as d;
+    exit when v_ids is null;
+    v_take := private.take_messages(v_ids, p_worker, p_lease, p_now, v_round = 1);
+    v_claimed := v_claimed || v_take.taken;
+    v_passed := v_passed || v_take.passed;
+    exit when cardinality(v_claimed) >= p_limit;
+  end loop;
+
+  return query
+  select m.org_id, m.id, m.claim, m.attempts, m.channel, m.kind,
+         case when m.channel = 'sms' then m.to_address end, case when m.channel = 'email' then m.to_address end,
+         case when m.channel = 'push' then (
+           select array_agg(t.expo_token order by t.expo_token) from public.push_tokens as t where t.org_id = m.org_id and t.client_id = m.client_id) end,
+         coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = m.org_id), o.name),
+         m.subject, m.body, m.metadata -> 'data',
+         case when m.channel = 'email' and m.kind in ('booking_confirmation', 'booking_rescheduled', 'booking_cancelled', 'booking_reminder')
+              then (select private.booking_event(k, false) from public.bookings as k where k.org_id = m.org_id and k.id = m.booking_id) end,
+         case when m.channel = 'sms' and s.twilio_account_sid is not null then jsonb_build_object(
+           'account_sid', s.twilio_account_sid, 'auth_token_encrypted', s.twilio_auth_token_encrypted,
+           'messaging_service_sid', s.twilio_messaging_service_sid, 'phone_number', s.twilio_phone_number) end,
+         m.next_at
+    from public.outbox_messages as m
+    join public.orgs as o on o.id = m.org_id
+    left join public.sms_settings as s on s.org_id = m.org_id
+   where m.id = any (v_claimed)
+   order by m.priority, m.scheduled_for, m.id;
+end;
+$$;
+comment on function private.claim_messages is
+  'Claims what may be sent now and returns it ready to carry; messages that never can be are settled on the way.';
+
+-- Of the locked messages: settles those with an obstacle, puts off those that must wait, claims the rest. Returns what it claimed.
+create function private.take_messages(
+  p_ids uuid[], p_worker text, p_lease interval, p_now timestamptz, p_is_waiting boolean, out taken uuid[], out passed uuid[])
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_ids uuid[];
+  v_settled uuid[];
+  v_reasons text[];
+  v_full uuid[];
+begin
+  -- One claim at a time counts towards an organisation's limits.
+  with counted as materialized (
+    select c.org_id, private.lock_counter(c.bucket, p_is_waiting) as is_mine
+      from (select distinct m.org_id, pg_catalog.hashtext(m.org_id::text) & 63 as bucket
+              from public.outbox_messages as m where m.id = any (p_ids) and m.channel = 'sms'
+             order by bucket) as c)
+  select array_agg(m.id) filter (where m.channel <> 'sms' or c.is_mine), coalesce(array_agg(distinct m.org_id) filter (where not c.is_mine), '{}')
+    into v_ids, passed
+    from public.outbox_messages as m
+    left join counted as c on c.org_id = m.org_id
+   where m.id = any (p_ids);
+
+  with looked as materialized (
+    select m.booking_id, m.metadata, m.org_id, m.id, m.channel, m.kind, m.client_id, m.priority, m.next_at, m.expires_at,
+           -- An address that was given stays; a client's is the one they have now.
+           case when m.kind = 'coach_notice' or m.client_id is null then m.to_address
+                when m.channel = 'sms' then c.phone_e164
+                when m.channel = 'email' then nullif(btrim(c.email), '') end as address,
+           coalesce(c.sms_reminder_enabled, true) as takes_reminders, coalesce(c.sms_followup_enabled, true) as takes_follow_ups,
+           case m.channel when 'sms' then c.sms_opt_in when 'email' then c.email_opt_in end is false and m.kind <> 'coach_notice' as is_opted_out,
+           case when m.kind in ('series_booked', 'series_moved') then case when not exists (
+                  select from public.bookings as x
+                   where x.org_id = m.org_id and x.series_id = b.series_id and x.status in ('pending', 'confirmed') and x.start_time > p_now)
+                  then 'booking_cancelled' end
+                when m.kind not in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up') then null
+                when b.status in ('cancelled', 'no_show') then 'booking_' || b.status
+                when (m.metadata ->> 'start_time')::timestamptz <> b.start_time then 'booking_moved' end as change
+      from public.outbox_messages as m
+      left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
+      left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
+     where m.id = any (v_ids)),
+  settings as materialized (
+    select x.settings, x.org_id, (x.settings).quiet_hours_start, (x.settings).quiet_hours_end, x.timezone
+      from (select o.org_id, coalesce(b.timezone, private.org_timezone(o.org_id)) as timezone,
+                   case when s.org_id is null then private.sms_settings_of(o.org_id) else s end as settings
+              from (select distinct l.org_id from looked as l) as o
+              left join public.sms_settings as s on s.org_id = o.org_id
+              left join public.booking_settings as b on b.org_id = o.org_id) as x),
+  -- Organisations are many, clocks few.
+  clocks as materialized (
+    select z.*,
+           -- What could still be on its way when they begin waits too.
+           coalesce(private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now),
+                    private.quiet_until(z.timezone, z.quiet_hours_start, z.quiet_hours_end, p_now + p_lease)) as quiet_until,
+           private.local_to_instant(z.timezone, (p_now at time zone z.timezone)::date::timestamp) as day_start,
+           private.local_to_instant(z.timezone, ((p_now at time zone z.timezone)::date + 1)::timestamp) as day_end
+      from (select distinct s.timezone, s.quiet_hours_start, s.quiet_hours_end from settings as s) as z),
+  orgs as materialized (
+    select s.org_id, s.settings, (s.settings).enabled, (s.settings).max_sms_per_client_per_day, (s.settings).urgent_kinds,
+           coalesce((s.settings).twilio_account_sid, '') as account, c.day_start, c.day_end, c.quiet_until,
+           (s.settings).max_sms_per_hour - h.sent as hour_left, coalesce(h.oldest_at, p_now) + interval '1 hour' as room_at
+      from settings as s
+     cross join lateral (
+       select count(*) as sent, min(x.claimed_at) as oldest_at
+         from (select m.claimed_at from public.outbox_messages as m
+                where m.org_id = s.org_id and m.channel = 'sms' and m.claimed_at > p_now - interval '1 hour'
+                  and (s.settings).max_sms_per_hour is not null
+                order by m.claimed_at desc limit (s.settings).max_sms_per_hour) as x) as h
+      join clocks as c on c.timezone = s.timezone
+       and (c.quiet_hours_start, c.quiet_hours_end) is not distinct from (s.quiet_hours_start, s.quiet_hours_end)),
+  days as materialized (
+    select l.org_id, l.client_id, d.sent
+      from (select distinct x.org_id, x.client_id from looked as x where x.channel = 'sms') as l
+      join orgs as o on o.org_id = l.org_id and o.max_sms_per_client_per_day is not null
+     cross join lateral (
+       select count(*) as sent
+         from (select from public.outbox_messages as m
+                where m.org_id = l.org_id and m.client_id = l.client_id and m.channel = 'sms' and m.claimed_at >= o.day_start
+                  and m.kind <> 'coach_notice'
+                  -- Nothing is queued longer ahead than this.
+                  and m.created_at >= o.day_start - interval '30 days'
+                limit o.max_sms_per_client_per_day) as x) as d),
+  judged as (
+    select l.*, o.account, o.quiet_until, o.hour_left, o.room_at, o.day_end,
+           o.max_sms_per_client_per_day - coalesce(d.sent, 0) as day_left, p.until_at as provider_until,
+           case
+             when l.change is not null then l.change
+             when l.expires_at <= p_now then 'too_late'
+             when l.channel = 'sms' and not o.enabled then 'messaging_off'
+             when l.kind in ('booking_reminder', 'confirmation_nudge') and not l.takes_reminders
+               or l.kind = 'booking_follow_up' and not l.takes_follow_ups then 'switched_off'
+             when l.channel = 'push' then
+               case when not exists (select from public.push_tokens as t where t.org_id = l.org_id and t.client_id = l.client_id) then 'no_address' end
+             when l.address is null then 'no_address'
+             when l.is_opted_out then 'opted_out'
+             when x.phone is not null then 'suppressed'
+           end as obstacle,
+           l.channel = 'sms' and o.quiet_until is not null
+             and not (l.kind = any (o.urgent_kinds) and private.is_urgent(l.org_id, l.kind, l.booking_id, l.metadata, o.urgent_kinds, p_now)) as is_quiet
+      from looked as l
+      join orgs as o on o.org_id = l.org_id
+      left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
+      left join private.provider_limits as p
+        on p.channel = l.channel and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
+      left join public.sms_suppression as x on x.org_id = l.org_id and x.phone = l.address and l.channel = 'sms'),
+  ranked as (
+    select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,
+           row_number() over (partition by j.org_id, j.channel, j.obstacle is null and j.provider_until is null and not j.is_quiet
+                              order by j.priority, j.next_at, j.id) as nth_of_org,
+           row_number() over (partition by j.org_id, case when j.kind = 'coach_notice' then j.id else coalesce(j.client_id, j.id) end, j.channel,
+                                           j.obstacle is null and j.provider_until is null and not j.is_quiet
+                              order by j.priority, j.next_at, j.id) as nth_of_client
+      from judged as j),
+  decided as materialized (
+    select r.*,
+           case when r.obstacle is not null then r.obstacle
+                when r.is_quiet and r.quiet_until >= r.expires_at then 'quiet_hours'
+                when r.is_free and r.channel = 'sms' and r.kind <> 'coach_notice' and r.nth_of_client > r.day_left and r.day_end >= r.expires_at
+                then 'client_limit' end as reason,
+           case when r.is_quiet then r.quiet_until
+                when r.provider_until is not null then r.provider_until
+                when r.channel <> 'sms' then null
+                when r.nth_of_org > r.hour_left then r.room_at
+                when r.nth_of_client > r.day_left and r.kind <> 'coach_notice' then r.day_end end as wait_until
+      from ranked as r),
+  waiting as (
+    update public.outbox_messages as m
+       set status = 'queued', next_at = least(d.wait_until, d.expires_at), updated_at = p_now
+      from decided as d
+     where m.org_id = d.org_id and m.id = d.id and d.reason is null and d.wait_until is not null),
+  taken as (
+    update public.outbox_messages as m
+       set status = 'sending', claim = gen_random_uuid(), claimed_at = p_now, worker = p_worker, attempts = m.attempts + 1,
+           next_at = p_now + p_lease, to_address = d.address, error_code = null, updated_at = p_now,
+           provider_account = case when m.channel = 'sms' then d.account end
+      from decided as d
+     where m.org_id = d.org_id and m.id = d.id and d.reason is null and d.wait_until is null
+    returning m.id)
+  select (select coalesce(array_agg(t.id), '{}') from taken as t), array_agg(d.id) filter (where d.reason is not null),
+         array_agg(d.reason) filter (where d.reason is not null),
+         coalesce(array_agg(distinct d.org_id) filter (where d.is_free and d.nth_of_org > d.hour_left), '{}')
+    into taken, v_settled, v_reasons, v_full
+    from decided as d;
+  passed := passed || v_full;
+
+  -- The words of this moment, for those that have none of their own.
+  update public.outbox_messages as m
+     set subject = w.subject, body = w.body, template_id = w.template_id, composed_at = case when x.body is null then p_now end
+    from public.outbox_messages as x
+   cross join lateral private.compose(x) as w
+   where x.id = any (taken) and (x.body is null or x.channel = 'email' and x.subject is null) and m.org_id = x.org_id and m.id = x.id;
+
+  perform private.settle_unsent(m.org_id, m.id, s.reason, p_now)
+     from unnest(v_settled, v_reasons) as s (id, reason)
+     join public.outbox_messages as m on m.id = s.id;
+end;
+$$;
+comment on function private.take_messages is
+  'Decides for each locked message: settled, put off, or claimed. {taken: the claimed, passed: organisations whose SMS this claim leaves alone}.';
+
+create function private.lock_counter(p_bucket integer, p_is_waiting boolean)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_is_waiting then
+    perform pg_catalog.pg_advisory_xact_lock(50, p_bucket);
+    return true;
+  end if;
+  return pg_catalog.pg_try_advisory_xact_lock(50, p_bucket);
+end;
+$$;
+comment on function private.lock_counter is 'Lets one claim count towards the limits of a bucket''s organisations; false where another does and it is not to wait.';
+
+create function private.is_urgent(
+  p_org_id uuid, p_kind text, p_booking_id uuid, p_metadata jsonb, p_urgent_kinds text[], p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select p_kind = any (p_urgent_kinds) and exists (
+    select from public.bookings as b
+     where b.org_id = p_org_id and b.id = p_booking_id
+       and least(b.start_time, coalesce((p_metadata ->> 'previous_start')::timestamptz, b.start_time)) <= p_now + interval '1 hour');
+$$;
+comment on function private.is_urgent is 'True for a kind that the organisation exempts from quiet hours, of a session within the hour.';
+
+-- Ends a message that nobody was asked to send, and stands an email in for it where that helps.
+create function private.settle_unsent(p_org_id uuid, p_message_id uuid, p_reason text, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_status text := case when p_reason in ('too_late', 'quiet_hours', 'client_limit') then 'expired'
+                        when p_reason in ('no_address', 'opted_out', 'suppressed') then 'failed' else 'cancelled' end;
+begin
+  update public.outbox_messages as m
+     set status = v_status, error_code = p_reason, updated_at = p_now, failed_at = case when v_status = 'failed' then p_now end
+   where m.org_id = p_org_id and m.id = p_message_id;
+  if v_status in ('failed', 'expired') then
+    perform private.fall_back(p_org_id, p_message_id, p_now);
+  end if;
+end;
+$$;
+comment on function private.settle_unsent is
+  'Ends a message without an attempt: expired (too_late, quiet_hours, client_limit), cancelled (messaging_off, switched_off, booking_moved, booking_cancelled, booking_no_show), failed (no_address, opted_out, suppressed).';
+
+-- Once per message (a unique index), and only while it is still of use.
+create function private.fall_back(p_org_id uuid, p_message_id uuid, p_now timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  insert into public.outbox_messages (
+    org_id, channel, kind, client_id, booking_id, schedule_id, template_key, subject, body, variables, metadata, related_entity_type,
+    related_entity_id, status, priority, scheduled_for, next_at, expires_at, idempotency_key, cause_id, cause, created_by, created_at)
+  select m.org_id, 'email', m.kind, m.client_id, m.booking_id, m.schedule_id, m.template_key, case when m.composed_at is null then m.subject end,
+         -- Composed anew: an email cannot be answered with Y.
+         case when m.composed_at is null then m.body end, m.variables, m.metadata,
+         m.related_entity_type, m.related_entity_id, 'queued', m.priority, p_now, p_now, m.expires_at, null, m.id, 'fallback', m.created_by, p_now
+    from public.outbox_messages as m
+    join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
+   where m.org_id = p_org_id and m.id = p_message_id and m.channel = 'sms' and m.kind not in ('coach_notice', 'marketing')
+     and m.status in ('failed', 'undelivered') and m.expires_at > p_now
+     and c.email like '%@%' and c.email_opt_in is distinct from false
+     and (private.sms_settings_of(p_org_id)).falls_back_to_email
+     -- The client has the email already where its kind is sent both ways.
+     and not exists (select from private.stand_ins(m) as e where e.channel = 'email')
+  on conflict (org_id, cause_id) where cause = 'fallback' do nothing
+  returning id into v_id;
+  if v_id is null then
+    perform private.raise_alert(m.org_id, 'client_not_told', m.client_id, null, m.booking_id)
+      from public.outbox_messages as m
+     where m.org_id = p_org_id and m.id = p_message_id and m.kind in ('booking_cancelled', 'booking_rescheduled', 'series_moved', 'series_ended')
+       and not exists (select from private.stand_ins(m) as e
+                        where e.status in ('pending', 'queued', 'sending', 'sent', 'delivered', 'unknown'));
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.fall_back is
+  'Sends by email what an SMS did not bring, once; where that cannot be and the client should know, the coach is alerted.';
+
+-- Its twin of the other channel, what it stands in for or was repeated from, and what stands in for these: one intent, however often told.
+create function private.stand_ins(p_message public.outbox_messages)
+returns setof public.outbox_messages
+language sql stable security definer set search_path = ''
+as $$
+  with recursive back as (
+    select p_message.id, p_message.cause_id, p_message.idempotency_key
+    union
+    select m.id, m.cause_id, m.idempotency_key
+      from back as b join public.outbox_messages as m on m.org_id = p_message.org_id and m.id = b.cause_id),
+  family as (
+    select b.id from back as b
+    union
+    select m.id from back as b
+      join public.outbox_messages as m
+        on m.org_id = p_message.org_id and m.idempotency_key in (b.idempotency_key || '-email', regexp_replace(b.idempotency_key, '-email$', ''))
+    union
+    select m.id from family as f join public.outbox_messages as m on m.org_id = p_message.org_id and m.cause_id = f.id)
+  select m.* from public.outbox_messages as m
+   where m.org_id = p_message.org_id and m.id in (select f.id from family as f) and m.id <> p_message.id;
+$$;
+comment on function private.stand_ins is 'The other messages that tell the same: by email, instead of it, or again.';
+
+-- A lease that ran out: the worker may have died before the provider, or after it.
+create function private.expire_leases(p_now timestamptz)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_expired integer;
+begin
+  with lost as (
+    select m.org_id, m.id from public.outbox_messages as m
+     where m.status = 'sending' and m.next_at <= p_now
+     order by m.next_at limit 1000 for update skip locked),
+  gone as (
+    update public.outbox_messages as m
+       set status = 'unknown', error_code = 'lease_expired', next_at = p_now + interval '1 minute', updated_at = p_now
+      from lost as l where m.org_id = l.org_id and m.id = l.id
+    returning m.*),
+  tried as (
+    insert into public.outbox_attempts (org_id, message_id, attempt_number, claim, provider, status, error_code)
+    select g.org_id, g.id, g.attempts, g.claim, private.provider_of(g.channel), 'unknown', 'lease_expired' from gone as g
+    on conflict (org_id, message_id, claim) do nothing)
+  select count(*)::integer into v_expired from gone;
+  return v_expired;
+end;
+$$;
+comment on function private.expire_leases is 'Marks as unknown what was claimed and never reported; returns how many.';
+
+create function private.provider_of(p_channel text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case p_channel when 'sms' then 'twilio' when 'email' then 'smtp' else 'expo' end;
+$$;
+comment on function private.provider_of is 'Who carries a channel.';
+
+-- ── 50_messaging/rules/compose.sql ──
+
+-- What a message says. Composed when it is sent, from what is true then: one function renders, one writes the time of a booking, so
+-- that all messages of a booking show the same time, and follow the organisation's timezone and locale at once.
+
+create function private.datetime_text(p_timezone text, p_locale text, p_at timestamptz)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select case p_locale
+           when 'en-US' then to_char(l.at, 'FMDy, FMMon FMDD') || ' at ' || to_char(l.at, 'FMHH12:MI AM')
+           when 'en-CA' then to_char(l.at, 'FMDy, FMMon FMDD') || ' at ' || lower(to_char(l.at, 'FMHH12:MI AM'))
+           when 'en-GB' then to_char(l.at, 'FMDy FMDD FMMon') || ' at ' || to_char(l.at, 'HH24:MI')
+           when 'en-IE' then to_char(l.at, 'FMDy FMDD FMMon') || ' at ' || to_char(l.at, 'HH24:MI')
+           else to_char(l.at, 'FMDy FMDD FMMon') || ' at ' || lower(to_char(l.at, 'FMHH12:MI AM'))
+         end
+    from (select p_at at time zone p_timezone as at) as l;
+$$;
+comment on function private.datetime_text is 'An instant as people of that locale read it, such as Tue 3 Mar at 9:30 am.';
+
+create function private.org_datetime_text(p_org_id uuid, p_at timestamptz)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select private.datetime_text(
+    private.org_timezone(p_org_id),
+    coalesce((select s.locale from public.sms_settings as s where s.org_id = p_org_id), 'en-AU'), p_at);
+$$;
+comment on function private.org_datetime_text is 'An instant in the organisation''s timezone and locale: the one form that messages show.';
+
+create function private.placeholders(p_body text)
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(array_agg(distinct m.found[1] order by m.found[1]), '{}')
+    from regexp_matches(p_body, '\{\{?\s*([A-Za-z0-9_.-]+)\s*\}\}?', 'g') as m (found);
+$$;
+comment on function private.placeholders is 'The names in {braces} or {{double braces}} of a template.';
+
+-- Each placeholder once and none inside what another was replaced by: a client named "{link}" stays so.
+create function private.render(p_body text, p_variables jsonb)
+returns text
+language plpgsql immutable security invoker set search_path = ''
+as $$
+declare
+  v_rest text := coalesce(p_body, '');
+  v_done text := '';
+  v_found text[];
+  v_at integer;
+begin
+  loop
+    v_found := regexp_match(v_rest, '(\{\{?\s*([A-Za-z0-9_.-]+)\s*\}\}?)');
+    exit when v_found is null;
+    v_at := position(v_found[1] in v_rest);
+    v_done := v_done || left(v_rest, v_at - 1) || coalesce(p_variables ->> v_found[2], '');
+    v_rest := substr(v_rest, v_at + char_length(v_found[1]));
+  end loop;
+  return btrim(regexp_replace(v_done || v_rest, ' {2,}', ' ', 'g'));
+end;
+$$;
+comment on function private.render is 'A template with its placeholders replaced; one without a value is left out.';
+
+create function private.template_variables(p_template_key text)
+returns text[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select k.variables from private.message_kinds as k where k.kind = p_template_key),
+                  (select array_agg(distinct v) from private.message_kinds as k cross join unnest(k.variables) as v));
+$$;
+comment on function private.template_variables is 'The placeholders that a template of this key may use; a key of the organisation''s own may use all.';
+
+create function private.check_template(p_body text, p_variables text[])
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_unknown text[] := (select array_agg(p) from unnest(private.placeholders(p_body)) as p where p <> all (p_variables));
+begin
+  if v_unknown is not null then
+    perform private.fail(422, 'placeholder_unknown', 'This template uses a placeholder that does not exist here.',
+                         format('Use only: %s.', array_to_string(p_variables, ', ')));
+  elsif p_body ~ '[{}]' and regexp_replace(p_body, '\{\{?\s*[A-Za-z0-9_.-]+\s*\}\}?', '', 'g') ~ '[{}]' then
+    perform private.fail(422, 'placeholder_malformed', 'A placeholder of this template is not closed.', 'Write it as {client_name}.');
+  elsif p_body ~* '\m(reply|respond|text|send|answer|type)\M'
+        and (p_body ~ '\mCANCEL\M' or p_body ~* '["''“‘]cancel["''”’]'
+             or p_body ~* '\m(reply|respond|text|send|answer|type)\M(\s+(us|back|with|the|word|by|sms))*[\s:]+cancel\M'
+             or p_body ~* '\mor\s+cancel\s+to\M') then
+    perform private.fail(422, 'template_invites_cancel', 'Carriers take the answer CANCEL for an opt-out from all messages.',
+                         'Invite R to reschedule instead.');
+  end if;
+end;
+$$;
+comment on function private.check_template is
+  'Refuses a text that cannot be sent as meant: placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422.';
+
+create function private.tg_sms_templates__check()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.body is null or new.template_key is null then
+    return new;
+  end if;
+  perform private.check_template(new.body, private.template_variables(new.template_key));
+  new.variables_schema := to_jsonb(private.placeholders(new.body));
+  if tg_op = 'INSERT' then
+    -- Two tabs that save one key get two versions.
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(new.org_id::text || new.template_key, 2));
+    new.version := 1 + coalesce((select max(t.version) from public.sms_templates as t
+                                  where t.org_id = new.org_id and t.template_key = new.template_key), 0);
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_sms_templates__check is 'Checks a template''s text and numbers its version.';
+create trigger sms_templates__check before insert or update of body on public.sms_templates
+  for each row execute function private.tg_sms_templates__check();
+
+create function private.tg_sms_schedules__check()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if new.body is not null then
+    perform private.check_template(new.body, private.template_variables(
+      case new.type when 'pre_session' then 'booking_reminder' else 'booking_follow_up' end));
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_sms_schedules__check is 'Checks a schedule''s text.';
+create trigger sms_schedules__check before insert or update of body, type on public.sms_schedules
+  for each row execute function private.tg_sms_schedules__check();
+create trigger sms_templates__touch before update on public.sms_templates
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger sms_schedules__touch before update on public.sms_schedules
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger sms_settings__touch before update on public.sms_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create function private.app_link(p_path text)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select rtrim(s.value, '/') || p_path from private.platform_settings as s where s.name = 'app_url';
+$$;
+comment on function private.app_link is 'The address of a page of the apps; null where the platform has not said where they are.';
+
+-- What the placeholders stand for, at this moment.
+create function private.message_variables(p_message public.outbox_messages)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+           'client_name', c.full_name,
+           'first_name', split_part(c.full_name, ' ', 1),
+           'business_name', coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = o.id), o.name),
+           'coach_name', coalesce(s.full_name, o.name),
+           'portal_link', private.app_link('/portal/' || c.portal_token),
+           'feedback_link', case when k.id is not null then private.app_link('/feedback/' || k.id) end,
+           'session_datetime', private.org_datetime_text(o.id, coalesce(x.next_start, k.start_time, (p_message.metadata ->> 'start_time')::timestamptz)),
+           'session_type', coalesce(t.name, replace(k.session_type, '_', ' ')),
+           'location', (select ' at ' || l.name from public.locations as l where l.org_id = o.id and l.id = coalesce(k.location_id, h.location_id)),
+           'previous_datetime', private.org_datetime_text(o.id, (p_message.metadata ->> 'previous_start')::timestamptz),
+           'offer_until', private.org_datetime_text(o.id, (p_message.metadata ->> 'offer_until')::timestamptz),
+           'session_count', x.ahead,
+           'sessions_remaining', r.remaining,
+           'sessions_booked', r.booked,
+           'session_summary', format('%s left, %s booked', private.count_text(r.remaining, 'session'), r.booked),
+           'answer_hint', case p_message.channel when 'sms' then 'Reply Y to confirm or R to reschedule.' end,
+           'link', p_message.metadata ->> 'link', 'notice', p_message.metadata ->> 'notice', 'message', p_message.metadata ->> 'message'))
+         || p_message.variables
+    from public.orgs as o
+    left join public.clients as c on c.org_id = o.id and c.id = p_message.client_id
+    left join public.bookings as k on k.org_id = o.id and k.id = p_message.booking_id
+    left join private.holds as h on h.org_id = o.id and h.id = (p_message.metadata ->> 'hold_id')::uuid
+    left join public.staff as s on s.org_id = o.id and s.id = coalesce(k.staff_id, h.staff_id)
+    left join public.session_types as t on t.org_id = o.id and t.id = coalesce(k.session_type_id, h.session_type_id)
+   -- What is told of a whole series: its next date, and how many there are.
+   cross join lateral (
+     select count(*) as ahead, case when p_message.kind in ('series_booked', 'series_moved') then min(b.start_time) end as next_start
+       from public.bookings as b
+      where b.org_id = o.id and b.series_id = k.series_id and b.status in ('pending', 'confirmed') and b.start_time > now()) as x
+   cross join lateral (
+     select coalesce(sum(p.sessions_remaining), 0)::integer as remaining,
+            (select count(*)::integer from public.bookings as b
+              where b.org_id = o.id and b.client_id = c.id and b.status in ('pending', 'confirmed') and b.start_time > now()) as booked
+       from public.client_purchases as p
+      where p.org_id = o.id and p.client_id = c.id and p.valid_during @> now()) as r
+   where o.id = p_message.org_id;
+$$;
+comment on function private.message_variables is 'The values of every placeholder for one message, as they are now.';
+
+create function private.count_text(p_count integer, p_noun text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select p_count || ' ' || p_noun || case when p_count = 1 then '' else 's' end;
+$$;
+comment on function private.count_text is 'A number with its noun, such as 2 sessions.';
+
+-- The words: the schedule's or the text's to many, else the organisation's newest active template of the key, else what the kind says.
+create function private.message_words(p_message public.outbox_messages, out subject text, out body text, out template_id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_message.subject, k.subject),
+         coalesce((select x.body from public.sms_schedules as x where x.org_id = p_message.org_id and x.id = p_message.schedule_id),
+                  (select x.body from public.marketing_sends as x where x.org_id = p_message.org_id and x.id = p_message.marketing_send_id),
+                  t.body, k.body),
+         t.id
+    from private.message_kinds as k
+    left join lateral (
+      select x.id, x.body from public.sms_templates as x
+       where x.org_id = p_message.org_id and x.template_key = coalesce(p_message.template_key, p_message.kind)
+         -- A key of the organisation's own has no other words: those it had stay, for what waits already.
+         and (x.is_active or k.kind <> coalesce(p_message.template_key, k.kind))
+       order by x.is_active desc, x.version desc limit 1) as t on p_message.schedule_id is null and p_message.marketing_send_id is null
+   where k.kind = p_message.kind;
+$$;
+comment on function private.message_words is 'The template that a message is composed from: {subject, body, template_id}.';
+
+create function private.compose(p_message public.outbox_messages, out subject text, out body text, out template_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_words record;
+  v_variables jsonb;
+begin
+  subject := p_message.subject;
+  body := p_message.body;
+  template_id := p_message.template_id;
+  if body is null or p_message.channel = 'email' and subject is null then
+    v_words := private.message_words(p_message);
+    v_variables := private.message_variables(p_message);
+    subject := coalesce(subject, left(private.render(v_words.subject, v_variables), 200));
+  end if;
+  if body is null then
+    body := left(private.render(v_words.body, v_variables), 1600);
+    template_id := v_words.template_id;
+  end if;
+end;
+$$;
+comment on function private.compose is 'What a message says: {subject, body, template_id}; a text that was given stays as it is.';
+
+-- ── 50_messaging/rules/existing_app.sql ──
+
+-- What the existing edge functions call with the secret key: they queue into the same outbox, under the same intents.
+
+-- Their keys name a schedule and a booking, ours its start besides: with it theirs are the same intents, whoever is first.
+create function private.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz, p_related_entity_type text, p_related_entity_id uuid,
+  p_idempotency_key text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client public.clients;
+  v_booking public.bookings;
+  v_named text[] := regexp_match(p_idempotency_key, '^(?:sched-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|unconfirmed-24h)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$');
+  v_schedule public.sms_schedules;
+  v_kind text := 'direct';
+  v_key text := p_idempotency_key;
+  v_id uuid;
+begin
+  select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  if v_client.phone_e164 is null or v_client.sms_opt_in is false or not (private.sms_settings_of(p_org_id)).enabled
+     or private.is_suppressed(p_org_id, v_client.phone_e164) or coalesce(btrim(p_body), '') = ''
+     or p_scheduled_for > now() + interval '29 days' then
+    return null;
+  end if;
+  select b.* into v_booking
+    from public.bookings as b
+   where b.org_id = p_org_id and b.client_id = p_client_id
+     and b.id = coalesce(v_named[2]::uuid, case when p_related_entity_type = 'booking' then p_related_entity_id end);
+  if v_named is not null and v_booking.id is not null then
+    select s.* into v_schedule from public.sms_schedules as s where s.org_id = p_org_id and s.id = v_named[1]::uuid;
+    v_kind := case when v_named[1] is null then 'confirmation_nudge' when v_schedule.type = 'post_session' then 'booking_follow_up'
+                   else 'booking_reminder' end;
+    v_key := v_key || '-' || extract(epoch from v_booking.start_time)::bigint;
+  end if;
+  v_id := private.queue_message(
+    p_org_id, 'sms', v_kind, p_client_id, v_key, v_booking.id, p_scheduled_for => coalesce(p_scheduled_for, now()),
+    -- A reminder is of no use once its session has begun.
+    p_expires_at => case when v_kind in ('booking_reminder', 'confirmation_nudge') then v_booking.start_time end,
+    p_metadata => case when v_kind = 'direct' then '{}' else jsonb_build_object('start_time', v_booking.start_time) end,
+    p_body => left(btrim(p_body), 1600));
+  update public.outbox_messages as m
+     set schedule_id = v_schedule.id, related_entity_type = p_related_entity_type, related_entity_id = p_related_entity_id
+   where m.org_id = p_org_id and m.id = v_id;
+  return v_id;
+end;
+$$;
+comment on function private.insert_sms_direct is 'Queues an SMS for the service; null when it is refused or queued already.';
+
+create function private.queue_pending_sms()
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  with due as (
+    select m.org_id, m.id from public.outbox_messages as m
+     where m.status = 'pending' and m.channel = 'sms' and m.next_at <= now()
+       for update skip locked),
+  queued as (
+    update public.outbox_messages as m set status = 'queued', updated_at = now()
+      from due as d where m.org_id = d.org_id and m.id = d.id
+    returning 1)
+  select count(*)::integer from queued;
+$$;
+comment on function private.queue_pending_sms is 'Marks SMS whose time has come as queued; returns how many.';
+
+-- ── 50_messaging/rules/inbound.sql ──
+
+-- What clients answer, by one handler: whose organisation, whose client, what it means. What cannot be told is said, never guessed.
+
+create function private.inbound_meaning(p_body text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+    when w.word in ('stop', 'stopall', 'unsubscribe', 'end', 'quit', 'optout', 'opt out', 'revoke') then 'opt_out'
+    -- The carrier takes these for an opt-out; the client meant the session.
+    when w.word in ('cancel', 'cancel session', 'cancel booking') then 'cancel'
+    when w.word in ('start', 'unstop') then 'opt_in'
+    when w.word in ('help', 'info') then 'help'
+    when w.word in ('y', 'yes', 'yep', 'yeah', 'yup', 'ok', 'okay', 'confirm', 'confirmed', 'i confirm', 'yes please', 'yes thanks', 'yes thank you', 'y thanks') then 'confirm'
+    when w.word in ('r', 'reschedule', 'reschedule please', 'please reschedule', 'r please') then 'reschedule'
+    else 'message' end
+    -- Punctuation and pictures say nothing; a figure or a letter of any alphabet does ("ok 5:30?", "нет ok"). Ranges, since what counts
+    -- as a letter would depend on the database's locale.
+    from (select btrim(regexp_replace(lower(normalize(coalesce(p_body, ''), nfkc)),
+                   U&'[\0001-\002F\003A-\0060\007B-\00BF\02B0-\036F\2000-\2BFF\3000-\3003\FE00-\FE0F\FEFF\+01F000-\+01FAFF\+0E0000-\+0E01EF]+', ' ', 'g'))
+                   as word) as w;
+$$;
+comment on function private.inbound_meaning is 'What the whole text says: opt_out, cancel, opt_in, help, confirm, reschedule, or message.';
+
+-- Whoever holds a Twilio account's token can sign what they like for it: an account speaks for the organisations that send through
+-- it, and the platform's for the others.
+create function private.inbound_orgs(p_to text, p_from text, p_account_sid text)
+returns uuid[]
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_account text := coalesce((select s.twilio_account_sid from public.sms_settings as s where s.twilio_account_sid = p_account_sid limit 1), '');
+  v_ids uuid[] := array(select s.org_id from public.sms_settings as s
+                         where s.twilio_phone_number = p_to and coalesce(s.twilio_account_sid, '') = v_account);
+begin
+  if cardinality(v_ids) = 1 then
+    return v_ids;
+  end if;
+  return array(
+    select m.org_id
+      from public.outbox_messages as m
+     where m.channel = 'sms' and m.to_address = p_from and m.claimed_at is not null and m.provider_account = v_account
+       and m.status in ('sending', 'sent', 'delivered', 'undelivered', 'unknown') and (v_ids = '{}' or m.org_id = any (v_ids))
+     group by m.org_id
+     order by max(m.claimed_at) desc);
+end;
+$$;
+comment on function private.inbound_orgs is
+  'Whose message an incoming SMS is: the organisation of that number, or all that wrote to this phone from a shared one, the last first.';
+
+create function private.receive_sms(
+  p_message_sid text, p_account_sid text, p_to text, p_from text, p_body text, p_media_count integer, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_meaning text := private.inbound_meaning(p_body);
+  -- Also where a plus was lost on the way, or a number came as people dial it.
+  v_to text := coalesce(private.e164(p_to, 'AU'), p_to);
+  v_from text := coalesce(private.e164(p_from, 'AU'), p_from);
+  v_answer jsonb;
+  v_org_ids uuid[];
+begin
+  insert into private.inbound_sids (message_sid, received_at) values (p_message_sid, p_now)
+  on conflict (message_sid) do nothing;
+  if not found then
+    -- Whoever was first has committed: the same answer, and no effect.
+    return (select i.answer from private.inbound_sids as i where i.message_sid = p_message_sid);
+  end if;
+  v_org_ids := private.inbound_orgs(v_to, v_from, p_account_sid);
+  if v_org_ids = '{}' then
+    v_answer := private.outcome('org_unknown', '{"reply": null}');
+  else
+    v_answer := private.answer_sms(v_org_ids[1], v_meaning, p_message_sid, v_to, v_from, p_body, p_media_count, p_now);
+    -- One number, several senders: the carrier's opt-out is the number's.
+    if v_meaning in ('opt_out', 'cancel') then
+      perform private.suppress(o.id, v_from, 'opt_out') from unnest(v_org_ids[2:]) as o (id);
+    elsif v_meaning = 'opt_in' then
+      delete from public.sms_suppression as s where s.org_id = any (v_org_ids[2:]) and s.phone = v_from and s.reason = 'opt_out';
+    end if;
+  end if;
+  update private.inbound_sids as i set answer = v_answer where i.message_sid = p_message_sid;
+  return v_answer;
+end;
+$$;
+comment on function private.receive_sms is 'Takes in an SMS once: {outcome, reply}; reply is the text to answer, or null.';
+
+create function private.answer_sms(
+  p_org_id uuid, p_meaning text, p_message_sid text, p_to text, p_from text, p_body text, p_media_count integer, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client_ids uuid[] := array(select c.id from public.clients as c where c.org_id = p_org_id and c.phone_e164 = p_from order by c.created_at, c.id);
+  v_client_id uuid := case when cardinality(v_client_ids) = 1 then v_client_ids[1] end;
+  v_booking public.bookings;
+  v_kind text;
+  v_reply text;
+  v_text text := coalesce(nullif(btrim(p_body, e' \t\r\n'), ''), case when p_media_count > 0 then '(a picture or file)' else '(no text)' end);
+begin
+  -- Whoever it is: an opt-out is the number's.
+  if p_meaning in ('opt_out', 'cancel') then
+    perform private.suppress(p_org_id, p_from, 'opt_out', v_client_id);
+  elsif p_meaning = 'opt_in' then
+    delete from public.sms_suppression as s where s.org_id = p_org_id and s.phone = p_from and s.reason = 'opt_out';
+  end if;
+
+  if p_meaning = 'help' then
+    v_kind := 'help';
+    v_reply := format('%s: reply Y to confirm your next session, R to reschedule it, STOP to end these messages.',
+                      (select o.name from public.orgs as o where o.id = p_org_id));
+  elsif p_meaning = 'opt_out' then
+    v_kind := 'opted_out';
+  elsif p_meaning = 'opt_in' then
+    v_kind := 'opted_in';
+  elsif v_client_id is null then
+    -- Two clients share the phone, or nobody has it: the coach is told, nothing is guessed.
+    v_kind := case when v_client_ids = '{}' then 'sender_unknown' else 'ambiguous' end;
+    if v_kind = 'ambiguous' then
+      perform private.raise_alert(p_org_id, 'sms_sender_ambiguous', v_client_ids[1], null, null);
+    end if;
+  elsif p_meaning = 'confirm' then
+    select b.* into v_booking
+      from public.bookings as b
+     where b.org_id = p_org_id and b.client_id = v_client_id and b.status = 'confirmed' and b.start_time > p_now - interval '2 hours'
+       and b.confirmation_sent_at is not null and b.client_confirmed is not true
+     -- One that has just begun is meant only where nothing is ahead.
+     order by b.start_time <= p_now, b.start_time limit 1
+       for no key update;
+    v_kind := case when v_booking.id is null then 'nothing_to_confirm' else 'confirmed' end;
+    update public.bookings as b set client_confirmed = true where b.org_id = p_org_id and b.id = v_booking.id;
+    v_reply := 'Thank you, your session on ' || private.org_datetime_text(p_org_id, v_booking.start_time) || ' is confirmed.';
+  else
+    v_kind := case p_meaning when 'reschedule' then 'reschedule_requested' when 'cancel' then 'cancel_requested' else 'message' end;
+    if p_meaning in ('reschedule', 'cancel') then
+      select b.* into v_booking
+        from public.bookings as b
+       where b.org_id = p_org_id and b.client_id = v_client_id and b.status in ('pending', 'confirmed') and b.start_time > p_now
+       order by b.confirmation_sent_at is null, b.start_time limit 1;
+      perform private.raise_alert(p_org_id, v_kind, v_client_id, null, v_booking.id);
+      if p_meaning = 'reschedule' then
+        v_reply := 'Thank you, your coach will be in touch about another time.';
+      end if;
+    end if;
+  end if;
+
+  if p_meaning <> 'help' and not private.may_answer(p_org_id, p_from, p_now) then
+    v_reply := null;
+  end if;
+  insert into public.inbound_messages (
+    org_id, client_id, booking_id, from_phone, to_phone, body, media_count, kind, provider_message_id, received_at)
+  values (p_org_id, v_client_id, v_booking.id, p_from, p_to, left(coalesce(p_body, ''), 10000), coalesce(p_media_count, 0), v_kind, p_message_sid, p_now);
+  if v_client_id is not null then
+    perform private.log_communication(p_org_id, v_client_id, 'sms', 'inbound', v_text, null);
+    if v_kind in ('message', 'nothing_to_confirm', 'reschedule_requested', 'cancel_requested') then
+      insert into public.messages (org_id, thread_id, sender_type, body, created_at)
+      values (p_org_id, private.thread_of(p_org_id, v_client_id), 'client', left(v_text, 10000), p_now);
+    end if;
+    if v_reply is not null then
+      perform private.log_communication(p_org_id, v_client_id, 'sms', 'outbound', v_reply, null);
+    end if;
+  end if;
+  return private.outcome(v_kind, jsonb_build_object('reply', v_reply));
+end;
+$$;
+comment on function private.answer_sms is 'What an SMS does in its organisation, and the answer: {outcome, reply}.';
+
+-- The answer is an SMS like any other: none while messaging is off, to a suppressed number, or inside quiet hours. Carriers want HELP
+-- answered always.
+create function private.may_answer(p_org_id uuid, p_phone text, p_now timestamptz)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select s.enabled
+         and not private.is_quiet(private.org_timezone(p_org_id), s.quiet_hours_start, s.quiet_hours_end, p_now)
+         and not exists (select from public.sms_suppression as x where x.org_id = p_org_id and x.phone = p_phone)
+    from private.sms_settings_of(p_org_id) as s;
+$$;
+comment on function private.may_answer is 'True when an SMS may be answered by one at once.';
+
+-- ── 50_messaging/rules/phone.sql ──
+
+-- Phone numbers: one form (E.164) in which numbers are compared, suppressed and sent to.
+
+-- How people write numbers: +61…, 0061…, 04…, with spaces, dots, dashes and brackets, an extension behind. Null where that is no phone
+-- number, or longer than any that could take an SMS there.
+create function private.e164(p_phone text, p_region text)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  with dialled as (
+    select regexp_replace(regexp_replace(normalize(p_phone, nfkc), '\s*(,|;|#|x|ext).*$', '', 'i'), '[^0-9+]', '', 'g') as phone,
+           r.calling_code, r.trunk_prefix, r.mobile_digits
+      from private.phone_regions as r where r.region = p_region),
+  number as (
+    select case
+             when d.phone ~ '^\+' then d.phone
+             when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
+             when d.phone ~ '^00[1-9]' then '+' || substr(d.phone, 3)
+             when d.calling_code = '1' and d.phone ~ '^011[1-9]' then '+' || substr(d.phone, 4)
+             when d.calling_code = '1' and d.phone ~ '^1[2-9][0-9]{9}$' then '+' || d.phone
+             when d.trunk_prefix is not null and d.calling_code <> '1' and starts_with(d.phone, d.trunk_prefix)
+               then case when char_length(d.phone) <= char_length(d.trunk_prefix) + d.mobile_digits then '+' || d.calling_code || substr(d.phone, char_length(d.trunk_prefix) + 1) end
+             -- Written with the country code but without its plus.
+             when starts_with(d.phone, d.calling_code) and char_length(d.phone) > d.mobile_digits then '+' || d.phone
+             else '+' || d.calling_code || d.phone
+           end as phone
+      from dialled as d)
+  -- "+61 (0)4…": a zero that is dialled inside the country alone.
+  select case when n.phone ~ '^\+[1-9][0-9]{6,14}$' then n.phone end
+    from (select coalesce((select '+' || r.calling_code || substr(x.phone, char_length(r.calling_code) + 3)
+                             from private.phone_regions as r
+                            where starts_with(x.phone, '+' || r.calling_code || '0')
+                            group by r.calling_code having bool_and(r.trunk_prefix in ('0', '80') is true)), x.phone) as phone
+            from number as x) as n;
+$$;
+comment on function private.e164 is
+  'A phone number as E.164, read as people of that region write it; null where it is none.';
+
+create function private.phone_region(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select s.phone_region from public.sms_settings as s where s.org_id = p_org_id), 'AU');
+$$;
+comment on function private.phone_region is 'Where an organisation''s numbers without a country code are from.';
+
+create function private.tg_clients__name_phone()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.phone_e164 := private.e164(new.phone, private.phone_region(new.org_id));
+  return new;
+end;
+$$;
+comment on function private.tg_clients__name_phone is 'Keeps phone_e164 in step with phone.';
+create trigger clients__name_phone before insert or update of phone, phone_e164 on public.clients
+  for each row execute function private.tg_clients__name_phone();
+
+create function private.tg_sms_settings__name_phones()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.clients as c set phone = c.phone where c.org_id = new.org_id and c.phone is not null;
+  return null;
+end;
+$$;
+comment on function private.tg_sms_settings__name_phones is 'Reads an organisation''s phone numbers anew when its region changes.';
+create trigger sms_settings__name_phones after update of phone_region on public.sms_settings
+  for each row when (old.phone_region <> new.phone_region) execute function private.tg_sms_settings__name_phones();
+create trigger sms_settings__name_first_phones after insert on public.sms_settings
+  for each row when (new.phone_region <> 'AU') execute function private.tg_sms_settings__name_phones();
+
+create function private.is_suppressed(p_org_id uuid, p_phone text)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from public.sms_suppression as s
+                  where s.org_id = p_org_id and s.phone = private.e164(p_phone, private.phone_region(p_org_id)));
+$$;
+comment on function private.is_suppressed is 'True when an organisation sends no SMS to this number.';
+
+create function private.suppress(p_org_id uuid, p_phone text, p_reason text, p_client_id uuid default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  -- A short code or a sender's name is no number that we could write to.
+  insert into public.sms_suppression as s (org_id, phone, reason, client_id)
+  select p_org_id, p_phone, p_reason, p_client_id where p_phone ~ '^\+[1-9][0-9]{6,14}$'
+  on conflict (org_id, phone) do update set reason = excluded.reason, created_at = excluded.created_at
+    where excluded.reason = 'opt_out' and s.reason <> 'opt_out';
+$$;
+comment on function private.suppress is
+  'Sends no SMS to a number (E.164) any more. The first reason stays, but for an opt-out: that one only the person lifts.';
+
+-- ── 50_messaging/rules/queue.sql ──
+
+-- Queueing: an intent becomes a message once, at the time it is wanted, and is cancelled when what it is about changes.
+
+create function private.sms_settings_of(p_org_id uuid)
+returns public.sms_settings
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_settings public.sms_settings;
+begin
+  select s.* into v_settings from public.sms_settings as s where s.org_id = p_org_id;
+  if not found then
+    v_settings := jsonb_populate_record(null::public.sms_settings, jsonb_build_object(
+      'org_id', p_org_id, 'enabled', true, 'quiet_hours_start', 21, 'quiet_hours_end', 8, 'max_sms_per_hour', 100,
+      'max_sms_per_client_per_day', 5, 'send_booking_confirmations', true, 'send_session_reminders', true,
+      'send_feedback_requests', true, 'send_unconfirmed_nudges', true, 'low_package_sessions', 0, 'falls_back_to_email', true,
+      'urgent_kinds', jsonb_build_array(), 'locale', 'en-AU', 'phone_region', 'AU'));
+  end if;
+  return v_settings;
+end;
+$$;
+comment on function private.sms_settings_of is 'An organisation''s messaging settings as they are in force: the defaults where no row exists.';
+
+-- p_expires_at null: of use for a day. Returns null when the intent is a message already.
+create function private.queue_message(
+  p_org_id uuid, p_channel text, p_kind text, p_client_id uuid, p_idempotency_key text, p_booking_id uuid default null,
+  p_scheduled_for timestamptz default now(), p_expires_at timestamptz default null, p_metadata jsonb default '{}',
+  p_to_address text default null, p_body text default null, p_subject text default null, p_template_key text default null,
+  p_variables jsonb default '{}', p_created_by uuid default null, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_expires_at timestamptz := coalesce(p_expires_at, greatest(p_scheduled_for, p_now) + interval '1 day');
+  v_allowed_at timestamptz := case
+    when private.is_urgent(p_org_id, p_kind, p_booking_id, p_metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now) then p_scheduled_for
+    else private.message_allowed_at(p_org_id, p_channel, p_scheduled_for, v_expires_at, p_now) end;
+  v_id uuid;
+begin
+  insert into public.outbox_messages (
+    org_id, channel, kind, client_id, booking_id, template_key, to_address, subject, body, variables, metadata, status, priority,
+    scheduled_for, next_at, expires_at, idempotency_key, created_by, created_at)
+  select p_org_id, p_channel, p_kind, p_client_id, p_booking_id, p_template_key, p_to_address, p_subject, p_body, p_variables, p_metadata,
+         case when coalesce(v_allowed_at, p_scheduled_for) <= p_now then 'queued' else 'pending' end, k.priority,
+         p_scheduled_for, coalesce(v_allowed_at, p_scheduled_for), v_expires_at, p_idempotency_key, p_created_by, p_now
+    from private.message_kinds as k where k.kind = p_kind
+  on conflict (org_id, idempotency_key) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.queue_message is
+  'Puts a message into the outbox and returns its id; null when its intent (idempotency key) has one already.';
+
+-- Where no time is left it keeps the wanted one: the claim then says that it expired.
+create function private.message_allowed_at(
+  p_org_id uuid, p_channel text, p_wanted_at timestamptz, p_expires_at timestamptz, p_now timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select case when p_channel = 'sms' then private.allowed_at(
+           private.org_timezone(p_org_id), s.quiet_hours_start, s.quiet_hours_end, greatest(p_wanted_at, p_now), p_expires_at, p_now)
+         else p_wanted_at end
+    from private.sms_settings_of(p_org_id) as s;
+$$;
+comment on function private.message_allowed_at is 'When a message may leave by the organisation''s quiet hours, which bind SMS alone; null when never in time.';
+
+-- Quiet hours or the timezone change: what waits is timed anew. What is being claimed at this moment is asked again there.
+create function private.retime_messages(p_org_id uuid, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.outbox_messages as m
+     set next_at = coalesce(private.message_allowed_at(m.org_id, m.channel, m.scheduled_for, m.expires_at, p_now), m.scheduled_for)
+    from (select x.id from public.outbox_messages as x
+           where x.org_id = p_org_id and x.status in ('pending', 'queued') and x.channel = 'sms' and x.attempts = 0
+             for update skip locked) as w
+   where m.org_id = p_org_id and m.id = w.id
+     and not private.is_urgent(m.org_id, m.kind, m.booking_id, m.metadata, (private.sms_settings_of(p_org_id)).urgent_kinds, p_now);
+$$;
+comment on function private.retime_messages is 'Times an organisation''s waiting SMS anew.';
+
+create function private.tg__retime_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.retime_messages(new.org_id);
+  return null;
+end;
+$$;
+comment on function private.tg__retime_messages is 'Lets a change of quiet hours or timezone hold for what waits already.';
+create trigger sms_settings__retime_messages after update of quiet_hours_start, quiet_hours_end on public.sms_settings
+  for each row when ((old.quiet_hours_start, old.quiet_hours_end) is distinct from (new.quiet_hours_start, new.quiet_hours_end))
+  execute function private.tg__retime_messages();
+create trigger booking_settings__retime_messages after update of timezone on public.booking_settings
+  for each row when (old.timezone <> new.timezone) execute function private.tg__retime_messages();
+-- The first row says what differs from the defaults that held before it.
+create trigger sms_settings__retime_first after insert on public.sms_settings
+  for each row when ((new.quiet_hours_start, new.quiet_hours_end) is distinct from (21, 8)) execute function private.tg__retime_messages();
+create trigger booking_settings__retime_first after insert on public.booking_settings
+  for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg__retime_messages();
+
+-- A schedule that is changed, switched off or deleted: what waits by its old time goes. The sweep queues what is wanted now.
+create function private.tg_sms_schedules__cancel_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.outbox_messages as m
+     set status = 'cancelled', error_code = 'schedule_changed', updated_at = now()
+   where m.org_id = old.org_id and m.schedule_id = old.id and m.status in ('pending', 'queued') and m.cause is null;
+  return old;
+end;
+$$;
+comment on function private.tg_sms_schedules__cancel_messages is 'Cancels what waits by a schedule that no longer asks for it.';
+create trigger sms_schedules__cancel_changed after update of mins_offset, enabled, type on public.sms_schedules
+  for each row when (old.mins_offset <> new.mins_offset or old.type <> new.type or (old.enabled and not new.enabled))
+  execute function private.tg_sms_schedules__cancel_messages();
+create trigger sms_schedules__cancel_deleted before delete on public.sms_schedules
+  for each row execute function private.tg_sms_schedules__cancel_messages();
+
+create function private.tg_sms_settings__check_urgent()
+returns trigger
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if exists (select from unnest(new.urgent_kinds) as u (kind)
+              where not exists (select from private.message_kinds as k where k.kind = u.kind and k.is_urgent_allowed)) then
+    perform private.fail(422, 'urgent_kind_not_allowed', 'This kind of message may not break quiet hours.',
+                         format('Choose of: %s.', (select string_agg(k.kind, ', ' order by k.kind) from private.message_kinds as k
+                                                    where k.is_urgent_allowed)));
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_sms_settings__check_urgent is 'Refuses kinds that may not be exempt from quiet hours: urgent_kind_not_allowed 422.';
+create trigger sms_settings__check_urgent before insert or update of urgent_kinds on public.sms_settings
+  for each row execute function private.tg_sms_settings__check_urgent();
+
+-- By SMS, and where the organisation sends confirmations by email also so, with the calendar file. Each once per booking and start.
+create function private.queue_booking_messages(p_booking public.bookings, p_kind text, p_key text, p_metadata jsonb default '{}', p_now timestamptz default now())
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_settings public.sms_settings := private.sms_settings_of(p_booking.org_id);
+  v_expires_at timestamptz := greatest(p_booking.start_time, p_now + interval '5 minutes');
+begin
+  if not coalesce(v_settings.send_booking_confirmations, true) then
+    return;
+  end if;
+  if v_settings.enabled then
+    perform private.queue_message(
+      p_booking.org_id, 'sms', p_kind, p_booking.client_id, p_key, p_booking.id, p_expires_at => v_expires_at, p_metadata => p_metadata, p_now => p_now);
+  end if;
+  if coalesce((select s.send_confirmation_email from public.booking_settings as s where s.org_id = p_booking.org_id), true)
+     and exists (select from public.clients as c
+                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.email like '%@%' and c.email_opt_in is distinct from false) then
+    perform private.queue_message(
+      p_booking.org_id, 'email', p_kind, p_booking.client_id, p_key || '-email', p_booking.id, p_expires_at => v_expires_at, p_metadata => p_metadata, p_now => p_now);
+  end if;
+end;
+$$;
+comment on function private.queue_booking_messages is 'Tells the client of a booking what happened to it, once for each key.';
+
+-- A client's own doing is told to the coach who asked for it (booking_settings.notify_phone).
+create function private.queue_coach_notice(p_booking public.bookings, p_notice text, p_key text, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.queue_message(
+           p_booking.org_id, 'sms', 'coach_notice', p_booking.client_id, p_key, p_booking.id,
+           p_metadata => jsonb_build_object('notice', p_notice),
+           p_to_address => private.e164(s.notify_phone, private.phone_region(p_booking.org_id)), p_now => p_now)
+    from public.booking_settings as s
+   where s.org_id = p_booking.org_id and private.e164(s.notify_phone, private.phone_region(p_booking.org_id)) is not null;
+$$;
+comment on function private.queue_coach_notice is 'Tells the coach''s phone what a client did, where the organisation wants it.';
+
+-- Which transaction changed a series: one message tells it, however many dates it has.
+create function private.tg_bookings__tell()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_series text := nullif(current_setting('coach.changes_series', true), '');
+  v_key text := new.id || '-' || new.ics_sequence;
+  -- Through the service nobody is signed in: then it is whoever booked it, and for a cancellation the door it came through.
+  v_by_client boolean := case
+    when auth.uid() is not null
+    then exists (select from public.clients as c where c.org_id = new.org_id and c.id = new.client_id and c.auth_user_id = auth.uid())
+    when auth.role() = 'anon' then true
+    when new.status = 'cancelled' then current_setting('coach.cancels_for', true) is distinct from 'staff'
+    else new.booking_source = 'client' end;
+begin
+  if new.start_time <= now() or (tg_op = 'INSERT' and new.status <> 'confirmed') then
+    return null;
+  end if;
+  if tg_op = 'INSERT' or (old.status = 'pending' and new.status = 'confirmed') then
+    if new.series_id is not null then
+      perform private.queue_booking_messages(new, 'series_booked', 'series_booked-' || new.series_id,
+                                             jsonb_build_object('series_id', new.series_id));
+    else
+      perform private.queue_booking_messages(new, 'booking_confirmation', 'booking_confirmation-' || v_key);
+    end if;
+    if v_by_client then
+      perform private.queue_coach_notice(new, 'booked', 'coach_booked-' || v_key);
+    end if;
+  elsif new.status = 'cancelled' and old.status in ('pending', 'confirmed') then
+    if v_series is not null then
+      perform private.queue_booking_messages(new, 'series_ended', 'series_ended-' || v_series || pg_catalog.pg_current_xact_id());
+    else
+      perform private.queue_booking_messages(new, 'booking_cancelled', 'booking_cancelled-' || v_key);
+    end if;
+    if v_by_client then
+      perform private.queue_coach_notice(new, 'cancelled', 'coach_cancelled-' || v_key);
+    end if;
+  elsif new.status in ('pending', 'confirmed') and new.start_time <> old.start_time then
+    if v_series is not null then
+      perform private.queue_booking_messages(new, 'series_moved', 'series_moved-' || v_series || pg_catalog.pg_current_xact_id());
+    else
+      perform private.queue_booking_messages(new, 'booking_rescheduled', 'booking_rescheduled-' || v_key,
+                                             jsonb_build_object('previous_start', old.start_time));
+    end if;
+    if v_by_client then
+      perform private.queue_coach_notice(new, 'moved', 'coach_moved-' || v_key);
+    end if;
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__tell is 'Tells client and coach of a booking that our functions made, moved or cancelled.';
+-- Not the existing app's direct writes: it sends its own texts (POST /api/send-sms). Nor the owner's.
+create trigger bookings__tell_new after insert on public.bookings
+  for each row when (current_user not in ('anon', 'authenticated', 'service_role')
+                     and current_setting('role', true) in ('anon', 'authenticated', 'service_role'))
+  execute function private.tg_bookings__tell();
+create trigger bookings__tell_changed after update of status, start_time on public.bookings
+  for each row when (current_user not in ('anon', 'authenticated', 'service_role')
+                     and current_setting('role', true) in ('anon', 'authenticated', 'service_role')
+                     and (old.status <> new.status or old.start_time <> new.start_time))
+  execute function private.tg_bookings__tell();
+
+-- Whoever moves or cancels: what waits for the old time goes. The sweep queues the reminders of the new one.
+create function private.tg_bookings__cancel_messages()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.outbox_messages as m
+     set status = 'cancelled', updated_at = now(),
+         error_code = case when new.status in ('pending', 'confirmed') then 'booking_moved' else 'booking_' || new.status end
+   where m.org_id = new.org_id and m.booking_id = new.id and m.status in ('pending', 'queued')
+     and m.kind in ('booking_confirmation', 'booking_reminder', 'confirmation_nudge', 'booking_rescheduled', 'booking_follow_up')
+     and (m.kind <> 'booking_follow_up' or new.status in ('cancelled', 'no_show'));
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__cancel_messages is 'Cancels what waits to be sent about a booking that was moved, cancelled or missed.';
+-- Its name runs before bookings__tell, which queues what is true now.
+create trigger bookings__cancel_messages after update of status, start_time on public.bookings
+  for each row when ((old.start_time <> new.start_time) or (old.status <> new.status and new.status in ('cancelled', 'no_show')))
+  execute function private.tg_bookings__cancel_messages();
+
+create function private.tg_bookings__time()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.timed_at := now();
+  return new;
+end;
+$$;
+comment on function private.tg_bookings__time is 'Keeps when a booking was last given its start.';
+create trigger bookings__time before update of start_time on public.bookings
+  for each row when (old.start_time <> new.start_time) execute function private.tg_bookings__time();
+
+create function private.tg_client_purchases__tell_low()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.sms_settings as s
+              where s.org_id = new.org_id and s.enabled and s.low_package_sessions >= greatest(new.sessions_remaining, 1)) then
+    perform private.queue_message(new.org_id, 'sms', 'low_package', new.client_id, 'low_package-' || new.id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__tell_low is 'Tells the client once that few sessions are left, where the organisation wants it.';
+-- The setting allows up to three: packages with more left cost nothing here.
+create trigger client_purchases__tell_low after update of sessions_used on public.client_purchases
+  for each row when (new.sessions_used > old.sessions_used and new.sessions_remaining <= 3 and new.client_id is not null)
+  execute function private.tg_client_purchases__tell_low();
+
+create function private.tg_waitlist_entries__tell()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.queue_message(
+            new.org_id, 'sms', 'waitlist_offer', new.client_id, 'waitlist_offer-' || h.id, p_expires_at => h.expires_at,
+            p_metadata => jsonb_build_object('hold_id', h.id, 'start_time', h.start_time, 'offer_until', h.expires_at))
+    from private.holds as h
+   where h.org_id = new.org_id and h.id = new.hold_id;
+  return null;
+end;
+$$;
+comment on function private.tg_waitlist_entries__tell is 'Tells a client of the time that is held for them.';
+create trigger waitlist_entries__tell after update of status on public.waitlist_entries
+  for each row when (new.status = 'offered' and old.status <> 'offered')
+  execute function private.tg_waitlist_entries__tell();
+
+-- The order in which a status may follow another; what a provider may have accepted never goes back.
+create function private.tg_outbox_messages__forward()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not (case old.status
+            when 'pending' then new.status in ('queued', 'sending', 'cancelled', 'expired', 'failed')
+            -- On its own way only where the provider tells of an attempt that it had said not to have accepted.
+            when 'queued' then new.status in ('sending', 'cancelled', 'expired', 'failed')
+                            or old.attempts > 0 and new.status in ('sent', 'delivered', 'undelivered')
+            -- Back only where the provider has certainly not accepted it.
+            when 'sending' then new.status in ('queued', 'sent', 'delivered', 'undelivered', 'failed', 'unknown')
+            when 'unknown' then new.status in ('sent', 'delivered', 'undelivered', 'failed')
+            when 'sent' then new.status in ('delivered', 'undelivered', 'failed')
+            else false end) then
+    perform private.fail(409, 'message_status_invalid', 'A message cannot go back to that status.', 'Make a new message.');
+  end if;
+  -- What was never sent may be wanted again: a booking that is moved back, a switch that is put back.
+  if new.status = 'cancelled' then
+    new.idempotency_key := null;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_outbox_messages__forward is 'Lets a message only move forward: message_status_invalid 409.';
+create trigger outbox_messages__forward before update of status on public.outbox_messages
+  for each row when (old.status <> new.status) execute function private.tg_outbox_messages__forward();
+create trigger outbox_events__append_only before update or delete on public.outbox_events
+  for each row execute function private.tg__append_only();
+create trigger outbox_events__no_truncate before truncate on public.outbox_events
+  for each statement execute function private.tg__append_only();
+
+-- ── 50_messaging/rules/quiet_hours.sql ──
+
+-- Quiet hours, in the organisation's local time: 21 to 8 wraps midnight, 9 to 21 does not, equal means none.
+-- A window is told by the clock's hour, so an hour that comes twice is quiet twice, and one that is left out is not missed.
+
+create function private.is_quiet(p_timezone text, p_start integer, p_end integer, p_at timestamptz)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(case
+    when p_start < p_end then h.hour >= p_start and h.hour < p_end
+    when p_start > p_end then h.hour >= p_start or h.hour < p_end end, false)
+    from (select extract(hour from p_at at time zone p_timezone)::integer as hour) as h;
+$$;
+comment on function private.is_quiet is 'True when the local clock stands inside the window.';
+
+-- The end is the first instant at which the clock has left the window: the wall time of the end, or where it comes twice or not at
+-- all, whichever instant is the first that is not quiet.
+create function private.quiet_until(p_timezone text, p_start integer, p_end integer, p_at timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select min(x.ends)
+    -- An hour that is left out that day is not quiet, or not free, until the day after.
+    from generate_series(0, 2) as n (day)
+   cross join lateral (select (p_at at time zone p_timezone)::date + n.day + make_time(p_end, 0, 0) as wall) as w
+   cross join lateral (values (private.local_to_instant(p_timezone, w.wall)), (private.local_to_instant(p_timezone, w.wall, true))) as x (ends)
+   where private.is_quiet(p_timezone, p_start, p_end, p_at)
+     and x.ends > p_at and not private.is_quiet(p_timezone, p_start, p_end, x.ends);
+$$;
+comment on function private.quiet_until is 'When the quiet hours that an instant lies in end; null outside of them.';
+
+create function private.quiet_from(p_timezone text, p_start integer, p_end integer, p_at timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select max(x.starts)
+    from generate_series(-2, 0) as n (day)
+   cross join lateral (select private.local_to_instant(
+     p_timezone, (p_at at time zone p_timezone)::date + n.day + make_time(p_start, 0, 0))) as x (starts)
+   where private.is_quiet(p_timezone, p_start, p_end, p_at) and x.starts <= p_at
+     and not private.is_quiet(p_timezone, p_start, p_end, x.starts - interval '1 second');
+$$;
+comment on function private.quiet_from is 'When the quiet hours that an instant lies in began; null outside of them.';
+
+-- Half an hour before they begin, so that it has left by then. That it is queued inside an earlier night's hours does not matter.
+create function private.allowed_at(
+  p_timezone text, p_start integer, p_end integer, p_wanted_at timestamptz, p_expires_at timestamptz, p_now timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select case
+    when q.until is null then p_wanted_at
+    when q.until < p_expires_at then q.until
+    when private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) > p_now
+    then greatest(p_now, private.quiet_from(p_timezone, p_start, p_end, p_wanted_at) - interval '30 minutes') end
+    from (select private.quiet_until(p_timezone, p_start, p_end, p_wanted_at) as until) as q;
+$$;
+comment on function private.allowed_at is
+  'When an SMS that is wanted at an instant may leave: then, at the end of the quiet hours, or before they begin where their end is too late; null when none is left.';
+
+-- ── 50_messaging/rules/record.sql ──
+
+-- What became of it: a worker's result, a provider's callback, a look-up. Each is kept, whatever order they come in, and moves the
+-- message forward or not at all.
+
+-- What a provider's word means here; null where it says nothing new.
+create function private.status_from_provider(p_status text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case lower(p_status)
+           when 'delivered' then 'delivered' when 'read' then 'delivered'
+           when 'undelivered' then 'undelivered' when 'failed' then 'failed' when 'canceled' then 'failed'
+           when 'queued' then 'sent' when 'accepted' then 'sent' when 'scheduled' then 'sent' when 'sending' then 'sent' when 'sent' then 'sent' end;
+$$;
+comment on function private.status_from_provider is 'A provider''s status as ours: sent, delivered, undelivered or failed; null for others.';
+
+-- Twilio's codes of what trying again cannot mend: the number opted out, does not exist, cannot take SMS.
+create function private.suppression_reason(p_error_code text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_error_code = '21610' then 'opt_out'
+              when p_error_code in ('21211', '21217', '21612', '21614', '30005', '30006') then 'invalid_number'
+              -- Not 30007: that was about the words, not the number.
+              when p_error_code = '30004' then 'carrier_violation' end;
+$$;
+comment on function private.suppression_reason is 'Why a number must not be written to after this error; null where it may.';
+
+-- Moves a message as far as its state allows. What had been delivered stays so.
+create function private.advance_message(
+  p_org_id uuid, p_message_id uuid, p_status text, p_error_code text, p_provider_message_id text, p_now timestamptz)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_message public.outbox_messages;
+  v_reason text := private.suppression_reason(p_error_code);
+begin
+  select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.id = p_message_id for no key update;
+  if not (case v_message.status
+            when 'sending' then p_status in ('sent', 'delivered', 'undelivered', 'failed', 'unknown')
+            when 'unknown' then p_status in ('sent', 'delivered', 'undelivered', 'failed')
+            when 'sent' then p_status in ('delivered', 'undelivered', 'failed')
+            -- The provider said that it had not accepted it, and yet it did: it must not go again.
+            when 'queued' then v_message.attempts > 0 and p_status in ('sent', 'delivered', 'undelivered', 'failed')
+            else false end) then
+    -- The id is worth knowing all the same.
+    update public.outbox_messages as m
+       set provider_message_id = p_provider_message_id
+     where m.org_id = p_org_id and m.id = p_message_id and m.provider_message_id is null and p_provider_message_id is not null;
+    return false;
+  end if;
+  update public.outbox_messages as m
+     set status = p_status, updated_at = p_now,
+         provider = coalesce(m.provider, private.provider_of(m.channel)),
+         provider_message_id = coalesce(m.provider_message_id, p_provider_message_id),
+         sent_at = case when p_status in ('sent', 'delivered', 'undelivered') then coalesce(m.sent_at, p_now) else m.sent_at end,
+         delivered_at = case when p_status = 'delivered' then p_now else m.delivered_at end,
+         failed_at = case when p_status in ('failed', 'undelivered') then p_now else m.failed_at end,
+         error_code = case when p_status in ('failed', 'undelivered', 'unknown') then p_error_code end,
+         next_at = case when p_status = 'unknown' then p_now + interval '1 minute' else m.next_at end
+   where m.org_id = p_org_id and m.id = p_message_id
+  returning m.* into v_message;
+  if p_status in ('sent', 'delivered') then
+    perform private.note_sent(v_message, p_now);
+  end if;
+  if v_reason is not null and v_message.channel = 'sms' and v_message.to_address is not null then
+    perform private.suppress(p_org_id, v_message.to_address, v_reason, v_message.client_id);
+  end if;
+  if p_status in ('failed', 'undelivered') then
+    perform private.fall_back(p_org_id, p_message_id, p_now);
+  end if;
+  return true;
+end;
+$$;
+comment on function private.advance_message is
+  'Moves a message forward and does what follows: suppression, fallback, the booking''s marks. False where it was further already.';
+
+-- What the booking shows of it: it was asked to confirm, it was reminded.
+create function private.note_sent(p_message public.outbox_messages, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.bookings as b
+     set confirmation_sent_at = case when k.asks_confirmation or (p_message.metadata ->> 'asks_confirmation')::boolean
+                                     then coalesce(b.confirmation_sent_at, p_now) else b.confirmation_sent_at end,
+         reminder_sent = b.reminder_sent or p_message.kind = 'booking_reminder',
+         feedback_sent = b.feedback_sent or p_message.kind = 'booking_follow_up'
+    from private.message_kinds as k
+   where k.kind = p_message.kind and b.org_id = p_message.org_id and b.id = p_message.booking_id
+     and p_message.channel = 'sms'
+     and ((coalesce(k.asks_confirmation or (p_message.metadata ->> 'asks_confirmation')::boolean, false) and b.confirmation_sent_at is null)
+          or (p_message.kind = 'booking_reminder' and b.reminder_sent is not true)
+          or (p_message.kind = 'booking_follow_up' and b.feedback_sent is not true));
+$$;
+comment on function private.note_sent is 'Marks a booking as asked, reminded or followed up when the SMS has left.';
+
+-- As whoever moves a booking does: the bookings before the messages, each in the order of ids.
+create function private.lock_messages(p_org_ids uuid[], p_ids uuid[])
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform from public.bookings as b
+    where (b.org_id, b.id) in (
+      select m.org_id, m.booking_id
+        from unnest(p_org_ids, p_ids) as g (org_id, id)
+        join public.outbox_messages as m on m.org_id = g.org_id and m.id = g.id
+       where m.channel = 'sms' and m.booking_id is not null)
+    order by b.org_id, b.id for no key update;
+  perform from public.outbox_messages as m
+    where (m.org_id, m.id) in (select g.org_id, g.id from unnest(p_org_ids, p_ids) as g (org_id, id))
+    order by m.org_id, m.id for no key update;
+end;
+$$;
+comment on function private.lock_messages is 'Locks messages whose fate is told, and the bookings that will show it.';
+
+-- An array of {org_id, id, claim, outcome, provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}.
+-- provider none: given back without a try.
+-- Each is judged under the message's lock: two workers that report at once wait for each other, never both ways.
+create function private.record_messages(p_results jsonb, p_now timestamptz)
+returns table (recorded integer, stale integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_result record;
+  v_message public.outbox_messages;
+  v_done uuid[];
+begin
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
+  -- Most of a batch is accepted and nothing more: these in one statement, the others one by one below.
+  with given as materialized (
+    select r.*
+      from jsonb_to_recordset(p_results) as r (
+        org_id uuid, id uuid, claim uuid, outcome text, provider text, provider_message_id text, provider_status text, http_status integer,
+        gone_tokens text[])
+     where r.outcome = 'sent' and r.gone_tokens is null and coalesce(private.status_from_provider(r.provider_status), 'sent') = 'sent'),
+  locked as materialized (
+    select g.*, m as message
+      from given as g
+      join public.outbox_messages as m on m.org_id = g.org_id and m.id = g.id
+     order by g.org_id, g.id for no key update of m),
+  mine as materialized (
+    select l.* from locked as l
+     where (l.message).status = 'sending' and (l.message).claim = l.claim
+       and not exists (select from private.unmatched_sms_events as e where e.provider_message_id = l.provider_message_id)),
+  moved as (
+    update public.outbox_messages as m
+       set status = 'sent', sent_at = p_now, updated_at = p_now, provider = coalesce(g.provider, private.provider_of(m.channel)),
+           provider_message_id = g.provider_message_id
+      from mine as g where m.org_id = g.org_id and m.id = g.id
+    returning m.id, m.attempts, m.provider, g.claim, g.org_id, g.provider_message_id, g.http_status),
+  tried as (
+    insert into public.outbox_attempts (org_id, message_id, attempt_number, claim, provider, provider_message_id, status, http_status)
+    select d.org_id, d.id, d.attempts, d.claim, d.provider, d.provider_message_id, 'sent', d.http_status from moved as d
+    on conflict (org_id, message_id, claim) do nothing),
+  noted as (
+    select private.note_sent(g.message, p_now) from mine as g
+     where (g.message).booking_id is not null and (g.message).channel = 'sms')
+  select array_agg(d.id), count(*)::integer + 0 * (select count(*)::integer from noted) into v_done, recorded from moved as d;
+  stale := 0;
+  for v_result in
+    select r.*
+      from jsonb_to_recordset(p_results) as r (
+        org_id uuid, id uuid, claim uuid, outcome text, provider text, provider_message_id text, provider_status text, http_status integer, error_code text,
+        retry_after_secs integer, gone_tokens text[])
+     where r.id <> all (coalesce(v_done, '{}'))
+     order by r.org_id, r.id
+  loop
+    perform private.require_value(v_result.outcome in ('sent', 'deferred', 'failed', 'unknown'), 'outcome');
+    select m.* into v_message
+      from public.outbox_messages as m where m.org_id = v_result.org_id and m.id = v_result.id for no key update;
+    -- A late result of its own claim is welcome, also when the lease had run out; another claim's is not.
+    if not found or v_message.claim is distinct from v_result.claim
+       or (v_message.status not in ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed')) then
+      stale := stale + 1;
+      continue;
+    end if;
+    -- No provider: it was given back without a try, which counts for none.
+    if v_result.outcome = 'deferred' and v_result.provider = 'none' and v_message.status = 'sending' then
+      update public.outbox_messages as m
+         set status = 'queued', claim = null, claimed_at = null, attempts = m.attempts - 1, composed_at = null,
+             subject = case when m.composed_at is null then m.subject end, body = case when m.composed_at is null then m.body end,
+             error_code = v_result.error_code, updated_at = p_now,
+             next_at = p_now + make_interval(secs => coalesce(v_result.retry_after_secs, 0))
+       where m.org_id = v_message.org_id and m.id = v_message.id;
+      recorded := recorded + 1;
+      continue;
+    end if;
+    insert into public.outbox_attempts as a (
+      org_id, message_id, attempt_number, claim, provider, provider_message_id, status, http_status, error_code)
+    values (v_message.org_id, v_message.id, v_message.attempts, v_result.claim, coalesce(v_result.provider, private.provider_of(v_message.channel)),
+            v_result.provider_message_id, v_result.outcome, v_result.http_status, v_result.error_code)
+    on conflict (org_id, message_id, claim) do update
+      set status = excluded.status, provider_message_id = excluded.provider_message_id, http_status = excluded.http_status, error_code = excluded.error_code
+      where a.status = 'unknown';
+    if v_result.provider is not null then
+      update public.outbox_messages as m set provider = v_result.provider where m.org_id = v_message.org_id and m.id = v_message.id and m.provider is null;
+    end if;
+    if v_result.outcome = 'deferred' then
+      -- Certainly not accepted; ten tries, the pauses doubling from half a minute to an hour.
+      if v_message.status = 'sending' and v_message.attempts < 10 then
+        update public.outbox_messages as m
+           set status = 'queued', claim = null, claimed_at = null, composed_at = null,
+               subject = case when m.composed_at is null then m.subject end, body = case when m.composed_at is null then m.body end,
+               error_code = v_result.error_code, updated_at = p_now,
+               next_at = p_now + greatest(make_interval(secs => coalesce(v_result.retry_after_secs, 0)),
+                                          least(interval '30 seconds' * power(2, v_message.attempts - 1), interval '1 hour'))
+         where m.org_id = v_message.org_id and m.id = v_message.id;
+      elsif v_message.status in ('sending', 'unknown') then
+        perform private.advance_message(v_message.org_id, v_message.id, 'failed', coalesce(v_result.error_code, 'provider_unavailable'), null, p_now);
+      end if;
+    else
+      perform private.advance_message(
+        v_message.org_id, v_message.id,
+        case v_result.outcome when 'sent' then coalesce(private.status_from_provider(v_result.provider_status), 'sent') else v_result.outcome end,
+        v_result.error_code, v_result.provider_message_id, p_now);
+      if v_result.provider_message_id is not null then
+        perform private.match_events(v_message.org_id, v_message.id, v_result.provider_message_id, p_now);
+      end if;
+    end if;
+    delete from public.push_tokens as t
+     where t.org_id = v_message.org_id and t.client_id = v_message.client_id and t.expo_token = any (v_result.gone_tokens);
+    recorded := recorded + 1;
+  end loop;
+  return next;
+end;
+$$;
+comment on function private.record_messages is 'Records what workers'' attempts came to: {recorded, stale}.';
+
+-- Callbacks that came before anybody here knew the provider's id.
+create function private.match_events(p_org_id uuid, p_message_id uuid, p_provider_message_id text, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_event private.unmatched_sms_events;
+begin
+  perform private.lock_messages(array[p_org_id], array[p_message_id]);
+  for v_event in
+    delete from private.unmatched_sms_events as e where e.provider_message_id = p_provider_message_id returning e.*
+  loop
+    perform private.note_event(p_org_id, p_message_id, p_provider_message_id, v_event.event_status, v_event.error_code, v_event.event_payload, p_now);
+  end loop;
+end;
+$$;
+comment on function private.match_events is 'Gives a message the callbacks that were kept for its provider''s id.';
+
+create function private.note_event(
+  p_org_id uuid, p_message_id uuid, p_provider_message_id text, p_status text, p_error_code text, p_payload jsonb, p_now timestamptz)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into public.outbox_events (
+    org_id, message_id, provider, provider_message_id, event_type, event_status, error_code, event_payload, dedupe_key)
+  values (p_org_id, p_message_id, 'twilio', p_provider_message_id, 'status', lower(p_status), p_error_code, p_payload,
+          p_provider_message_id || '-' || lower(p_status))
+  on conflict (org_id, dedupe_key) do nothing;
+  if not found then
+    return false;
+  end if;
+  perform private.advance_message(
+            p_org_id, p_message_id, private.status_from_provider(p_status), p_error_code, p_provider_message_id, p_now)
+    where private.status_from_provider(p_status) is not null;
+  return true;
+end;
+$$;
+comment on function private.note_event is 'Keeps one callback and lets it move its message; false where it was kept already.';
+
+create function private.record_sms_status(
+  p_message_id uuid, p_provider_message_id text, p_status text, p_error_code text, p_payload jsonb, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_message public.outbox_messages;
+begin
+  -- Our own id in the callback's address; else the provider's, which we know once the attempt is recorded.
+  select m.* into v_message
+    from public.outbox_messages as m
+   where m.id = p_message_id and m.channel = 'sms' and coalesce(m.provider_message_id, p_provider_message_id) = p_provider_message_id
+     and m.attempts > 0;
+  if not found then
+    select m.* into v_message from public.outbox_messages as m where m.provider_message_id = p_provider_message_id;
+  end if;
+  if found then
+    perform private.lock_messages(array[v_message.org_id], array[v_message.id]);
+  else
+    insert into private.unmatched_sms_events (provider_message_id, event_status, error_code, event_payload, received_at)
+    values (p_provider_message_id, lower(p_status), p_error_code, p_payload, p_now)
+    on conflict (provider_message_id, event_status) do nothing;
+    return 'kept';
+  end if;
+  return case when private.note_event(v_message.org_id, v_message.id, p_provider_message_id, p_status, p_error_code, p_payload, p_now)
+              then 'recorded' else 'repeated' end;
+end;
+$$;
+comment on function private.record_sms_status is 'Takes in a status callback: recorded, repeated, or kept until its message is known.';
+
+create function private.claim_unknown_messages(p_limit integer, p_now timestamptz)
+returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with due as (
+    select m.org_id, m.id from public.outbox_messages as m
+     where m.status = 'unknown' and m.channel = 'sms' and m.next_at <= p_now
+     order by m.next_at limit p_limit for update skip locked),
+  looked as (
+    update public.outbox_messages as m
+       set next_at = p_now + least(greatest(p_now - m.claimed_at, interval '1 minute'), interval '12 hours')
+      from due as d where m.org_id = d.org_id and m.id = d.id
+    returning m.*)
+  select l.org_id, l.id, l.channel, l.to_address, l.body, l.claimed_at,
+         case when s.twilio_account_sid is not null then jsonb_build_object(
+           'account_sid', s.twilio_account_sid, 'auth_token_encrypted', s.twilio_auth_token_encrypted) end
+    from looked as l left join public.sms_settings as s on s.org_id = l.org_id
+   -- After three days nothing new is learnt; it stays unknown and is counted.
+   where l.claimed_at > p_now - interval '3 days';
+$$;
+comment on function private.claim_unknown_messages is
+  'Messages that may have been sent, to be looked up at the provider; each again after as long as it has been unknown.';
+
+create function private.record_lookups(p_results jsonb, p_now timestamptz)
+returns table (settled integer, unsettled integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_result record;
+begin
+  settled := 0;
+  unsettled := 0;
+  perform private.lock_messages(r.org_ids, r.ids)
+     from (select array_agg(g.org_id) as org_ids, array_agg(g.id) as ids
+             from jsonb_to_recordset(p_results) as g (org_id uuid, id uuid)) as r;
+  for v_result in
+    select r.* from jsonb_to_recordset(p_results) as r (
+      org_id uuid, id uuid, provider_message_id text, provider_status text, error_code text)
+     order by r.org_id, r.id
+  loop
+    -- One message of the provider's answers one of ours.
+    if v_result.provider_message_id is not null
+       and not exists (select from public.outbox_messages as m
+                        where m.provider_message_id = v_result.provider_message_id and m.id <> v_result.id)
+       and private.advance_message(v_result.org_id, v_result.id, coalesce(private.status_from_provider(v_result.provider_status), 'sent'),
+                                   v_result.error_code, v_result.provider_message_id, p_now) then
+      perform private.match_events(v_result.org_id, v_result.id, v_result.provider_message_id, p_now);
+      settled := settled + 1;
+    else
+      unsettled := unsettled + 1;
+    end if;
+  end loop;
+  return next;
+end;
+$$;
+comment on function private.record_lookups is 'Settles unknown messages that the provider knows; what it does not know stays unknown.';
+
+create function private.defer_account(p_channel text, p_account text, p_until_at timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.provider_limits as l (channel, account, until_at) values (p_channel, coalesce(p_account, ''), p_until_at)
+  on conflict (channel, account) do update set until_at = greatest(l.until_at, excluded.until_at);
+$$;
+comment on function private.defer_account is 'Sends nothing through a provider''s account until an instant.';
+
+-- An operator's word: the same message again, as a new one that names the first.
+create function private.retry_message(p_message_id uuid, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_message public.outbox_messages;
+  v_id uuid;
+begin
+  select m.* into v_message from public.outbox_messages as m where m.id = p_message_id for no key update;
+  if not found then
+    perform private.refuse_message();
+  elsif v_message.status not in ('unknown', 'failed', 'undelivered', 'expired', 'cancelled') then
+    perform private.fail(409, 'message_not_retryable', 'This message is on its way or has arrived.', 'See its history.');
+  elsif exists (select from public.outbox_messages as m where m.org_id = v_message.org_id and m.cause_id = v_message.id and m.cause = 'retry'
+                 and m.status in ('pending', 'queued', 'sending', 'sent', 'delivered')) then
+    perform private.fail(409, 'message_retried', 'This message has been sent again already.', 'See the later one.');
+  end if;
+  insert into public.outbox_messages (
+    org_id, channel, kind, client_id, booking_id, schedule_id, template_id, template_key, to_address, subject, body, variables, metadata,
+    related_entity_type, related_entity_id, status, priority, scheduled_for, next_at, expires_at, cause_id, cause, created_by, created_at)
+  values (
+    v_message.org_id, v_message.channel, v_message.kind, v_message.client_id, v_message.booking_id, v_message.schedule_id, v_message.template_id,
+    v_message.template_key, v_message.to_address, case when v_message.composed_at is null then v_message.subject end,
+    case when v_message.composed_at is null then v_message.body end, v_message.variables, v_message.metadata,
+    v_message.related_entity_type, v_message.related_entity_id, 'queued', v_message.priority, p_now, p_now,
+    greatest(v_message.expires_at, p_now + interval '1 hour'), v_message.id, 'retry', auth.uid(), p_now)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.retry_message is
+  'Sends a message again that did not arrive or may not have; returns the new one. Fails: message_not_found 404, message_not_retryable 409, message_retried 409.';
+
+create function private.refuse_message()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'message_not_found', 'There is no such message.', 'List the messages.');
+$$;
+comment on function private.refuse_message is 'Refuses an unknown message, or another tenant''s: message_not_found 404.';
+
+-- ── 50_messaging/rules/reminders.sql ──
+
+-- Reminders: what an organisation's schedules ask for, queued a day ahead so that one that falls into quiet hours can leave before
+-- them. One message for each schedule, booking and start: moving a booking makes it another intent.
+
+-- Of no use in the last minutes: half the offset, at most half an hour, before the start.
+create function private.sweep_reminders(p_limit integer, p_now timestamptz, p_dry_run boolean)
+returns table (queued integer, skipped integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  with wanted as materialized (
+    select b.org_id, b.id as booking_id, b.client_id, b.start_time, x.id as schedule_id, 'booking_reminder' as kind,
+           'sched-' || x.id || '-' || b.id || '-' || extract(epoch from b.start_time)::bigint as key,
+           b.start_time - make_interval(mins => x.mins_offset) as wanted_at,
+           b.start_time - least(make_interval(mins => x.mins_offset) / 2, interval '30 minutes') as expires_at, b.timed_at
+      from public.sms_schedules as x
+      join public.bookings as b
+        on b.org_id = x.org_id and b.start_time > p_now
+       and b.start_time <= p_now + make_interval(mins => x.mins_offset) + interval '1 day'
+     where x.enabled and x.type = 'pre_session' and b.status = 'confirmed'
+    union all
+    select b.org_id, b.id, b.client_id, b.start_time, x.id, 'booking_follow_up',
+           'sched-' || x.id || '-' || b.id || '-' || extract(epoch from b.start_time)::bigint,
+           b.end_time + make_interval(mins => x.mins_offset), b.end_time + make_interval(mins => x.mins_offset) + interval '1 day', b.timed_at
+      from public.sms_schedules as x
+      join public.bookings as b
+        on b.org_id = x.org_id and b.end_time <= p_now and b.start_time <= p_now
+       and b.start_time > p_now - make_interval(mins => x.mins_offset) - interval '2 days'
+     where x.enabled and x.type = 'post_session' and b.status in ('confirmed', 'completed')
+       and b.end_time + make_interval(mins => x.mins_offset) between p_now - interval '12 hours' and p_now + interval '1 day'
+    union all
+    select b.org_id, b.id, b.client_id, b.start_time, null, 'confirmation_nudge', 'unconfirmed-24h-' || b.id || '-' || extract(epoch from b.start_time)::bigint,
+           greatest(b.confirmation_sent_at, b.timed_at) + interval '24 hours', b.start_time - interval '2 hours', b.timed_at
+      from public.bookings as b
+     where b.status = 'confirmed' and b.confirmation_sent_at is not null and b.client_confirmed is not true
+       and b.start_time > p_now + interval '2 hours' and b.confirmation_sent_at <= p_now - interval '24 hours'
+       and b.timed_at <= p_now - interval '24 hours'),
+  due as materialized (
+    select w.*, private.message_allowed_at(w.org_id, 'sms', w.wanted_at, w.expires_at, p_now) as allowed_at
+      from wanted as w
+      join public.clients as c on c.org_id = w.org_id and c.id = w.client_id
+     cross join lateral private.sms_settings_of(w.org_id) as s
+     where s.enabled and w.expires_at > p_now
+       -- A booking made or moved inside the window gets no stale reminder.
+       and (w.kind = 'confirmation_nudge' or w.wanted_at >= w.timed_at)
+       and (case w.kind when 'booking_reminder' then coalesce(s.send_session_reminders, true) and c.sms_reminder_enabled
+                        when 'booking_follow_up' then coalesce(s.send_feedback_requests, true) and c.sms_followup_enabled
+                        else s.send_unconfirmed_nudges and c.sms_reminder_enabled end)
+       and not exists (select from public.outbox_messages as m where m.org_id = w.org_id and m.idempotency_key = w.key)
+     order by w.wanted_at limit p_limit),
+  made as (
+    insert into public.outbox_messages (
+      org_id, channel, kind, client_id, booking_id, schedule_id, status, scheduled_for, next_at, expires_at, idempotency_key, metadata, created_at)
+    select d.org_id, 'sms', d.kind, d.client_id, d.booking_id, d.schedule_id,
+           case when coalesce(d.allowed_at, d.wanted_at) <= p_now then 'queued' else 'pending' end,
+           d.wanted_at, coalesce(d.allowed_at, d.wanted_at), d.expires_at, d.key, jsonb_build_object('start_time', d.start_time), p_now
+      from due as d where not p_dry_run
+    on conflict (org_id, idempotency_key) do nothing
+    returning 1)
+  select case when p_dry_run then (select count(*) from due) else (select count(*) from made) end::integer,
+         case when p_dry_run then 0 else (select count(*) from due) - (select count(*) from made) end::integer
+    into queued, skipped;
+  return next;
+end;
+$$;
+comment on function private.sweep_reminders is
+  'Queues reminders, follow-ups and nudges that are wanted within a day; skipped were queued by another sweep meanwhile.';
+
+-- ── 50_messaging/rules/send.sql ──
+
+-- Sending by people: a coach's own words, a template, a link, a text to many; and the history of what was sent.
+
+create function private.require_client(p_client_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id
+    from public.clients as c where c.id = p_client_id and c.org_id = any (private.orgs_with('clients.read'));
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.require_client is 'The organisation of a client whom the person may see and use so. Fails: client_not_found 404, permission_missing 403.';
+
+-- Says at once what the outbox would find later: an answer a coach can act on.
+create function private.send_to_client(
+  p_org_id uuid, p_client_id uuid, p_kind text, p_body text, p_booking_id uuid, p_metadata jsonb, p_template_key text, p_variables jsonb,
+  p_scheduled_for timestamptz, p_idempotency_key text, p_actor_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client public.clients;
+  v_id uuid;
+  v_message public.outbox_messages;
+  v_text text;
+begin
+  select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  if not (private.sms_settings_of(p_org_id)).enabled then
+    return private.outcome('off');
+  elsif v_client.phone_e164 is null then
+    return private.outcome('no_phone');
+  elsif v_client.sms_opt_in is false or private.is_suppressed(p_org_id, v_client.phone_e164) then
+    return private.outcome('suppressed');
+  end if;
+  v_id := private.queue_message(
+    p_org_id, 'sms', p_kind, p_client_id, p_idempotency_key, p_booking_id, p_scheduled_for => coalesce(p_scheduled_for, p_now),
+    p_metadata => p_metadata, p_body => p_body, p_template_key => p_template_key, p_variables => coalesce(p_variables, '{}'),
+    p_created_by => p_actor_id, p_now => p_now);
+  if v_id is null then
+    select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.idempotency_key = p_idempotency_key;
+    if v_message.client_id is distinct from p_client_id then
+      perform private.refuse_request();
+    end if;
+  else
+    select m.* into v_message from public.outbox_messages as m where m.org_id = p_org_id and m.id = v_id;
+    v_text := (private.compose(v_message)).body;
+    perform private.require_value(btrim(v_text) <> '', 'variables');
+    perform private.log_communication(p_org_id, p_client_id, 'sms', 'outbound', v_text, p_actor_id);
+  end if;
+  return private.outcome('queued', jsonb_build_object('message_id', v_message.id, 'status', v_message.status, 'next_at', v_message.next_at));
+end;
+$$;
+comment on function private.send_to_client is
+  'Queues an SMS to a client: {outcome: queued, message_id, status, next_at}, or {outcome: off | no_phone | suppressed}.';
+
+create function private.member_send_message(
+  p_client_id uuid, p_body text, p_booking_id uuid, p_asks_confirmation boolean, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'messages.write');
+begin
+  perform private.require_value(char_length(btrim(p_body)) between 1 and 1600, 'body');
+  if p_booking_id is not null
+     and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = p_booking_id and b.client_id = p_client_id) then
+    perform private.refuse_booking();
+  end if;
+  perform private.require_value(not coalesce(p_asks_confirmation, false) or p_booking_id is not null, 'booking_id');
+  return private.send_to_client(
+    v_org_id, p_client_id, 'direct', btrim(p_body), p_booking_id, jsonb_build_object('asks_confirmation', coalesce(p_asks_confirmation, false)),
+    null, null, null, coalesce('request-' || p_request_id, 'direct-' || gen_random_uuid()), auth.uid());
+end;
+$$;
+comment on function private.member_send_message is 'send_to_client of a coach''s own words.';
+
+create function private.member_send_template(
+  p_client_id uuid, p_template_key text, p_variables jsonb, p_scheduled_for timestamptz, p_related_entity_type text,
+  p_related_entity_id uuid, p_idempotency_key text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'messages.write');
+  v_booking_id uuid := case when p_related_entity_type = 'booking' then p_related_entity_id end;
+  v_answer jsonb;
+begin
+  -- What is only a frame for somebody's words is no template.
+  if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
+     and not exists (select from private.message_kinds as k
+                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'marketing', 'coach_notice')) then
+    perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
+  end if;
+  perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
+  -- What is counted towards a client's day was made within thirty (take_messages).
+  perform private.require_value(coalesce(p_scheduled_for between now() - interval '1 day' and now() + interval '29 days', true), 'scheduled_for');
+  perform private.require_value(coalesce(char_length(p_idempotency_key) between 1 and 200, true), 'idempotency_key');
+  perform private.require_value(coalesce(char_length(p_related_entity_type) between 1 and 60, true), 'related_entity_type');
+  if v_booking_id is not null
+     and not exists (select from public.bookings as b where b.org_id = v_org_id and b.id = v_booking_id and b.client_id = p_client_id) then
+    perform private.refuse_booking();
+  end if;
+  v_answer := private.send_to_client(
+    v_org_id, p_client_id, coalesce((select k.kind from private.message_kinds as k where k.kind = p_template_key), 'direct'), null, v_booking_id, '{}',
+    p_template_key, p_variables, p_scheduled_for, coalesce('app-' || p_idempotency_key, 'template-' || gen_random_uuid()), auth.uid());
+  update public.outbox_messages as m
+     set related_entity_type = p_related_entity_type, related_entity_id = p_related_entity_id
+   where m.org_id = v_org_id and m.id = (v_answer ->> 'message_id')::uuid and m.related_entity_type is null and p_related_entity_type is not null;
+  return v_answer;
+end;
+$$;
+comment on function private.member_send_template is 'send_to_client of a template. Fails: template_not_found 404.';
+
+-- The link that is open stays open: a client who has it keeps it.
+create function private.member_send_portal_link(p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'clients.write');
+  v_token uuid;
+  v_url text;
+  v_answer jsonb;
+begin
+  update public.clients as c set portal_token = coalesce(c.portal_token, gen_random_uuid())
+   where c.org_id = v_org_id and c.id = p_client_id
+  returning c.portal_token into v_token;
+  v_url := private.app_link('/portal/' || v_token);
+  v_answer := case when v_url is null then private.outcome('off') else private.send_to_client(
+    v_org_id, p_client_id, 'portal_link', null, null, jsonb_build_object('link', v_url), null, null, null,
+    'portal_link-' || v_token || '-' || floor(extract(epoch from now()) / 60), auth.uid()) end;
+  return jsonb_build_object('portal_token', v_token, 'portal_url', coalesce(v_url, '/portal/' || v_token),
+                            'sms_sent', v_answer ->> 'outcome' = 'queued', 'outcome', v_answer ->> 'outcome');
+end;
+$$;
+comment on function private.member_send_portal_link is
+  'Texts a client the link of their portal: {portal_url, portal_token, sms_sent, outcome}; twice within a minute is once.';
+
+-- One statement: the audience, who of it is left out and why, and the messages.
+create function private.send_marketing(
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_send public.marketing_sends;
+begin
+  perform private.require_value(char_length(btrim(p_message)) between 1 and 1600, 'message');
+  perform private.require_value(p_recipient_filter in ('all', 'active', 'manual'), 'recipient_filter');
+  perform private.check_template(p_message, private.template_variables('marketing'));
+  insert into public.marketing_sends (org_id, body, recipient_filter, request_id, created_by)
+  values (p_org_id, btrim(p_message), p_recipient_filter, p_request_id, p_actor_id)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning * into v_send;
+  if not found then
+    select s.* into v_send from public.marketing_sends as s where s.org_id = p_org_id and s.request_id = p_request_id;
+    if (v_send.body, v_send.recipient_filter) <> (btrim(p_message), p_recipient_filter) then
+      perform private.refuse_request();
+    end if;
+    return private.marketing_answer(v_send);
+  end if;
+
+  with audience as materialized (
+    select c.id, c.phone_e164,
+           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
+                when c.phone_e164 is null then 'no_phone'
+                when c.sms_opt_in is false then 'opted_out'
+                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
+                -- A family's one phone gets it once, by whoever of them takes it.
+                when row_number() over (partition by c.phone_e164, c.sms_opt_in is false order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+      from public.clients as c
+     where c.org_id = p_org_id
+       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
+  made as (
+    insert into public.outbox_messages (
+      org_id, channel, kind, client_id, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at, idempotency_key,
+      created_by, created_at)
+    select p_org_id, 'sms', 'marketing', a.id, v_send.id,
+           case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
+           case when x.allowed_at <= p_now then 'queued' else 'pending' end, 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
+      from audience as a
+     cross join (select coalesce(private.message_allowed_at(p_org_id, 'sms', p_now, p_now + interval '2 days', p_now), p_now) as allowed_at) as x
+     where a.reason is null
+    returning 1)
+  update public.marketing_sends as s
+     set total = (select count(*) from audience), queued = (select count(*) from made),
+         skipped = coalesce((select jsonb_object_agg(r.reason, r.n)
+                               from (select a.reason, count(*) as n from audience as a where a.reason is not null group by 1) as r), '{}')
+   where s.org_id = p_org_id and s.id = v_send.id
+  returning s.* into v_send;
+  return private.marketing_answer(v_send);
+end;
+$$;
+comment on function private.send_marketing is
+  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
+
+create function private.marketing_answer(p_send public.marketing_sends)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('send_id', p_send.id, 'total', p_send.total, 'queued', p_send.queued, 'skipped', p_send.skipped, 'created_at', p_send.created_at);
+$$;
+comment on function private.marketing_answer is 'What a text to many came to when it was queued.';
+
+create function private.member_send_marketing(
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'marketing.send');
+  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_send_marketing is 'send_marketing for a member with marketing.send.';
+
+create function private.member_marketing_progress(p_send_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_send public.marketing_sends;
+begin
+  select s.* into v_send from public.marketing_sends as s where s.id = p_send_id and s.org_id = any (private.orgs_with('messages.read'));
+  if not found then
+    perform private.fail(404, 'marketing_send_not_found', 'There is no such text to many.', 'Reload the page.');
+  end if;
+  return private.marketing_answer(v_send) || jsonb_build_object('messages', (
+    select coalesce(jsonb_object_agg(x.status, x.n), '{}')
+      from (select m.status, count(*) as n from public.outbox_messages as m
+             where m.org_id = v_send.org_id and m.marketing_send_id = v_send.id group by 1) as x));
+end;
+$$;
+comment on function private.member_marketing_progress is 'How far a text to many has come: marketing_answer with messages by status. Fails: marketing_send_not_found 404.';
+
+-- Newest first; the cursor is the last row's created_at and id.
+create function private.message_history(
+  p_org_id uuid, p_client_id uuid, p_channel text, p_status text, p_kind text, p_before timestamptz, p_before_id uuid, p_limit integer)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, next_at timestamptz, channel text, kind text, status text, client_id uuid, client_name text,
+  booking_id uuid, to_address text, subject text, body text, error_code text, attempts integer, sent_at timestamptz, delivered_at timestamptz,
+  cause text, cause_id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select m.id, m.created_at, m.scheduled_for, m.next_at, m.channel, m.kind, m.status, m.client_id, c.full_name, m.booking_id, m.to_address, m.subject, m.body,
+         m.error_code, m.attempts, m.sent_at, m.delivered_at, m.cause, m.cause_id
+    from public.outbox_messages as m
+    left join public.clients as c on c.org_id = m.org_id and c.id = m.client_id
+   where m.org_id = p_org_id and (p_client_id is null or m.client_id = p_client_id) and (p_channel is null or m.channel = p_channel)
+     and (p_status is null or m.status = p_status) and (p_kind is null or m.kind = p_kind)
+     and (p_before is null or (m.created_at, m.id) < (p_before, coalesce(p_before_id, '00000000-0000-0000-0000-000000000000'::uuid)))
+   order by m.created_at desc, m.id desc
+   limit least(greatest(coalesce(p_limit, 50), 1), 500);
+$$;
+comment on function private.message_history is 'An organisation''s messages, newest first, by client, channel, status and kind.';
+
+create function private.member_message_history(
+  p_org_id uuid, p_client_id uuid, p_channel text, p_status text, p_kind text, p_before timestamptz, p_before_id uuid, p_limit integer)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, next_at timestamptz, channel text, kind text, status text, client_id uuid, client_name text,
+  booking_id uuid, to_address text, subject text, body text, error_code text, attempts integer, sent_at timestamptz, delivered_at timestamptz,
+  cause text, cause_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'messages.read');
+  return query select h.* from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
+end;
+$$;
+comment on function private.member_message_history is 'message_history for a member with messages.read.';
+
+create function private.message_document(p_org_id uuid, p_message_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select to_jsonb(m) - '{claim,worker,created_by,provider_account}'::text[] || jsonb_build_object(
+           'preview', (private.compose(m)).body,
+           'attempts_made', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'attempt_number', a.attempt_number, 'provider', a.provider, 'provider_message_id', a.provider_message_id, 'status', a.status,
+                               'http_status', a.http_status, 'error_code', a.error_code, 'at', a.created_at) order by a.created_at), '[]')
+                               from public.outbox_attempts as a where a.org_id = m.org_id and a.message_id = m.id),
+           'events', (select coalesce(jsonb_agg(jsonb_build_object('status', e.event_status, 'error_code', e.error_code, 'at', e.received_at)
+                               order by e.received_at), '[]')
+                        from public.outbox_events as e where e.org_id = m.org_id and e.message_id = m.id),
+           'followed_by', (select coalesce(jsonb_agg(jsonb_build_object('id', f.id, 'channel', f.channel, 'status', f.status, 'cause', f.cause)
+                               order by f.created_at), '[]')
+                             from public.outbox_messages as f where f.org_id = m.org_id and f.cause_id = m.id))
+    from public.outbox_messages as m where m.org_id = p_org_id and m.id = p_message_id;
+$$;
+comment on function private.message_document is 'A message with its attempts, what the provider told, and what stood in for it.';
+
+create function private.member_show_message(p_message_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select m.org_id into v_org_id from public.outbox_messages as m where m.id = p_message_id and m.org_id = any (private.orgs_with('messages.read'));
+  if not found then
+    perform private.refuse_message();
+  end if;
+  return private.message_document(v_org_id, p_message_id);
+end;
+$$;
+comment on function private.member_show_message is 'message_document for a member with messages.read.';
+
+create function private.member_preview_template(p_org_id uuid, p_body text, p_template_key text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_text text;
+begin
+  perform private.require_org(p_org_id, 'messages.read');
+  perform private.require_value(char_length(btrim(p_body)) between 1 and 1600, 'body');
+  perform private.check_template(p_body, private.template_variables(p_template_key));
+  v_text := private.render(p_body, jsonb_build_object(
+    'client_name', 'Alex Sample', 'first_name', 'Alex', 'business_name', (select o.name from public.orgs as o where o.id = p_org_id),
+    'coach_name', 'Sam Coach', 'session_datetime', private.org_datetime_text(p_org_id, date_trunc('hour', now()) + interval '1 day'),
+    'previous_datetime', private.org_datetime_text(p_org_id, date_trunc('hour', now())),
+    'offer_until', private.org_datetime_text(p_org_id, date_trunc('hour', now()) + interval '1 hour'),
+    'session_type', 'Personal training', 'location', ' at the studio', 'sessions_remaining', 3, 'sessions_booked', 1,
+    'session_summary', '3 sessions left, 1 booked', 'session_count', 10, 'answer_hint', 'Reply Y to confirm or R to reschedule.', 'message', 'Your words', 'notice', 'booked',
+    'link', 'https://example.com/l', 'portal_link', 'https://example.com/portal', 'feedback_link', 'https://example.com/feedback'));
+  return jsonb_build_object('body', v_text, 'placeholders', private.placeholders(p_body), 'characters', char_length(v_text), 'segments', private.sms_segments(v_text));
+end;
+$$;
+comment on function private.member_preview_template is 'A template with sample values, for a member with messages.read.';
+
+-- GSM 03.38: 160 characters, 153 each when joined; anything outside of it makes the whole text UCS-2, 70 and 67.
+create function private.sms_segments(p_text text)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_text ~ '^[A-Za-z0-9 \r\n@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ!"#¤%&''()*+,./:;<=>?¡ÄÖÑÜ§¿äöñüà^{}\\[~\]|€-]*$'
+              then case when x.septets <= 160 then 1 else ceil(x.septets / 153.0)::integer end
+              when x.units <= 70 then 1 else ceil(x.units / 67.0)::integer end
+    from (select char_length(p_text) + char_length(regexp_replace(p_text, '[^\^{}\\\[~\]|€]', '', 'g')) as septets,
+                 char_length(p_text) + char_length(regexp_replace(p_text, U&'[^\+010000-\+10FFFF]', '', 'g')) as units) as x;
+$$;
+comment on function private.sms_segments is 'How many SMS a text is charged as.';
+
+create function private.member_suppress_phone(p_client_id uuid, p_notes text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'messages.write');
+  v_phone text := (select c.phone_e164 from public.clients as c where c.org_id = v_org_id and c.id = p_client_id);
+begin
+  if v_phone is null then
+    perform private.fail(409, 'phone_missing', 'This client has no phone number that can be written to.', 'Add their number first.');
+  end if;
+  insert into public.sms_suppression (org_id, phone, reason, source, notes, client_id)
+  values (v_org_id, v_phone, 'manual', 'coach', left(p_notes, 500), p_client_id)
+  on conflict (org_id, phone) do nothing;
+end;
+$$;
+comment on function private.member_suppress_phone is 'Sends a client''s phone no SMS any more. Fails: client_not_found 404, phone_missing 409.';
+
+-- ── 50_messaging/rules/threads.sql ──
+
+-- Conversations: one thread per client, wherever a message came from.
+
+create function private.thread_of(p_org_id uuid, p_client_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  select t.id into v_id from public.message_threads as t where t.org_id = p_org_id and t.client_id = p_client_id;
+  if not found then
+    insert into public.message_threads (org_id, client_id) values (p_org_id, p_client_id)
+    on conflict (org_id, client_id) do nothing
+    returning id into v_id;
+    if v_id is null then
+      select t.id into v_id from public.message_threads as t where t.org_id = p_org_id and t.client_id = p_client_id;
+    end if;
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.thread_of is 'The client''s thread, made with the first message.';
+
+create function private.log_communication(
+  p_org_id uuid, p_client_id uuid, p_type text, p_direction text, p_content text, p_user_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into public.client_communications (org_id, client_id, user_id, type, direction, content)
+  values (p_org_id, p_client_id, p_user_id, p_type, p_direction, left(coalesce(nullif(btrim(p_content), ''), '(no text)'), 20000));
+$$;
+comment on function private.log_communication is 'Adds to the client''s log of communications.';
+
+-- Coaches and clients are both `authenticated`: who writes is who they are, whatever the app sends.
+create function private.tg_messages__check_sender()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if auth.role() = 'authenticated' then
+    new.sender_user_id := auth.uid();
+    if new.sender_type = 'trainer' and not new.org_id = any (private.orgs_with('messages.write'))
+       or new.sender_type = 'client' and not exists (
+         select from public.message_threads as t
+          where t.org_id = new.org_id and t.id = new.thread_id and t.client_id = any (private.my_client_ids()))
+       or new.sender_type = 'system' then
+      perform private.fail(403, 'sender_not_you', 'You cannot write as somebody else.', 'Send your own sender_type.');
+    end if;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_messages__check_sender is 'Says who wrote a message, and refuses to write as somebody else: sender_not_you 403.';
+create trigger messages__check_sender before insert on public.messages
+  for each row execute function private.tg_messages__check_sender();
+
+create function private.tg_messages__push()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.queue_message(
+            new.org_id, 'push', 'thread_message', t.client_id, 'thread_message-' || new.id,
+            p_body => left(new.body, 500),
+            p_subject => coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = o.id), o.name),
+            p_metadata => jsonb_build_object('data', jsonb_build_object('thread_id', new.thread_id)))
+    from public.message_threads as t
+    join public.orgs as o on o.id = t.org_id
+   where t.org_id = new.org_id and t.id = new.thread_id
+     and exists (select from public.push_tokens as p where p.org_id = t.org_id and p.client_id = t.client_id);
+  return null;
+end;
+$$;
+comment on function private.tg_messages__push is 'Lets a client''s devices know what the coach wrote.';
+create trigger messages__push after insert on public.messages
+  for each row when (new.sender_type = 'trainer') execute function private.tg_messages__push();
+
+create function private.tg_client_communications__sign()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.user_id := auth.uid();
+  return new;
+end;
+$$;
+comment on function private.tg_client_communications__sign is 'Says who made an entry of the log, whatever the app sends.';
+create trigger client_communications__sign before insert on public.client_communications
+  for each row when (current_user = 'authenticated') execute function private.tg_client_communications__sign();
+
+-- Whoever signs in on a device gets its messages: those before them no longer, in whichever organisation. One person may be the
+-- client of several.
+create function private.tg_push_tokens__take_device()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from public.push_tokens as t
+   using public.clients as c, public.clients as own
+   where t.expo_token = new.expo_token and c.org_id = t.org_id and c.id = t.client_id
+     and own.org_id = new.org_id and own.id = new.client_id and c.auth_user_id is distinct from own.auth_user_id;
+  return null;
+end;
+$$;
+comment on function private.tg_push_tokens__take_device is 'Takes a device from the people who were signed in on it before.';
+create trigger push_tokens__take_device after insert or update of client_id, expo_token on public.push_tokens
+  for each row execute function private.tg_push_tokens__take_device();
+
+-- The app's upsert sends updated_at; the client is its own.
+create trigger push_tokens__touch before update on public.push_tokens
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create function private.member_unread_threads(p_org_id uuid)
+returns table (thread_id uuid, client_id uuid, unread bigint, last_message_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'messages.read');
+  return query
+  select t.id, t.client_id, count(*), max(m.created_at)
+    from public.message_threads as t
+    join public.messages as m on m.org_id = t.org_id and m.thread_id = t.id
+   where t.org_id = p_org_id and m.sender_type = 'client' and m.created_at > coalesce(t.trainer_last_read_at, '-infinity')
+   group by t.id, t.client_id
+   order by max(m.created_at) desc;
+end;
+$$;
+comment on function private.member_unread_threads is 'Threads with messages that no member has read, latest first.';
+
+create function private.read_thread(p_thread_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.message_threads as t
+     set trainer_last_read_at = case when t.org_id = any (private.orgs_with('messages.read')) then clock_timestamp() else t.trainer_last_read_at end,
+         client_last_read_at = case when t.client_id = any (private.my_client_ids()) then clock_timestamp() else t.client_last_read_at end
+   where t.id = p_thread_id and (t.org_id = any (private.orgs_with('messages.read')) or t.client_id = any (private.my_client_ids()));
+  if not found then
+    perform private.fail(404, 'thread_not_found', 'There is no such conversation.', 'Reload the messages.');
+  end if;
+end;
+$$;
+comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -2643,6 +8883,35 @@ create trigger zz_refuse_clearly before insert or update on public.branding
 create trigger zz_refuse_clearly before update on public.profiles
   for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
+-- locations and their hours: members read, owners and managers write, a client reads.
+alter table public.locations enable row level security;
+alter table public.location_hours enable row level security;
+revoke all on public.locations, public.location_hours from public, anon, authenticated, service_role;
+grant select, insert (org_id, name, address), update (name, address, is_active) on public.locations to authenticated;
+grant select, insert (org_id, location_id, day_of_week, opens_time, closes_time), update (opens_time, closes_time), delete
+  on public.location_hours to authenticated;
+grant select on public.locations, public.location_hours to service_role;
+create policy locations_select_people on public.locations for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy locations_insert_members on public.locations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy locations_update_members on public.locations for update to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_select_people on public.location_hours for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy location_hours_insert_members on public.location_hours for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_update_members on public.location_hours for update to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_delete_members on public.location_hours for delete to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.locations
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.location_hours
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
 -- ── 15_operations/access.sql ──
 
 -- Who may see what operations keep. Nobody writes here directly but for ticking an alert off.
@@ -2673,6 +8942,10 @@ create policy alerts_update_members on public.alerts for update to authenticated
 
 -- Row level security without a policy: only definers of the owner reach it.
 create policy job_runs_select_nobody on private.job_runs for select to service_role using (false);
+
+alter table private.rate_limits enable row level security;
+revoke all on private.rate_limits from public, anon, authenticated, service_role;
+create policy rate_limits_select_nobody on private.rate_limits for select to service_role using (false);
 
 -- ── 20_clients/access.sql ──
 
@@ -2785,7 +9058,7 @@ create trigger zz_refuse_clearly before insert or update on public.client_purcha
 
 -- ── 40_scheduling/access.sql ──
 
--- Who may see and write settings, session types and bookings directly.
+-- Who may see and write settings, staff, hours, session types and bookings directly.
 
 alter table public.booking_settings enable row level security;
 alter table public.session_types enable row level security;
@@ -2797,7 +9070,7 @@ grant select, insert (org_id, timezone) on public.booking_settings to authentica
 grant select on public.booking_settings to service_role;
 grant update (allow_client_booking, buffer_between_mins, early_cutoff_before_hour, early_cutoff_time, gst_registered, late_notice_hours,
               max_advance_days, min_notice_hours, pass_stripe_fees, slot_duration_mins, timezone,
-              session_click_window_secs, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
+              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
   on public.booking_settings to authenticated;
 create policy booking_settings_select_people on public.booking_settings for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -2811,10 +9084,10 @@ create policy booking_settings_update_members on public.booking_settings for upd
 grant select, delete on public.session_types to authenticated;
 grant select on public.session_types to service_role;
 grant insert (org_id, name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, sort_order)
+              buffer_after_mins, max_per_day, capacity, sort_order)
   on public.session_types to authenticated;
 grant update (name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, updated_at)
+              buffer_after_mins, max_per_day, capacity, updated_at)
   on public.session_types to authenticated;
 create policy session_types_select_people on public.session_types for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -2841,8 +9114,9 @@ grant update (status, cancelled_at, confirmation_sent_at, client_confirmed) on p
 create policy bookings_select_people on public.bookings for select to authenticated
   using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
-create policy bookings_insert_members on public.bookings for insert to authenticated
-  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy bookings_insert_people on public.bookings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[])
+              or client_id = any ((select private.my_client_ids())::uuid[]));
 create policy bookings_update_people on public.bookings for update to authenticated
   using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[])
          or client_id = any ((select private.my_client_ids())::uuid[]));
@@ -2853,6 +9127,310 @@ create trigger zz_refuse_clearly before insert or update on public.session_types
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.bookings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- Staff, hours and blocks: members write as their role allows; a client reads who works when, not what is blocked.
+alter table public.staff enable row level security;
+alter table public.staff_locations enable row level security;
+alter table public.session_type_staff enable row level security;
+alter table public.session_type_prices enable row level security;
+alter table public.availability enable row level security;
+alter table public.blocked_times enable row level security;
+alter table public.booking_series enable row level security;
+alter table public.waitlist_entries enable row level security;
+alter table private.occupancies enable row level security;
+alter table private.holds enable row level security;
+revoke all on public.staff, public.staff_locations, public.session_type_staff, public.session_type_prices, public.availability, public.blocked_times, public.booking_series, public.waitlist_entries
+  from public, anon, authenticated, service_role;
+revoke all on private.occupancies, private.holds from public, anon, authenticated, service_role;
+create policy occupancies_select_nobody on private.occupancies for select to service_role using (false);
+create policy holds_select_nobody on private.holds for select to service_role using (false);
+
+grant select on public.staff to authenticated;
+grant select on public.staff to service_role;
+grant insert (org_id, user_id, full_name, email) on public.staff to authenticated;
+grant update (user_id, full_name, email) on public.staff to authenticated;
+create policy staff_select_people on public.staff for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy staff_insert_members on public.staff for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create policy staff_update_members on public.staff for update to authenticated
+  using (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.staff
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.staff_locations to authenticated;
+grant select on public.staff_locations to service_role;
+grant insert (org_id, staff_id, location_id) on public.staff_locations to authenticated;
+create policy staff_locations_select_people on public.staff_locations for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy staff_locations_insert_members on public.staff_locations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create policy staff_locations_delete_members on public.staff_locations for delete to authenticated
+  using (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.staff_locations
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.session_type_staff to authenticated;
+grant select on public.session_type_staff to service_role;
+grant insert (org_id, session_type_id, staff_id) on public.session_type_staff to authenticated;
+create policy session_type_staff_select_people on public.session_type_staff for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy session_type_staff_insert_members on public.session_type_staff for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create policy session_type_staff_delete_members on public.session_type_staff for delete to authenticated
+  using (org_id = any ((select private.orgs_with('staff.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.session_type_staff
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.session_type_prices to authenticated;
+grant select on public.session_type_prices to service_role;
+grant insert (org_id, session_type_id, location_id, price_cents) on public.session_type_prices to authenticated;
+grant update (price_cents) on public.session_type_prices to authenticated;
+create policy session_type_prices_select_people on public.session_type_prices for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy session_type_prices_insert_members on public.session_type_prices for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy session_type_prices_update_members on public.session_type_prices for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy session_type_prices_delete_members on public.session_type_prices for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.session_type_prices
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.availability to authenticated;
+grant select on public.availability to service_role;
+grant insert (org_id, user_id, staff_id, day_of_week, start_time, end_time, specific_date, is_available) on public.availability to authenticated;
+create policy availability_select_people on public.availability for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy availability_insert_members on public.availability for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy availability_delete_members on public.availability for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.availability
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select, delete on public.blocked_times to authenticated;
+grant select on public.blocked_times to service_role;
+grant insert (org_id, user_id, staff_id, date, day_of_week, start_time, end_time, reason) on public.blocked_times to authenticated;
+grant update (date, day_of_week, start_time, end_time, reason) on public.blocked_times to authenticated;
+create policy blocked_times_select_members on public.blocked_times for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy blocked_times_insert_members on public.blocked_times for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy blocked_times_update_members on public.blocked_times for update to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create policy blocked_times_delete_members on public.blocked_times for delete to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.blocked_times
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- Series and the waitlist are written by RPC alone.
+grant select on public.booking_series, public.waitlist_entries to authenticated, service_role;
+create policy booking_series_select_people on public.booking_series for select to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy waitlist_entries_select_people on public.waitlist_entries for select to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+alter table private.calendar_changes enable row level security;
+alter table private.calendar_feeds enable row level security;
+alter table private.calendar_feed_tokens enable row level security;
+revoke all on private.calendar_changes, private.calendar_feeds, private.calendar_feed_tokens from public, anon, authenticated, service_role;
+create policy calendar_changes_select_nobody on private.calendar_changes for select to service_role using (false);
+create policy calendar_feeds_select_nobody on private.calendar_feeds for select to service_role using (false);
+create policy calendar_feed_tokens_select_nobody on private.calendar_feed_tokens for select to service_role using (false);
+
+-- Who may listen: members with bookings.read, to their organisation's topic. Only where Realtime exists.
+do $$
+begin
+  if to_regclass('realtime.messages') is not null then
+    execute $policy$
+      create policy calendar_topic_select_members on realtime.messages for select to authenticated
+        using (realtime.topic() = any (select 'calendar:' || o.id from unnest((select private.orgs_with('bookings.read'))) as o (id)))
+    $policy$;
+  end if;
+end;
+$$;
+
+-- ── 50_messaging/access.sql ──
+
+-- Who may see and write what: members write settings, templates, schedules and conversations; the outbox is written by RPC alone.
+
+alter table private.message_kinds enable row level security;
+alter table private.phone_regions enable row level security;
+alter table private.platform_settings enable row level security;
+alter table private.unmatched_sms_events enable row level security;
+alter table private.provider_limits enable row level security;
+alter table private.inbound_sids enable row level security;
+revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events, private.provider_limits,
+  private.inbound_sids from public, anon, authenticated, service_role;
+create policy message_kinds_select_nobody on private.message_kinds for select to service_role using (false);
+create policy phone_regions_select_nobody on private.phone_regions for select to service_role using (false);
+create policy platform_settings_select_nobody on private.platform_settings for select to service_role using (false);
+create policy unmatched_sms_events_select_nobody on private.unmatched_sms_events for select to service_role using (false);
+create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
+create policy inbound_sids_select_nobody on private.inbound_sids for select to service_role using (false);
+
+alter table public.sms_settings enable row level security;
+alter table public.sms_templates enable row level security;
+alter table public.sms_schedules enable row level security;
+alter table public.sms_suppression enable row level security;
+alter table public.marketing_sends enable row level security;
+alter table public.outbox_messages enable row level security;
+alter table public.outbox_attempts enable row level security;
+alter table public.outbox_events enable row level security;
+alter table public.inbound_messages enable row level security;
+alter table public.message_threads enable row level security;
+alter table public.messages enable row level security;
+alter table public.push_tokens enable row level security;
+alter table public.client_communications enable row level security;
+revoke all on public.sms_settings, public.sms_templates, public.sms_schedules, public.sms_suppression, public.marketing_sends,
+  public.outbox_messages, public.outbox_attempts, public.outbox_events, public.inbound_messages, public.message_threads, public.messages,
+  public.push_tokens, public.client_communications from public, anon, authenticated, service_role;
+
+-- sms_settings: the account's secret is nobody's to read.
+grant select (org_id, enabled, twilio_messaging_service_sid, twilio_phone_number, quiet_hours_start, quiet_hours_end, max_sms_per_hour,
+              max_sms_per_client_per_day, send_booking_confirmations, send_session_reminders, send_feedback_requests, send_unconfirmed_nudges,
+              low_package_sessions, falls_back_to_email, urgent_kinds, locale, phone_region, updated_at)
+  on public.sms_settings to authenticated, service_role;
+grant insert (org_id, enabled, quiet_hours_start, quiet_hours_end, max_sms_per_hour, max_sms_per_client_per_day, send_booking_confirmations,
+              send_session_reminders, send_feedback_requests, send_unconfirmed_nudges, low_package_sessions, falls_back_to_email, urgent_kinds, locale,
+              phone_region)
+  on public.sms_settings to authenticated;
+grant update (org_id, enabled, quiet_hours_start, quiet_hours_end, max_sms_per_hour, max_sms_per_client_per_day, send_booking_confirmations,
+              send_session_reminders, send_feedback_requests, send_unconfirmed_nudges, low_package_sessions, falls_back_to_email, urgent_kinds, locale,
+              phone_region)
+  on public.sms_settings to authenticated;
+create policy sms_settings_select_members on public.sms_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy sms_settings_insert_members on public.sms_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_settings_update_members on public.sms_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger sms_settings__keep_org before update of org_id on public.sms_settings
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+create trigger sms_settings__audit after insert or update on public.sms_settings
+  for each row execute function private.tg__audit();
+
+grant select on public.sms_templates to authenticated, service_role;
+grant insert (org_id, template_key, name, description, body, is_active) on public.sms_templates to authenticated;
+grant update (is_active, name, description) on public.sms_templates to authenticated;
+create policy sms_templates_select_members on public.sms_templates for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy sms_templates_insert_members on public.sms_templates for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_templates_update_members on public.sms_templates for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger sms_templates__audit after insert or update on public.sms_templates
+  for each row execute function private.tg__audit();
+
+grant select, delete on public.sms_schedules to authenticated;
+grant select on public.sms_schedules to service_role;
+grant insert (org_id, type, label, mins_offset, body, enabled, sort_order) on public.sms_schedules to authenticated;
+grant update (label, mins_offset, body, enabled, sort_order, updated_at) on public.sms_schedules to authenticated;
+create policy sms_schedules_select_members on public.sms_schedules for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy sms_schedules_insert_members on public.sms_schedules for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_schedules_update_members on public.sms_schedules for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy sms_schedules_delete_members on public.sms_schedules for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger sms_schedules__audit after insert or update or delete on public.sms_schedules
+  for each row execute function private.tg__audit();
+
+-- sms_suppression: an opt-out is lifted by the person alone, what a coach wrote by a coach.
+grant select, delete on public.sms_suppression to authenticated;
+grant select on public.sms_suppression to service_role;
+create policy sms_suppression_select_members on public.sms_suppression for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy sms_suppression_delete_members on public.sms_suppression for delete to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]) and reason in ('manual', 'invalid_number'));
+create trigger sms_suppression__audit after insert or delete on public.sms_suppression
+  for each row execute function private.tg__audit();
+
+grant select on public.marketing_sends, public.outbox_messages, public.outbox_attempts, public.outbox_events, public.inbound_messages
+  to authenticated, service_role;
+create policy marketing_sends_select_members on public.marketing_sends for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy outbox_messages_select_members on public.outbox_messages for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy outbox_attempts_select_members on public.outbox_attempts for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy outbox_events_select_members on public.outbox_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy inbound_messages_select_members on public.inbound_messages for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+
+-- Conversations: members, and the client whose it is.
+grant select on public.message_threads to authenticated, service_role;
+grant insert (org_id, client_id) on public.message_threads to authenticated, service_role;
+grant update (trainer_last_read_at) on public.message_threads to authenticated;
+create policy message_threads_select_people on public.message_threads for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy message_threads_insert_people on public.message_threads for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy message_threads_update_members on public.message_threads for update to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+
+grant select on public.messages to authenticated, service_role;
+grant insert (org_id, thread_id, sender_type, body) on public.messages to authenticated, service_role;
+create policy messages_select_people on public.messages for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[])
+         or thread_id in (select t.id from public.message_threads as t where t.client_id = any ((select private.my_client_ids())::uuid[])));
+create policy messages_insert_people on public.messages for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[])
+              or thread_id in (select t.id from public.message_threads as t where t.client_id = any ((select private.my_client_ids())::uuid[])));
+
+grant select on public.push_tokens to authenticated, service_role;
+grant insert (org_id, client_id, expo_token, device_id, updated_at), update (org_id, client_id, expo_token, device_id, updated_at)
+  on public.push_tokens to authenticated;
+grant delete on public.push_tokens to authenticated;
+create policy push_tokens_select_clients on public.push_tokens for select to authenticated
+  using (client_id = any ((select private.my_client_ids())::uuid[]));
+create policy push_tokens_insert_clients on public.push_tokens for insert to authenticated
+  with check (client_id = any ((select private.my_client_ids())::uuid[]));
+create policy push_tokens_update_clients on public.push_tokens for update to authenticated
+  using (client_id = any ((select private.my_client_ids())::uuid[]));
+create policy push_tokens_delete_clients on public.push_tokens for delete to authenticated
+  using (client_id = any ((select private.my_client_ids())::uuid[]));
+create trigger push_tokens__keep_org before update of org_id on public.push_tokens
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+
+grant select on public.client_communications to authenticated, service_role;
+grant insert (org_id, client_id, user_id, type, direction, subject, content) on public.client_communications to authenticated, service_role;
+create policy client_communications_select_members on public.client_communications for select to authenticated
+  using (org_id = any ((select private.orgs_with('messages.read'))::uuid[]));
+create policy client_communications_insert_members on public.client_communications for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('messages.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.sms_settings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+create trigger zz_refuse_clearly before insert or update on public.sms_templates
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.sms_schedules
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.message_threads
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.messages
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.client_communications
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- The apps listen to new messages where Supabase Realtime is there.
+do $$
+begin
+  if exists (select from pg_catalog.pg_publication as p where p.pubname = 'supabase_realtime' and not p.puballtables) then
+    execute 'alter publication supabase_realtime add table public.messages';
+  end if;
+end;
+$$;
 
 -- ── 10_tenancy/api.sql ──
 
@@ -3005,7 +9583,7 @@ grant execute on function public.offer_id(public.client_purchases) to authentica
 
 -- ── 40_scheduling/api.sql ──
 
--- Scheduling for apps, first cut.
+-- Scheduling for apps: settling bookings, and finding, booking and moving time.
 
 create function public.complete_booking(p_booking_id uuid)
 returns text
@@ -3031,9 +9609,663 @@ revoke all on function public.undo_completion(uuid) from public, anon, service_r
 grant execute on function public.undo_completion(uuid) to authenticated;
 grant execute on function private.member_undo_completion(uuid) to authenticated;
 
+create function public.find_slots(
+  p_org_id uuid, p_on date, p_until date default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_duration_mins integer default null)
+returns table (start_time timestamptz, end_time timestamptz, staff_id uuid, rank integer, seats_left integer)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select t.start_time, t.end_time, t.staff_id, t.rank, t.seats_left from private.member_find_slots(p_org_id, p_on, p_until, p_session_type_id, p_staff_id, p_location_id, p_duration_mins) as t;
+end;
+comment on function public.find_slots is
+  'The starts that can be booked on some local days (p_on to p_until, at most 63), with staff and rank: the minutes to the nearest taken time, 0 = adjacent, so that the lowest keep a day compact. Needs bookings.read. Fails: org_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, value_not_allowed 422.';
+revoke all on function public.find_slots(uuid, date, date, uuid, uuid, uuid, integer) from public, anon, service_role;
+grant execute on function public.find_slots(uuid, date, date, uuid, uuid, uuid, integer) to authenticated;
+grant execute on function private.member_find_slots(uuid, date, date, uuid, uuid, uuid, integer) to authenticated;
+
+create function public.available_dates(
+  p_org_id uuid, p_on date, p_until date, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_location_id uuid default null, p_duration_mins integer default null)
+returns table (on_date date, slots bigint)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select (s.start_time at time zone private.org_timezone(p_org_id))::date, count(*)
+    from private.member_find_slots(p_org_id, p_on, p_until, p_session_type_id, p_staff_id, p_location_id, p_duration_mins) as s
+   group by 1 order by 1;
+end;
+comment on function public.available_dates is
+  'The local dates that have a start to book, with how many. Needs bookings.read. Fails as find_slots.';
+revoke all on function public.available_dates(uuid, date, date, uuid, uuid, uuid, integer) from public, anon, service_role;
+grant execute on function public.available_dates(uuid, date, date, uuid, uuid, uuid, integer) to authenticated;
+grant execute on function private.org_timezone(uuid) to authenticated;
+
+create function public.book(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_purchase_id uuid default null, p_duration_mins integer default null, p_notes text default null,
+  p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_book(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_purchase_id, p_duration_mins, p_notes, p_request_id);
+end;
+comment on function public.book is
+  'Books a start that find_slots offers, with a staff member or (null) anyone: {outcome: booked, booking_id, staff_id, start_time, end_time}; {outcome: taken, alternatives} when somebody was faster and {outcome: unavailable, alternatives} when it was never offered, with up to five {start_time, end_time, staff_id, rank}; {outcome: package_exhausted}. The same request id books once. Needs bookings.write. Fails: org_not_found 404, permission_missing 403, client_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, purchase_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) from public, anon, service_role;
+grant execute on function public.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) to authenticated;
+grant execute on function private.member_book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) to authenticated;
+
+create function public.reschedule_booking(p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_reschedule(p_booking_id, p_start_time, p_staff_id);
+end;
+comment on function public.reschedule_booking is
+  'Moves a booking and keeps its identity: {outcome: rescheduled, booking_id, staff_id, start_time, end_time}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.reschedule_booking(uuid, timestamptz, uuid) from public, anon, service_role;
+grant execute on function public.reschedule_booking(uuid, timestamptz, uuid) to authenticated;
+grant execute on function private.member_reschedule(uuid, timestamptz, uuid) to authenticated;
+
+create function public.cancel_booking(
+  p_booking_id uuid, p_reason text default null, p_is_charged boolean default false)
+returns text
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_cancel_booking(p_booking_id, p_reason, p_is_charged);
+end;
+comment on function public.cancel_booking is
+  'Cancels a booking: its time and its held session are free again, a session taken early returns. With p_is_charged the session is taken all the same, or stays taken. Says what became of the session: null (free), waived, charged or uncovered. Needs bookings.write. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409, permission_missing 403.';
+revoke all on function public.cancel_booking(uuid, text, boolean) from public, anon, service_role;
+grant execute on function public.cancel_booking(uuid, text, boolean) to authenticated;
+grant execute on function private.member_cancel_booking(uuid, text, boolean) to authenticated;
+
+create function public.hold_slot(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_duration_mins integer default null, p_minutes integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_hold(p_org_id, p_client_id, p_start_time, p_session_type_id, p_staff_id, p_location_id, p_duration_mins, p_minutes);
+end;
+comment on function public.hold_slot is
+  'Keeps a start for a client for some minutes (1 to 1440, else booking_settings.hold_mins): {outcome: held, hold_id, staff_id, start_time, end_time, expires_at} or {outcome: taken, alternatives}. A client who holds that start already is answered with their hold, as it is. Needs bookings.write. Fails as book.';
+revoke all on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) from public, anon, service_role;
+grant execute on function public.hold_slot(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
+grant execute on function private.member_hold(uuid, uuid, timestamptz, uuid, uuid, uuid, integer, integer) to authenticated;
+
+create function public.confirm_hold(
+  p_org_id uuid, p_hold_id uuid, p_purchase_id uuid default null,
+  p_notes text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_confirm_hold(p_org_id, p_hold_id, p_purchase_id, p_notes);
+end;
+comment on function public.confirm_hold is
+  'Books what a hold keeps: {outcome: booked, …}, {outcome: hold_expired, alternatives} when it comes too late, or {outcome: package_exhausted}. Needs bookings.write. Fails: org_not_found 404, hold_not_found 404, purchase_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.confirm_hold(uuid, uuid, uuid, text) from public, anon, service_role;
+grant execute on function public.confirm_hold(uuid, uuid, uuid, text) to authenticated;
+grant execute on function private.member_confirm_hold(uuid, uuid, uuid, text) to authenticated;
+
+create function public.book_series(
+  p_org_id uuid, p_client_id uuid, p_from date,
+  p_time time, p_interval_weeks integer default 1, p_count integer default 10,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_purchase_id uuid default null, p_duration_mins integer default null, p_is_partial boolean default true,
+  p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_book_series(p_org_id, p_client_id, p_from, p_time, p_interval_weeks, p_count, p_session_type_id, p_staff_id, p_location_id, p_purchase_id, p_duration_mins, p_is_partial, p_request_id);
+end;
+comment on function public.book_series is
+  'Books a series from a local date on, weekly or fortnightly at one local time, across DST: {outcome: booked, series_id, dates} with what became of each date, or {outcome: clashes, dates} and nothing booked when every date clashes, or any does and p_is_partial is false. 1 to 104 dates. Needs bookings.write. Fails as book.';
+revoke all on function public.book_series(uuid, uuid, date, time, integer, integer, uuid, uuid, uuid, uuid, integer, boolean, uuid) from public, anon, service_role;
+grant execute on function public.book_series(uuid, uuid, date, time, integer, integer, uuid, uuid, uuid, uuid, integer, boolean, uuid) to authenticated;
+grant execute on function private.member_book_series(uuid, uuid, date, time, integer, integer, uuid, uuid, uuid, uuid, integer, boolean, uuid) to authenticated;
+
+create function public.move_series(
+  p_series_id uuid, p_from date, p_shift_days integer default 0,
+  p_time time default null, p_staff_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_move_series(p_series_id, p_from, p_shift_days, p_time, p_staff_id);
+end;
+comment on function public.move_series is
+  'Moves the bookings of a series from a local date on, by days (-27 to 27), to another local time, to another staff member: {outcome: moved, dates}, or {outcome: clashes, dates} and nothing moved; dates say what becomes of each, package_expired where its package is not valid then. Needs bookings.write. Fails: series_not_found 404, staff_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.move_series(uuid, date, integer, time, uuid) from public, anon, service_role;
+grant execute on function public.move_series(uuid, date, integer, time, uuid) to authenticated;
+grant execute on function private.member_move_series(uuid, date, integer, time, uuid) to authenticated;
+
+create function public.end_series(p_series_id uuid, p_from date)
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_end_series(p_series_id, p_from);
+end;
+comment on function public.end_series is
+  'Cancels the bookings of a series from a local date on and returns how many. Needs bookings.write. Fails: series_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.end_series(uuid, date) from public, anon, service_role;
+grant execute on function public.end_series(uuid, date) to authenticated;
+grant execute on function private.member_end_series(uuid, date) to authenticated;
+
+create function public.join_waitlist(
+  p_org_id uuid, p_client_id uuid, p_on date default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_start_time timestamptz default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_join_waitlist(p_org_id, p_client_id, p_on, p_session_type_id, p_staff_id, p_start_time);
+end;
+comment on function public.join_waitlist is
+  'Puts a client on the waitlist of a local day, or of one start, and returns the entry; a cancellation is offered to the first who fits, with a hold and a time limit. Asking again changes nothing. Needs bookings.write. Fails as book.';
+revoke all on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) from public, anon, service_role;
+grant execute on function public.join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
+grant execute on function private.member_join_waitlist(uuid, uuid, date, uuid, uuid, timestamptz) to authenticated;
+
+create function public.leave_waitlist(p_entry_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_leave_waitlist(p_entry_id);
+end;
+comment on function public.leave_waitlist is
+  'Takes a client off the waitlist, with the offer they may have; false when it is over already (booked, let pass or left). Needs bookings.write. Fails: waitlist_entry_not_found 404, permission_missing 403.';
+revoke all on function public.leave_waitlist(uuid) from public, anon, service_role;
+grant execute on function public.leave_waitlist(uuid) to authenticated;
+grant execute on function private.member_leave_waitlist(uuid) to authenticated;
+
+create function public.deactivate_staff(p_staff_id uuid)
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_deactivate_staff(p_staff_id);
+end;
+comment on function public.deactivate_staff is
+  'Deactivates a staff member: no new bookings, the email is removed, history stays. Returns how many bookings still lie ahead of them. Needs staff.write. Fails: staff_not_found 404, permission_missing 403.';
+revoke all on function public.deactivate_staff(uuid) from public, anon, service_role;
+grant execute on function public.deactivate_staff(uuid) to authenticated;
+grant execute on function private.member_deactivate_staff(uuid) to authenticated;
+
+create function public.reactivate_staff(p_staff_id uuid)
+returns void
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_reactivate_staff(p_staff_id);
+end;
+comment on function public.reactivate_staff is
+  'Lets a staff member take bookings again. Needs staff.write. Fails: staff_not_found 404, permission_missing 403.';
+revoke all on function public.reactivate_staff(uuid) from public, anon, service_role;
+grant execute on function public.reactivate_staff(uuid) to authenticated;
+grant execute on function private.member_reactivate_staff(uuid) to authenticated;
+
+create function public.calendar(
+  p_org_id uuid, p_view text, p_on date default null,
+  p_staff_id uuid default null, p_since timestamptz default null)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_calendar(p_org_id, p_view, p_on, p_staff_id, p_since);
+end;
+comment on function public.calendar is
+  'The calendar of a day, week (from Monday) or month around a local date (default today), in the organisation''s timezone: {view, from_on, until_on, from, until, timezone, as_of, bookings, blocks, free}. With p_since (the last answer''s as_of) only what changed: {…, bookings, left}, left being the ids that are outside of the view now or deleted, and blocks and free, each whole, when they changed; a key that is absent has not changed. An answer without left is whole (p_since was more than seven days back, or the timezone changed): it replaces all there was. Needs bookings.read. Fails: org_not_found 404, permission_missing 403, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.calendar(uuid, text, date, uuid, timestamptz) from public, anon, service_role;
+grant execute on function public.calendar(uuid, text, date, uuid, timestamptz) to authenticated;
+grant execute on function private.member_calendar(uuid, text, date, uuid, timestamptz) to authenticated;
+
+-- Runs as whoever asks: a member or the portal's server. Knows what is booked, held and blocked, no hours and no notice.
+create function public.is_slot_available(
+  p_org_id uuid, p_start_time timestamptz, p_end_time timestamptz, p_exclude_booking_id uuid default null)
+returns boolean
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.is_slot_free(p_org_id, p_start_time, p_end_time, p_exclude_booking_id);
+end;
+comment on function public.is_slot_available is
+  'True when some staff member''s time is neither booked, held nor blocked between two instants; false for another''s organisation. Hours, buffers and notice are find_slots'' matter.';
+revoke all on function public.is_slot_available(uuid, timestamptz, timestamptz, uuid) from public, anon;
+grant execute on function public.is_slot_available(uuid, timestamptz, timestamptz, uuid) to authenticated, service_role;
+grant execute on function private.is_slot_free(uuid, timestamptz, timestamptz, uuid) to authenticated, service_role;
+
+-- The portal and the public page: for anybody with the link or the slug, rate-limited. A refusal that is counted is the answer
+-- itself, with its status: {code, message, details: slug, hint}.
+
+create function public.portal_overview(p_token text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_overview(p_token);
+end;
+comment on function public.portal_overview is
+  'The portal''s first page: {client_id, client_name, org_id, org_name, timezone, branding, active_purchases: [{id, offer_id, offer_name, sessions_total, sessions_used, sessions_remaining, bookable_remaining, expires_at, session_duration_mins}], session_types, bookings, waitlist_offers: [{entry_id, hold_id, start_time, end_time, expires_at}], waitlist: [{entry_id, on_date, start_time, session_type_id}]}. Fails: link_not_found 404, rate_limited 429.';
+revoke all on function public.portal_overview(text) from public;
+grant execute on function public.portal_overview(text) to anon, authenticated, service_role;
+grant execute on function private.portal_overview(text) to anon, authenticated, service_role;
+
+create function public.portal_dates(
+  p_token text, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_dates(p_token, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.portal_dates is
+  'The local dates that have a start the client may book: {dates, timezone}; the length is the one asked for, the type''s, that of the package that pays on that day, or the settings''. A client who has packages is listed what one of them pays. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_dates(text, uuid, uuid, integer) from public;
+grant execute on function public.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.portal_dates(text, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.portal_slots(
+  p_token text, p_on date, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_slots(p_token, p_on, p_session_type_id, p_staff_id, p_duration_mins);
+end;
+comment on function public.portal_slots is
+  'The starts of a local day that the client may book: {slots: [{start, end, staff_id, score, recommended}], timezone, durationMins}; recommended are those that keep the day compact. Each start has the length it is booked with, durationMins that of the first. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, staff_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_slots(text, date, uuid, uuid, integer) from public;
+grant execute on function public.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+grant execute on function private.portal_slots(text, date, uuid, uuid, integer) to anon, authenticated, service_role;
+
+create function public.portal_book(
+  p_token text, p_start_time timestamptz default null, p_purchase_id uuid default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_duration_mins integer default null,
+  p_notes text default null, p_hold_id uuid default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_book(p_token, p_start_time, p_purchase_id, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_hold_id, p_request_id);
+end;
+comment on function public.portal_book is
+  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …, event}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}; event is the calendar''s. The same request id books once. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) from public;
+grant execute on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+
+create function public.portal_reschedule(p_token text, p_booking_id uuid, p_start_time timestamptz)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_reschedule(p_token, p_booking_id, p_start_time);
+end;
+comment on function public.portal_reschedule is
+  'Moves one of the client''s bookings, while they may still cancel it: {outcome: rescheduled, …, event}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start; then nothing changes. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403, value_not_allowed 422.';
+revoke all on function public.portal_reschedule(text, uuid, timestamptz) from public;
+grant execute on function public.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_reschedule(text, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_cancel(p_token text, p_booking_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_cancel(p_token, p_booking_id);
+end;
+comment on function public.portal_cancel is
+  'Cancels one of the client''s bookings: {outcome: cancelled, settlement}, settlement being null (the session is free again), waived, charged or uncovered. Fails: link_not_found 404, rate_limited 429, booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
+revoke all on function public.portal_cancel(text, uuid) from public;
+grant execute on function public.portal_cancel(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_cancel(text, uuid) to anon, authenticated, service_role;
+
+create function public.portal_join_waitlist(
+  p_token text, p_on date default null, p_session_type_id uuid default null,
+  p_start_time timestamptz default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_join_waitlist(p_token, p_on, p_session_type_id, p_start_time);
+end;
+comment on function public.portal_join_waitlist is
+  'Puts the client on the waitlist of a local day or of one start: {outcome: waiting, entry_id}. Fails: link_not_found 404, rate_limited 429, session_type_not_found 404, value_not_allowed 422.';
+revoke all on function public.portal_join_waitlist(text, date, uuid, timestamptz) from public;
+grant execute on function public.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+grant execute on function private.portal_join_waitlist(text, date, uuid, timestamptz) to anon, authenticated, service_role;
+
+create function public.portal_leave_waitlist(p_token text, p_entry_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_leave_waitlist(p_token, p_entry_id);
+end;
+comment on function public.portal_leave_waitlist is
+  'Ends one of the client''s waits, with the offer they may have: {outcome: left}, or {outcome: not_waiting} when it is over already (booked, let pass or left). Fails: link_not_found 404, rate_limited 429, waitlist_entry_not_found 404.';
+revoke all on function public.portal_leave_waitlist(text, uuid) from public;
+grant execute on function public.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_leave_waitlist(text, uuid) to anon, authenticated, service_role;
+
+create function public.public_page(p_slug text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_page(p_slug);
+end;
+comment on function public.public_page is
+  'What anybody may see of an organisation that takes bookings: {org_id, name, slug, timezone, can_book, needs_waiver, branding, session_types, offers, staff}. Fails: page_not_found 404, rate_limited 429.';
+revoke all on function public.public_page(text) from public;
+grant execute on function public.public_page(text) to anon, authenticated, service_role;
+grant execute on function private.public_page(text) to anon, authenticated, service_role;
+
+create function public.public_dates(
+  p_slug text, p_session_type_id uuid default null, p_staff_id uuid default null,
+  p_duration_mins integer default null, p_offer_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_dates(p_slug, p_session_type_id, p_staff_id, p_duration_mins, p_offer_id);
+end;
+comment on function public.public_dates is
+  'The local dates that have a start anybody may book: {dates, timezone}; an offer says how long where p_duration_mins does not. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_dates(text, uuid, uuid, integer, uuid) from public;
+grant execute on function public.public_dates(text, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_dates(text, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+
+create function public.public_slots(
+  p_slug text, p_on date, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null, p_offer_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_slots(p_slug, p_on, p_session_type_id, p_staff_id, p_duration_mins, p_offer_id);
+end;
+comment on function public.public_slots is
+  'The starts of a local day that anybody may book, as portal_slots; an offer says how long where p_duration_mins does not. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422.';
+revoke all on function public.public_slots(text, date, uuid, uuid, integer, uuid) from public;
+grant execute on function public.public_slots(text, date, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_slots(text, date, uuid, uuid, integer, uuid) to anon, authenticated, service_role;
+
+create function public.public_book(
+  p_slug text, p_start_time timestamptz, p_full_name text,
+  p_email text, p_phone text default null, p_session_type_id uuid default null,
+  p_staff_id uuid default null, p_duration_mins integer default null, p_notes text default null,
+  p_request_id uuid default null, p_offer_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id, p_offer_id);
+end;
+comment on function public.public_book is
+  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver, event} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) from public;
+grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
+
+-- Calendar files.
+
+create function public.create_calendar_feed(p_staff_id uuid default null, p_client_id uuid default null)
+returns text
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_create_feed(p_staff_id, p_client_id);
+end;
+comment on function public.create_calendar_feed is
+  'Opens a calendar that other programs may subscribe to, and returns its token, once: of one''s own staff row with bookings.read, of another''s with staff.write, of a client with clients.write, or a client''s for themselves. It ends when it is revoked, the staff member is deactivated, or whoever opened it leaves the organisation. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.create_calendar_feed(uuid, uuid) from public, anon, service_role;
+grant execute on function public.create_calendar_feed(uuid, uuid) to authenticated;
+grant execute on function private.member_create_feed(uuid, uuid) to authenticated;
+
+create function public.revoke_calendar_feeds(p_staff_id uuid default null, p_client_id uuid default null)
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_revoke_feeds(p_staff_id, p_client_id);
+end;
+comment on function public.revoke_calendar_feeds is
+  'Closes every calendar feed of a staff member or client; returns how many. For whom create_calendar_feed is. Fails: feed_subject_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, anon, service_role;
+grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
+grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;
+
+-- ── 50_messaging/api.sql ──
+
+-- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
+
+create view public.sms_messages with (security_invoker = true) as
+  select m.org_id, m.id, m.client_id, coalesce(m.to_address, '') as to_phone,
+         coalesce((select s.twilio_phone_number from public.sms_settings as s where s.org_id = m.org_id), '') as from_phone, m.template_id, m.template_key,
+         coalesce(m.body, '') as body, m.variables, m.related_entity_type, m.related_entity_id, m.status, m.scheduled_for, m.sent_at, m.delivered_at,
+         m.failed_at, m.idempotency_key, m.error_code, null::text as error_message, m.metadata,
+         case when m.status = 'sending' then m.next_at end as locked_until, m.created_at, m.updated_at
+    from public.outbox_messages as m where m.channel = 'sms';
+comment on view public.sms_messages is 'The outbox''s SMS by the names that the existing system reads.';
+revoke all on public.sms_messages from public, anon, authenticated, service_role;
+grant select on public.sms_messages to authenticated, service_role;
+
+create view public.sms_attempts with (security_invoker = true) as
+  select a.id, a.message_id, a.attempt_number, a.provider, a.provider_message_id, '{}'::jsonb as request_payload, null::jsonb as response_payload,
+         a.http_status as response_status, a.status, a.error_code, null::text as error_message, a.created_at
+    from public.outbox_attempts as a
+   where exists (select from public.outbox_messages as m where m.org_id = a.org_id and m.id = a.message_id and m.channel = 'sms');
+comment on view public.sms_attempts is 'Attempts to send an SMS by the names that the existing system reads.';
+revoke all on public.sms_attempts from public, anon, authenticated, service_role;
+grant select on public.sms_attempts to authenticated, service_role;
+
+create view public.sms_events with (security_invoker = true) as
+  select e.org_id, e.id, e.message_id, e.provider, e.provider_message_id, e.event_type, e.event_status, e.error_code, null::text as error_message,
+         e.event_payload, e.dedupe_key, e.received_at, e.received_at as processed_at
+    from public.outbox_events as e
+   where exists (select from public.outbox_messages as m where m.org_id = e.org_id and m.id = e.message_id and m.channel = 'sms');
+comment on view public.sms_events is 'What was told of SMS by the names that the existing system reads.';
+revoke all on public.sms_events from public, anon, authenticated, service_role;
+grant select on public.sms_events to authenticated, service_role;
+
+create function private.tg__read_only()
+returns trigger
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'view_read_only', 'This shows what another table holds.', 'Call the function that changes it.');
+  return null;
+end;
+$$;
+comment on function private.tg__read_only is 'Refuses to write through a view: view_read_only 403. A role without the privilege is refused before.';
+create trigger sms_messages__read_only instead of insert or update or delete on public.sms_messages
+  for each row execute function private.tg__read_only();
+create trigger sms_attempts__read_only instead of insert or update or delete on public.sms_attempts
+  for each row execute function private.tg__read_only();
+create trigger sms_events__read_only instead of insert or update or delete on public.sms_events
+  for each row execute function private.tg__read_only();
+
+create function public.send_message(
+  p_client_id uuid, p_body text, p_booking_id uuid default null, p_asks_confirmation boolean default false, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_message(p_client_id, p_body, p_booking_id, p_asks_confirmation, p_request_id);
+end;
+comment on function public.send_message is
+  'Queues an SMS with a coach''s own words: {outcome: queued, message_id, status, next_at}, or {outcome: off | no_phone | suppressed}. With p_asks_confirmation the client''s Y confirms that booking. The same request id sends once. Needs messages.write. Fails: client_not_found 404, booking_not_found 404, value_not_allowed 422, request_reused 409, permission_missing 403.';
+revoke all on function public.send_message(uuid, text, uuid, boolean, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.send_message(uuid, text, uuid, boolean, uuid) to authenticated;
+grant execute on function private.member_send_message(uuid, text, uuid, boolean, uuid) to authenticated;
+
+create function public.send_template(
+  p_client_id uuid, p_template_key text, p_variables jsonb default '{}', p_scheduled_for timestamptz default null, p_related_entity_type text default null, p_related_entity_id uuid default null, p_idempotency_key text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_template(p_client_id, p_template_key, p_variables, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
+end;
+comment on function public.send_template is
+  'Queues an SMS from a template of the organisation, or from a kind''s own words; answers as send_message. Scheduled at most 29 days ahead. The same idempotency key sends once. Needs messages.write. Fails: client_not_found 404, template_not_found 404, booking_not_found 404, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
+grant execute on function private.member_send_template(uuid, text, jsonb, timestamptz, text, uuid, text) to authenticated;
+
+create function public.send_portal_link(p_client_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_portal_link(p_client_id);
+end;
+comment on function public.send_portal_link is
+  'Texts a client the link of their portal, making its token where there is none: {portal_url, portal_token, sms_sent, outcome}. Needs clients.write. Fails: client_not_found 404, permission_missing 403.';
+revoke all on function public.send_portal_link(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.send_portal_link(uuid) to authenticated;
+grant execute on function private.member_send_portal_link(uuid) to authenticated;
+
+create function public.send_marketing(
+  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
+end;
+comment on function public.send_marketing is
+  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
+grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
+grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
+
+create function public.marketing_progress(p_send_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_marketing_progress(p_send_id);
+end;
+comment on function public.marketing_progress is
+  'How far a text to many has come: as send_marketing, with messages: {status: n}. Needs messages.read. Fails: marketing_send_not_found 404.';
+revoke all on function public.marketing_progress(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.marketing_progress(uuid) to authenticated;
+grant execute on function private.member_marketing_progress(uuid) to authenticated;
+
+create function public.message_history(
+  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_before_id uuid default null, p_limit integer default 50)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, next_at timestamptz, channel text, kind text, status text, client_id uuid, client_name text,
+  booking_id uuid, to_address text, subject text, body text, error_code text, attempts integer, sent_at timestamptz, delivered_at timestamptz,
+  cause text, cause_id uuid)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select h.id, h.created_at, h.scheduled_for, h.next_at, h.channel, h.kind, h.status, h.client_id, h.client_name, h.booking_id, h.to_address, h.subject, h.body, h.error_code, h.attempts, h.sent_at, h.delivered_at, h.cause, h.cause_id
+    from private.member_message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
+end;
+comment on function public.message_history is
+  'What was sent, is waiting or failed, newest first (1 to 500): by client, channel (sms, email, push), status and kind. For the next page send the last row''s created_at and id as p_before and p_before_id. Needs messages.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.message_history(uuid, uuid, text, text, text, timestamptz, uuid, integer) from public, anon, authenticated, service_role;
+grant execute on function public.message_history(uuid, uuid, text, text, text, timestamptz, uuid, integer) to authenticated;
+grant execute on function private.member_message_history(uuid, uuid, text, text, text, timestamptz, uuid, integer) to authenticated;
+
+create function public.show_message(p_message_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_show_message(p_message_id);
+end;
+comment on function public.show_message is
+  'One message with its attempts, what the provider told, and what stood in for it. Needs messages.read. Fails: message_not_found 404.';
+revoke all on function public.show_message(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.show_message(uuid) to authenticated;
+grant execute on function private.member_show_message(uuid) to authenticated;
+
+create function public.preview_template(p_org_id uuid, p_body text, p_template_key text default 'booking_confirmation')
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_preview_template(p_org_id, p_body, p_template_key);
+end;
+comment on function public.preview_template is
+  'A template as a client would read it, with sample values: {body, placeholders, characters, segments}. Needs messages.read. Fails: org_not_found 404, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+revoke all on function public.preview_template(uuid, text, text) from public, anon, authenticated, service_role;
+grant execute on function public.preview_template(uuid, text, text) to authenticated;
+grant execute on function private.member_preview_template(uuid, text, text) to authenticated;
+
+create function public.unread_threads(p_org_id uuid)
+returns table (thread_id uuid, client_id uuid, unread bigint, last_message_at timestamptz)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select u.thread_id, u.client_id, u.unread, u.last_message_at from private.member_unread_threads(p_org_id) as u;
+end;
+comment on function public.unread_threads is
+  'Conversations with messages of the client that no member has read, latest first. Needs messages.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.unread_threads(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.unread_threads(uuid) to authenticated;
+grant execute on function private.member_unread_threads(uuid) to authenticated;
+
+create function public.read_thread(p_thread_id uuid)
+returns void
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.read_thread(p_thread_id);
+end;
+comment on function public.read_thread is
+  'Marks a conversation as read by whoever reads it, member or client. Fails: thread_not_found 404.';
+revoke all on function public.read_thread(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.read_thread(uuid) to authenticated;
+grant execute on function private.read_thread(uuid) to authenticated;
+
+create function public.suppress_phone(p_client_id uuid, p_notes text default null)
+returns void
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_suppress_phone(p_client_id, p_notes);
+end;
+comment on function public.suppress_phone is
+  'Sends a client''s phone no SMS any more; a coach can take it back by deleting the row of sms_suppression. Needs messages.write. Fails: client_not_found 404, phone_missing 409, permission_missing 403.';
+revoke all on function public.suppress_phone(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.suppress_phone(uuid, text) to authenticated;
+grant execute on function private.member_suppress_phone(uuid, text) to authenticated;
+
+-- The existing edge functions' doors, for the secret key. Sending itself is the service's: `coach sweep messages`.
+
+create function public.insert_sms_direct(
+  p_org_id uuid, p_client_id uuid, p_body text, p_scheduled_for timestamptz default null, p_related_entity_type text default null,
+  p_related_entity_id uuid default null, p_idempotency_key text default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.insert_sms_direct(p_org_id, p_client_id, p_body, p_scheduled_for, p_related_entity_type, p_related_entity_id, p_idempotency_key);
+end;
+comment on function public.insert_sms_direct is
+  'Queues an SMS for the secret key; its id, or null when it is refused (no such client, no phone, opted out, suppressed, messaging off, no text, more than 29 days ahead) or its idempotency key has been used. The keys sched-<schedule>-<booking> and unconfirmed-24h-<booking> are what service.sweep_reminders queues: whoever is first, it is sent once.';
+revoke all on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+grant execute on function private.insert_sms_direct(uuid, uuid, text, timestamptz, text, uuid, text) to service_role;
+
+create function public.queue_pending_sms()
+returns integer
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.queue_pending_sms();
+end;
+comment on function public.queue_pending_sms is
+  'Marks SMS whose time has come as queued, and says how many. Nothing depends on it: service.claim_messages takes what is due.';
+revoke all on function public.queue_pending_sms() from public, anon, authenticated, service_role;
+grant execute on function public.queue_pending_sms() to service_role;
+grant execute on function private.queue_pending_sms() to service_role;
+
+create function public.is_phone_suppressed(p_org_id uuid, p_phone text)
+returns boolean
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.is_suppressed(p_org_id, p_phone);
+end;
+comment on function public.is_phone_suppressed is
+  'True when an organisation sends no SMS to this number, in whichever way it is written.';
+revoke all on function public.is_phone_suppressed(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.is_phone_suppressed(uuid, text) to service_role;
+grant execute on function private.is_suppressed(uuid, text) to service_role;
+
+create function public.render_sms_template(p_template_body text, p_variables jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+begin atomic
+  select private.render(p_template_body, p_variables);
+end;
+comment on function public.render_sms_template is
+  'A template with its placeholders replaced; one without a value is left out.';
+revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.render_sms_template(text, jsonb) to service_role;
+grant execute on function private.render(text, jsonb) to service_role;
+
 -- ── 10_tenancy/service.sql ──
 
--- Tenancy for operators: organisations and their members.
+-- Tenancy for operators: organisations, their members and their locations.
 -- An operator names people by email; nothing here makes an account, people sign up themselves.
 
 create function service.list_orgs(p_limit integer default 100, p_search text default null)
@@ -3179,6 +10411,44 @@ comment on function service.remove_member is
 revoke all on function service.remove_member(uuid, text) from public, anon, authenticated;
 grant execute on function service.remove_member(uuid, text) to service_role;
 
+create function service.list_locations(p_org_id uuid)
+returns table (location_id uuid, name text, address text, is_active boolean, staff integer, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select l.id, l.name, l.address, l.is_active,
+         (select count(*)::integer from public.staff_locations as s where s.org_id = l.org_id and s.location_id = l.id), l.created_at
+    from public.locations as l
+   where l.org_id = p_org_id
+   order by l.name, l.id;
+end;
+$$;
+comment on function service.list_locations is
+  'An organisation''s locations by name, with how many of the staff are bound to each. Fails: org_not_found 404.';
+revoke all on function service.list_locations(uuid) from public, anon, authenticated;
+grant execute on function service.list_locations(uuid) to service_role;
+
+create function service.create_location(p_org_id uuid, p_name text, p_address text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(char_length(btrim(p_name)) between 1 and 200, 'name');
+  perform private.require_value(coalesce(char_length(p_address), 0) <= 500, 'address');
+  insert into public.locations (org_id, name, address) values (p_org_id, btrim(p_name), p_address) returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function service.create_location is
+  'Adds a location and returns its id. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.create_location(uuid, text, text) from public, anon, authenticated;
+grant execute on function service.create_location(uuid, text, text) to service_role;
+
 -- ── 15_operations/service.sql ──
 
 -- Operations for the Python side: the record of job runs, health.
@@ -3264,6 +10534,30 @@ comment on function service.health is
   'Answers when the database does: its version and its latest migration.';
 revoke all on function service.health() from public, anon, authenticated;
 grant execute on function service.health() to service_role;
+
+create function service.sweep_rate_limits(
+  p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old as (
+    select r.bucket, r.key_hash, r.window_started_at
+      from private.rate_limits as r where r.window_started_at < p_now - interval '1 day'
+     limit p_limit for update skip locked),
+  gone as (
+    delete from private.rate_limits as r using old as o
+     where (r.bucket, r.key_hash, r.window_started_at) = (o.bucket, o.key_hash, o.window_started_at) and not p_dry_run
+    returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_rate_limits is
+  'Deletes counts of calls that are older than a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -3489,7 +10783,7 @@ grant execute on function service.correct_package(uuid, integer, integer, uuid) 
 
 -- ── 40_scheduling/service.sql ──
 
--- Scheduling for sweeps and operators, first cut.
+-- Scheduling for sweeps, calendar files and operators.
 
 create function service.sweep_overdue_bookings(
   p_limit integer default 5000, p_now timestamptz default now(), p_dry_run boolean default false)
@@ -3522,7 +10816,7 @@ begin
     join public.clients as c on c.org_id = b.org_id and c.id = b.client_id
    where b.org_id = p_org_id and b.start_time >= coalesce(p_from, '-infinity') and b.start_time < coalesce(p_until, 'infinity')
    order by b.start_time desc, b.id
-   limit least(greatest(p_limit, 1), 1000);
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
 end;
 $$;
 comment on function service.list_bookings is
@@ -3551,6 +10845,545 @@ comment on function service.undo_completion is
   'public.undo_completion for operators. Fails: booking_not_found 404, booking_not_completed 409, booking_moving 409.';
 revoke all on function service.undo_completion(uuid) from public, anon, authenticated;
 grant execute on function service.undo_completion(uuid) to service_role;
+
+create function service.sweep_expired_holds(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (expired integer, offered integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select s.expired, s.offered
+                 from private.sweep_expired_holds(p_limit, coalesce(p_now, now()), coalesce(p_dry_run, false)) as s;
+end;
+$$;
+comment on function service.sweep_expired_holds is
+  'Frees holds that have run out, about p_limit (1 to 100000) a call, those of one session together, and offers their times to the waitlist; call again until nothing comes back. What somebody else is at work on is left for the next call. A dry run changes nothing. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_expired_holds(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_expired_holds(integer, timestamptz, boolean) to service_role;
+
+create function service.calendar_feed(p_token text)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.feed(p_token);
+$$;
+comment on function service.calendar_feed is
+  'The bookings behind a feed''s token, from 90 days back to a year ahead: {name, events: [{uid, sequence, start_time, end_time, status, summary, location, organizer, created_at, updated_at}]}. Fails: feed_not_found 404.';
+revoke all on function service.calendar_feed(text) from public, anon, authenticated;
+grant execute on function service.calendar_feed(text) to service_role;
+
+create function service.booking_event(p_booking_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_booking public.bookings;
+begin
+  select b.* into v_booking from public.bookings as b where b.id = p_booking_id;
+  if not found then
+    perform private.refuse_booking();
+  end if;
+  return private.booking_event(v_booking, false);
+end;
+$$;
+comment on function service.booking_event is 'One booking as a calendar event, as a client''s feed has it. Fails: booking_not_found 404.';
+revoke all on function service.booking_event(uuid) from public, anon, authenticated;
+grant execute on function service.booking_event(uuid) to service_role;
+
+create function service.list_staff(p_org_id uuid)
+returns table (staff_id uuid, full_name text, email text, is_member boolean, is_active boolean, upcoming integer, deactivated_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select s.id, s.full_name, s.email, s.user_id is not null, s.is_active,
+         (select count(*)::integer from public.bookings as b
+           where b.org_id = s.org_id and b.staff_id = s.id and b.status in ('pending', 'confirmed') and b.start_time > now()),
+         s.deactivated_at
+    from public.staff as s
+   where s.org_id = p_org_id
+   order by s.is_active desc, s.full_name, s.id;
+end;
+$$;
+comment on function service.list_staff is
+  'An organisation''s staff, the active first, with how many bookings lie ahead of each. Fails: org_not_found 404.';
+revoke all on function service.list_staff(uuid) from public, anon, authenticated;
+grant execute on function service.list_staff(uuid) to service_role;
+
+create function service.create_staff(
+  p_org_id uuid, p_full_name text, p_email text default null,
+  p_member_email text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid := case when p_member_email is not null then private.user_by_email(p_member_email) end;
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(char_length(btrim(p_full_name)) between 1 and 200, 'full_name');
+  perform private.require_value(coalesce(char_length(p_email) <= 320 and position('@' in p_email) > 1, p_email is null), 'email');
+  insert into public.staff (org_id, full_name, email, user_id) values (p_org_id, btrim(p_full_name), p_email, v_user_id)
+  on conflict (org_id, user_id) where user_id is not null do nothing
+  returning id into v_id;
+  if v_id is null then
+    perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This member has a calendar: see the staff.');
+  end if;
+  return v_id;
+end;
+$$;
+comment on function service.create_staff is
+  'Adds a staff member, linked to a member of the organisation or not, and returns their id. Fails: org_not_found 404, user_not_found 404, staff_not_member 422, value_taken 409, value_not_allowed 422.';
+revoke all on function service.create_staff(uuid, text, text, text) from public, anon, authenticated;
+grant execute on function service.create_staff(uuid, text, text, text) to service_role;
+
+create function service.link_staff(p_staff_id uuid, p_member_email text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.staff_org(p_staff_id);
+begin
+  perform private.link_staff(v_org_id, p_staff_id, case when p_member_email is not null then private.user_by_email(p_member_email) end);
+end;
+$$;
+comment on function service.link_staff is
+  'Links a staff member to the member who signs in as them; without an email, to nobody. Their hours and blocks follow. Fails: staff_not_found 404, user_not_found 404, staff_not_member 422, value_taken 409.';
+revoke all on function service.link_staff(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_staff(uuid, text) to service_role;
+
+create function service.deactivate_staff(p_staff_id uuid)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select private.deactivate_staff(private.staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function service.deactivate_staff is
+  'public.deactivate_staff for operators. Fails: staff_not_found 404.';
+revoke all on function service.deactivate_staff(uuid) from public, anon, authenticated;
+grant execute on function service.deactivate_staff(uuid) to service_role;
+
+create function service.reactivate_staff(p_staff_id uuid)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.reactivate_staff(private.staff_org(p_staff_id), p_staff_id);
+$$;
+comment on function service.reactivate_staff is
+  'public.reactivate_staff for operators. Fails: staff_not_found 404.';
+revoke all on function service.reactivate_staff(uuid) from public, anon, authenticated;
+grant execute on function service.reactivate_staff(uuid) to service_role;
+
+create function service.find_session_type(p_org_id uuid, p_type text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  -- A slug may look like another type's id: the id wins.
+  select t.id into v_id
+    from public.session_types as t
+   where t.org_id = p_org_id and (t.slug = p_type or t.id::text = p_type)
+   order by (t.id::text = p_type) desc limit 1;
+  if not found then
+    perform private.fail(404, 'session_type_not_found', 'There is no such session type.', 'Reload the session types.');
+  end if;
+  return v_id;
+end;
+$$;
+comment on function service.find_session_type is
+  'The id of an organisation''s session type with this slug or id. Fails: org_not_found 404, session_type_not_found 404.';
+revoke all on function service.find_session_type(uuid, text) from public, anon, authenticated;
+grant execute on function service.find_session_type(uuid, text) to service_role;
+
+create function service.find_slots(
+  p_org_id uuid, p_on date, p_until date default null,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_duration_mins integer default null, p_limit integer default 100)
+returns table (starts_local text, start_time timestamptz, end_time timestamptz, staff_id uuid, staff_name text, rank integer, seats_left integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  return query
+  select to_char(o.start_time at time zone private.org_timezone(p_org_id), 'YYYY-MM-DD HH24:MI'), o.start_time, o.end_time,
+         o.staff_id, s.full_name, o.rank, o.seats_left
+    from private.offered_slots(p_org_id, p_session_type_id, p_duration_mins, p_staff_id, p_location_id,
+                               private.listing_range(p_org_id, p_on, p_until), 'coach') as o
+    join public.staff as s on s.org_id = p_org_id and s.id = o.staff_id
+   order by o.start_time, o.rank, o.staff_id
+   limit least(greatest(coalesce(p_limit, 100), 1), 1000);
+end;
+$$;
+comment on function service.find_slots is
+  'public.find_slots for operators, with local starts and the staff''s names, at most p_limit (1 to 1000). Fails: org_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, value_not_allowed 422.';
+revoke all on function service.find_slots(uuid, date, date, uuid, uuid, uuid, integer, integer) from public, anon, authenticated;
+grant execute on function service.find_slots(uuid, date, date, uuid, uuid, uuid, integer, integer) to service_role;
+
+create function service.book(
+  p_org_id uuid, p_client_id uuid, p_start_time timestamptz,
+  p_session_type_id uuid default null, p_staff_id uuid default null, p_location_id uuid default null,
+  p_purchase_id uuid default null, p_duration_mins integer default null, p_notes text default null,
+  p_request_id uuid default null)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  if not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.refuse_client();
+  end if;
+  perform private.require_in_org(p_org_id, p_session_type_id, p_staff_id, p_location_id);
+  perform private.require_duration(p_duration_mins);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  perform private.require_value(coalesce(char_length(p_notes), 0) <= 20000, 'notes');
+  return private.book(p_org_id, p_client_id, p_session_type_id, p_start_time, p_duration_mins, p_staff_id, p_location_id, p_purchase_id,
+                      'coach', 'system', p_notes, null, p_request_id);
+end;
+$$;
+comment on function service.book is
+  'public.book for operators, with the same outcomes. Fails: org_not_found 404, client_not_found 404, session_type_not_found 404, staff_not_found 404, location_not_found 404, purchase_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+revoke all on function service.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) from public, anon, authenticated;
+grant execute on function service.book(uuid, uuid, timestamptz, uuid, uuid, uuid, uuid, integer, text, uuid) to service_role;
+
+create function service.reschedule_booking(p_booking_id uuid, p_start_time timestamptz, p_staff_id uuid default null)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.booking_org(p_booking_id);
+begin
+  perform private.require_in_org(v_org_id, null, p_staff_id, null);
+  perform private.require_value(p_start_time between '2000-01-01' and '2100-01-01', 'start_time');
+  return private.reschedule(v_org_id, p_booking_id, p_start_time, p_staff_id, 'coach');
+end;
+$$;
+comment on function service.reschedule_booking is
+  'public.reschedule_booking for operators, with the same outcomes. Fails: booking_not_found 404, booking_not_confirmed 409, staff_not_found 404, value_not_allowed 422.';
+revoke all on function service.reschedule_booking(uuid, timestamptz, uuid) from public, anon, authenticated;
+grant execute on function service.reschedule_booking(uuid, timestamptz, uuid) to service_role;
+
+create function service.cancel_booking(p_booking_id uuid, p_reason text default null, p_is_charged boolean default false)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.cancel_booking(private.booking_org(p_booking_id), p_booking_id, p_reason, coalesce(p_is_charged, false), null);
+$$;
+comment on function service.cancel_booking is
+  'public.cancel_booking for operators. Fails: booking_not_found 404, booking_not_confirmed 409, booking_moving 409.';
+revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
+grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;
+
+-- ── 50_messaging/service.sql ──
+
+-- Messaging for workers, webhooks and operators.
+
+create function service.claim_messages(
+  p_worker text, p_limit integer default 100, p_channels text[] default null, p_lease_secs integer default 120, p_now timestamptz default now())
+returns table (
+  org_id uuid, id uuid, claim uuid, attempt_number integer, channel text, kind text, to_phone text, to_email text, to_tokens text[],
+  from_name text, subject text, body text, data jsonb, event jsonb, account jsonb, lease_until timestamptz)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  perform private.require_value(p_lease_secs between 5 and 3600, 'lease_secs');
+  return query select c.* from private.claim_messages(p_worker, p_limit, p_channels, make_interval(secs => p_lease_secs), coalesce(p_now, now())) as c;
+end;
+$$;
+comment on function service.claim_messages is
+  'Claims what may be sent now, at most p_limit (1 to 1000), each for p_lease_secs (5 to 3600): record_messages must name the claim. A lease that runs out leaves its message unknown. None: nothing may be sent now. Fails: value_not_allowed 422.';
+revoke all on function service.claim_messages(text, integer, text[], integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_messages(text, integer, text[], integer, timestamptz) to service_role;
+
+create function service.record_messages(p_results jsonb, p_now timestamptz default now())
+returns table (recorded integer, stale integer)
+language sql volatile security definer set search_path = ''
+as $$
+  select r.recorded, r.stale from private.record_messages(p_results, coalesce(p_now, now())) as r;
+$$;
+comment on function service.record_messages is
+  'Records attempts, an array of {org_id, id, claim, outcome: sent | deferred | failed | unknown, provider (none: given back without a try), provider_message_id, provider_status, http_status, error_code, retry_after_secs, gone_tokens}. stale are of a claim that is no longer the message''s. Fails: value_not_allowed 422.';
+revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
+
+create function service.defer_account(p_channel text, p_account_sid text, p_until timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.defer_account(p_channel, p_account_sid, least(p_until, now() + interval '1 day'));
+$$;
+comment on function service.defer_account is
+  'Sends nothing through a provider''s account (null: the platform''s) until an instant; what is waiting goes on by itself then.';
+revoke all on function service.defer_account(text, text, timestamptz) from public, anon, authenticated;
+grant execute on function service.defer_account(text, text, timestamptz) to service_role;
+
+create function service.claim_unknown_messages(p_limit integer default 50, p_now timestamptz default now())
+returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  select c.* from private.claim_unknown_messages(least(greatest(p_limit, 1), 1000), coalesce(p_now, now())) as c;
+$$;
+comment on function service.claim_unknown_messages is
+  'SMS that may have been sent, to be looked up at the provider, each again after as long as it has been unknown, for three days.';
+revoke all on function service.claim_unknown_messages(integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_unknown_messages(integer, timestamptz) to service_role;
+
+create function service.record_lookups(p_results jsonb, p_now timestamptz default now())
+returns table (settled integer, unsettled integer)
+language sql volatile security definer set search_path = ''
+as $$
+  select r.settled, r.unsettled from private.record_lookups(p_results, coalesce(p_now, now())) as r;
+$$;
+comment on function service.record_lookups is
+  'Records what the provider knows, an array of {org_id, id, provider_message_id (null: not found), provider_status, error_code}; not found stays unknown.';
+revoke all on function service.record_lookups(jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_lookups(jsonb, timestamptz) to service_role;
+
+create function service.record_sms_status(
+  p_message_id uuid, p_provider_message_id text, p_status text, p_error_code text default null, p_payload jsonb default '{}', p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(char_length(p_provider_message_id) between 1 and 100, 'provider_message_id');
+  perform private.require_value(char_length(p_status) between 1 and 40, 'status');
+  return private.record_sms_status(p_message_id, p_provider_message_id, p_status, nullif(p_error_code, ''), coalesce(p_payload, '{}'), coalesce(p_now, now()));
+end;
+$$;
+comment on function service.record_sms_status is
+  'Takes in a status callback: recorded, repeated, or kept (of a message that is not known yet). Fails: value_not_allowed 422.';
+revoke all on function service.record_sms_status(uuid, text, text, text, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_sms_status(uuid, text, text, text, jsonb, timestamptz) to service_role;
+
+create function service.receive_sms(
+  p_message_sid text, p_account_sid text, p_to text, p_from text, p_body text, p_media_count integer default 0, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(char_length(p_message_sid) between 1 and 100, 'message_sid');
+  perform private.require_value(p_from ~ '^[+]?[A-Za-z0-9 ]{1,20}$', 'from');
+  perform private.require_value(char_length(p_to) between 1 and 40, 'to');
+  return private.receive_sms(p_message_sid, p_account_sid, p_to, p_from, p_body, coalesce(p_media_count, 0), coalesce(p_now, now()));
+end;
+$$;
+comment on function service.receive_sms is
+  'Takes in an SMS once: {outcome, reply}; reply is the text to answer, or null. The same message again has no effect and the same answer. Fails: value_not_allowed 422.';
+revoke all on function service.receive_sms(text, text, text, text, text, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.receive_sms(text, text, text, text, text, integer, timestamptz) to service_role;
+
+create function service.twilio_secrets(p_account_sid text)
+returns text[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(distinct s.twilio_auth_token_encrypted), '{}') from public.sms_settings as s where s.twilio_account_sid = p_account_sid;
+$$;
+comment on function service.twilio_secrets is
+  'The encrypted tokens of a Twilio account, to verify a signature with; empty: the platform''s own, or nobody''s.';
+revoke all on function service.twilio_secrets(text) from public, anon, authenticated;
+grant execute on function service.twilio_secrets(text) to service_role;
+
+create function service.connect_twilio(
+  p_org_id uuid, p_account_sid text, p_auth_token_encrypted text, p_messaging_service_sid text default null, p_phone_number text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_account_sid ~ '^AC[0-9a-fA-F]{32}$', 'account_sid');
+  perform private.require_value(char_length(p_auth_token_encrypted) between 20 and 2000, 'auth_token_encrypted');
+  perform private.require_value(coalesce(p_messaging_service_sid ~ '^MG[0-9a-fA-F]{32}$', true), 'messaging_service_sid');
+  perform private.require_value(coalesce(p_phone_number ~ '^[+][1-9][0-9]{6,14}$', p_messaging_service_sid is not null), 'phone_number');
+  insert into public.sms_settings as s (org_id, twilio_account_sid, twilio_auth_token_encrypted, twilio_messaging_service_sid, twilio_phone_number)
+  values (p_org_id, p_account_sid, p_auth_token_encrypted, p_messaging_service_sid, p_phone_number)
+  on conflict (org_id) do update
+    set twilio_account_sid = excluded.twilio_account_sid, twilio_auth_token_encrypted = excluded.twilio_auth_token_encrypted,
+        twilio_messaging_service_sid = excluded.twilio_messaging_service_sid, twilio_phone_number = excluded.twilio_phone_number;
+end;
+$$;
+comment on function service.connect_twilio is
+  'Lets an organisation send through its own Twilio account; the token comes encrypted. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.connect_twilio(uuid, text, text, text, text) from public, anon, authenticated;
+grant execute on function service.connect_twilio(uuid, text, text, text, text) to service_role;
+
+create function service.disconnect_twilio(p_org_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  update public.sms_settings as s
+     set twilio_account_sid = null, twilio_auth_token_encrypted = null, twilio_messaging_service_sid = null, twilio_phone_number = null
+   where s.org_id = p_org_id;
+end;
+$$;
+comment on function service.disconnect_twilio is
+  'Lets an organisation send through the platform''s account again. Fails: org_not_found 404.';
+revoke all on function service.disconnect_twilio(uuid) from public, anon, authenticated;
+grant execute on function service.disconnect_twilio(uuid) to service_role;
+
+create function service.sweep_reminders(p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (queued integer, skipped integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select r.queued, r.skipped from private.sweep_reminders(p_limit, coalesce(p_now, now()), coalesce(p_dry_run, false)) as r;
+end;
+$$;
+comment on function service.sweep_reminders is
+  'Queues the reminders, follow-ups and nudges that are wanted within a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_reminders(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_reminders(integer, timestamptz, boolean) to service_role;
+
+create function service.sweep_message_leftovers(p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  -- One that came in the moment its message was being recorded is matched here.
+  if not p_dry_run then
+    perform private.match_events(m.org_id, m.id, m.provider_message_id, coalesce(p_now, now()))
+       from (select distinct e.provider_message_id from private.unmatched_sms_events as e limit p_limit) as e
+       join public.outbox_messages as m on m.provider_message_id = e.provider_message_id;
+  end if;
+  with old_events as (
+    select e.id from private.unmatched_sms_events as e where e.received_at < p_now - interval '7 days' limit p_limit for update skip locked),
+  old_sids as (
+    select i.message_sid from private.inbound_sids as i where i.received_at < p_now - interval '30 days' limit p_limit for update skip locked),
+  gone_events as (
+    delete from private.unmatched_sms_events as e using old_events as o where e.id = o.id and not p_dry_run returning 1),
+  gone_sids as (
+    delete from private.inbound_sids as i using old_sids as o where i.message_sid = o.message_sid and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old_events) + (select count(*) from old_sids)
+              else (select count(*) from gone_events) + (select count(*) from gone_sids) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_message_leftovers is
+  'Deletes callbacks that nobody asked for after a week, and ids of incoming messages after a month, at most p_limit of each. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_message_leftovers(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_message_leftovers(integer, timestamptz, boolean) to service_role;
+
+create function service.list_messages(
+  p_org_id uuid, p_client_id uuid default null, p_channel text default null, p_status text default null, p_kind text default null, p_before timestamptz default null, p_limit integer default 50, p_before_id uuid default null)
+returns table (
+  id uuid, created_at timestamptz, scheduled_for timestamptz, channel text, kind text, status text, client_id uuid, client_name text, error_code text,
+  attempts integer, sent_at timestamptz, cause_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select h.id, h.created_at, h.scheduled_for, h.channel, h.kind, h.status, h.client_id, h.client_name, h.error_code, h.attempts, h.sent_at, h.cause_id
+    from private.message_history(p_org_id, p_client_id, p_channel, p_status, p_kind, p_before, p_before_id, p_limit) as h;
+end;
+$$;
+comment on function service.list_messages is
+  'An organisation''s messages, newest first, at most p_limit (1 to 500). For the next page send the last row''s created_at and id as p_before and p_before_id. Fails: org_not_found 404.';
+revoke all on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) from public, anon, authenticated;
+grant execute on function service.list_messages(uuid, uuid, text, text, text, timestamptz, integer, uuid) to service_role;
+
+create function service.show_message(p_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select m.org_id into v_org_id from public.outbox_messages as m where m.id = p_id;
+  if not found then
+    perform private.refuse_message();
+  end if;
+  return private.message_document(v_org_id, p_id);
+end;
+$$;
+comment on function service.show_message is
+  'One message with its attempts, what the provider told, and what stood in for it. Fails: message_not_found 404.';
+revoke all on function service.show_message(uuid) from public, anon, authenticated;
+grant execute on function service.show_message(uuid) to service_role;
+
+create function service.retry_message(p_id uuid)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.retry_message(p_id);
+$$;
+comment on function service.retry_message is
+  'Sends a message again that did not arrive or may not have; returns the new one. Of an unknown one this may be the second. Fails: message_not_found 404, message_not_retryable 409, message_retried 409.';
+revoke all on function service.retry_message(uuid) from public, anon, authenticated;
+grant execute on function service.retry_message(uuid) to service_role;
+
+create function service.messages_state(p_org_id uuid default null)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'channels', (select coalesce(jsonb_object_agg(x.channel, x.states), '{}')
+                   from (select y.channel, jsonb_object_agg(y.status, y.n) as states
+                           from (select m.channel, m.status, count(*) as n from public.outbox_messages as m
+                                  where p_org_id is null or m.org_id = p_org_id group by 1, 2) as y group by 1) as x),
+    'due', (select count(*) from public.outbox_messages as m
+             where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
+    'oldest_due_at', (select min(m.next_at) from public.outbox_messages as m
+                       where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
+    'unknown', (select count(*) from public.outbox_messages as m where m.status = 'unknown' and (p_org_id is null or m.org_id = p_org_id)),
+    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('channel', l.channel, 'until', l.until_at) order by l.until_at), '[]')
+                   from private.provider_limits as l where l.until_at > now()));
+$$;
+comment on function service.messages_state is
+  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{channel, until}]}; of one organisation, or of all.';
+revoke all on function service.messages_state(uuid) from public, anon, authenticated;
+grant execute on function service.messages_state(uuid) to service_role;
+
+create function service.push_message(p_client_id uuid, p_title text, p_body text, p_data jsonb default '{}')
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  perform private.require_value(char_length(btrim(p_title)) between 1 and 200, 'title');
+  perform private.require_value(char_length(btrim(p_body)) between 1 and 2000, 'body');
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id;
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  if not exists (select from public.push_tokens as t where t.org_id = v_org_id and t.client_id = p_client_id) then
+    return null;
+  end if;
+  return private.queue_message(v_org_id, 'push', 'thread_message', p_client_id, null, p_body => p_body, p_subject => p_title,
+                               p_metadata => jsonb_build_object('data', coalesce(p_data, '{}')));
+end;
+$$;
+comment on function service.push_message is
+  'Queues a push message to a client''s devices; null where they have none. Fails: client_not_found 404, value_not_allowed 422.';
+revoke all on function service.push_message(uuid, text, text, jsonb) from public, anon, authenticated;
+grant execute on function service.push_message(uuid, text, text, jsonb) to service_role;
+
+create function service.set_platform_setting(p_name text, p_value text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_name in ('app_url'), 'name');
+  perform private.require_value(p_value ~ '^https?://[^ ]+$' and char_length(p_value) <= 500, 'value');
+  insert into private.platform_settings as s (name, value) values (p_name, p_value)
+  on conflict (name) do update set value = excluded.value;
+end;
+$$;
+comment on function service.set_platform_setting is
+  'Sets what holds for the whole platform: app_url, the address of the apps'' pages in links. Fails: value_not_allowed 422.';
+revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
+grant execute on function service.set_platform_setting(text, text) to service_role;
 
 -- ── 10_tenancy/data.sql ──
 
@@ -3584,7 +11417,120 @@ select r.role, p.permission
     ('packages.correct',  '{owner,manager,coach,staff}'),
     ('sessions.use',      '{owner,manager,coach,staff,front_desk}'),
     ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
+    ('staff.write',       '{owner,manager}'),
     ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('bookings.write',    '{owner,manager,coach,staff,front_desk}')
+    ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
+    ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('marketing.send',    '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- ── 50_messaging/data.sql ──
+
+-- What every organisation's messages say until it saves its own words.
+-- They invite Y and R; never CANCEL, which the carriers take for an opt-out.
+
+insert into private.message_kinds (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority)
+select k.kind,
+       '{client_name,first_name,business_name,coach_name,portal_link,sessions_remaining,sessions_booked,session_summary,answer_hint}'::text[] || k.variables,
+       k.subject, k.body, k.asks_confirmation, k.is_urgent_allowed, k.priority
+  from (values
+    ('booking_confirmation', '{session_datetime,session_type,location,feedback_link}'::text[], 'Your session on {session_datetime}',
+     'Hi {first_name}, your session with {coach_name} is booked for {session_datetime}{location}. {answer_hint} {business_name}', true, false, 0),
+    ('series_booked', '{session_datetime,session_type,location,session_count}', 'Your sessions from {session_datetime}',
+     'Hi {first_name}, {session_count} sessions with {coach_name} are booked, the first for {session_datetime}. {business_name}', false, false, 0),
+    ('booking_reminder', '{session_datetime,session_type,location,feedback_link}', 'Reminder: your session on {session_datetime}',
+     'Hi {first_name}, a reminder of your session with {coach_name} on {session_datetime}{location}. {answer_hint}', true, false, 0),
+    ('confirmation_nudge', '{session_datetime,session_type,location}', 'Please confirm your session on {session_datetime}',
+     'Hi {first_name}, we have not heard from you about your session on {session_datetime}. {answer_hint}', true, false, 0),
+    ('booking_follow_up', '{session_datetime,session_type,location,feedback_link}', 'How was your session?',
+     'Hi {first_name}, thank you for your session on {session_datetime}. How was it? {feedback_link}', false, false, 0),
+    ('booking_rescheduled', '{session_datetime,previous_datetime,session_type,location}', 'Your session is now on {session_datetime}',
+     'Hi {first_name}, your session with {coach_name} has moved to {session_datetime}{location}. {answer_hint} {business_name}', true, true, 0),
+    ('series_moved', '{session_datetime,session_type,location,session_count}', 'Your sessions have moved',
+     'Hi {first_name}, your sessions with {coach_name} have moved; the next is on {session_datetime}. {business_name}', false, true, 0),
+    ('booking_cancelled', '{session_datetime,session_type,location}', 'Your session on {session_datetime} is cancelled',
+     'Hi {first_name}, your session with {coach_name} on {session_datetime} is cancelled. {portal_link} {business_name}', false, true, 0),
+    ('series_ended', '{session_datetime,session_type,location,session_count}', 'Your sessions have ended',
+     'Hi {first_name}, your sessions with {coach_name} from {session_datetime} on are cancelled. {business_name}', false, true, 0),
+    ('waitlist_offer', '{session_datetime,session_type,location,offer_until}', 'A time is free: {session_datetime}',
+     'Hi {first_name}, a time you waited for is free: {session_datetime}. It is held for you until {offer_until}. {portal_link}', false, true, 0),
+    ('low_package', '{}', 'Your sessions with {business_name}',
+     'Hi {first_name}, {session_summary}. Reply here or see {portal_link} to renew. {business_name}', false, false, 0),
+    ('portal_link', '{link}', 'Your page at {business_name}',
+     'Hi {first_name}, your sessions and bookings with {business_name}: {link}', false, false, 0),
+    ('waiver_link', '{link}', 'Please sign: {business_name}',
+     'Hi {first_name}, please read and sign before your session: {link} {business_name}', false, false, 0),
+    ('onboarding_link', '{link}', 'Welcome to {business_name}',
+     'Hi {first_name}, welcome! Please tell us about you: {link} {business_name}', false, false, 0),
+    ('direct', '{session_datetime,session_type,location}', 'A message from {business_name}', '{message}', false, false, 0),
+    ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
+    ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
+    ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
+  ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
+
+-- Source: the metadata of the phonenumbers package (Google's libphonenumber); a test holds it against them.
+insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_digits) values
+  ('AC', '247', null, 5), ('AD', '376', null, 9), ('AE', '971', '0', 9), ('AF', '93', '0', 9),
+  ('AG', '1', '1', 10), ('AI', '1', '1', 10), ('AL', '355', '0', 9), ('AM', '374', '0', 8),
+  ('AO', '244', null, 9), ('AR', '54', '0', 11), ('AS', '1', '1', 10), ('AT', '43', '0', 13),
+  ('AU', '61', '0', 9), ('AW', '297', null, 7), ('AX', '358', '0', 10), ('AZ', '994', '0', 9),
+  ('BA', '387', '0', 9), ('BB', '1', '1', 10), ('BD', '880', '0', 10), ('BE', '32', '0', 9),
+  ('BF', '226', null, 8), ('BG', '359', '0', 9), ('BH', '973', null, 8), ('BI', '257', null, 8),
+  ('BJ', '229', null, 10), ('BL', '590', '0', 9), ('BM', '1', '1', 10), ('BN', '673', null, 7),
+  ('BO', '591', '0', 8), ('BQ', '599', null, 7), ('BR', '55', '0', 11), ('BS', '1', '1', 10),
+  ('BT', '975', null, 8), ('BW', '267', null, 8), ('BY', '375', '80', 9), ('BZ', '501', null, 7),
+  ('CA', '1', '1', 10), ('CC', '61', '0', 9), ('CD', '243', '0', 9), ('CF', '236', null, 8),
+  ('CG', '242', null, 9), ('CH', '41', '0', 9), ('CI', '225', null, 10), ('CK', '682', null, 5),
+  ('CL', '56', null, 9), ('CM', '237', null, 9), ('CN', '86', '0', 11), ('CO', '57', '0', 10),
+  ('CR', '506', null, 8), ('CU', '53', '0', 8), ('CV', '238', null, 7), ('CW', '599', null, 8),
+  ('CX', '61', '0', 9), ('CY', '357', null, 8), ('CZ', '420', null, 9), ('DE', '49', '0', 11),
+  ('DJ', '253', null, 8), ('DK', '45', null, 8), ('DM', '1', '1', 10), ('DO', '1', '1', 10),
+  ('DZ', '213', '0', 9), ('EC', '593', '0', 9), ('EE', '372', null, 8), ('EG', '20', '0', 10),
+  ('EH', '212', '0', 9), ('ER', '291', '0', 7), ('ES', '34', null, 9), ('ET', '251', '0', 9),
+  ('FI', '358', '0', 10), ('FJ', '679', null, 7), ('FK', '500', null, 5), ('FM', '691', null, 7),
+  ('FO', '298', null, 6), ('FR', '33', '0', 9), ('GA', '241', null, 8), ('GB', '44', '0', 10),
+  ('GD', '1', '1', 10), ('GE', '995', '0', 9), ('GF', '594', '0', 9), ('GG', '44', '0', 10),
+  ('GH', '233', '0', 9), ('GI', '350', null, 8), ('GL', '299', null, 6), ('GM', '220', null, 9),
+  ('GN', '224', null, 9), ('GP', '590', '0', 9), ('GQ', '240', null, 9), ('GR', '30', null, 10),
+  ('GT', '502', null, 8), ('GU', '1', '1', 10), ('GW', '245', null, 9), ('GY', '592', null, 7),
+  ('HK', '852', null, 8), ('HN', '504', null, 8), ('HR', '385', '0', 9), ('HT', '509', null, 8),
+  ('HU', '36', '06', 9), ('ID', '62', '0', 12), ('IE', '353', '0', 9), ('IL', '972', '0', 9),
+  ('IM', '44', '0', 10), ('IN', '91', '0', 10), ('IO', '246', null, 7), ('IQ', '964', '0', 10),
+  ('IR', '98', '0', 10), ('IS', '354', null, 9), ('IT', '39', null, 10), ('JE', '44', '0', 10),
+  ('JM', '1', '1', 10), ('JO', '962', '0', 9), ('JP', '81', '0', 10), ('KE', '254', '0', 9),
+  ('KG', '996', '0', 9), ('KH', '855', '0', 9), ('KI', '686', '0', 8), ('KM', '269', null, 7),
+  ('KN', '1', '1', 10), ('KP', '850', '0', 10), ('KR', '82', '0', 10), ('KW', '965', null, 8),
+  ('KY', '1', '1', 10), ('KZ', '7', '8', 10), ('LA', '856', '0', 10), ('LB', '961', '0', 8),
+  ('LC', '1', '1', 10), ('LI', '423', '0', 9), ('LK', '94', '0', 9), ('LR', '231', '0', 9),
+  ('LS', '266', null, 8), ('LT', '370', '0', 8), ('LU', '352', null, 9), ('LV', '371', null, 8),
+  ('LY', '218', '0', 9), ('MA', '212', '0', 9), ('MC', '377', '0', 9), ('MD', '373', '0', 8),
+  ('ME', '382', '0', 8), ('MF', '590', '0', 9), ('MG', '261', '0', 9), ('MH', '692', '1', 7),
+  ('MK', '389', '0', 8), ('ML', '223', null, 8), ('MM', '95', '0', 10), ('MN', '976', '0', 8),
+  ('MO', '853', null, 8), ('MP', '1', '1', 10), ('MQ', '596', '0', 9), ('MR', '222', null, 8),
+  ('MS', '1', '1', 10), ('MT', '356', null, 8), ('MU', '230', null, 8), ('MV', '960', null, 7),
+  ('MW', '265', '0', 9), ('MX', '52', null, 10), ('MY', '60', '0', 10), ('MZ', '258', null, 9),
+  ('NA', '264', '0', 9), ('NC', '687', null, 6), ('NE', '227', null, 8), ('NF', '672', null, 6),
+  ('NG', '234', '0', 10), ('NI', '505', null, 8), ('NL', '31', '0', 11), ('NO', '47', null, 8),
+  ('NP', '977', '0', 10), ('NR', '674', null, 7), ('NU', '683', null, 7), ('NZ', '64', '0', 10),
+  ('OM', '968', null, 8), ('PA', '507', null, 8), ('PE', '51', '0', 9), ('PF', '689', null, 8),
+  ('PG', '675', null, 8), ('PH', '63', '0', 10), ('PK', '92', '0', 10), ('PL', '48', null, 9),
+  ('PM', '508', '0', 9), ('PR', '1', '1', 10), ('PS', '970', '0', 9), ('PT', '351', null, 9),
+  ('PW', '680', null, 7), ('PY', '595', '0', 9), ('QA', '974', null, 8), ('RE', '262', '0', 9),
+  ('RO', '40', '0', 9), ('RS', '381', '0', 10), ('RU', '7', '8', 10), ('RW', '250', '0', 9),
+  ('SA', '966', '0', 9), ('SB', '677', null, 7), ('SC', '248', null, 7), ('SD', '249', '0', 9),
+  ('SE', '46', '0', 9), ('SG', '65', null, 8), ('SH', '290', null, 5), ('SI', '386', '0', 8),
+  ('SJ', '47', null, 8), ('SK', '421', '0', 9), ('SL', '232', '0', 8), ('SM', '378', null, 8),
+  ('SN', '221', null, 9), ('SO', '252', '0', 9), ('SR', '597', null, 7), ('SS', '211', '0', 9),
+  ('ST', '239', null, 7), ('SV', '503', null, 8), ('SX', '1', '1', 10), ('SY', '963', '0', 9),
+  ('SZ', '268', null, 8), ('TA', '290', null, 4), ('TC', '1', '1', 10), ('TD', '235', null, 8),
+  ('TG', '228', null, 8), ('TH', '66', '0', 9), ('TJ', '992', null, 9), ('TK', '690', null, 7),
+  ('TL', '670', null, 8), ('TM', '993', '8', 8), ('TN', '216', null, 8), ('TO', '676', null, 7),
+  ('TR', '90', '0', 10), ('TT', '1', '1', 10), ('TV', '688', null, 7), ('TW', '886', '0', 9),
+  ('TZ', '255', '0', 9), ('UA', '380', '0', 9), ('UG', '256', '0', 9), ('US', '1', '1', 10),
+  ('UY', '598', '0', 8), ('UZ', '998', null, 9), ('VA', '39', null, 10), ('VC', '1', '1', 10),
+  ('VE', '58', '0', 10), ('VG', '1', '1', 10), ('VI', '1', '1', 10), ('VN', '84', '0', 9),
+  ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
+  ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
+  ('ZW', '263', '0', 9);

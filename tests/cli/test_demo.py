@@ -110,6 +110,10 @@ def check_story(summary: Any) -> None:
     assert answers(summary, "another studio's coach")[0].startswith("404 purchase_not_found")
     assert answers(summary, "a second calendar")[0].startswith("409 booking_not_confirmed")
     assert [alert["kind"] for alert in summary["alerts"]] == ["booking_uncovered"]
+    # Texts leave by themselves; an answer that arrives twice confirms once.
+    assert answers(summary, "Mia Tanaka")[-1] == answers(summary, "the same text")[0] == "true (confirmed)"
+    assert {message["status"] for message in summary["messages"]} <= {"delivered", "pending", "cancelled"}
+    assert any("Reply Y to confirm" in message["body"] for message in summary["messages"])
 
 
 @pytest.mark.usefixtures("needs_node")

@@ -1,5 +1,6 @@
 """Two organisations whose coaches have signed up as the existing app does it, for every test of real clients."""
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from tests.clients.stack import Person, Stack
 from tests.clients.supabase_js import Client
 
 Row = dict[str, Any]
+
+# Bookings of one coach do not overlap, also not across tests that share the studio.
+_HOURS = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class Studio:
         return str(row["id"])
 
     def book(self, purchase_id: str, *, ended: bool = False) -> str:
-        """Books an hour, as the calendar does: it ended an hour ago, or begins in three days."""
-        start = datetime.now(UTC) + (timedelta(hours=-2) if ended else timedelta(days=3))
+        """Books an hour, as the calendar does: over, or some days ahead, each at a time of its own."""
+        far = timedelta(hours=2 * next(_HOURS))
+        start = datetime.now(UTC) + (-far if ended else timedelta(days=3) + far)
         booking = {
             "org_id": self.id,
             "client_id": self.client_id,

@@ -9,15 +9,18 @@ REPOSITORY = Path(__file__).parents[2]
 ERRORS = REPOSITORY / "docs" / "errors.md"
 PYTHON = [REPOSITORY / "supabase" / "functions_py", REPOSITORY / "cli"]
 
-# private.fail(409, 'package_exhausted', …): the status and the slug are literals, so that they can be found.
-CALL = re.compile(r"private\.fail\(\s*(?:p_status\s*=>\s*)?([^,]+?)\s*,\s*(?:p_slug\s*=>\s*)?([^,)]+?)\s*[,)]")
+# private.fail(409, 'package_exhausted', …), or private.refusal where it is returned: literals, to be found.
+CALL = re.compile(
+    r"private\.(?:fail|refusal)\(\s*(?:p_status\s*=>\s*)?([^,]+?)\s*,\s*(?:p_slug\s*=>\s*)?([^,)]+?)\s*[,)]"
+)
 SECTION = re.compile(r"^## (\d{3})\b", re.MULTILINE)
 ROW = re.compile(r"^\| `([a-z0-9_]+)`", re.MULTILINE)
 PROMISE = re.compile(r"\b([a-z]+(?:_[a-z]+)+) (4\d\d)\b")
 
 BODIES = """
 select coalesce(p.prosrc, '') || coalesce(pg_get_function_sqlbody(p.oid), '')
-  from pg_proc as p where p.pronamespace = any ('{public,private,service}'::regnamespace[]) and p.proname <> 'fail'
+  from pg_proc as p
+ where p.pronamespace = any ('{public,private,service}'::regnamespace[]) and p.proname not in ('fail', 'refusal')
 """
 # A trigger function may take its slug as the last argument of the trigger.
 ARGUMENTS = """

@@ -11,7 +11,7 @@ from tests.contract.replay.replay import Outcome
 TOLD = Path(__file__).parents[2] / "docs" / "frontend-changes.md"
 
 # Calls by table and function, but for what no table or function stands behind.
-SERVICES = {"storage", "realtime", "push-dispatch"}
+SERVICES = {"storage", "realtime"}
 
 
 def test_each_call_succeeds_unless_it_is_listed(outcomes: list[Outcome]) -> None:

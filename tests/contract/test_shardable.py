@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from tests.contract.catalogue_rules import DIRECTORY_TABLES
+from tests.contract.catalogue_rules import DIRECTORIES_OF_TENANTS, DIRECTORY_TABLES
 from tests.harness.cluster import Cluster
 from tests.harness.database import Database
 
@@ -45,7 +45,8 @@ def texts(connection: Connection, query: str, *parameters: object) -> list[str]:
 
 
 def tenant_tables(connection: Connection) -> list[str]:
-    return [table for table in texts(connection, TENANT_TABLES) if f"public.{table}" not in DIRECTORY_TABLES]
+    directories = {*DIRECTORY_TABLES, *DIRECTORIES_OF_TENANTS}
+    return [table for table in texts(connection, TENANT_TABLES) if f"public.{table}" not in directories]
 
 
 def shard(connection: Connection) -> None:

@@ -2,6 +2,14 @@
 
 from tests.harness.database import Database
 
+# Bookings that take place, each with the session type that it names by id or by slug.
+LIVE = """
+    select b.org_id, b.id, b.staff_id, b.start_time, b.end_time, t.id as kind, coalesce(t.capacity, 1) as capacity
+      from public.bookings as b
+      left join public.session_types as t
+        on t.org_id = b.org_id and (t.id = b.session_type_id or b.session_type_id is null and t.slug = b.session_type)
+     where b.status <> 'cancelled'"""
+
 BROKEN_BY = {
     "a package's counters are its ledger's sums": """
         select p.id, p.sessions_used, p.entry_count, l.used, l.entries
@@ -65,6 +73,51 @@ BROKEN_BY = {
     "an organisation with members has an owner": """
         select m.org_id from public.org_members as m
          group by m.org_id having count(*) filter (where m.role = 'owner') = 0""",
+    "nobody gives two sessions at once, but to the clients of one group": f"""
+        with live as ({LIVE})
+        select a.id, b.id as other, a.start_time, b.start_time as other_start
+          from live as a
+          join live as b on b.org_id = a.org_id and b.staff_id = a.staff_id and b.id > a.id
+                        and b.start_time < a.end_time and a.start_time < b.end_time
+         where a.capacity = 1
+            or (a.kind, a.start_time, a.end_time) is distinct from (b.kind, b.start_time, b.end_time)""",
+    "a group session has no more bookings than seats": f"""
+        with live as ({LIVE})
+        select l.org_id, l.staff_id, l.start_time, l.capacity, count(*)
+          from live as l
+         group by l.org_id, l.staff_id, l.start_time, l.kind, l.capacity having count(*) > l.capacity""",
+    "a booking takes its own time while it is not cancelled, and only then": """
+        select b.id, b.status, b.start_time, o.starts_at, o.blocked
+          from public.bookings as b
+          left join private.occupancies as o on o.org_id = b.org_id and o.id = b.occupancy_id
+         where case when b.status = 'cancelled' then b.occupancy_id is not null
+                    else (o.staff_id, o.starts_at, o.ends_at, o.expires_at) is distinct from
+                         (b.staff_id, b.start_time, b.end_time, null)
+                         or not o.blocked @> tstzrange(b.start_time, b.end_time) end""",
+    "what is taken is taken by bookings and holds, seat for seat, and held as long as the last hold": """
+        select o.id, o.seats, o.expires_at, t.bookings, t.holds, t.held_until
+          from private.occupancies as o
+         cross join lateral (
+           select (select count(*) from public.bookings as b
+                    where b.org_id = o.org_id and b.occupancy_id = o.id and b.status <> 'cancelled') as bookings,
+                  count(*) as holds, max(h.expires_at) as held_until
+             from private.holds as h
+            where h.org_id = o.org_id and h.occupancy_id = o.id and h.status = 'held') as t
+         where case when o.expires_at is null then t.bookings = 0 or o.seats <> t.bookings + t.holds
+                    else t.bookings > 0 or t.holds = 0 or o.seats not in (0, t.holds) or o.expires_at <> t.held_until
+               end""",
+    "no two taken times of one calendar overlap, buffers included": """
+        select a.id, b.id as other, a.blocked, b.blocked as other_blocked
+          from private.occupancies as a
+          join private.occupancies as b on b.org_id = a.org_id and b.staff_id = a.staff_id and b.id > a.id
+                                       and lower(b.blocked) < upper(a.blocked) and lower(a.blocked) < upper(b.blocked)
+         where a.seats > 0 and b.seats > 0""",
+    "a waitlist offer is a hold, and one hold is offered to one": """
+        select h.id, count(*)
+          from public.waitlist_entries as w
+          join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
+         where w.status = 'offered'
+         group by h.org_id, h.id, h.status having count(*) > 1 or h.status <> 'held'""",
 }
 
 IN_LIMBO = """

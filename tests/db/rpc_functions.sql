@@ -65,8 +65,15 @@ begin
   return (select count(*) from public.calls);
 end;
 $$;
+create function service.give_caller() returns text language sql as $$
+  select split_part(nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for', ',', 1)
+$$;
 create table public.calls (id uuid primary key default gen_random_uuid());
 grant insert, select on public.calls to service_role;
+create function service.give_call() returns public.calls language sql as $$
+  select row('00000000-0000-0000-0000-000000000001')::public.calls
+$$;
+create function service.give_calls() returns setof public.calls language sql as $$ select (service.give_call()).* $$;
 
 revoke execute on all functions in schema service from public;
 grant execute on all functions in schema service to service_role;

@@ -68,12 +68,13 @@ class Studio:
         return purchase_id
 
     def booking(self, package: uuid.UUID | None, *, hours: float = -3) -> uuid.UUID:
-        """A confirmed booking of an hour that starts `hours` from now."""
+        """A confirmed booking of an hour that starts `hours` from now, on a calendar of its own."""
+        staff = self.db.owner.insert("staff", org_id=self.org_id, full_name="Somebody")
         return self.db.owner.value(  # type: ignore[no-any-return]
-            """insert into public.bookings (org_id, client_id, purchase_id, start_time, end_time)
-               select %s, %s, %s, t, t + interval '1 hour' from (select now() + make_interval(secs => %s)) as s (t)
+            """insert into public.bookings (org_id, client_id, purchase_id, staff_id, start_time, end_time)
+               select %s, %s, %s, %s, t, t + interval '1 hour' from (select now() + make_interval(secs => %s)) as s (t)
                returning id""",
-            (self.org_id, self.client_id, package, hours * 3600),
+            (self.org_id, self.client_id, package, staff["id"], hours * 3600),
         )
 
     def colleague(self, role: str = "coach") -> Caller:

@@ -4,10 +4,10 @@ import asyncio
 
 import psycopg
 import pytest
-from bench import row_security, service_call, sweep, use_session
+from bench import outbox, row_security, service_call, sweep, use_session
 from bench.harness import QUICK, Bench, Result, Variant, ratios
 from bench.pgbench import BenchmarkBroken, claims, rate, seeded_id
-from bench.world import add_calendars, add_overdue_bookings, add_packages
+from bench.world import add_calendars, add_overdue_bookings, add_packages, add_texts
 from tests.harness.database import Database
 
 
@@ -46,6 +46,23 @@ def test_each_way_of_completing_ends_the_same(db: Database, variant: str) -> Non
         assert owner.execute(sweep.SETTLED.encode()).fetchone() == (24, 24, 24)
         kinds = owner.execute("select distinct kind, used_delta, charge_no from public.session_entries").fetchall()
     assert kinds == [("use", 1, 1)]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_backlog_is_emptied_by_each_way_and_each_text_once(db: Database, workers: int) -> None:
+    add_texts(db.server, db.name, orgs=4, clients=200, texts=400)
+    outbox.fill_queue(db.url, 400)
+    assert outbox.drain(db.url, outbox.outbox_batch, workers)[1] == 400
+    assert outbox.drain(db.url, outbox.pgmq_batch, workers)[1] == 400
+    with psycopg.connect(db.url) as owner:
+        query = "select count(*), count(distinct message_id) from public.outbox_attempts where status = 'sent'"
+        assert owner.execute(query).fetchone() == (400, 400)
+        assert owner.execute("select count(*) from pgmq.a_texts").fetchone() == (400,)
+
+
+def test_the_peer_s_worker_is_measured(db: Database) -> None:
+    outbox.fill_jobs(db.url, 30)
+    assert asyncio.run(outbox.procrastinate_rate(db.url, 10)) > 0
 
 
 async def _both_ways(url: str) -> tuple[float, float]:

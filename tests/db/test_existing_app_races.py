@@ -35,7 +35,7 @@ def test_many_tabs_on_many_bookings_take_one_each(studio: Studio, window: int | 
     if window is not None:
         studio.settings(session_click_window_secs=window)
     packages = [studio.package(20) for _ in range(3)]
-    bookings = [studio.booking(package, hours=-3 - n) for n in range(4) for package in packages]
+    bookings = [studio.booking(package, hours=-3 - 2 * n) for n, package in enumerate(packages * 4)]
     person = [studio.coach, studio.colleague()]
     loads = values(barrier_race(8, load_calendar, prepare=lambda n: studio.tab(person[n % people])))
     assert sorted(id for load in loads for id in load) == sorted(bookings)
@@ -180,7 +180,7 @@ def test_two_people_who_each_meant_one_take_two(studio: Studio) -> None:
 
 def test_calendars_beside_sweeps_that_never_stop_take_one_each(studio: Studio) -> None:
     packages = [studio.package(40) for _ in range(4)]
-    bookings = [studio.booking(package, hours=-3 - n) for n in range(8) for package in packages]
+    bookings = [studio.booking(package, hours=-3 - 2 * n) for n, package in enumerate(packages * 8)]
     done = threading.Event()
 
     def act(n: int) -> None:

@@ -166,8 +166,8 @@ def test_package_is_deleted_or_taken_from_never_both(studio: Studio, attempt: in
                 org_id=studio.org_id,
                 client_id=studio.client_id,
                 purchase_id=package,
-                start_time="2030-01-01T10:00Z",
-                end_time="2030-01-01T11:00Z",
+                start_time=f"2030-01-{n:02}T10:00Z",
+                end_time=f"2030-01-{n:02}T11:00Z",
             )
         return take(tab, package)
 

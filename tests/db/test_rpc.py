@@ -81,6 +81,8 @@ def outcome(act: Callable[[], Any]) -> Any:
         ("give_ids", {"p_count": 2}, [str(ONE), str(TWO)]),
         ("give_ids", {"p_count": 0}, []),
         ("give_column", {"p_count": 2}, [{"n": 1}, {"n": 2}]),
+        ("give_call", {}, {"id": str(ONE)}),
+        ("give_calls", {}, [{"id": str(ONE)}]),
         ("give_rows", {"p_count": 0}, []),
         (
             "give_rows",
@@ -127,6 +129,10 @@ def test_a_result_has_one_shape_by_either_transport(
         ({"p_json": {"a": [1, {"b": "it's"}]}}, {"json": {"a": [1, {"b": "it's"}]}}),
         ({"p_json": [1, "two"]}, {"json": [1, "two"]}),
         ({"p_json": None}, {"json": None}),
+        ({"p_text": 5, "p_int": "5"}, {"text": "5", "int": 5}),
+        ({"p_text": None, "p_uuid": ONE, "p_flag": True}, {"text": None, "uuid": str(ONE), "flag": True, "int": 7}),
+        ({"p_text": "%(arguments)", "p_uuid": None}, {"text": "%(arguments)", "uuid": None}),
+        ({"p_text": "x", "p_ids": [ONE], "p_int": 1}, {"text": "x", "ids": [str(ONE)], "int": 1}),
     ],
 )
 def test_an_argument_arrives_as_its_parameter_s_type(
@@ -175,6 +181,25 @@ def test_an_error_is_one_error_by_either_transport(
     assert by_pool == by_api
     assert by_pool[:3] == (kind, status, slug)
     assert "example.com" not in str(by_pool)
+
+
+@pytest.mark.parametrize("caller", ["203.0.113.7", "2001:db8::1", """it's "odd" \\ , {}"""])
+def test_whose_call_it_carries_arrives_by_either_transport_and_is_the_next_ones_no_more(
+    shapes: Database, data_api: State, caller: str
+) -> None:
+    async def twice(database: PostgresDatabase | DataApiDatabase) -> list[Any]:
+        async with database:
+            first = await database.rpc("service.give_caller", caller=caller)
+            return [first, await database.rpc("service.give_caller")]
+
+    expected = caller.split(",")[0]
+    for database in (
+        PostgresDatabase(shapes.url, max_size=1),
+        DataApiDatabase(data_api.data_api_url, data_api.secret_key),
+    ):
+        first, second = asyncio.run(twice(database))
+        assert (first, second) != (expected, expected)
+        assert first == expected
 
 
 def test_a_wrong_key_is_no_refusal(data_api: State) -> None:

@@ -64,11 +64,12 @@ def sweep_on(db: Database, calendar: Studio, package: uuid.UUID) -> None:
     try:
         sweeper, booker = db.service(), db.connect()
         while True:
+            staff = booker.insert("staff", org_id=calendar.org_id, full_name="Somebody")
             booker.rows(
-                """insert into public.bookings (org_id, client_id, purchase_id, start_time, end_time)
-                   select %s, %s, %s, t, t + interval '1 hour' from generate_series(1, 5) as n,
+                """insert into public.bookings (org_id, client_id, purchase_id, staff_id, start_time, end_time)
+                   select %s, %s, %s, %s, t, t + interval '1 hour' from generate_series(1, 5) as n,
                           lateral (select now() - make_interval(hours => n + 1) as t) as at""",
-                (calendar.org_id, calendar.client_id, package),
+                (calendar.org_id, calendar.client_id, package, staff["id"]),
             )
             sweeper.call("service.sweep_overdue_bookings", p_limit=3)
     except psycopg.OperationalError:

@@ -13,8 +13,11 @@ from tests.harness.cluster import Cluster
 from tests.harness.database import Database
 from tests.harness.world import World, make_world
 
-# A developer's shell may name a real database: no test may ever reach it.
-_FOREIGN = ("DATABASE_URL", "SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY", "PGHOST", "PGSERVICE")
+# A developer's shell may name a real database, or an account that sends: no test may ever reach one.
+_FOREIGN = (
+    *("DATABASE_URL", "SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY", "PGHOST", "PGSERVICE"),
+    *("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "SMTP_URL", "EXPO_ACCESS_TOKEN", "COACH_ENCRYPTION_KEY"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -48,10 +48,12 @@ def settings_with(**values: Any) -> Settings:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, database: Database | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application, which has been started as a server starts it."""
+async def serving(
+    settings: Settings, database: Database | None = None, peer: str = "127.0.0.1"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, which has been started as a server starts it; it calls from the address `peer`."""
     app = create_app(settings, database)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(peer, 40_000))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://service.test") as client,

@@ -19,6 +19,12 @@ SWEPT = {
     "service.start_job_run": str(UUID(int=1)),
     "service.finish_job_run": None,
     "service.sweep_overdue_bookings": [{"completed": 0, "charged": 0, "uncovered": 0, "skipped": 0}],
+    "service.sweep_expired_holds": [{"expired": 0, "offered": 0}],
+    "service.sweep_reminders": [{"queued": 0, "skipped": 0}],
+    "service.claim_messages": [],
+    "service.claim_unknown_messages": [],
+    "service.sweep_message_leftovers": [{"deleted": 0}],
+    "service.sweep_rate_limits": [{"deleted": 0}],
 }
 
 
@@ -88,7 +94,15 @@ def test_all_sweeps_run_by_one_name_and_a_failure_is_told() -> None:
     broken = SWEPT | {"service.sweep_overdue_bookings": Unavailable()}
     answer = ask(cron("all"), broken, cron_secret=SECRET).json()
     assert answer["success"] is False
-    assert answer["runs"][0]["error"] == "database_unavailable"
+    assert {run["sweep"]: run["error"] for run in answer["runs"]} == {
+        "bookings": "database_unavailable",
+        "holds": None,
+        "reminders": None,
+        "messages": None,
+        "messages_unknown": None,
+        "message_leftovers": None,
+        "rate_limits": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -239,11 +253,24 @@ def test_the_log_names_routes_and_nothing_that_was_sent(capsys: pytest.CaptureFi
 def test_the_api_is_documented() -> None:
     document = ask(get("/openapi.json")).json()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    assert set(document["paths"]) == {"/healthz", "/readyz", "/functions/v1/cron-{sweep}"}
+    assert {path for path in document["paths"] if not path.startswith("/api/")} == {
+        *("/healthz", "/readyz", "/functions/v1/cron-{sweep}"),
+        *("/functions/v1/sms-inbound", "/functions/v1/twilio-webhook", "/functions/v1/sms-send"),
+        "/functions/v1/push-dispatch",
+    }
+    # The contract's paths: the existing pages call them by these names.
+    assert set(document["paths"]) >= {
+        *("/api/portal/validate", "/api/portal/available-dates", "/api/portal/available-slots"),
+        *("/api/portal/create-booking", "/api/portal/cancel-booking"),
+        *("/api/public/available-dates", "/api/public/available-slots", "/api/calendar/{booking_id}"),
+        *("/api/sms-inbound", "/api/sms/webhook", "/api/send-sms", "/api/portal/send-link"),
+        *("/api/messages/unread-count", "/api/messages/send-push", "/api/marketing/send-sms"),
+    }
     for operation in operations:
         assert operation["summary"]
         assert operation["description"]
-        assert operation["responses"]["200"]["content"]["application/json"]["schema"]
+        (schema,) = operation["responses"]["200"]["content"].values()
+        assert schema["schema"]
         assert operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
     assert document["components"]["securitySchemes"]["CRON_SECRET"]["scheme"] == "bearer"
     page = ask(get("/docs"))

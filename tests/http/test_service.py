@@ -63,7 +63,7 @@ class Service:
 
 @contextmanager
 def running_service(directory: Path, **environment: str) -> Iterator[Service]:
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
     port, log = free_port(), directory / "service.log"
     command = [sys.executable, "-m", "uvicorn", "--factory", "coach_os.app:service", "--port", str(port)]
     with log.open("wb") as sink:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from coach_os.errors import CoachError, Fault, Refusal, Unavailable
-from coach_os.sweeps import SWEEPS, SweepResult, run_all, run_sweep, stop_on_signals
+from coach_os.sweeps import SWEEPS, SweepResult, holds, run_all, run_sweep, stop_on_signals
 from coach_os.sweeps.bookings import BATCH_SIZE
 
 
@@ -18,6 +18,7 @@ class ScriptedDatabase:
 
     def __init__(self, due: int = 0, held: int = 0, fail_after: int | None = None) -> None:
         self.due, self.held, self.fail_after = due, held, fail_after
+        self.expired = 0
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.record_fails = False
 
@@ -29,6 +30,16 @@ class ScriptedDatabase:
             if self.record_fails:
                 raise Unavailable()
             return None
+        if name == "service.sweep_expired_holds":
+            done = min(self.expired, params["p_limit"])
+            self.expired -= 0 if params["p_dry_run"] else done
+            return [{"expired": done, "offered": 1}]
+        if name in ("service.sweep_rate_limits", "service.sweep_message_leftovers"):
+            return [{"deleted": 0}]
+        if name == "service.sweep_reminders":
+            return [{"queued": 0, "skipped": 0}]
+        if name in ("service.claim_messages", "service.claim_unknown_messages"):
+            return []
         assert name == "service.sweep_overdue_bookings"
         if self.fail_after is not None and len(self.sizes) > self.fail_after:
             raise Unavailable()
@@ -150,7 +161,22 @@ def test_all_sweeps_run_and_one_that_fails_is_reported() -> None:
     database = ScriptedDatabase(due=1, fail_after=0)
     results = asyncio.run(run_all(database))
     assert [result.sweep for result in results] == list(SWEEPS)
-    assert results[0].error == "database_unavailable"
+    assert [result.error for result in results] == ["database_unavailable", *[None] * (len(SWEEPS) - 1)]
+
+
+@pytest.mark.parametrize("limit", [None, 3, holds.BATCH_SIZE + 1])
+def test_held_times_are_let_go_in_batches(limit: int | None) -> None:
+    database = ScriptedDatabase()
+    database.expired = 2 * holds.BATCH_SIZE
+    result = sweep(database, "holds", limit=limit)
+    assert result.counts["expired"] == (limit or 2 * holds.BATCH_SIZE)
+    assert result.is_complete is (limit is None)
+
+
+def test_what_is_offered_on_does_not_keep_a_sweep_going() -> None:
+    database = ScriptedDatabase()
+    result = sweep(database, "holds")
+    assert (result.counts, result.batches, result.is_complete) == ({"expired": 0, "offered": 1}, 0, True)
 
 
 def test_every_sweep_says_what_it_does() -> None:

@@ -20,18 +20,14 @@ from coach_os.sweeps import SWEEPS, SweepResult, run_sweep, stop_on_signals
 
 app = noun("Run sweeps, and show how they ended.")
 
-COLUMNS = (
-    "sweep",
-    "completed",
-    "charged",
-    "uncovered",
-    "skipped",
-    "batches",
-    "seconds",
-    "is_complete",
-    "dry_run",
-    "error",
-)
+HEADINGS = {
+    "sweep": "sweep",
+    "did": "did",
+    "batches": "batches",
+    "seconds": "seconds",
+    "is_complete": "complete",
+    "error": "error",
+}
 RUN_COLUMNS = ("id", "job", "started_at", "finished_at", "result", "error")
 RUN_HEADINGS = {
     "job": "job",
@@ -50,7 +46,11 @@ Watch = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(
-        min=1, max=100_000_000, metavar="N", envvar="COACH_SWEEP_LIMIT", help="Take at most so many bookings a run."
+        min=1,
+        max=100_000_000,
+        metavar="N",
+        envvar="COACH_SWEEP_LIMIT",
+        help="Take at most so many rows, each sweep and run.",
     ),
 ]
 DryRun = Annotated[
@@ -62,6 +62,49 @@ DryRun = Annotated[
 def sweep_bookings(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Complete bookings that are over, and take the sessions they cost."""
     _sweep(["bookings"], watch, limit, dry_run, json)
+
+
+@app.command("holds", epilog="Example: coach sweep holds --watch 60")
+def sweep_holds(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Free held times whose hold ran out, and offer them to the waitlist."""
+    _sweep(["holds"], watch, limit, dry_run, json)
+
+
+@app.command("reminders", epilog="Example: coach sweep reminders --watch 60")
+def sweep_reminders(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Queue the reminders and follow-ups that are due soon."""
+    _sweep(["reminders"], watch, limit, dry_run, json)
+
+
+@app.command("messages", epilog="Example: coach sweep messages --watch 5")
+def sweep_messages(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Send the messages that are due and may be sent now.
+
+    Any number of workers may run. A stack of `coach up` sends nothing for which the environment has no credentials.
+    """
+    _sweep(["messages"], watch, limit, dry_run, json)
+
+
+@app.command("messages-unknown", epilog="Example: coach sweep messages-unknown")
+def sweep_messages_unknown(
+    watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Look up at the provider what may have been sent; nothing is sent again."""
+    _sweep(["messages_unknown"], watch, limit, dry_run, json)
+
+
+@app.command("message-leftovers", epilog="Example: coach sweep message-leftovers")
+def sweep_message_leftovers(
+    watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Delete callbacks that matched no message, and ids of messages that came in long ago."""
+    _sweep(["message_leftovers"], watch, limit, dry_run, json)
+
+
+@app.command("rate-limits", epilog="Example: coach sweep rate-limits")
+def sweep_rate_limits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Delete counts of calls that no limit asks about any more."""
+    _sweep(["rate_limits"], watch, limit, dry_run, json)
 
 
 @app.command("all", epilog="Example: coach sweep all --watch 60")
@@ -140,18 +183,29 @@ async def _round(
 
 
 def _print(results: list[SweepResult], json: bool, *, lines: bool) -> None:
-    rows = [result.as_json() for result in results]
+    rows: list[dict[str, Any]] = [result.as_json() for result in results]
     if json and lines:
         for row in rows:
             print(jsonlib.dumps(row), flush=True)
     elif json:
         output.print_json(rows)
     else:
-        output.print_rows(rows, COLUMNS)
+        told = [{**row, "did": _did(result)} for row, result in zip(rows, results, strict=True)]
+        output.print_rows(told, HEADINGS)
+
+
+def _did(result: SweepResult) -> str:
+    """What was done, or would be, in words.
+
+    >>> _did(SweepResult("bookings", {"completed": 3, "skipped": 0}, dry_run=True))
+    'would: 3 completed'
+    """
+    counts = ", ".join(f"{count} {key}" for key, count in result.counts.items() if count)
+    return f"would: {counts}" if counts and result.dry_run else counts or "nothing"
 
 
 class _Counted:
-    """A database that tells a progress bar how many bookings each batch completed or settled."""
+    """A database that tells a progress bar how much each batch did: the largest of its counts, or what it recorded."""
 
     def __init__(self, database: Database, advance: Callable[[int], None]) -> None:
         self._database = database
@@ -159,8 +213,8 @@ class _Counted:
 
     async def rpc(self, name: str, /, **params: Any) -> Any:
         result = await self._database.rpc(name, **params)
-        if name.startswith("service.sweep_"):
-            self._advance(sum(max(row["completed"], row["charged"] + row["uncovered"]) for row in result))
+        if name.startswith(("service.sweep_", "service.record_")):
+            self._advance(sum(max(row.values()) for row in result))
         return result
 
     async def open(self) -> None:

@@ -76,6 +76,9 @@ class DataApiTab:
         (row,) = self._ask("POST", f"/rest/v1/{table}", json=columns)
         return cast(Row, row)
 
+    def insert_unseen(self, table: str, **columns: Any) -> None:
+        self._ask("POST", f"/rest/v1/{table}", params={"select": "org_id"}, json=columns)
+
     def update(self, table: str, where: Mapping[str, Any], **columns: Any) -> list[Row]:
         return cast(list[Row], self._ask("PATCH", f"/rest/v1/{table}", params=_filters(where), json=columns))
 

@@ -62,6 +62,13 @@ class DatabaseTab:
         (row,) = self._rows(query, _with_row({}, columns))
         return cast(Row, row)
 
+    def insert_unseen(self, table: str, **columns: Any) -> None:
+        query = sql.SQL(
+            "insert into public.{table} ({names}) select {names}"
+            " from jsonb_populate_record(null::public.{table}, {row}::jsonb) returning org_id"
+        ).format(table=sql.Identifier(table), names=_names(columns), row=_NEW_ROW)
+        self._rows(query, _with_row({}, columns))
+
     def update(self, table: str, where: Mapping[str, Any], **columns: Any) -> list[Row]:
         query = sql.SQL(
             "with new as (update public.{table} as t set ({names}) = (select {names}"

@@ -22,6 +22,9 @@ class Tab(Protocol):
 
     def insert(self, table: str, **columns: Any) -> Row: ...
 
+    def insert_unseen(self, table: str, **columns: Any) -> None:
+        """A row that nobody may read as a whole."""
+
     def update(self, table: str, where: Mapping[str, Any], **columns: Any) -> list[Row]: ...
 
     def rpc(self, name: str, **params: Any) -> Any: ...

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coach_cli.demo.people import ORG_NAME, ORG_SLUG, SOFIA
+from coach_cli.demo.people import ORG_NAME, ORG_SLUG, SOFIA, local_midnight
 from coach_cli.demo.scenes import Scene
 from coach_cli.words import ALERTS, reason
 from coach_os.database import Database
 from coach_os.sweeps import SweepResult
 
 WIDTH = 100
+FREE_SHOWN = 5
 Row = dict[str, Any]
 
 
@@ -31,6 +33,7 @@ class Books:
     entries: list[Row]
     bookings: list[Row]
     alerts: list[Row]
+    free: list[Row]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Played:
     scenes: list[Scene]
     race: list[Scene]
     refusals: list[Scene]
+    calendar: list[Scene]
+    texting: list[Scene]
+    texts: list[Row]
     sweep: SweepResult
 
 
@@ -62,7 +68,10 @@ async def read_books(database: Database, org_id: str) -> Books:
         # A sweep enters a batch in one moment: within it, as the bookings came.
         entries += sorted(told, key=lambda entry: (entry["created_at"], entry["starts_local"] or ""))
     alerts = await database.rpc("service.list_alerts", p_org_id=org_id, p_limit=1000)
-    return Books(packages, entries, bookings, alerts)
+    free = await database.rpc("service.find_slots", p_org_id=org_id, p_on=_tomorrow(), p_limit=1000)
+    # Those that keep the day most compact.
+    free = sorted(sorted(free, key=lambda slot: slot["rank"])[:FREE_SHOWN], key=lambda slot: slot["start_time"])
+    return Books(packages, entries, bookings, alerts, free)
 
 
 def summary(played: Played, books: Books, connection: Row, seconds: float) -> Row:
@@ -77,7 +86,12 @@ def summary(played: Played, books: Books, connection: Row, seconds: float) -> Ro
         "session_entries": books.entries,
         "bookings": books.bookings,
         "alerts": books.alerts,
-        "scenes": [scene.as_json() for scene in (*played.scenes, *played.race, *played.refusals)],
+        "free_slots": books.free,
+        "scenes": [
+            scene.as_json()
+            for scene in (*played.scenes, *played.race, *played.refusals, *played.calendar, *played.texting)
+        ],
+        "messages": played.texts,
         "sweep": played.sweep.as_json(),
         **connection,
     }
@@ -93,6 +107,9 @@ def show(played: Played, books: Books, connection: Row, seconds: float) -> None:
     _ledger(console, books)
     _scenes(console, "At the desk and in the tabs", [*played.scenes, *played.race])
     _scenes(console, "What was refused", played.refusals)
+    _scenes(console, "The calendar", played.calendar)
+    _free(console, books)
+    _texts(console, played)
     _alerts(console, books)
     _next(console, books, connection, seconds)
 
@@ -136,6 +153,21 @@ def _scenes(console: Console, title: str, scenes: Sequence[Scene]) -> None:
     _section(console, title, None, table)
 
 
+def _free(console: Console, books: Books) -> None:
+    table = _table(("starts (local time)", "with", ">minutes to the next"))
+    for slot in books.free:
+        table.add_row(slot["starts_local"], slot["staff_name"], str(slot["rank"]))
+    _section(console, "Free tomorrow", "Of all that can be booked, what keeps the day most compact.", table)
+
+
+def _texts(console: Console, played: Played) -> None:
+    table = _table(("to", "by", "which", "what it says"))
+    for row in played.texts:
+        table.add_row(row["client_name"] or "", row["channel"], row["status"], row["body"])
+    _section(console, "Texts and emails", "Composed when they are sent; here the console stands in for Twilio.", table)
+    _scenes(console, "A client answers", played.texting)
+
+
 def _alerts(console: Console, books: Books) -> None:
     bookings = {row["booking_id"]: row for row in books.bookings}
     table = _table(("client", "booking (local time)", "what the coach is told"))
@@ -163,6 +195,8 @@ def _next(console: Console, books: Books, connection: Row, seconds: float) -> No
         ("the packages", f"{coach} package list --org {ORG_SLUG}"),
         ("one ledger", f"{coach} session history {package}"),
         ("give back", f"{coach} session release {package}"),
+        ("what is free", f"{coach} slot list {_tomorrow()} --org {ORG_SLUG}"),
+        ("the messages", f"{coach} messages list --org {ORG_SLUG}"),
         ("the alerts", f"{coach} alert list --org {ORG_SLUG}"),
         ("the sweep", f"{coach} sweep bookings --dry-run"),
         ("the rest", f"{coach} status, {coach} --help, docs/architecture.md, docs/rpc.md"),
@@ -174,6 +208,10 @@ def _next(console: Console, books: Books, connection: Row, seconds: float) -> No
         table.add_row(name, value)
     console.print(table)
     console.print(f"\n{seconds:.1f} seconds.", style="dim")
+
+
+def _tomorrow() -> date:
+    return (local_midnight() + timedelta(days=1)).date()
 
 
 def _command() -> str:

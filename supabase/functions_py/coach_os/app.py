@@ -19,12 +19,15 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from coach_os.database import Database, open_database
+from coach_os.database.person import person_api
 from coach_os.errors import CoachError, Unavailable
 from coach_os.front import PREFIXES, Front, upstream_of
 from coach_os.functions import cron
 from coach_os.logs import configure_logging, get_logger
+from coach_os.messaging_routes import ROUTERS as MESSAGING_ROUTERS
 from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
 from coach_os.problems import Problem, add_handlers
+from coach_os.routes import ROUTERS
 from coach_os.settings import Settings, load_settings
 from coach_os.stack.errors import StackError
 from coach_os.stack.migrations import read_migrations
@@ -41,7 +44,7 @@ _BEARER = HTTPBearer(auto_error=False, scheme_name="CRON_SECRET", description="T
 
 _SWEEPS = "\n".join(f"- `{sweep.name}`: {sweep.description}" for sweep in SWEEPS.values())
 _DESCRIPTION = f"""
-What schedulers and webhooks call. Apps talk to the Data API instead.
+What schedulers, webhooks and the pages without an account call. Apps of people who sign in talk to the Data API.
 
 Every error has the body `{{"error", "slug", "hint"}}`: a sentence for a person, a stable slug to branch on, and the
 next action. Every answer carries `X-Request-Id`, which the service's log names too.
@@ -81,6 +84,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     database = database or open_database(settings)
     upstream = upstream_of(settings)
     front = Front(upstream) if upstream else None
+    person = person_api(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,6 +92,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
             yield
         if front:
             await front.close()
+        if person:
+            await person.close()
 
     app = FastAPI(
         title="Coach OS",
@@ -99,9 +105,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         middleware=_middleware(settings, with_front=front is not None),
         responses={"default": {"model": Problem, "description": "An error."}},
     )
-    app.state.settings, app.state.database = settings, database
+    app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
     _add_routes(app)
+    for router in (*ROUTERS, *MESSAGING_ROUTERS):
+        app.include_router(router)
     if front:
         for prefix in PREFIXES:
             app.mount(prefix, front)

@@ -28,7 +28,7 @@ _MAX_TEXT = 2000
 _MAX_FRAMES = 12
 
 #: Libraries that write an address, a query or a header per request.
-_TALKATIVE = ("asyncio", "hpack", "httpcore", "httpx", "urllib3", "websockets")
+_TALKATIVE = ("aiosmtplib", "asyncio", "hpack", "httpcore", "httpx", "mail", "twilio", "urllib3", "websockets")
 
 
 def configure_logging(level: str = "info", stream: TextIO | None = None) -> None:

@@ -83,7 +83,7 @@ class SecurityHeaders:
                     is_docs = scope["path"] == "/docs" and message["status"] == 200
                     headers["content-security-policy"] = _DOCS_POLICY if is_docs else _API_POLICY
                     headers["referrer-policy"] = "no-referrer"
-                    headers["cache-control"] = "no-store"
+                    headers.setdefault("cache-control", "no-store")
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

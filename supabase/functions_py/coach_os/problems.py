@@ -16,10 +16,14 @@ from coach_os.logs import get_logger
 log = get_logger(__name__)
 
 _BY_STATUS = {
+    400: ("request_invalid", "The request does not have the form it needs."),
     404: ("route_not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take that method."),
     413: ("request_too_large", "The request is too large."),
 }
+
+
+_HEADERS = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "60"}, 503: {"retry-after": "5"}}
 
 
 class Problem(BaseModel):
@@ -44,7 +48,7 @@ def http_problem(status: int, headers: Any = None) -> JSONResponse:
 
 
 async def _on_ours(_: Request, error: Any) -> JSONResponse:
-    headers = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "5"}}.get(error.status)
+    headers = _HEADERS.get(error.status)
     if isinstance(error, Fault):
         log.error("request_failed", slug=error.slug, code=error.code, exc_info=error)
     elif error.status >= 500:
@@ -56,10 +60,19 @@ async def _on_http(_: Request, error: Any) -> JSONResponse:
     return http_problem(error.status_code, error.headers)
 
 
+def form_hint(error: RequestValidationError) -> str:
+    """Where a request is wrong, not what was sent."""
+    places = {".".join(str(step) for step in part["loc"] if _is_named_by_us(step)) for part in error.errors()}
+    return f"Check {', '.join(sorted(places))}."
+
+
+def _is_named_by_us(step: Any) -> bool:
+    # A body that is no JSON is placed by its offset, which says nothing.
+    return isinstance(step, str)
+
+
 async def _on_form(_: Request, error: Any) -> JSONResponse:
-    # Where it is wrong, not what was sent.
-    places = sorted({".".join(map(str, part["loc"])) for part in error.errors()})
     problem = Problem(
-        error="The request does not have the form it needs.", slug="request_invalid", hint=f"Check {', '.join(places)}."
+        error="The request does not have the form it needs.", slug="request_invalid", hint=form_hint(error)
     )
     return JSONResponse(problem.model_dump(), 422)

@@ -8,6 +8,7 @@ that only preset an option of the `coach` command, which its help names.
 
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -73,6 +74,73 @@ class Settings(BaseSettings):
         validation_alias="COACH_CORS_ORIGINS",
         description="Origins of browser apps that may call the service, separated by commas; * allows any.",
     )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        validation_alias="COACH_TRUSTED_PROXIES",
+        description="How many proxies of yours stand before the service: so many entries of X-Forwarded-For count.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        validation_alias="COACH_PUBLIC_URL",
+        description="Where the world reaches the service, if elsewhere: the address that Twilio signs and calls.",
+    )
+    twilio_account_sid: str | None = Field(
+        default=None,
+        validation_alias="TWILIO_ACCOUNT_SID",
+        description="The platform's account, for organisations that have connected none of their own.",
+    )
+    twilio_auth_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="TWILIO_AUTH_TOKEN",
+        description="Its token: the first sends, each verifies, separated by commas while one is being replaced.",
+    )
+    twilio_messaging_service_sid: str | None = Field(
+        default=None,
+        validation_alias="TWILIO_MESSAGING_SERVICE_SID",
+        description="Its messaging service, which chooses a number.",
+    )
+    twilio_phone_number: str | None = Field(
+        default=None,
+        validation_alias="TWILIO_PHONE_NUMBER",
+        description="Its number, as +61400000000, where there is no messaging service.",
+    )
+    twilio_api_url: str | None = Field(
+        default=None,
+        validation_alias="TWILIO_API_URL",
+        description="Where Twilio's API is, other than at Twilio.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="SMTP_URL",
+        description="The mail server: smtp://user:password@host:port, or smtps://….",
+    )
+    smtp_from: str | None = Field(
+        default=None,
+        validation_alias="SMTP_FROM",
+        description="The address that email comes from.",
+    )
+    expo_access_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="EXPO_ACCESS_TOKEN",
+        description="For Expo's push API, where the project asks for it.",
+    )
+    expo_api_url: str | None = Field(
+        default=None,
+        validation_alias="EXPO_API_URL",
+        description="Where Expo's push API is, other than at Expo.",
+    )
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="COACH_ENCRYPTION_KEY",
+        description="Fernet keys for stored secrets, separated by commas: the first encrypts, each decrypts.",
+    )
+    console_providers: bool = Field(
+        default=False,
+        validation_alias="COACH_CONSOLE_PROVIDERS",
+        description="Where a provider has no credentials, write a message's id and send nothing. Set by `coach up`.",
+    )
     pool_size: int = Field(
         default=10,
         ge=1,
@@ -120,6 +188,14 @@ class Settings(BaseSettings):
         return not self._embedded and (self.database_url is not None or self.supabase_url is not None)
 
     @property
+    def callback_url(self) -> str | None:
+        """Where providers call back; None where the service has no address that they could reach."""
+        if self.public_url or not self.service_url:
+            return self.public_url
+        host = urlsplit(self.service_url).hostname or ""
+        return None if host in ("localhost", "127.0.0.1", "::1") else self.service_url
+
+    @property
     def stack_home(self) -> Path:
         """The directory of the embedded stack's state and data."""
         return (self.home or _project_root()) / ".coach"
@@ -135,6 +211,7 @@ class Settings(BaseSettings):
                 "supabase_publishable_key": self.supabase_publishable_key or state.publishable_key,
                 "supabase_secret_key": self.supabase_secret_key or SecretStr(state.secret_key),
                 "service_url": self.service_url or state.service_url,
+                "console_providers": True,
             }
         )
         completed._embedded = True

@@ -53,6 +53,8 @@ declare
   v_row jsonb := to_jsonb(new);
   v_rule record;
   v_ok boolean;
+  -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
+  v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
     and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
 begin
@@ -88,7 +90,7 @@ begin
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
       -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
-      continue when v_is_outsider or v_rule.contype = 'p' and v_rule.is_made_here;
+      continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
       continue when tg_op = 'UPDATE'
         and not exists (select from unnest(v_rule.own) as c (name) where v_row -> c.name is distinct from to_jsonb(old) -> c.name);

@@ -2,6 +2,8 @@
 -- Invariant: what the owner creates carries no grant to PUBLIC or to an API role until an `access`, `api` or `service` room gives one.
 -- Hosted projects differ in their default privileges (older ones grant everything), so they are taken back here, first.
 
+create extension if not exists btree_gist with schema extensions;
+
 create schema private;
 comment on schema private is 'How it is done: rules, trigger functions, policy helpers, tables no app may see. No API role has USAGE.';
 

@@ -65,3 +65,32 @@ create trigger zz_refuse_clearly before insert or update on public.branding
   for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before update on public.profiles
   for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- locations and their hours: members read, owners and managers write, a client reads.
+alter table public.locations enable row level security;
+alter table public.location_hours enable row level security;
+revoke all on public.locations, public.location_hours from public, anon, authenticated, service_role;
+grant select, insert (org_id, name, address), update (name, address, is_active) on public.locations to authenticated;
+grant select, insert (org_id, location_id, day_of_week, opens_time, closes_time), update (opens_time, closes_time), delete
+  on public.location_hours to authenticated;
+grant select on public.locations, public.location_hours to service_role;
+create policy locations_select_people on public.locations for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy locations_insert_members on public.locations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy locations_update_members on public.locations for update to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_select_people on public.location_hours for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+create policy location_hours_insert_members on public.location_hours for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_update_members on public.location_hours for update to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create policy location_hours_delete_members on public.location_hours for delete to authenticated
+  using (org_id = any ((select private.orgs_with('org.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.locations
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.location_hours
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();

@@ -28,7 +28,11 @@ select r.role, p.permission
     ('packages.correct',  '{owner,manager,coach,staff}'),
     ('sessions.use',      '{owner,manager,coach,staff,front_desk}'),
     ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
+    ('staff.write',       '{owner,manager}'),
     ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('bookings.write',    '{owner,manager,coach,staff,front_desk}')
+    ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
+    ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('marketing.send',    '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);

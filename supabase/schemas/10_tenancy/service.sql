@@ -1,4 +1,4 @@
--- Tenancy for operators: organisations and their members.
+-- Tenancy for operators: organisations, their members and their locations.
 -- An operator names people by email; nothing here makes an account, people sign up themselves.
 
 create function service.list_orgs(p_limit integer default 100, p_search text default null)
@@ -143,3 +143,41 @@ comment on function service.remove_member is
   'Ends a membership; true when there was one. Fails: org_not_found 404, user_not_found 404, last_owner 409.';
 revoke all on function service.remove_member(uuid, text) from public, anon, authenticated;
 grant execute on function service.remove_member(uuid, text) to service_role;
+
+create function service.list_locations(p_org_id uuid)
+returns table (location_id uuid, name text, address text, is_active boolean, staff integer, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select l.id, l.name, l.address, l.is_active,
+         (select count(*)::integer from public.staff_locations as s where s.org_id = l.org_id and s.location_id = l.id), l.created_at
+    from public.locations as l
+   where l.org_id = p_org_id
+   order by l.name, l.id;
+end;
+$$;
+comment on function service.list_locations is
+  'An organisation''s locations by name, with how many of the staff are bound to each. Fails: org_not_found 404.';
+revoke all on function service.list_locations(uuid) from public, anon, authenticated;
+grant execute on function service.list_locations(uuid) to service_role;
+
+create function service.create_location(p_org_id uuid, p_name text, p_address text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(char_length(btrim(p_name)) between 1 and 200, 'name');
+  perform private.require_value(coalesce(char_length(p_address), 0) <= 500, 'address');
+  insert into public.locations (org_id, name, address) values (p_org_id, btrim(p_name), p_address) returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function service.create_location is
+  'Adds a location and returns its id. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.create_location(uuid, text, text) from public, anon, authenticated;
+grant execute on function service.create_location(uuid, text, text) to service_role;

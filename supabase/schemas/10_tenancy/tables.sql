@@ -74,3 +74,36 @@ create table public.branding (
   constraint branding_primary_color_hex check (primary_color ~ '^#[0-9A-Fa-f]{3,8}$')
 );
 comment on table public.branding is 'How an organisation looks to its clients; an absent row means the defaults.';
+
+create table public.locations (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  address text,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint locations_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint locations_address_length check (char_length(address) <= 500)
+);
+comment on table public.locations is 'A place where an organisation works.';
+create index locations_id_idx on public.locations (id);
+
+create table public.location_hours (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  location_id uuid not null,
+  day_of_week integer not null,
+  opens_time time not null,
+  closes_time time not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, location_id) references public.locations (org_id, id) on delete cascade,
+  constraint location_hours_day_of_week_range check (day_of_week between 0 and 6),
+  constraint location_hours_closes_after_opening check (closes_time > opens_time)
+);
+comment on table public.location_hours is 'When a location is open, in the organisation''s local time; a location without rows is always open.';
+comment on column public.location_hours.day_of_week is '0 is Sunday.';
+create index location_hours_location_idx on public.location_hours (org_id, location_id, day_of_week);

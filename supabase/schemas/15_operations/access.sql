@@ -26,3 +26,7 @@ create policy alerts_update_members on public.alerts for update to authenticated
 
 -- Row level security without a policy: only definers of the owner reach it.
 create policy job_runs_select_nobody on private.job_runs for select to service_role using (false);
+
+alter table private.rate_limits enable row level security;
+revoke all on private.rate_limits from public, anon, authenticated, service_role;
+create policy rate_limits_select_nobody on private.rate_limits for select to service_role using (false);

@@ -60,7 +60,61 @@ returns void
 language sql volatile security definer set search_path = ''
 as $$
   insert into public.alerts (org_id, kind, client_id, purchase_id, booking_id)
-  values (p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id)
+  select p_org_id, p_kind, p_client_id, p_purchase_id, p_booking_id
+   where p_booking_id is not null
+      or not exists (select from public.alerts as a
+                      where a.org_id = p_org_id and a.kind = p_kind and a.booking_id is null and a.resolved_at is null
+                        and (a.client_id, a.purchase_id) is not distinct from (p_client_id, p_purchase_id))
   on conflict do nothing;
 $$;
 comment on function private.raise_alert is 'Tells the organisation something once; repeating it while it is open adds nothing.';
+
+-- Counts a call and says whether it is still within the limit of its window. A refused call counts too, so a caller who is
+-- refused must not raise: raising would take the count back (see private.refusal).
+create function private.is_within_rate(p_bucket text, p_key text, p_limit integer, p_window interval)
+returns boolean
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.rate_limits as r (bucket, key_hash, window_started_at)
+  values (p_bucket, sha256(convert_to(coalesce(p_key, ''), 'UTF8')),
+          to_timestamp(floor(extract(epoch from now()) / extract(epoch from p_window)) * extract(epoch from p_window)))
+  on conflict (bucket, key_hash, window_started_at) do update set hits = r.hits + 1
+  returning r.hits <= p_limit;
+$$;
+comment on function private.is_within_rate is 'Counts one call of a key in a bucket; false once there are more than p_limit in the window.';
+
+-- Who calls, as far as it can be told. In x-forwarded-for each proxy appends whom it was called by, and callers write what they like
+-- before that: the first counts from our own service alone, which has checked it. The hosted platform's edge says it in
+-- cf-connecting-ip, whatever a caller sent there.
+create function private.caller_address()
+returns text
+language sql stable security invoker set search_path = ''
+as $$
+  select btrim(coalesce(
+           case when auth.role() = 'service_role' then split_part(h.forwarded, ',', 1) else h.edge end,
+           split_part(h.forwarded, ',', -1), ''))
+    from (select x.headers ->> 'x-forwarded-for' as forwarded, x.headers ->> 'cf-connecting-ip' as edge
+            from (select nullif(current_setting('request.headers', true), '')::json as headers) as x) as h;
+$$;
+comment on function private.caller_address is
+  'The caller''s address: the service''s word for it, else the edge''s, else the nearest proxy''s; empty when there is none.';
+
+-- A refusal that must leave its evidence behind: returned, with the status set for the Data API, instead of raised.
+create function private.refusal(p_status integer, p_slug text, p_message text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', p_status::text, true);
+  return jsonb_build_object('code', 'PT' || p_status, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.refusal is 'A refusal as an answer: {code, message, details: slug, hint}, with the HTTP status set.';
+
+create function private.rate_limited()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(429, 'rate_limited', 'There were too many requests.', 'Try again in a few minutes.');
+$$;
+comment on function private.rate_limited is 'The answer to a caller who calls too often: rate_limited 429.';

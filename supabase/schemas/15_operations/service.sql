@@ -81,3 +81,27 @@ comment on function service.health is
   'Answers when the database does: its version and its latest migration.';
 revoke all on function service.health() from public, anon, authenticated;
 grant execute on function service.health() to service_role;
+
+create function service.sweep_rate_limits(
+  p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old as (
+    select r.bucket, r.key_hash, r.window_started_at
+      from private.rate_limits as r where r.window_started_at < p_now - interval '1 day'
+     limit p_limit for update skip locked),
+  gone as (
+    delete from private.rate_limits as r using old as o
+     where (r.bucket, r.key_hash, r.window_started_at) = (o.bucket, o.key_hash, o.window_started_at) and not p_dry_run
+    returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_rate_limits is
+  'Deletes counts of calls that are older than a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;

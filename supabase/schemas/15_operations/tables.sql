@@ -59,3 +59,13 @@ create table private.job_runs (
 comment on table private.job_runs is 'Each run of a sweep: one that never finished was killed, and the next run did its work.';
 comment on column private.job_runs.error is 'The slug of what stopped it; null when it finished.';
 create index job_runs_latest_idx on private.job_runs (job, started_at desc);
+
+create table private.rate_limits (
+  bucket text not null,
+  key_hash bytea not null,
+  window_started_at timestamptz not null,
+  hits integer not null default 1,
+  primary key (bucket, key_hash, window_started_at)
+);
+comment on table private.rate_limits is 'How often somebody has called what anybody may call, in windows of time; whose calls is kept as a hash.';
+create index rate_limits_window_idx on private.rate_limits (window_started_at);

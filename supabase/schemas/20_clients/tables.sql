@@ -8,6 +8,7 @@ create table public.clients (
   full_name text not null,
   email text,
   phone text,
+  phone_e164 text,
   status text not null default 'active',
   date_of_birth date,
   gender text,
@@ -58,6 +59,7 @@ create table public.clients (
   constraint clients_notes_length check (char_length(notes) <= 20000)
 );
 comment on table public.clients is 'A person whom an organisation trains or treats; may sign in (auth_user_id) or never.';
+comment on column public.clients.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
 comment on column public.clients.status is 'Free text of the organisation; `active` is the default.';
 comment on column public.clients.preferred_time_windows is 'Array of {day, start, end}.';
 comment on column public.clients.onboarding_token is 'The open link of the onboarding page; null when none is open.';
@@ -66,6 +68,7 @@ comment on column public.clients.sms_opt_in is 'Null: never asked.';
 create index clients_id_idx on public.clients (id);
 create index clients_auth_user_idx on public.clients (auth_user_id) where auth_user_id is not null;
 create index clients_name_idx on public.clients (org_id, full_name);
+create index clients_phone_idx on public.clients (phone_e164) where phone_e164 is not null;
 create index clients_email_idx on public.clients (org_id, lower(email)) where email is not null;
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;

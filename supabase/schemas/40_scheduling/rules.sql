@@ -1,6 +1,6 @@
 -- Scheduling rules, first cut: the organisation's settings with their defaults, how a booking moves from one status to the
 -- next, and completing it exactly once.
--- A direct write locks the booking alone, so these triggers never touch a package: they mark the booking `due`, and
+-- A direct write has locked the booking, so these triggers wait for no package: they mark the booking `due`, and
 -- use_session, complete_booking or the sweep settle it in the lock order package, then booking.
 
 create function private.org_timezone(p_org_id uuid)
@@ -65,6 +65,13 @@ begin
   if auth.uid() is not null then
     new.booked_by := auth.uid();
   end if;
+  -- The mobile app's own insert: a client is bound by all that binds a client, and says nothing of staff or package.
+  if auth.role() = 'authenticated' then
+    if not new.org_id = any (private.orgs_with('bookings.read')) then
+      perform private.check_client_insert(new);
+      new.booking_source := 'client';
+    end if;
+  end if;
   if new.purchase_id is not null then
     -- The lock that the foreign key takes later: a delete of the package that is under way is waited for, and refused clearly.
     perform from public.client_purchases as p
@@ -81,6 +88,47 @@ comment on function private.tg_bookings__check_new is 'Checks a new booking''s s
 create trigger bookings__check_new before insert on public.bookings
   for each row execute function private.tg_bookings__check_new();
 
+create function private.check_client_insert(p_booking public.bookings)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
+begin
+  if not exists (select from public.clients as c
+                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
+    perform private.refuse_permission();
+  elsif p_booking.purchase_id is not null then
+    perform private.refuse_column();
+  end if;
+  -- What is missing is refused by the row's own rules.
+  if p_booking.start_time is null or p_booking.end_time is null then
+    return;
+  end if;
+  perform private.require_value(
+    p_booking.start_time between '2000-01-01' and '2100-01-01' and p_booking.end_time > p_booking.start_time
+    and p_booking.end_time <= p_booking.start_time + interval '24 hours', 'end_time');
+  perform private.lock_day(v_type, private.org_timezone(p_booking.org_id), p_booking.start_time);
+  if not exists (
+    select from private.offered_slots(
+      p_booking.org_id, v_type.id, extract(epoch from p_booking.end_time - p_booking.start_time)::integer / 60, null,
+      p_booking.location_id, tstzrange(p_booking.start_time, p_booking.start_time, '[]'), 'client') as s
+     where s.staff_id = coalesce(p_booking.staff_id, private.default_staff(p_booking.org_id, null))) then
+    perform private.refuse_slot();
+  end if;
+end;
+$$;
+comment on function private.check_client_insert is
+  'Refuses a client''s direct booking that is not on offer to clients: permission_missing 403, column_protected 403, slot_taken 409, value_not_allowed 422.';
+
+create function private.refuse_column()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(403, 'column_protected', 'This part of a booking is kept by the coach.', 'Ask your coach to change it.');
+$$;
+comment on function private.refuse_column is 'Refuses what a client may not say of a booking: column_protected 403.';
+
 -- Coaches and clients are both `authenticated`: a client may only cancel, in time, what is theirs.
 create function private.tg_bookings__guard_audience()
 returns trigger
@@ -90,7 +138,7 @@ begin
   if not new.org_id = any (private.orgs_with('bookings.write'))
      and (new.status <> 'cancelled'
           or to_jsonb(new) - '{status,cancelled_at}'::text[] is distinct from to_jsonb(old) - '{status,cancelled_at}'::text[]) then
-    perform private.fail(403, 'column_protected', 'This part of a booking is kept by the coach.', 'Ask your coach to change it.');
+    perform private.refuse_column();
   end if;
   return new;
 end;
@@ -140,7 +188,7 @@ $$;
 comment on function private.is_late_cancellation is 'True when the booking was cancelled inside the organisation''s notice.';
 
 -- What a cancellation means for the session. A coach's own cancellation is free; anybody else's inside the notice is
--- refused, free or charged as the organisation has it.
+-- refused, free or charged as the organisation has it. An operator is nobody signed in: cancel_booking says for whom it cancels.
 create function private.cancellation_settlement(p_booking public.bookings)
 returns text
 language plpgsql volatile security definer set search_path = ''
@@ -148,7 +196,7 @@ as $$
 declare
   v_settings public.booking_settings;
 begin
-  if p_booking.org_id = any (private.orgs_with('bookings.write')) then
+  if p_booking.org_id = any (private.orgs_with('bookings.write')) or current_setting('coach.cancels_for', true) = 'staff' then
     return null;
   end if;
   select s.* into v_settings from public.booking_settings as s where s.org_id = p_booking.org_id;
@@ -193,14 +241,15 @@ begin
     new.follow_up_by := null;
     new.follow_up_until := null;
   elsif old.status in ('pending', 'confirmed') and new.status = 'cancelled' then
-    if old.settlement = 'charged' then
+    -- cancel_booking and client_cancel have decided about a session that is taken already; a direct write has not.
+    if old.settlement = 'charged' and coalesce(current_setting('coach.cancels_for', true), '') = '' then
       perform private.refuse_charged();
     end if;
     new.cancelled_at := now();
     new.cancelled_by := auth.uid();
     new.settlement := private.cancellation_settlement(new);
-    -- What was never confirmed takes no session.
-    if old.status = 'pending' or new.settlement is null then
+    -- What was never confirmed takes no session, and what is settled stays as it is.
+    if old.status = 'pending' or old.settlement is not null then
       new.settlement := old.settlement;
     end if;
   elsif old.status = 'confirmed' and new.status = 'no_show' then
@@ -286,6 +335,14 @@ as $$
 $$;
 comment on function private.refuse_transition is 'Refuses a status that does not follow from the present one: booking_not_confirmed 409.';
 
+create function private.refuse_moving()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+$$;
+comment on function private.refuse_moving is 'Refuses what meets another change of the same booking: booking_moving 409.';
+
 -- The booking's package is read without a lock, the package locked, then the booking: and looked at again.
 create function private.lock_booking(p_org_id uuid, p_booking_id uuid, out package public.client_purchases, out booking public.bookings)
 language plpgsql volatile security definer set search_path = ''
@@ -302,7 +359,7 @@ begin
       return;
     end if;
   end loop;
-  perform private.fail(409, 'booking_moving', 'This booking is being changed by somebody else.', 'Reload the calendar and try again.');
+  perform private.refuse_moving();
 end;
 $$;
 comment on function private.lock_booking is 'Locks a booking''s package, then the booking. Fails: booking_not_found 404, booking_moving 409.';

@@ -34,6 +34,7 @@ class Replay:
     def make(self, call: Call) -> Outcome:
         """Makes one call."""
         makers = {"table": self._table, "raw_rest": self._table, "rpc": self._rpc, "auth": self._auth}
+        makers["functions"] = self._function
         maker = makers.get(call.kind)
         return Outcome(call, maker(call) if maker else f"no {call.function or call.kind}")
 
@@ -82,6 +83,10 @@ class Replay:
 
     def _insert(self, call: Call) -> str | None:
         person, client = self.actor(call)
+        if call.table == "bookings" and call.caller == "mobile":
+            self.world.keep_open()
+        if call.table == "message_threads":
+            self.world.end_thread()
         payload = self._payload(call, person)
         options = [{"onConflict": call.on_conflict}] if call.on_conflict else []
         chain = client.from_(call.table).step(call.op, payload, *options)
@@ -118,6 +123,13 @@ class Replay:
         if answer.error and answer.error["code"] == "PGRST202":
             return f"no {call.function}"
         return _refusal(answer) if answer.error else None
+
+    def _function(self, call: Call) -> str | None:
+        # The one that the apps invoke pushes to a client's phone.
+        body = {"client_id": self.world.row("clients")["id"], "title": "Hello", "body": "Well done"}
+        functions = Chain(self.actor(call)[1], (("functions",),))
+        answer = functions.invoke(call.function, {"body": body}).run()
+        return f"no {call.function}" if answer.error else None
 
     def _auth(self, call: Call) -> str | None:
         person, _ = self.actor(call)
@@ -167,6 +179,8 @@ class Replay:
         payload |= {name: None for name in call.written if name not in columns}
         if call.op == "update" and call.table == "bookings" and "status" in payload:
             payload["status"] = "cancelled" if "cancelled_at" in payload else "completed"
+        if call.table == "messages" and call.caller == "mobile":
+            payload["sender_type"] = "client"
         if self._founds(call) and "org_id" in payload:
             assert person
             payload["org_id"] = world.new_org(person, joined=call.table != "org_members")
@@ -196,7 +210,8 @@ class Replay:
     def _filtered(self, chain: Chain, call: Call, row: Row) -> Chain:
         for operator, column, value in call.filters:
             if operator == "or":
-                chain = chain.or_(re.sub(r"(\w+)\.(\w+)\.([^,]*<expr>[^,]*)", lambda m: _condition(m, row), value))
+                pattern = r"(\w+)\.(\w+)\.([^,]*<expr>[^,]*)"
+                chain = chain.or_(re.sub(pattern, lambda m: self._condition(m, call, row), value))
             elif operator == "not.is":
                 chain = chain.not_(column, "is", None)
             elif value != "<expr>":
@@ -211,16 +226,15 @@ class Replay:
                 chain = chain.step(operator, column, self._value_of(call, column, row))
         return chain
 
+    def _condition(self, match: re.Match[str], call: Call, row: Row) -> str:
+        column, operator, value = match.groups()
+        return f"{column}.{operator}.{value.replace('<expr>', str(self._value_of(call, column, row)))}"
+
     def _value_of(self, call: Call, column: str, row: Row) -> Any:
         assert call.table
         if row.get(column) is not None:
             return row[column]
         return plausible(self.world.catalogue, self.world.catalogue.tables[call.table][column], 0)
-
-
-def _condition(match: re.Match[str], row: Row) -> str:
-    column, operator, value = match.groups()
-    return f"{column}.{operator}.{value.replace('<expr>', str(row.get(column)))}"
 
 
 def _refusal(answer: Answer) -> str:

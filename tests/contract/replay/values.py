@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.contract.replay.catalogue import Catalogue, Column
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+# On the grid of starts that scheduling offers.
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 #: What the apps write where any text would be accepted, and what fits together in a sale: an offer of ten sessions at
 #: 100.00, a promo code of ten percent. A world's rows always carry these, also where the column may be null.
@@ -18,6 +19,9 @@ CONTRACT: dict[str, Any] = {
     "automations.conditions": [{"field": "risk_tier", "operator": "=", "value": "red"}],
     "automations.guardrails": {"max_per_client_per_day": 1},
     "automations.trigger": {"type": "schedule", "schedule": "daily"},
+    "blocked_times.date": None,
+    "blocked_times.day_of_week": 1,
+    "booking_series.interval_weeks": 1,
     "booking_settings.early_cutoff_before_hour": 9,
     "bookings.booking_source": "trainer",
     "bookings.location_type": "in_person",
@@ -52,6 +56,10 @@ CONTRACT: dict[str, Any] = {
     "offers.price_cents": 10000,
     "offers.sessions_included": 10,
     "org_members.role": "owner",
+    "outbox_attempts.provider_message_id": "SM1",
+    "outbox_messages.channel": "sms",
+    "outbox_messages.kind": "direct",
+    "outbox_messages.status": "queued",
     "org_payout_settings.payout_frequency": "weekly",
     "org_payout_settings.payout_method": "bank_transfer",
     "org_payouts.status": "processing",
@@ -59,7 +67,6 @@ CONTRACT: dict[str, Any] = {
     "promo_codes.discount_type": "percentage",
     "promo_codes.discount_value": 10,
     "referral_links.reward_type": "discount",
-    "sms_messages.status": "queued",
     "sms_schedules.type": "pre_session",
     "sms_suppression.reason": "opt_out",
     "subscriptions.status": "active",
@@ -107,7 +114,7 @@ def plausible(catalogue: Catalogue, column: Column, n: int) -> Any:
         return allowed[0]
     if column.name in _BY_NAME:
         return _BY_NAME[column.name](n)
-    if column.name == "end_time":
+    if column.name in {"end_time", "closes_time"}:
         return "17:00:00" if column.type.startswith("time ") else (NOW + timedelta(days=3, hours=2 * n + 1)).isoformat()
     if column.type in _BY_TYPE:
         return _BY_TYPE[column.type](n)

@@ -13,6 +13,12 @@ from tests.contract.replay.values import is_set_by_contract, plausible
 
 Row = dict[str, Any]
 
+#: The table that a view's rows lie in.
+BASES = {"sms_attempts": "outbox_attempts", "sms_events": "outbox_events", "sms_messages": "outbox_messages"}
+
+#: A client has one of these, made by whichever call came first.
+ONE_EACH = {"message_threads", "push_tokens"}
+
 
 class World:
     """Rows are made by the owner when a call first needs them; people sign up by themselves."""
@@ -23,7 +29,9 @@ class World:
         self.coach, self.client = stack.sign_up("coach"), stack.sign_up("client")
         self.founder, self.admin = stack.sign_up("founder"), stack.sign_up("admin")
         # Columns that some call filters by are never null, or the call could not find its row.
+        calls = list(calls)
         self._asked = {(call.table, name) for call in calls if call.table for name in call.filtered}
+        self._called = {call.table for call in calls}
         self.numbers = itertools.count(1)
         self._making: set[str] = set()
         self._rows: dict[str, Row] = {"orgs": self._found_org()}
@@ -40,12 +48,15 @@ class World:
             # Calls write to it too.
             key = self._key(table, self._rows[table])
             where = sql.SQL("select * from public.{} where {}").format(sql.Identifier(table), self._pairs(key, " and "))
-            self._rows[table] = self._one(where, list(key.values()))
+            # A call that deletes all of an organisation's takes this one too.
+            found = self.stack.owner.execute(where, list(key.values())).fetchone()
+            self._rows[table] = found or self.make(table)
         return self._rows[table]
 
     def fresh(self, table: str, changes: Row) -> Row:
         """Another row, for a call that changes or deletes it; of settings an organisation has no other."""
-        if table == "orgs" or self.is_settings(table) or table not in self.catalogue.primary_keys:
+        one = table == "orgs" or table in ONE_EACH or self.is_settings(table)
+        if one or table not in self.catalogue.primary_keys:
             return self.row(table)
         row = self.make(table)
         return self.change(table, row, changes) if changes else row
@@ -76,7 +87,7 @@ class World:
     def version(self, table: str, row: Row) -> str | None:
         """What changes with every write to the row; None when it is gone."""
         statement = sql.SQL("select xmin::text as v from public.{} where {}").format(
-            sql.Identifier(table), self._pairs(self._key(table, row), " and ")
+            sql.Identifier(BASES.get(table, table)), self._pairs(self._key(table, row), " and ")
         )
         found = self.stack.owner.execute(statement, list(self._key(table, row).values())).fetchone()
         return found["v"] if found else None
@@ -91,6 +102,24 @@ class World:
         if parent and not is_set_by_contract(column):
             return str(self.row(parent)["id"])
         return plausible(self.catalogue, column, n)
+
+    def end_thread(self) -> None:
+        """No conversation yet: the apps open one where they found none."""
+        self.stack.owner.execute("delete from public.message_threads where org_id = %s", [self.row("orgs")["id"]])
+        for table in ("message_threads", "messages"):
+            self._rows.pop(table, None)
+
+    def keep_open(self) -> None:
+        """Hours around the clock: what a client books is on offer, whatever earlier calls made of hours and blocks."""
+        org = self.row("orgs")["id"]
+        owner = self.stack.owner
+        owner.execute("delete from public.availability where org_id = %s", [org])
+        owner.execute("delete from public.blocked_times where org_id = %s", [org])
+        owner.execute(
+            "insert into public.availability (org_id, day_of_week, start_time, end_time)"
+            " select %s, d, '00:00', '24:00' from generate_series(0, 6) as d",
+            [org],
+        )
 
     def new_org(self, founder: Person, *, joined: bool) -> str:
         """An organisation without settings, for calls that insert the one row an organisation has."""
@@ -117,10 +146,14 @@ class World:
 
     def _existing(self, table: str) -> Row | None:
         """The row that the sign-up has made, or any of a view's."""
-        conditions = {"org_members": "user_id", "profiles": "id"}
+        conditions = {"org_members": "user_id", "profiles": "id", "staff": "user_id"}
+        if table in BASES:
+            base = self.row(BASES[table])
+            statement = sql.SQL("select * from public.{} where id = %s").format(sql.Identifier(table))
+            return self.stack.owner.execute(statement, [base["id"]]).fetchone()
         if table in conditions:
             where = sql.SQL("where {} = %s").format(sql.Identifier(conditions[table]))
-        elif table not in self.catalogue.primary_keys:
+        elif table in ONE_EACH or table not in self.catalogue.primary_keys:
             where = sql.SQL("where {} = %s limit 1").format(sql.Identifier("org_id"))
         else:
             return None
@@ -137,14 +170,16 @@ class World:
             return False
         parent = self.catalogue.parent_of(column.table, column.name)
         # Tables may point at each other; the row that is being made for the other one cannot be named yet.
-        is_key = parent is not None and parent in self.catalogue.tables and parent not in {column.table, *self._making}
+        # Tables that no call names are ours; their keys may stay empty.
+        is_key = parent is not None and parent in self._called and parent not in {column.table, *self._making}
+        is_key = is_key and parent in self.catalogue.tables
         return is_key or is_set_by_contract(column) or (column.table, column.name) in self._asked
 
     def _adapted(self, column: Column, value: Any) -> Any:
         return Jsonb(value) if column.type == "jsonb" else value
 
     def _key(self, table: str, row: Row) -> Row:
-        return {name: row[name] for name in self.catalogue.primary_keys[table]}
+        return {name: row[name] for name in self.catalogue.primary_keys.get(table, ("id",))}
 
     def _pairs(self, columns: Row, joint: str) -> sql.Composed:
         return sql.SQL(joint).join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns)

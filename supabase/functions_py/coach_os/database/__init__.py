@@ -22,11 +22,12 @@ __all__ = ["DataApiDatabase", "Database", "PostgresDatabase", "call", "open_data
 class Database(Protocol):
     """What sweeps, routes and commands are given."""
 
-    async def rpc(self, name: str, /, **params: Any) -> Any:
+    async def rpc(self, name: str, /, *, caller: str | None = None, **params: Any) -> Any:
         """Call a function as `service_role`, in a transaction of its own.
 
         Args:
             name: `service.x` or `public.x`.
+            caller: the address of whose request this carries (`coach_os.callers`), for rules that count by it.
             params: by the function's parameter names; left out = its default, `None` = NULL. UUIDs, dates, aware
                 datetimes and decimals are taken as they are; lists fill arrays and jsonb, dicts jsonb.
 

@@ -18,6 +18,9 @@ from coach_os.errors import CoachError, Fault, Refusal, Unavailable
 
 SCHEMAS = ("service", "public")
 
+#: Where `private.caller_address` finds whose request a call carries; proxies after us only append to it.
+CALLER_HEADER = "x-forwarded-for"
+
 _NAME = re.compile(r"(service|public)\.([a-z_][a-z0-9_]{0,62})")
 _PARAMETER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _RULE = re.compile(r"PT([45]\d\d)")

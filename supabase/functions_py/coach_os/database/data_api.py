@@ -10,7 +10,15 @@ import httpx
 from postgrest import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
-from coach_os.database.calls import SCHEMAS, checked_result, encode_arguments, error_for, function_named, key_refused
+from coach_os.database.calls import (
+    CALLER_HEADER,
+    SCHEMAS,
+    checked_result,
+    encode_arguments,
+    error_for,
+    function_named,
+    key_refused,
+)
 from coach_os.errors import CoachError, Unavailable
 
 #: What a gateway answers when what stands behind it is away.
@@ -53,12 +61,15 @@ class DataApiDatabase:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def rpc(self, name: str, /, **params: Any) -> Any:
+    async def rpc(self, name: str, /, *, caller: str | None = None, **params: Any) -> Any:
         """See `coach_os.database.Database.rpc`."""
         function = function_named(name)
         arguments = json.loads(encode_arguments(params))
+        request = self._schemas[function.schema].rpc(function.name, arguments)
+        if caller:
+            request.request.headers[CALLER_HEADER] = caller
         try:
-            response = await self._schemas[function.schema].rpc(function.name, arguments).execute()
+            response = await request.execute()
         except httpx.TransportError as error:
             raise Unavailable() from error
         except APIError as error:

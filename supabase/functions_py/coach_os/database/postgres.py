@@ -8,13 +8,15 @@ literal in it; names come from a strict pattern and the catalogue.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, NamedTuple, Self, cast
 
 import psycopg
-from psycopg import AsyncClientCursor, AsyncConnection, pq, sql
+from psycopg import AsyncConnection, pq, sql
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from coach_os.database.calls import (
+    CALLER_HEADER,
     Function,
     checked_result,
     encode_arguments,
@@ -31,22 +33,33 @@ _SIGNATURES = sql.SQL("""
     select p.prorettype = 'void'::regtype,
            p.proretset,
            t.typtype = 'c' or coalesce(p.proargmodes && array['o', 'b', 't']::"char"[], false),
+           t.typtype in ('c', 'p'),
            p.pronargs - p.pronargdefaults,
            array(select a.name from unnest(p.proargnames, p.proargmodes) with ordinality as a (name, mode, place)
                   where coalesce(a.mode, 'i') in ('i', 'b') order by a.place),
            array(select format_type(a.type, null) from unnest(p.proargtypes) with ordinality as a (type, place)
+                  order by a.place),
+           array(select k.typtype in ('b', 'e') and k.typcategory <> 'A' and k.typname not in ('json', 'jsonb')
+                   from unnest(p.proargtypes) with ordinality as a (type, place)
+                   join pg_catalog.pg_type as k on k.oid = a.type
                   order by a.place)
       from pg_catalog.pg_proc as p
       join pg_catalog.pg_type as t on t.oid = p.prorettype
      where p.pronamespace = to_regnamespace({schema}) and p.proname = {name} and p.prokind = 'f'
 """)
 
+#: Where a statement takes its arguments; no name or type of ours could be written so.
+_ARGUMENTS = b"%(arguments)"
+#: And the headers of the request it carries.
+_HEADERS = b"%(headers)"
+
 # What the Data API sets for a secret key, so that a rule sees the same caller by either transport.
 _CALL = sql.SQL("""
     set local role service_role;
     set local timezone = 'UTC';
     set local statement_timeout = {timeout};
-    select pg_catalog.set_config('request.jwt.claims', '{{"role":"service_role"}}', true);
+    set local request.jwt.claims = '{{"role":"service_role"}}';
+    set local request.headers = {headers};
     {query}
 """)
 
@@ -55,12 +68,22 @@ class _Signature(NamedTuple):
     is_void: bool
     is_set: bool
     has_columns: bool
+    is_record: bool
     required: int
     names: list[str]
     types: list[str]
+    is_plain: list[bool]
 
     def accepts(self, given: set[str]) -> bool:
         return given.issuperset(self.names[: self.required]) and given.issubset(self.names)
+
+
+class _Statement(NamedTuple):
+    """What is sent: settings, headers, and the parts between which the arguments stand; one part if there are none."""
+
+    settings: bytes
+    parts: list[bytes]
+    is_void: bool
 
 
 class PostgresDatabase:
@@ -73,9 +96,8 @@ class PostgresDatabase:
         self, dsn: str, *, min_size: int = 0, max_size: int = 10, timeout: float = 5.0, call_timeout: float = 60.0
     ) -> None:
         self._call_timeout = call_timeout
-        self._signatures: dict[Function, list[_Signature]] = {}
         # By function and the names of what is given: composing a statement costs more than sending it.
-        self._statements: dict[tuple[Function, tuple[str, ...]], str] = {}
+        self._statements: dict[tuple[Function, tuple[str, ...]], _Statement] = {}
         self._pool = AsyncConnectionPool(
             dsn,
             min_size=min_size,
@@ -89,7 +111,6 @@ class PostgresDatabase:
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": None,
-                "cursor_factory": AsyncClientCursor,
                 "connect_timeout": max(2, round(timeout)),
                 "application_name": "coach-os",
                 **_KEEPALIVE,
@@ -110,18 +131,18 @@ class PostgresDatabase:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def rpc(self, name: str, /, **params: Any) -> Any:
+    async def rpc(self, name: str, /, *, caller: str | None = None, **params: Any) -> Any:
         """See `coach_os.database.Database.rpc`."""
         function, arguments = function_named(name), encode_arguments(params)
+        headers = json.dumps({CALLER_HEADER: caller} if caller else {})
         try:
             connection = await self._connection()
             try:
-                signature = await self._signature(connection, function, set(params))
-                statement = self._statement(function, signature, tuple(params))
-                result = await self._call(connection, statement, [arguments] if params else None)
+                statement = await self._statement(connection, function, tuple(params))
+                result = await self._call(connection, statement, headers, arguments)
             finally:
                 await self._pool.putconn(connection)
-            return None if signature.is_void else checked_result(result)
+            return None if statement.is_void else checked_result(result)
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise Unavailable() from error
         except TimeoutError as error:
@@ -142,68 +163,83 @@ class PostgresDatabase:
             await connection.close()
             await self._pool.putconn(connection)
 
-    async def _call(self, connection: AsyncConnection[Any], statement: str, arguments: list[str] | None) -> Any:
+    async def _call(self, connection: AsyncConnection[Any], statement: _Statement, headers: str, arguments: str) -> Any:
+        quote = pq.Escaping(connection.pgconn).escape_literal
+        query = bytes(quote(headers.encode())).join(
+            (statement.settings, quote(arguments.encode()).join(statement.parts))
+        )
         async with asyncio.timeout(self._call_timeout + 5.0):
-            cursor = await connection.execute(cast(Any, statement), arguments)
-            while cursor.nextset():
-                pass
+            cursor = await connection.execute(query)
+            await cursor.set_result(-1)
             row = await cursor.fetchone()
         return row[0] if row else None
 
-    def _statement(self, function: Function, signature: _Signature, given: tuple[str, ...]) -> str:
+    async def _statement(
+        self, connection: AsyncConnection[Any], function: Function, given: tuple[str, ...]
+    ) -> _Statement:
         statement = self._statements.get((function, given))
         if statement is None:
+            query = _SIGNATURES.format(schema=sql.Literal(function.schema), name=sql.Literal(function.name))
+            cursor = await connection.execute(query)
+            signatures = [_Signature(*row) for row in await cursor.fetchall()]
+            fitting = [signature for signature in signatures if signature.accepts(set(given))]
+            if len(fitting) != 1:
+                raise function_missing()
             timeout = sql.Literal(round(self._call_timeout * 1000))
-            composed = _CALL.format(timeout=timeout, query=_query(function, signature, given))
-            statement = self._statements[function, given] = composed.as_string(None)
+            composed = _CALL.format(
+                timeout=timeout,
+                headers=sql.SQL(cast(Any, _HEADERS.decode())),
+                query=_query(function, fitting[0], given),
+            )
+            settings, call = composed.as_bytes().split(_HEADERS)
+            statement = _Statement(settings, call.split(_ARGUMENTS), fitting[0].is_void)
+            self._statements[function, given] = statement
         return statement
 
     def _forget(self, function: Function) -> None:
-        self._signatures.pop(function, None)
         for key in [key for key in self._statements if key[0] == function]:
             del self._statements[key]
 
-    async def _signature(self, connection: AsyncConnection[Any], function: Function, given: set[str]) -> _Signature:
-        for signatures in (self._signatures.get(function, []), None):
-            if signatures is None:
-                query = _SIGNATURES.format(schema=sql.Literal(function.schema), name=sql.Literal(function.name))
-                cursor = await connection.execute(query)
-                self._forget(function)
-                signatures = self._signatures[function] = [_Signature(*row) for row in await cursor.fetchall()]
-            fitting = [signature for signature in signatures if signature.accepts(given)]
-            if len(fitting) == 1:
-                return fitting[0]
-        raise function_missing()
-
 
 def _query(function: Function, signature: _Signature, given: tuple[str, ...]) -> sql.Composed:
-    """One select that calls the function and shapes its result as PostgREST does; it takes the arguments as JSON."""
-    # format_type() writes what a cast reads; it comes from the catalogue, never from a caller.
-    types = {name: sql.SQL(cast(Any, kind)) for name, kind in zip(signature.names, signature.types, strict=True)}
-    columns = [sql.SQL("{} {}").format(sql.Identifier(name), types[name]) for name in given]
-    passed = [sql.SQL("{0} => a.{0}").format(sql.Identifier(name)) for name in given]
-    parts = {
-        "call": sql.SQL("{}({})").format(sql.Identifier(*function), sql.SQL(", ").join(passed)),
-        "source": sql.SQL("(select) as a"),
-    }
-    if given:
-        parts["source"] = sql.SQL("json_to_record({}::json) as a({})").format(
-            sql.Placeholder(), sql.SQL(", ").join(columns)
-        )
+    """One select that calls the function and shapes its result as PostgREST does."""
+    source, passed = _source(signature, given)
+    parts = {"call": sql.SQL("{}({})").format(sql.Identifier(*function), sql.SQL(", ").join(passed)), "source": source}
     if signature.is_void:
         return sql.SQL("select {call} from {source}").format(**parts)
+    # A single column has no name unless it is selected as one.
+    row = "{call} as r" if signature.is_record else "(select c.* from {call} as c) as r"
     if signature.has_columns and signature.is_set:
-        rows = "select coalesce(json_agg(r), '[]'::json) from (select c.* from {source}, lateral {call} as c) as r"
+        rows = "select coalesce(json_agg(r), '[]'::json) from {source}, lateral " + row
         return sql.SQL(rows).format(**parts)
     if signature.has_columns:
-        return sql.SQL("select row_to_json(r) from (select c.* from {source}, lateral {call} as c) as r").format(
-            **parts
-        )
+        return sql.SQL("select row_to_json(r) from {source}, lateral " + row).format(**parts)
     if signature.is_set:
         return sql.SQL("select coalesce(json_agg(r.v), '[]'::json) from {source}, lateral {call} as r(v)").format(
             **parts
         )
     return sql.SQL("select to_json({call}) from {source}").format(**parts)
+
+
+def _source(signature: _Signature, given: tuple[str, ...]) -> tuple[sql.Composable, list[sql.Composable]]:
+    """Where the arguments stand, as `a`, and how each is passed.
+
+    `->>` and a cast read a plain type just as `json_to_record` does, for less; arrays, records and JSON itself need it.
+    """
+    if not given:
+        return sql.SQL("(select) as a"), []
+    # format_type() writes what a cast reads; it comes from the catalogue, never from a caller.
+    types = {name: sql.SQL(cast(Any, kind)) for name, kind in zip(signature.names, signature.types, strict=True)}
+    arguments = sql.SQL(cast(Any, _ARGUMENTS.decode()))
+    passed: list[sql.Composable] = []
+    if all(is_plain for name, is_plain in zip(signature.names, signature.is_plain, strict=True) if name in given):
+        for name in given:
+            read = sql.SQL("{} => (a.j ->> {})::{}")
+            passed.append(read.format(sql.Identifier(name), sql.Literal(name), types[name]))
+        return sql.SQL("(select {}::json) as a(j)").format(arguments), passed
+    columns = [sql.SQL("{} {}").format(sql.Identifier(name), types[name]) for name in given]
+    passed.extend(sql.SQL("{0} => a.{0}").format(sql.Identifier(name)) for name in given)
+    return sql.SQL("json_to_record({}::json) as a({})").format(arguments, sql.SQL(", ").join(columns)), passed
 
 
 def _is_alive(connection: AsyncConnection[Any]) -> bool:

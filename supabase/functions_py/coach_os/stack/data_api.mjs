@@ -9,10 +9,28 @@
 // siteUrl, mailDir}. Log lines are JSON and name codes and objects, never values.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { register } from "node:module";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
-import { App } from "@supabase/lite";
-import { PostgresConnection } from "@supabase/lite/postgres";
+
+// Lite takes any table with two foreign keys for a way between the tables they name, so two tables that each know a booking and
+// its client would make `bookings(*, clients(…))` ambiguous. PostgREST asks that its primary key holds both keys.
+const LENIENT = 'for(let S of Bn(w))u.push({type:"m2m",junctionTable:y,junctionToParentCols:g.map(';
+const STRICT = LENIENT.replace(
+  "u.push(",
+  "if(t.primary_keys?.some(k=>k.table===y&&[...g,...S].every(c=>k.columns.includes(c.column))))u.push(",
+);
+const hook = `export async function load(url, context, next) {
+  const loaded = await next(url, context);
+  if (!url.endsWith("/@supabase/lite/dist/index.js")) return loaded;
+  const source = loaded.source.toString();
+  if (!source.includes(${JSON.stringify(LENIENT)})) throw new Error("lite looks for junctions in another way");
+  return { ...loaded, source: source.replace(${JSON.stringify(LENIENT)}, () => ${JSON.stringify(STRICT)}) };
+}`;
+register(`data:text/javascript,${encodeURIComponent(hook)}`);
+// After the hook, so not by a static import.
+const { App } = await import("@supabase/lite");
+const { PostgresConnection } = await import("@supabase/lite/postgres");
 
 const config = JSON.parse(readFileSync(0, "utf8"));
 const ROLE_SETTINGS = "select rolname, setconfig from pg_roles, pg_db_role_setting where setrole = oid and setdatabase = 0";

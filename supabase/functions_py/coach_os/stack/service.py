@@ -25,6 +25,7 @@ def start_service(state: State, home: Path, *, data_api_url: str | None) -> Proc
         "SUPABASE_SECRET_KEY": state.secret_key,
         "SERVICE_URL": state.service_url,
         "COACH_HOME": str(home.parent),
+        "COACH_CONSOLE_PROVIDERS": "1",
         "PYTHONUNBUFFERED": "1",
     }
     if data_api_url:

@@ -12,7 +12,13 @@ from typing import Protocol
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
 from coach_os.sweeps.bookings import sweep_overdue_bookings
+from coach_os.sweeps.holds import sweep_expired_holds
+from coach_os.sweeps.message_leftovers import sweep_message_leftovers
+from coach_os.sweeps.messages import send_due_messages
+from coach_os.sweeps.rate_limits import sweep_rate_limits
+from coach_os.sweeps.reminders import sweep_reminders
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
+from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 
 __all__ = ["SWEEPS", "Sweep", "SweepResult", "run_all", "run_sweep", "stop_on_signals"]
 
@@ -38,6 +44,20 @@ SWEEPS: Mapping[str, Sweep] = {
     sweep.name: sweep
     for sweep in (
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", sweep_overdue_bookings),
+        Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", sweep_expired_holds),
+        Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", sweep_reminders),
+        Sweep("messages", "Send the messages that are due and may be sent now.", send_due_messages),
+        Sweep(
+            "messages_unknown",
+            "Look up at the provider what may have been sent; nothing is sent again.",
+            reconcile_unknown_messages,
+        ),
+        Sweep(
+            "message_leftovers",
+            "Delete callbacks that matched no message, and ids of messages that came in long ago.",
+            sweep_message_leftovers,
+        ),
+        Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", sweep_rate_limits),
     )
 }
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from coach_os.database import Database
-from coach_os.sweeps.runner import ShouldStop, SweepResult, never, recorded
+from coach_os.sweeps.runner import ShouldStop, SweepResult, in_batches, never
 
 #: Bookings per transaction: large enough to be one statement's work, small enough that a kill loses little.
 BATCH_SIZE = 5000
-
-#: What the database takes in one call; a dry run looks at that much.
-MAX_BATCH_SIZE = 100_000
-
-_PROGRESS = ("completed", "charged", "uncovered")
 
 
 async def sweep_overdue_bookings(
@@ -25,21 +20,10 @@ async def sweep_overdue_bookings(
     Raises:
         Unavailable: the database went away; the batches before it are committed.
     """
-
-    async def sweep(result: SweepResult) -> None:
-        remaining = limit
-        while not should_stop() and remaining != 0:
-            size = min(MAX_BATCH_SIZE if dry_run else BATCH_SIZE, remaining or MAX_BATCH_SIZE)
-            (counts,) = await database.rpc("service.sweep_overdue_bookings", p_limit=size, p_dry_run=dry_run)
-            for name in _PROGRESS:
-                result.counts[name] = result.counts.get(name, 0) + counts[name]
-            result.counts["skipped"] = counts["skipped"]
-            if dry_run:
-                return
-            if not any(counts[name] for name in _PROGRESS):
-                result.is_complete = counts["skipped"] == 0
-                return
-            result.batches += 1
-            remaining = None if remaining is None else remaining - size
-
-    return await recorded(database, "bookings", sweep, dry_run=dry_run)
+    return await in_batches(
+        *(database, "bookings", "service.sweep_overdue_bookings"),
+        batch_size=BATCH_SIZE,
+        limit=limit,
+        dry_run=dry_run,
+        should_stop=should_stop,
+    )

@@ -51,6 +51,51 @@ def never() -> bool:
     return False
 
 
+#: What the database takes in one call; a dry run looks at that much.
+MAX_BATCH_SIZE = 100_000
+
+#: Counted in an answer, but no work done: what somebody else holds.
+SKIPPED = "skipped"
+
+
+async def in_batches(
+    database: Database,
+    name: str,
+    function: str,
+    *,
+    batch_size: int,
+    limit: int | None,
+    dry_run: bool,
+    should_stop: ShouldStop,
+    progress: tuple[str, ...] | None = None,
+) -> SweepResult:
+    """Call `function`, which answers with one row of counts, until nothing is due, and record the run.
+
+    Args:
+        progress: the counts of which any above zero says that more may be due; default: all but `skipped`.
+
+    Raises:
+        CoachError: what stopped it; the batches before it are committed.
+    """
+
+    async def sweep(result: SweepResult) -> None:
+        remaining = limit
+        while not should_stop() and remaining != 0:
+            size = min(MAX_BATCH_SIZE if dry_run else batch_size, remaining or MAX_BATCH_SIZE)
+            (counts,) = await database.rpc(function, p_limit=size, p_dry_run=dry_run)
+            for key, count in counts.items():
+                result.counts[key] = count if key == SKIPPED else result.counts.get(key, 0) + count
+            if dry_run:
+                return
+            if not any(counts[key] for key in progress or counts.keys() - {SKIPPED}):
+                result.is_complete = counts.get(SKIPPED, 0) == 0
+                return
+            result.batches += 1
+            remaining = None if remaining is None else remaining - size
+
+    return await recorded(database, name, sweep, dry_run=dry_run)
+
+
 async def recorded(
     database: Database, name: str, sweep: Callable[[SweepResult], Awaitable[None]], *, dry_run: bool
 ) -> SweepResult:

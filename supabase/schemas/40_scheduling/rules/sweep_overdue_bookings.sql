@@ -14,18 +14,42 @@ declare
   v_candidates uuid[];
   v_packages uuid[];
 begin
-  -- Plain reads: what may be due, and of which packages. The two halves each use their own partial index.
-  select coalesce(array_agg(d.id), '{}'), coalesce(array_agg(distinct d.purchase_id), '{}') into v_candidates, v_packages
-    from (select w.id, w.purchase_id
-            from ((select b.id, b.purchase_id, b.end_time as due_at from public.bookings as b
-                    where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
-                    order by b.end_time limit p_limit)
+  -- Plain reads: what may be due, oldest first, each half by its own partial index; and with a booking the others of its
+  -- package that are over, so that a package is locked and written once and not once a batch. A booking without a package,
+  -- or one that is settled or due already, comes alone. num_nulls() says `is null` and keeps the planner from reading the
+  -- work list once for each package.
+  with oldest as (
+    select w.*
+      from ((select b.org_id, b.purchase_id, case when b.purchase_id is null or b.settlement is not null then b.id end as alone_id,
+                    b.end_time as due_at
+               from public.bookings as b
+              where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now
+              order by b.end_time limit p_limit)
+            union all
+            (select b.org_id, b.purchase_id, b.id, b.due_since
+               from public.bookings as b
+              where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes'
+              order by b.due_since limit p_limit)) as w
+     order by w.due_at
+     limit p_limit),
+  turns as (
+    select o.org_id, o.purchase_id, o.alone_id
+      from oldest as o
+     group by o.org_id, o.purchase_id, o.alone_id
+     order by min(o.due_at))
+  select coalesce(array_agg(c.id), '{}'), coalesce(array_agg(distinct c.purchase_id), '{}') into v_candidates, v_packages
+    from (select d.id, t.purchase_id
+            from turns as t
+           cross join lateral (
+                  select t.alone_id where t.alone_id is not null
                   union all
-                  (select b.id, b.purchase_id, b.due_since from public.bookings as b
-                    where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes'
-                    order by b.due_since limit p_limit)) as w
-           order by w.due_at
-           limit p_limit) as d;
+                  (select b.id
+                     from public.bookings as b
+                    where t.alone_id is null and b.org_id = t.org_id and b.purchase_id = t.purchase_id
+                      and b.status = 'confirmed' and b.settlement is null and num_nulls(b.completion_undone_at) = 1
+                      and b.end_time < p_now
+                    order by b.end_time)) as d (id)
+           limit p_limit) as c;
 
   select coalesce(array_agg(l.id), '{}') into v_packages
     from (select p.id
