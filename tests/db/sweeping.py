@@ -9,7 +9,8 @@ import sys
 from typing import Any
 
 from coach_os.database import PostgresDatabase
-from coach_os.sweeps import bookings, run_sweep
+from coach_os.sweeps import run_sweep
+from coach_os.sweeps.in_database import BOOKINGS
 
 
 class Paced(PostgresDatabase):
@@ -23,7 +24,7 @@ class Paced(PostgresDatabase):
 
 
 async def main(url: str, batch: int) -> None:
-    bookings.BATCH_SIZE = batch
+    BOOKINGS.batch_size = batch
     async with Paced(url) as database:
         await run_sweep(database, "bookings")
 

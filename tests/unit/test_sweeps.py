@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from coach_os.errors import CoachError, Fault, Refusal, Unavailable
-from coach_os.sweeps import SWEEPS, SweepResult, holds, run_all, run_sweep, stop_on_signals
-from coach_os.sweeps.bookings import BATCH_SIZE
+from coach_os.sweeps import SWEEPS, SweepResult, run_all, run_sweep, stop_on_signals
+from coach_os.sweeps.in_database import BOOKINGS, HOLDS
 
 
 class ScriptedDatabase:
@@ -72,11 +72,11 @@ def sweep(database: ScriptedDatabase, name: str = "bookings", **options: Any) ->
 
 
 def test_a_sweep_calls_until_nothing_is_due() -> None:
-    database = ScriptedDatabase(due=2 * BATCH_SIZE + 3)
+    database = ScriptedDatabase(due=2 * BOOKINGS.batch_size + 3)
     result = sweep(database)
-    assert result.counts["completed"] == 2 * BATCH_SIZE + 3
+    assert result.counts["completed"] == 2 * BOOKINGS.batch_size + 3
     assert (result.batches, result.is_complete, len(database.sizes)) == (3, True, 4)
-    assert database.record["p_result"]["completed"] == 2 * BATCH_SIZE + 3
+    assert database.record["p_result"]["completed"] == 2 * BOOKINGS.batch_size + 3
     assert database.record["p_error"] is None
 
 
@@ -93,9 +93,9 @@ def test_what_somebody_else_holds_is_left_to_them() -> None:
     assert result.counts == {"completed": 1, "charged": 1, "uncovered": 0, "skipped": 2}
 
 
-@pytest.mark.parametrize("limit", [1, 7, BATCH_SIZE, BATCH_SIZE + 1])
+@pytest.mark.parametrize("limit", [1, 7, BOOKINGS.batch_size, BOOKINGS.batch_size + 1])
 def test_a_limit_is_never_exceeded(limit: int) -> None:
-    database = ScriptedDatabase(due=10 * BATCH_SIZE)
+    database = ScriptedDatabase(due=10 * BOOKINGS.batch_size)
     result = sweep(database, limit=limit)
     assert result.counts["completed"] == limit
     assert sum(database.sizes) == limit
@@ -117,18 +117,18 @@ def test_a_dry_run_asks_once_and_leaves_no_record() -> None:
 
 
 def test_a_sweep_that_is_asked_to_stop_ends_after_its_batch() -> None:
-    database = ScriptedDatabase(due=3 * BATCH_SIZE)
+    database = ScriptedDatabase(due=3 * BOOKINGS.batch_size)
     result = sweep(database, should_stop=lambda: len(database.sizes) >= 2)
-    assert (result.batches, result.is_complete, database.due) == (2, False, BATCH_SIZE)
+    assert (result.batches, result.is_complete, database.due) == (2, False, BOOKINGS.batch_size)
     assert database.record["p_error"] is None
 
 
 def test_what_stopped_a_sweep_is_raised_and_recorded() -> None:
-    database = ScriptedDatabase(due=3 * BATCH_SIZE, fail_after=1)
+    database = ScriptedDatabase(due=3 * BOOKINGS.batch_size, fail_after=1)
     with pytest.raises(Unavailable):
         sweep(database)
     assert database.record["p_error"] == "database_unavailable"
-    assert database.record["p_result"]["completed"] == BATCH_SIZE
+    assert database.record["p_result"]["completed"] == BOOKINGS.batch_size
 
 
 def test_a_record_that_cannot_be_written_does_not_hide_what_happened() -> None:
@@ -164,12 +164,12 @@ def test_all_sweeps_run_and_one_that_fails_is_reported() -> None:
     assert [result.error for result in results] == ["database_unavailable", *[None] * (len(SWEEPS) - 1)]
 
 
-@pytest.mark.parametrize("limit", [None, 3, holds.BATCH_SIZE + 1])
+@pytest.mark.parametrize("limit", [None, 3, HOLDS.batch_size + 1])
 def test_held_times_are_let_go_in_batches(limit: int | None) -> None:
     database = ScriptedDatabase()
-    database.expired = 2 * holds.BATCH_SIZE
+    database.expired = 2 * HOLDS.batch_size
     result = sweep(database, "holds", limit=limit)
-    assert result.counts["expired"] == (limit or 2 * holds.BATCH_SIZE)
+    assert result.counts["expired"] == (limit or 2 * HOLDS.batch_size)
     assert result.is_complete is (limit is None)
 
 
@@ -187,7 +187,7 @@ def test_every_sweep_says_what_it_does() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_batch_end(number: signal.Signals) -> None:
-    database = ScriptedDatabase(due=3 * BATCH_SIZE)
+    database = ScriptedDatabase(due=3 * BOOKINGS.batch_size)
 
     async def run() -> SweepResult:
         with stop_on_signals() as stop:

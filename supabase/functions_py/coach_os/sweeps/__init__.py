@@ -1,6 +1,7 @@
 """The sweeps: what must happen although nobody asks, each safe to run at any time and on any number of machines.
 
-`SWEEPS` is the list that the `coach sweep` command and the cron route read; a new sweep is a module and a line here.
+`SWEEPS` is the list that the `coach sweep` command and the cron route read; a new sweep is a line here, and a line in
+`in_database` or, where it talks to a provider, a module of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +12,8 @@ from typing import Protocol
 
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
-from coach_os.sweeps.bookings import sweep_overdue_bookings
-from coach_os.sweeps.holds import sweep_expired_holds
-from coach_os.sweeps.message_leftovers import sweep_message_leftovers
+from coach_os.sweeps.in_database import BOOKINGS, HOLDS, MESSAGE_LEFTOVERS, RATE_LIMITS, REMINDERS
 from coach_os.sweeps.messages import send_due_messages
-from coach_os.sweeps.rate_limits import sweep_rate_limits
-from coach_os.sweeps.reminders import sweep_reminders
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 
@@ -43,9 +40,9 @@ class Sweep:
 SWEEPS: Mapping[str, Sweep] = {
     sweep.name: sweep
     for sweep in (
-        Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", sweep_overdue_bookings),
-        Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", sweep_expired_holds),
-        Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", sweep_reminders),
+        Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
+        Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
+        Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),
         Sweep("messages", "Send the messages that are due and may be sent now.", send_due_messages),
         Sweep(
             "messages_unknown",
@@ -55,9 +52,9 @@ SWEEPS: Mapping[str, Sweep] = {
         Sweep(
             "message_leftovers",
             "Delete callbacks that matched no message, and ids of messages that came in long ago.",
-            sweep_message_leftovers,
+            MESSAGE_LEFTOVERS,
         ),
-        Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", sweep_rate_limits),
+        Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", RATE_LIMITS),
     )
 }
 

@@ -58,42 +58,47 @@ MAX_BATCH_SIZE = 100_000
 SKIPPED = "skipped"
 
 
-async def in_batches(
-    database: Database,
-    name: str,
-    function: str,
-    *,
-    batch_size: int,
-    limit: int | None,
-    dry_run: bool,
-    should_stop: ShouldStop,
-    progress: tuple[str, ...] | None = None,
-) -> SweepResult:
-    """Call `function`, which answers with one row of counts, until nothing is due, and record the run.
+@dataclass(slots=True)
+class InBatches:
+    """A sweep that the database does alone: its function, called until nothing is due.
 
-    Args:
-        progress: the counts of which any above zero says that more may be due; default: all but `skipped`.
+    The function takes `p_limit` and `p_dry_run` and answers with one row of counts. Each batch is one transaction, so a
+    stop or a kill loses none that ended; any number of sweeps may run at once, since what another one holds is passed
+    over (`skipped`) and left to it.
 
-    Raises:
-        CoachError: what stopped it; the batches before it are committed.
+    `progress` names the counts of which any above zero says that more may be due; default: all but `skipped`.
     """
 
-    async def sweep(result: SweepResult) -> None:
-        remaining = limit
-        while not should_stop() and remaining != 0:
-            size = min(MAX_BATCH_SIZE if dry_run else batch_size, remaining or MAX_BATCH_SIZE)
-            (counts,) = await database.rpc(function, p_limit=size, p_dry_run=dry_run)
-            for key, count in counts.items():
-                result.counts[key] = count if key == SKIPPED else result.counts.get(key, 0) + count
-            if dry_run:
-                return
-            if not any(counts[key] for key in progress or counts.keys() - {SKIPPED}):
-                result.is_complete = counts.get(SKIPPED, 0) == 0
-                return
-            result.batches += 1
-            remaining = None if remaining is None else remaining - size
+    name: str
+    function: str
+    batch_size: int
+    progress: tuple[str, ...] | None = None
 
-    return await recorded(database, name, sweep, dry_run=dry_run)
+    async def __call__(
+        self, database: Database, *, limit: int | None = None, dry_run: bool = False, should_stop: ShouldStop = never
+    ) -> SweepResult:
+        """Run until nothing is due, at most `limit`, and record the run.
+
+        Raises:
+            CoachError: what stopped it; the batches before it are committed.
+        """
+
+        async def sweep(result: SweepResult) -> None:
+            remaining = limit
+            while not should_stop() and remaining != 0:
+                size = min(MAX_BATCH_SIZE if dry_run else self.batch_size, remaining or MAX_BATCH_SIZE)
+                (counts,) = await database.rpc(self.function, p_limit=size, p_dry_run=dry_run)
+                for key, count in counts.items():
+                    result.counts[key] = count if key == SKIPPED else result.counts.get(key, 0) + count
+                if dry_run:
+                    return
+                if not any(counts[key] for key in self.progress or counts.keys() - {SKIPPED}):
+                    result.is_complete = counts.get(SKIPPED, 0) == 0
+                    return
+                result.batches += 1
+                remaining = None if remaining is None else remaining - size
+
+        return await recorded(database, self.name, sweep, dry_run=dry_run)
 
 
 async def recorded(
