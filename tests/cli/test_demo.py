@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 from tests.cli.conftest import COMMAND
+from tests.harness import lacking
 
 from coach_os.settings import Settings
-from coach_os.stack.data_api import NoDataApi, find_node
 from coach_os.stack.supervisor import down
 
 pytestmark = pytest.mark.slow
@@ -72,10 +72,7 @@ def path_without_node(tmp_path: Path) -> str:
 
 @pytest.fixture
 def needs_node() -> None:
-    try:
-        find_node()
-    except NoDataApi as reason:
-        pytest.skip(str(reason))
+    lacking.node()
 
 
 def answers(summary: Any, who: str) -> list[str]:

@@ -6,21 +6,18 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Coach
+from tests.harness import lacking
 from tests.harness.data_api import running_data_api
 from tests.harness.database import Database
 from tests.harness.world import World
 
-from coach_os.stack.data_api import NoDataApi, find_node
 from coach_os.stack.state import State
 
 
 @pytest.fixture
 def data_api(db: Database, tmp_path: Path) -> Iterator[State]:
     """The Data API over this test's database; skipped with the reason where this machine has none."""
-    try:
-        find_node()
-    except NoDataApi as reason:
-        pytest.skip(str(reason))
+    lacking.node()
     with running_data_api(db, tmp_path) as state:
         yield state
 

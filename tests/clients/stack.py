@@ -14,11 +14,11 @@ import pytest
 from psycopg.rows import dict_row
 
 from coach_os.settings import Settings
-from coach_os.stack.data_api import NoDataApi, find_node
 from coach_os.stack.postgres import SUPERUSER
 from coach_os.stack.state import State
 from coach_os.stack.supervisor import down, up
 from tests.clients.supabase_js import Client, Driver, missing_packages
+from tests.harness import lacking
 
 PASSWORD = "correct horse battery staple"
 
@@ -100,12 +100,9 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The running stack; skipped with the reason where this machine cannot run the Data API."""
-    try:
-        node = find_node()
-    except NoDataApi as reason:
-        pytest.skip(str(reason))
+    node = lacking.node()
     if missing_packages():
-        pytest.skip(f"npm packages are missing ({', '.join(missing_packages())})")
+        lacking.lacking(f"npm packages are missing ({', '.join(missing_packages())})")
     home = Path(tempfile.mkdtemp(prefix="coach-stack-"))
     # Ports are said here: a developer's own would otherwise be taken.
     settings = Settings(COACH_HOME=home, COACH_API_PORT=None, COACH_DB_PORT=None)  # type: ignore[call-arg]

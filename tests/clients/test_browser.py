@@ -83,6 +83,7 @@ def other_port(tmp_path: Path) -> Iterator[str]:
 def test_a_real_browser_signs_up_and_uses_a_session(stack: Stack, other_port: str) -> None:
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     if browser is None:
+        # On CI too: a browser comes from the system's packages, which nothing of ours installs.
         pytest.skip("no Chromium or Chrome on this machine")
     address = f"{other_port}/page.html?url={stack.url}&key={stack.state.publishable_key}"
     arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--timeout=20000"]

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.harness import lacking
 from tests.harness.database import Database
 from tests.harness.fixtures import cluster_of
 
@@ -75,7 +76,7 @@ def test_every_supported_version_accepts_the_migrations(request: pytest.FixtureR
     try:
         find_binaries(version)
     except StackError as error:
-        pytest.skip(error.message)
+        lacking.lacking(error.message)
     cluster = cluster_of(request.config, version)
     database = cluster.clone(cluster.platform_template(), label="accepts")
     try:

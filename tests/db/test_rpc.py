@@ -10,13 +10,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from tests.harness import lacking
 from tests.harness.cluster import Cluster
 from tests.harness.data_api import running_data_api
 from tests.harness.database import Database
 
 from coach_os.database import DataApiDatabase, PostgresDatabase
 from coach_os.errors import CoachError, Fault, Refusal, Unavailable
-from coach_os.stack.data_api import NoDataApi, find_node
 from coach_os.stack.state import State
 
 FUNCTIONS = Path(__file__).with_name("rpc_functions.sql")
@@ -35,10 +35,7 @@ def shapes(cluster: Cluster) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def data_api(shapes: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
-    try:
-        find_node()
-    except NoDataApi as reason:
-        pytest.skip(str(reason))
+    lacking.node()
     with running_data_api(shapes, tmp_path_factory.mktemp("data_api")) as state:
         yield state
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from tests.harness import lacking
 from tests.harness.data_api import running_data_api
 from tests.harness.database import Database
 from tests.http.conftest import Ask, ScriptedDatabase, serving, settings_with
@@ -24,7 +25,6 @@ from tests.http.conftest import Ask, ScriptedDatabase, serving, settings_with
 from coach_os.app import MAX_FRONT_BODY_BYTES, create_app
 from coach_os.errors import Fault
 from coach_os.front import upstream_of
-from coach_os.stack.data_api import NoDataApi, find_node
 from coach_os.stack.ports import free_port
 
 ORIGIN = "http://localhost:3000"
@@ -239,10 +239,7 @@ def test_a_front_where_it_could_be_exposed_refuses_to_start(data_api: str, datab
 
 
 def test_the_real_data_api_and_auth_serve_a_browser_through_it(bare_db: Database, tmp_path: Path) -> None:
-    try:
-        find_node()
-    except NoDataApi as reason:
-        pytest.skip(str(reason))
+    lacking.node()
     bare_db.owner.rows("create table public.notes (id integer primary key, body text not null)")
     bare_db.owner.rows("grant select, insert on public.notes to authenticated")
     with running_data_api(bare_db, tmp_path) as state:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from tests.clients.supabase_js import Answer, Client, Driver
+from tests.harness import lacking
 from tests.harness.cluster import Cluster
 from tests.harness.data_api import running_data_api
 from tests.harness.database import Database
 
-from coach_os.stack.data_api import LOG_FILE, NoDataApi, find_node, reload_data_api
+from coach_os.stack.data_api import LOG_FILE, find_node, reload_data_api
 from coach_os.stack.state import State
 
 SCHEMA = """
@@ -54,10 +55,7 @@ grant execute on function service.secret_count() to service_role
 
 @pytest.fixture(scope="module")
 def api(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[State, Database, Path]]:
-    try:
-        find_node()
-    except NoDataApi as reason:
-        pytest.skip(str(reason))
+    lacking.node()
     database, home = cluster.clone(cluster.platform_template()), tmp_path_factory.mktemp("api")
     for statement in SCHEMA.split(";\n\n"):
         database.owner.rows(statement)
