@@ -1,6 +1,6 @@
 -- tenant_wall: of another organisation one sees no row, changes none, deletes none and adds none, in any table.
 begin;
-select plan(211);
+select plan(241);
 
 create temp table walled (name text, update_column text, may_delete boolean) on commit drop;
 insert into walled values
@@ -14,7 +14,9 @@ insert into walled values
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
   ('sms_settings', 'enabled', false), ('sms_templates', 'is_active', false), ('sms_schedules', 'label', true), ('sms_suppression', null, true), ('marketing_sends', null, false),
   ('outbox_messages', null, false), ('outbox_attempts', null, false), ('outbox_events', null, false), ('inbound_messages', null, false), ('sms_messages', null, false),
-  ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false);
+  ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false),
+  ('stripe_accounts', null, false), ('money_events', null, false), ('subscriptions', null, false), ('disputes', null, false),
+  ('org_payouts', 'status', false), ('org_payout_settings', 'bank_bsb', false);
 -- push_tokens is left to sql_tests/messaging/push.sql: no member reads it.
 grant select on walled to public;
 
@@ -58,6 +60,7 @@ select service.record_messages(jsonb_agg(jsonb_build_object('org_id', m.org_id, 
   from public.outbox_messages as m where m.status = 'sending';
 select service.record_sms_status(null, 'SM1', 'delivered'), service.receive_sms('SM2', 'AC', '+61480000009', '+61400000000', 'STOP');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
+select tests.open_payments();
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$
 declare
