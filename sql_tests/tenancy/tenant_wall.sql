@@ -1,6 +1,6 @@
 -- tenant_wall: of another organisation one sees no row, changes none, deletes none and adds none, in any table.
 begin;
-select plan(211);
+select plan(251);
 
 create temp table walled (name text, update_column text, may_delete boolean) on commit drop;
 insert into walled values
@@ -14,7 +14,9 @@ insert into walled values
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
   ('sms_settings', 'enabled', false), ('sms_templates', 'is_active', false), ('sms_schedules', 'label', true), ('sms_suppression', null, true), ('marketing_sends', null, false),
   ('outbox_messages', null, false), ('outbox_attempts', null, false), ('outbox_events', null, false), ('inbound_messages', null, false), ('sms_messages', null, false),
-  ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false);
+  ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false),
+  ('automations', 'name', true), ('automation_firings', null, false), ('automation_runs', null, false), ('webhook_endpoints', 'name', true),
+  ('webhook_deliveries', null, false), ('risk_settings', 'red_from', false), ('client_risk', null, false);
 -- push_tokens is left to sql_tests/messaging/push.sql: no member reads it.
 grant select on walled to public;
 
@@ -49,6 +51,9 @@ insert into public.message_threads (org_id, client_id) values (:'kilo', :'kilo_c
 insert into public.messages (org_id, thread_id, sender_type, body) values (:'kilo', :'thread', 'trainer', 'Hello');
 insert into public.client_communications (org_id, client_id, type, direction, content) values (:'kilo', :'kilo_client', 'phone', 'outbound', 'Called');
 select send_marketing(:'kilo', 'Open day', 'active');
+insert into public.automations (org_id, name, trigger, conditions, actions, guardrails)
+values (:'kilo', 'Paid?', '{"type": "event", "event": "payment_failed"}', '[]', '[{"type": "notify_trainer", "params": {}}]', '{}') returning id as automation \gset
+insert into public.risk_settings (org_id) values (:'kilo');
 select suppress_phone(:'kilo_client');
 select tests.as_owner();
 update public.sms_settings set quiet_hours_end = quiet_hours_start where org_id = :'kilo';
@@ -57,6 +62,13 @@ select count(*) from service.claim_messages('w', 10, '{sms}');
 select service.record_messages(jsonb_agg(jsonb_build_object('org_id', m.org_id, 'id', m.id, 'claim', m.claim, 'outcome', 'sent', 'provider_message_id', 'SM1', 'provider_status', 'queued')))
   from public.outbox_messages as m where m.status = 'sending';
 select service.record_sms_status(null, 'SM1', 'delivered'), service.receive_sms('SM2', 'AC', '+61480000009', '+61400000000', 'STOP');
+select private.notice_event(:'kilo', 'payment_failed', :'kilo_client', 'invoice');
+insert into public.automation_runs (org_id, firing_id, automation_id, client_id, status)
+select f.org_id, f.id, f.automation_id, f.client_id, 'ok' from public.automation_firings as f where f.org_id = :'kilo' returning id as run \gset
+insert into public.webhook_endpoints (org_id, name, url, secret_encrypted) values (:'kilo', 'Books', 'https://hooks.example/1', 'x') returning id as endpoint \gset
+insert into public.webhook_deliveries (org_id, endpoint_id, run_id, action_index, payload, expires_at)
+values (:'kilo', :'endpoint', :'run', 0, '{}', now() + interval '1 day');
+insert into public.client_risk (org_id, client_id, as_of_date, score, tier) values (:'kilo', :'kilo_client', current_date, 60, 'red');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$
@@ -125,6 +137,11 @@ select tests.forbids(format('insert into public.%I (org_id, %s) values (tests.id
     ('message_threads', 'client_id', 'tests.id(''kilo_client'')'),
     ('client_communications', 'client_id, type, direction, content', 'tests.id(''kilo_client''), ''phone'', ''outbound'', ''x'''),
     ('push_tokens', 'client_id, expo_token', 'tests.id(''kilo_client''), ''x'''),
+    ('automations', 'name, trigger, conditions, actions, guardrails', '''x'', ''{"type": "event", "event": "risk_red"}'', ''[]'', ''[]'', ''{}'''),
+    ('automation_firings', 'automation_id, due_at, next_at', 'gen_random_uuid(), now(), now()'),
+    ('automation_runs', 'firing_id, automation_id, client_id, status', 'gen_random_uuid(), gen_random_uuid(), tests.id(''kilo_client''), ''ok'''),
+    ('client_risk', 'client_id, as_of_date, score, tier', 'tests.id(''kilo_client''), current_date, 0, ''green'''),
+    ('risk_settings', 'red_from', '60'),
     ('blocked_times', 'day_of_week, start_time, end_time', '2, ''06:00'', ''07:00''')) as t (name, columns, row);
 select tests.forbids($$ insert into public.booking_settings (org_id) values (tests.id('kilo')) $$, 'nor settings, and learns not that there are some');
 select tests.forbids($$ insert into public.session_entries (org_id, purchase_id, kind, used_delta, reason)

@@ -1373,6 +1373,181 @@ comment on table public.client_communications is 'The log of what was exchanged 
 create index client_communications_client_idx on public.client_communications (org_id, client_id, created_at desc);
 create index client_communications_user_idx on public.client_communications (user_id) where user_id is not null;
 
+-- ── 55_automations/tables.sql ──
+
+-- Automations: what happens to clients by itself, at a local time or when something happened; and how likely a client is to leave.
+-- Invariant: an automation fires once for each due time and once for each event, however many workers there are.
+-- Invariant: a run with a failed action is failed, and says which.
+-- Not here: the outbox that texts and pushes leave through (50_messaging).
+
+create table public.automations (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  enabled boolean not null default true,
+  trigger jsonb not null,
+  conditions jsonb not null,
+  actions jsonb not null,
+  guardrails jsonb not null,
+  next_run_at timestamptz,
+  enabled_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint automations_name_length check (char_length(btrim(name)) between 1 and 200)
+) with (fillfactor = 80);
+comment on table public.automations is 'What happens by itself: when (trigger), to whom (conditions), what (actions), and how often at most (guardrails).';
+comment on column public.automations.trigger is
+  '{type: schedule, schedule: hourly | daily | weekly | fortnightly | monthly, time, minute, day_of_week, day_of_month, starts_on, missed, grace_hours} or {type: event, event, days}; checked when saved.';
+comment on column public.automations.conditions is 'Array of {field, operator, value}: a client meets all of them.';
+comment on column public.automations.actions is 'Array of {type: send_message | send_push | notify_trainer | webhook, params}; checked when saved.';
+comment on column public.automations.guardrails is
+  '{max_per_client_per_day, max_per_client_per_week, quiet_hours_start, quiet_hours_end, dedupe_hours}, each of which may be left out.';
+comment on column public.automations.next_run_at is 'When it is due next; null where an event starts it, and while it is off.';
+comment on column public.automations.enabled_at is 'Since when it is on: what happened before starts nothing.';
+create index automations_id_idx on public.automations (id);
+create index automations_due_idx on public.automations (next_run_at) where next_run_at is not null;
+-- What is looked up whenever something happens.
+create index automations_event_idx on public.automations (org_id, (trigger ->> 'event')) where enabled and trigger ->> 'event' is not null;
+
+create table public.automation_firings (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  automation_id uuid not null,
+  due_at timestamptz not null,
+  next_at timestamptz not null,
+  event text,
+  event_key text,
+  client_id uuid,
+  status text not null default 'pending',
+  reason text,
+  missed integer not null default 0,
+  ok_count integer not null default 0,
+  failed_count integer not null default 0,
+  skipped jsonb not null default '{}',
+  fired_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_firings_status_known check (status in ('pending', 'ok', 'failed', 'skipped')),
+  constraint automation_firings_event_is_whole check (num_nonnulls(event, event_key, client_id) in (0, 3))
+) with (fillfactor = 80);
+comment on table public.automation_firings is 'Each time an automation was due, by its schedule or by an event, and what came of it; its recipients are in automation_runs.';
+comment on column public.automation_firings.next_at is 'When it may fire: due_at, or when quiet hours end.';
+comment on column public.automation_firings.event_key is 'What happened, by the name its rule gave: the same again fires nothing.';
+comment on column public.automation_firings.client_id is 'Whom the event is about; null where a schedule is due for everybody.';
+comment on column public.automation_firings.reason is 'Why it is skipped or failed: a slug, or the action that failed.';
+comment on column public.automation_firings.missed is 'How many due times before this one were passed over, since nothing swept then.';
+comment on column public.automation_firings.skipped is 'How many of the audience were left out, by reason.';
+create unique index automation_firings_due_once on public.automation_firings (org_id, automation_id, due_at) where event_key is null;
+create unique index automation_firings_event_once on public.automation_firings (org_id, automation_id, event_key) where event_key is not null;
+create index automation_firings_pending_idx on public.automation_firings (next_at) where status = 'pending';
+create index automation_firings_automation_idx on public.automation_firings (org_id, automation_id, due_at desc);
+create index automation_firings_client_idx on public.automation_firings (org_id, client_id) where client_id is not null;
+
+create table public.automation_runs (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  firing_id uuid not null,
+  automation_id uuid not null,
+  client_id uuid not null,
+  fired_at timestamptz not null default now(),
+  status text not null,
+  reason text,
+  actions_fired jsonb not null default '[]',
+  primary key (org_id, id),
+  foreign key (org_id, firing_id) references public.automation_firings (org_id, id) on delete cascade,
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_runs_recipient_once unique (org_id, firing_id, client_id),
+  constraint automation_runs_status_known check (status in ('ok', 'skipped', 'failed'))
+) with (fillfactor = 80);
+comment on table public.automation_runs is 'What an automation did for one client: ok, skipped for a reason, or failed.';
+comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again has no new row.';
+comment on column public.automation_runs.actions_fired is 'Array of {type, status: ok | failed | pending, reason, message_id | delivery_id}, in the order of the actions.';
+-- Caps and dedupe count what a client got of an automation lately; the app lists an organisation's latest.
+create index automation_runs_client_idx on public.automation_runs (org_id, automation_id, client_id, fired_at desc);
+create index automation_runs_latest_idx on public.automation_runs (org_id, fired_at desc);
+create index automation_runs_of_client_idx on public.automation_runs (org_id, client_id);
+
+create table public.webhook_endpoints (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  url text not null,
+  secret_encrypted text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint webhook_endpoints_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint webhook_endpoints_url_form check (url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(url) <= 2000)
+);
+comment on table public.webhook_endpoints is 'Where an organisation''s webhook actions post to.';
+comment on column public.webhook_endpoints.secret_encrypted is 'What signs a post, encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
+
+create table public.webhook_deliveries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  endpoint_id uuid not null,
+  run_id uuid not null,
+  action_index integer not null,
+  payload jsonb not null,
+  status text not null default 'pending',
+  next_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  attempts integer not null default 0,
+  claim uuid,
+  http_status integer,
+  error_code text,
+  delivered_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, endpoint_id) references public.webhook_endpoints (org_id, id) on delete cascade,
+  foreign key (org_id, run_id) references public.automation_runs (org_id, id) on delete cascade,
+  constraint webhook_deliveries_action_once unique (org_id, run_id, action_index),
+  constraint webhook_deliveries_status_known check (status in ('pending', 'sending', 'ok', 'failed'))
+) with (fillfactor = 70);
+comment on table public.webhook_deliveries is 'Each post of a webhook action: tried again with growing pauses until it is taken or expires; its id lets the receiver tell a repeat.';
+comment on column public.webhook_deliveries.next_at is 'When it may be tried; while sending, until when it is the claim''s.';
+create index webhook_deliveries_due_idx on public.webhook_deliveries (next_at) where status in ('pending', 'sending');
+create index webhook_deliveries_endpoint_idx on public.webhook_deliveries (org_id, endpoint_id, created_at desc);
+
+create table public.risk_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  red_from integer not null default 50,
+  amber_from integer not null default 25,
+  inactive_days integer not null default 14,
+  updated_at timestamptz not null default now(),
+  constraint risk_settings_red_from_range check (red_from between 1 and 100),
+  constraint risk_settings_amber_from_range check (amber_from between 1 and 100),
+  constraint risk_settings_amber_below_red check (amber_from < red_from),
+  constraint risk_settings_inactive_days_range check (inactive_days between 1 and 365)
+);
+comment on table public.risk_settings is 'From which score on a client is at risk; an absent row means the defaults.';
+comment on column public.risk_settings.inactive_days is 'After so many days without activity a client counts as inactive.';
+
+-- One row for each client, their latest: a list of who is at risk shows nobody twice, and nobody as they were.
+create table public.client_risk (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  as_of_date date not null,
+  score integer not null,
+  tier text not null,
+  reasons text[] not null default '{}',
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_risk_score_range check (score between 0 and 100),
+  constraint client_risk_tier_known check (tier in ('green', 'amber', 'red'))
+) with (fillfactor = 80);
+comment on table public.client_risk is 'How likely a client is to leave, as of their organisation''s latest scored day: 0 to 100, the tier by risk_settings, and why.';
+-- An index, not a constraint: the apps read a client's risk as an array.
+create unique index client_risk_client_once on public.client_risk (org_id, client_id);
+create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
+create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
+
 -- ── 00_foundation/rules.sql ──
 
 -- Foundation rules: how everything here refuses, and the trigger functions that any table may use.
@@ -8813,6 +8988,54 @@ end;
 $$;
 comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
 
+-- ── 55_automations/rules/events.sql ──
+
+-- Events: something happened to a client; each automation that waits for it gets a firing, once.
+
+-- Never fails its caller: an unknown client or organisation fires nothing, nor does what nobody waits for.
+create function private.notice_event(
+  p_org_id uuid, p_event text, p_client_id uuid, p_key text, p_at timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  select a.org_id, a.id, p_at, p_at, p_event, p_event || '-' || p_key, p_client_id
+    from public.automations as a
+    join public.clients as c on c.org_id = a.org_id and c.id = p_client_id
+   where a.org_id = p_org_id and a.enabled and a.trigger ->> 'event' = p_event and a.enabled_at <= p_at
+     and p_key is not null
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing;
+$$;
+comment on function private.notice_event is
+  'Tells automations that something happened to a client: inactivity, risk_red, payment_failed, booking_completed, package_low, birthday. The same key again does nothing.';
+
+-- ── 55_automations/rules/plan.sql ──
+
+-- Planning: when an automation is due next.
+
+create function private.tg_automations__plan()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.enabled then
+    new.enabled_at := null;
+  elsif tg_op = 'INSERT' or not old.enabled then
+    new.enabled_at := now();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_automations__plan is 'Says since when an automation is on.';
+create trigger automations__plan before insert or update of enabled, trigger on public.automations
+  for each row execute function private.tg_automations__plan();
+create trigger automations__touch before update of name, enabled, trigger, conditions, actions, guardrails on public.automations
+  for each row execute function private.tg__touch_updated_at();
+create trigger webhook_endpoints__touch before update on public.webhook_endpoints
+  for each row execute function private.tg__touch_updated_at();
+create trigger risk_settings__touch before update on public.risk_settings
+  for each row execute function private.tg__touch_updated_at();
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -9431,6 +9654,80 @@ begin
   end if;
 end;
 $$;
+
+-- ── 55_automations/access.sql ──
+
+-- Who may see and write what: members write automations and thresholds; what fired, scores and posts are written by RPC alone.
+
+alter table public.automations enable row level security;
+alter table public.automation_firings enable row level security;
+alter table public.automation_runs enable row level security;
+alter table public.webhook_endpoints enable row level security;
+alter table public.webhook_deliveries enable row level security;
+alter table public.risk_settings enable row level security;
+alter table public.client_risk enable row level security;
+revoke all on public.automations, public.automation_firings, public.automation_runs, public.webhook_endpoints, public.webhook_deliveries,
+  public.risk_settings, public.client_risk from public, anon, authenticated, service_role;
+
+grant select, delete on public.automations to authenticated;
+grant select on public.automations to service_role;
+grant insert (org_id, name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+grant update (name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+create policy automations_select_members on public.automations for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automations_insert_members on public.automations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_update_members on public.automations for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_delete_members on public.automations for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger automations__audit after insert or update or delete on public.automations
+  for each row execute function private.tg__audit('next_run_at', 'enabled_at');
+
+grant select on public.automation_firings, public.automation_runs, public.webhook_deliveries to authenticated, service_role;
+create policy automation_firings_select_members on public.automation_firings for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automation_runs_select_members on public.automation_runs for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_deliveries_select_members on public.webhook_deliveries for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+
+-- webhook_endpoints: made by the service, which encrypts the secret; nobody reads that.
+grant select (org_id, id, name, url, is_active, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
+grant update (name, is_active), delete on public.webhook_endpoints to authenticated;
+create policy webhook_endpoints_select_members on public.webhook_endpoints for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_endpoints_update_members on public.webhook_endpoints for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy webhook_endpoints_delete_members on public.webhook_endpoints for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger webhook_endpoints__audit after insert or update or delete on public.webhook_endpoints
+  for each row execute function private.tg__audit();
+
+grant select on public.risk_settings to authenticated, service_role;
+grant insert (org_id, red_from, amber_from, inactive_days), update (org_id, red_from, amber_from, inactive_days)
+  on public.risk_settings to authenticated;
+create policy risk_settings_select_members on public.risk_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy risk_settings_insert_members on public.risk_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy risk_settings_update_members on public.risk_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger risk_settings__keep_org before update of org_id on public.risk_settings
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+create trigger risk_settings__audit after insert or update on public.risk_settings
+  for each row execute function private.tg__audit();
+
+grant select on public.client_risk to authenticated, service_role;
+create policy client_risk_select_members on public.client_risk for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.automations
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.webhook_endpoints
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.risk_settings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 
 -- ── 10_tenancy/api.sql ──
 
@@ -11422,7 +11719,9 @@ select r.role, p.permission
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 

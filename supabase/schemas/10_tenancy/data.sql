@@ -33,6 +33,8 @@ select r.role, p.permission
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
