@@ -141,8 +141,8 @@ create index location_hours_location_idx on public.location_hours (org_id, locat
 -- ── 15_operations/tables.sql ──
 
 -- Operations: who did what, what ran, and what a person must be told.
--- Invariant: audit_log only grows and holds ids and column names, never values.
--- Not here: brakes, support access, pulse (they come with the operator's console).
+-- Invariant: the audit logs only grow; they hold ids and column names, and values of the columns in private.audited_columns alone.
+-- Not here: pulse (95_overview), what a brake stops (each domain asks private.is_braked).
 
 create table public.platform_admins (
   id uuid not null default gen_random_uuid() primary key,
@@ -164,12 +164,71 @@ create table public.audit_log (
   subject_type text not null,
   subject_id uuid,
   changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  support_access_id uuid,
+  request_id text,
   primary key (org_id, id)
 );
-comment on table public.audit_log is 'Who changed a rule, when, and which columns: ids and names only, append-only.';
+comment on table public.audit_log is 'Who changed what in an organisation, and when; append-only.';
 comment on column public.audit_log.actor_id is 'The signed-in person; null for the service and the owner (see actor_role). No key: the log outlives people.';
 comment on column public.audit_log.actor_role is 'The database role that the change came through.';
+comment on column public.audit_log.changed_columns is 'The names of what changed, whether its values may be kept or not.';
+comment on column public.audit_log.before is 'The values before, of the columns in private.audited_columns alone; null where there are none.';
+comment on column public.audit_log.after is 'The values after, likewise.';
+comment on column public.audit_log.refused is 'The slug of the refusal, where the attempt is what must be known; null: it was done.';
+comment on column public.audit_log.support_access_id is 'The support access it was done under: the actor is the person of the platform, not a member.';
+comment on column public.audit_log.request_id is 'The request it came with, as the service''s log names it.';
 create index audit_log_latest_idx on public.audit_log (org_id, happened_at desc);
+create index audit_log_happened_idx on public.audit_log (happened_at);
+comment on index public.audit_log_happened_idx is 'Retention, and the operators'' list across organisations.';
+
+create table private.platform_audit_log (
+  id uuid not null default gen_random_uuid() primary key,
+  happened_at timestamptz not null default clock_timestamp(),
+  actor_id uuid,
+  actor_role text not null,
+  action text not null,
+  subject_type text not null,
+  subject_id uuid,
+  changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  request_id text
+);
+comment on table private.platform_audit_log is 'What was done to the platform itself, or refused to an operator; append-only, columns as in audit_log.';
+create index platform_audit_log_happened_idx on private.platform_audit_log (happened_at desc);
+
+create table private.audited_columns (
+  subject_type text not null,
+  column_name text not null,
+  primary key (subject_type, column_name)
+);
+comment on table private.audited_columns is 'Whose values the audit logs may keep: nothing of a person, no secret. Any other column is kept by name alone.';
+
+create table private.brakes (
+  id uuid not null default gen_random_uuid() primary key,
+  kind text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  reason text not null,
+  banner text,
+  pulled_by uuid references auth.users (id) on delete set null,
+  pulled_at timestamptz not null default now(),
+  constraint brakes_kind_known check (kind in ('sms', 'email', 'push', 'payments', 'imports', 'automations', 'assistant', 'sign_up')),
+  constraint brakes_reason_length check (char_length(btrim(reason)) between 1 and 500),
+  constraint brakes_banner_length check (char_length(btrim(banner)) between 1 and 500),
+  constraint brakes_kind_once unique nulls not distinct (kind, org_id)
+);
+comment on table private.brakes is 'What is stopped now: a row is a brake that is on, its history is in the audit logs.';
+comment on column private.brakes.org_id is 'Null: for everybody.';
+comment on column private.brakes.reason is 'For the operators; apps show the banner.';
+comment on column private.brakes.banner is 'What people read meanwhile; null: the apps'' own words.';
+create index brakes_org_idx on private.brakes (org_id) where org_id is not null;
+create index brakes_pulled_by_idx on private.brakes (pulled_by) where pulled_by is not null;
 
 create table public.alerts (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -1803,7 +1862,7 @@ comment on function private.member_team is 'The team, for a member with members.
 
 -- ── 15_operations/rules.sql ──
 
--- Operations rules: auditing of every write that changes a rule, and the record of job runs.
+-- Operations rules: what other tables attach to (auditing of their writes), alerts, and who calls how often.
 
 create function private.is_platform_admin()
 returns boolean
@@ -1827,21 +1886,30 @@ begin
   select coalesce(array_agg(k order by k), '{}') into v_changed
     from jsonb_object_keys(v_row) as k
    where tg_op = 'UPDATE' and v_new -> k is distinct from v_old -> k and k <> all (tg_argv::text[] || '{updated_at}'::text[]);
-  if tg_op <> 'UPDATE' or v_changed <> '{}' then
-    insert into public.audit_log (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns)
-    select o.id, auth.uid(), coalesce(nullif(current_setting('role', true), 'none'), session_user), lower(tg_op), tg_table_name,
-           coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed
-      from public.orgs as o
-     where o.id = (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid;
+  if tg_op = 'UPDATE' then
+    if v_changed = '{}' then
+      return null;
+    end if;
+    select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+      into v_old, v_new from unnest(v_changed) as c (name);
   end if;
+  perform private.write_audit(
+    (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid, lower(tg_op), tg_table_name,
+    coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed, v_old, v_new, null, null);
   return null;
 end;
 $$;
-comment on function private.tg__audit is 'Writes one audit row for an insert, update or delete: names of the changed columns, no values.';
+comment on function private.tg__audit is
+  'Writes one audit row for an insert, update or delete: the names of the changed columns, and the values that may be kept.';
 
 create trigger audit_log__append_only before update or delete on public.audit_log
   for each row execute function private.tg__append_only();
 create trigger audit_log__no_truncate before truncate on public.audit_log
+  for each statement execute function private.tg__append_only();
+
+create trigger platform_audit_log__append_only before update or delete on private.platform_audit_log
+  for each row execute function private.tg__append_only();
+create trigger platform_audit_log__no_truncate before truncate on private.platform_audit_log
   for each statement execute function private.tg__append_only();
 
 create trigger orgs__audit after insert or update on public.orgs
@@ -2878,6 +2946,172 @@ end;
 $$;
 comment on function private.section is
   'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
+
+-- ── 15_operations/rules/audit.sql ──
+
+-- The audit logs: who did what to what, on whose behalf, and why. One writer; who did it is never an argument.
+-- Invariant: a value is kept only where private.audited_columns names its column. Everything else leaves its name.
+
+create function private.audited_values(p_subject_type text, p_values jsonb)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_object_agg(v.key, v.value)
+    from jsonb_each(p_values) as v
+    join private.audited_columns as c on c.subject_type = p_subject_type and c.column_name = v.key;
+$$;
+comment on function private.audited_values is 'Of a row''s values those that the audit logs may keep; null where there are none.';
+
+create function private.request_id()
+returns text
+language sql stable security invoker set search_path = ''
+as $$
+  select left(nullif(current_setting('request.headers', true), '')::json ->> 'x-request-id', 100);
+$$;
+comment on function private.request_id is 'The id that the caller gave its request (x-request-id); null where there is none.';
+
+create function private.write_audit(
+  p_org_id uuid, p_action text, p_subject_type text, p_subject_id uuid, p_changed_columns text[], p_before jsonb, p_after jsonb,
+  p_reason text, p_refused text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+  v_before jsonb := private.audited_values(p_subject_type, p_before);
+  v_after jsonb := private.audited_values(p_subject_type, p_after);
+begin
+  if p_org_id is null then
+    insert into private.platform_audit_log
+      (actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+    values (auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
+            left(p_reason, 500), p_refused, private.request_id());
+  else
+    insert into public.audit_log
+      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+    -- Not where the organisation itself is going: its log goes with it.
+    select o.id, auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
+           left(p_reason, 500), p_refused, private.request_id()
+      from public.orgs as o where o.id = p_org_id;
+  end if;
+end;
+$$;
+comment on function private.write_audit is 'Adds one row to an organisation''s audit log, or with no organisation to the platform''s; who did it is found here.';
+
+create function private.record_audit(
+  p_org_id uuid, p_action text, p_subject_type text, p_subject_id uuid, p_before jsonb default null, p_after jsonb default null,
+  p_reason text default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.write_audit(
+           p_org_id, p_action, p_subject_type, p_subject_id,
+           coalesce((select array_agg(k.name order by k.name)
+                       from (select jsonb_object_keys(p_before) union select jsonb_object_keys(p_after)) as k (name)
+                      where p_before -> k.name is distinct from p_after -> k.name), '{}'),
+           p_before, p_after, p_reason, null);
+$$;
+comment on function private.record_audit is
+  'One audit row (no organisation: the platform''s). p_before and p_after are values by column, of which only those in private.audited_columns are kept; actor, support access and request are filled in.';
+
+-- ── 15_operations/rules/brakes.sql ──
+
+-- Brakes: an operator stops a kind of work, everywhere or in one organisation, at once and with a reason.
+-- Invariant: a brake loses nothing. What is due stays due; whoever asks is told (423) and has changed nothing.
+-- Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
+
+create function private.is_braked(p_kind text, p_org_id uuid default null)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id));
+$$;
+comment on function private.is_braked is
+  'True while a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) is stopped for everybody, or for this organisation.';
+
+create function private.braked_orgs(p_kind text)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(b.org_id), '{}') from private.brakes as b where b.kind = p_kind and b.org_id is not null;
+$$;
+comment on function private.braked_orgs is 'The organisations that a kind of work is stopped for, for set-based sweeps; is_braked(kind) tells of everybody.';
+
+create function private.require_unbraked(p_kind text, p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if private.is_braked(p_kind, p_org_id) then
+    perform private.fail(423, 'brake_on', 'This is paused for the moment.', 'Nothing was changed; try again later.');
+  end if;
+end;
+$$;
+comment on function private.require_unbraked is 'Refuses while a kind of work is stopped: brake_on 423.';
+
+-- Pulled twice is pulled once: the first reason stays, and one audit row is written.
+create function private.pull_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_brake_kind(p_kind);
+  perform private.require_reason(p_reason);
+  perform private.require_value(coalesce(char_length(btrim(p_banner)), 1) between 1 and 500, 'banner');
+  insert into private.brakes (kind, org_id, reason, banner, pulled_by)
+  values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
+  on conflict (kind, org_id) do nothing
+  returning id into v_id;
+  if v_id is null then
+    return false;
+  end if;
+  perform private.record_audit(p_org_id, 'pull_brake', 'brakes', v_id, null, jsonb_build_object('kind', p_kind), p_reason);
+  return true;
+end;
+$$;
+comment on function private.pull_brake is 'Stops a kind of work; false when it was stopped already. The caller has authorised.';
+
+create function private.release_brake(p_kind text, p_org_id uuid, p_reason text)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_brake_kind(p_kind);
+  perform private.require_reason(p_reason);
+  delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_id;
+  if v_id is null then
+    return false;
+  end if;
+  perform private.record_audit(p_org_id, 'release_brake', 'brakes', v_id, jsonb_build_object('kind', p_kind), null, p_reason);
+  return true;
+end;
+$$;
+comment on function private.release_brake is 'Lets a kind of work go on; false when nothing stopped it there. The caller has authorised.';
+
+create function private.require_brake_kind(p_kind text)
+returns void
+language sql stable security definer set search_path = ''
+as $$
+  select private.require_value(
+           coalesce(p_kind in ('sms', 'email', 'push', 'payments', 'imports', 'automations', 'assistant', 'sign_up'), false), 'kind');
+$$;
+comment on function private.require_brake_kind is 'Refuses a kind of work that has no brake: value_not_allowed 422.';
+
+create function private.require_reason(p_reason text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if coalesce(char_length(btrim(p_reason)), 0) not between 1 and 500 then
+    perform private.fail(422, 'reason_missing', 'This needs a reason.', 'Say why, in at most 500 characters.');
+  end if;
+end;
+$$;
+comment on function private.require_reason is 'Refuses what an operator must account for without a reason: reason_missing 422.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -9211,6 +9445,14 @@ alter table private.rate_limits enable row level security;
 revoke all on private.rate_limits from public, anon, authenticated, service_role;
 create policy rate_limits_select_nobody on private.rate_limits for select to service_role using (false);
 
+alter table private.platform_audit_log enable row level security;
+alter table private.audited_columns enable row level security;
+alter table private.brakes enable row level security;
+revoke all on private.platform_audit_log, private.audited_columns, private.brakes from public, anon, authenticated, service_role;
+create policy platform_audit_log_select_nobody on private.platform_audit_log for select to service_role using (false);
+create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
+create policy brakes_select_nobody on private.brakes for select to service_role using (false);
+
 -- ── 20_clients/access.sql ──
 
 -- Who may see and write clients. Ids, tokens' owners and the sign-in link are never written by an app.
@@ -10851,6 +11093,50 @@ comment on function service.sweep_rate_limits is
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
 
+create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+end;
+$$;
+comment on function service.pull_brake is
+  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
+grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+
+create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.release_brake(p_kind, p_org_id, p_reason);
+end;
+$$;
+comment on function service.release_brake is
+  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
+grant execute on function service.release_brake(text, text, uuid) to service_role;
+
+create function service.list_brakes()
+returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
+    from private.brakes as b left join public.orgs as o on o.id = b.org_id
+   order by b.pulled_at, b.id;
+$$;
+comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
+revoke all on function service.list_brakes() from public, anon, authenticated;
+grant execute on function service.list_brakes() to service_role;
+
 -- ── 20_clients/service.sql ──
 
 -- Clients for operators.
@@ -11702,6 +11988,7 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
     ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
@@ -11717,6 +12004,24 @@ select r.role, p.permission
     ('marketing.send',    '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- ── 15_operations/data.sql ──
+
+-- Whose values the audit logs keep: settings, prices and states. Never a name, an address, a text that a person wrote, or a secret.
+
+insert into private.audited_columns (subject_type, column_name)
+select t.subject_type, c.column_name
+  from (values
+    ('brakes', '{kind}'::text[]),
+    ('orgs', '{commission_rate,onboarding_completed}'),
+    ('org_members', '{role}'),
+    ('offers', '{offer_type,price_cents,sessions_included,is_active}'),
+    ('promo_codes', '{discount_type,discount_value,is_active}'),
+    ('client_purchases', '{payment_status,expires_at,sessions_total}'),
+    ('booking_settings', '{timezone,no_show_policy,late_cancellation_policy,buffer_between_mins,min_notice_hours,max_advance_days}'),
+    ('session_types', '{duration_mins,price_cents,is_active}')
+  ) as t (subject_type, columns)
+ cross join unnest(t.columns) as c (column_name);
 
 -- ── 50_messaging/data.sql ──
 
