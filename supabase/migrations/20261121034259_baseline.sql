@@ -3091,6 +3091,37 @@ as $$
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
 
+-- ── 95_overview/rules.sql ──
+
+-- Overviews: what a page shows at once, in sections that stand or fall alone; money by month; the pulse of the work that runs by itself.
+-- Invariant: nothing here writes, and no figure is kept: each is read off the tables whose it is, at the moment it is asked for.
+-- Not here: the rules that make those rows.
+
+-- One section. Each is a function (organisation, whom or when it is about, now) returning its data; what goes wrong in it stays in it.
+-- The words of a foreign error may quote a row, so an answer names our slug or none, and the log the SQLSTATE.
+create function private.section(p_function text, p_is_allowed boolean, p_org_id uuid, p_subject text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_data jsonb;
+  v_state text;
+  v_slug text;
+begin
+  if not p_is_allowed then
+    return jsonb_build_object('status', 'refused', 'data', null, 'error', 'permission_missing');
+  end if;
+  execute format('select private.%I($1, %L, $2)', p_function, p_subject) into v_data using p_org_id, p_now;
+  return jsonb_build_object('status', 'ok', 'data', v_data, 'error', null);
+exception when others then
+  get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+  raise log 'overview section % failed: SQLSTATE %', p_function, v_state;
+  return jsonb_build_object('status', 'failed', 'data', null, 'error', case when v_state ~ '^PT4' then v_slug else 'section_failed' end);
+end;
+$$;
+comment on function private.section is
+  'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
+
 -- ── 15_operations/rules/audit.sql ──
 
 -- The audit logs: who did what to what, on whose behalf, and why. One writer; who did it is never an argument.
@@ -9270,6 +9301,239 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
 
+-- ── 95_overview/rules/client_detail.sql ──
+
+-- client_detail: all a coach's page of one client shows, in one call. Lists are the latest and say how many there are in all.
+
+create function private.client_profile(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Open links are not shown: whoever may send one makes a new one.
+  select to_jsonb(c) - '{onboarding_token,portal_token,auth_user_id,phone_e164}'::text[]
+         || jsonb_build_object('has_account', c.auth_user_id is not null, 'has_portal_link', c.portal_token is not null)
+    from public.clients as c
+   where c.org_id = p_org_id and c.id = p_client_id;
+$$;
+comment on function private.client_profile is 'Section profile: the client''s record, without the tokens of open links.';
+
+create function private.client_packages(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with open_bookings as (
+    select b.purchase_id, count(*)::integer as n
+      from public.bookings as b
+     where b.org_id = p_org_id and b.client_id = p_client_id and b.purchase_id is not null
+       and (b.settlement = 'due' or (b.settlement is null and b.status in ('pending', 'confirmed')))
+     group by b.purchase_id),
+  packages as (
+    select p.*, o.name as offer_name, p.valid_during @> p_now as is_valid,
+           case when p.valid_during @> p_now then greatest(p.sessions_remaining - coalesce(b.n, 0), 0) else 0 end as bookable
+      from public.client_purchases as p
+      join public.offers as o on o.org_id = p.org_id and o.id = p.offer_id
+      left join open_bookings as b on b.purchase_id = p.id
+     where p.org_id = p_org_id and p.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from packages),
+    'sessions_left', (select coalesce(sum(p.sessions_remaining), 0) from packages as p where p.is_valid),
+    'sessions_bookable', (select coalesce(sum(p.bookable), 0) from packages as p),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'id', p.id, 'offer_id', p.offer_id, 'offer_name', p.offer_name, 'amount_paid_cents', p.amount_paid_cents, 'currency', p.currency,
+               'sessions_total', p.sessions_total, 'sessions_used', p.sessions_used, 'sessions_remaining', p.sessions_remaining,
+               'sessions_bookable', p.bookable, 'is_valid', p.is_valid, 'is_frozen', p.frozen_periods @> p_now,
+               'payment_status', p.payment_status, 'payment_method', p.payment_method,
+               'purchased_at', p.purchased_at, 'expires_at', p.expires_at) order by p.purchased_at desc, p.id), '[]')
+        from (select * from packages as q order by q.purchased_at desc, q.id limit 50) as p));
+$$;
+comment on function private.client_packages is
+  'Section packages: {total, sessions_left, sessions_bookable, latest: the newest 50}.';
+
+create function private.client_bookings(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with bookings as (
+    select b.*, s.full_name as staff_name, b.status in ('pending', 'confirmed') and b.end_time > p_now as is_upcoming,
+           jsonb_build_object(
+             'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'settlement', b.settlement,
+             'session_type', b.session_type, 'session_type_id', b.session_type_id, 'staff_id', b.staff_id, 'staff_name', s.full_name,
+             'purchase_id', b.purchase_id, 'client_confirmed', coalesce(b.client_confirmed, false)) as shown
+      from public.bookings as b
+      join public.staff as s on s.org_id = b.org_id and s.id = b.staff_id
+     where b.org_id = p_org_id and b.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', count(*),
+    'upcoming_total', count(*) filter (where b.is_upcoming),
+    'completed', count(*) filter (where b.status = 'completed'),
+    'cancelled', count(*) filter (where b.status = 'cancelled'),
+    'no_shows', count(*) filter (where b.status = 'no_show'),
+    'upcoming', (select coalesce(jsonb_agg(u.shown order by u.start_time, u.id), '[]')
+                   from (select * from bookings as x where x.is_upcoming order by x.start_time, x.id limit 20) as u),
+    'latest', (select coalesce(jsonb_agg(l.shown order by l.start_time desc, l.id), '[]')
+                 from (select * from bookings as x where not x.is_upcoming order by x.start_time desc, x.id limit 20) as l))
+    from bookings as b;
+$$;
+comment on function private.client_bookings is
+  'Section bookings: {total, upcoming_total, completed, cancelled, no_shows, upcoming: the next 20, latest: of the others the last 20}.';
+
+create function private.client_communications_log(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_communications as c where c.org_id = p_org_id and c.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'type', c.type, 'direction', c.direction, 'subject', c.subject,
+                                                   'content', c.content, 'created_at', c.created_at) order by c.created_at desc, c.id), '[]')
+        from (select * from public.client_communications as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.created_at desc, x.id limit 50) as c));
+$$;
+comment on function private.client_communications_log is 'Section communications: {total, latest: the newest 50}.';
+
+create function private.client_threads(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', t.id, 'trainer_last_read_at', t.trainer_last_read_at,
+    'unread', (select count(*) from public.messages as m
+                where m.org_id = t.org_id and m.thread_id = t.id and m.sender_type = 'client'
+                  and m.created_at > coalesce(t.trainer_last_read_at, '-infinity')),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'sender_type', m.sender_type, 'body', m.body, 'created_at', m.created_at)
+                                order by m.created_at desc, m.id), '[]')
+        from (select * from public.messages as x
+               where x.org_id = t.org_id and x.thread_id = t.id order by x.created_at desc, x.id limit 20) as m))), '[]')
+    from public.message_threads as t
+   where t.org_id = p_org_id and t.client_id = p_client_id;
+$$;
+comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
+
+-- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
+create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id
+    from public.clients as c where c.id = p_client_id and c.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  return (
+    select jsonb_build_object('client_id', p_client_id, 'org_id', v_org_id, 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, v_org_id = any (private.orgs_with(s.permission)), v_org_id, p_client_id::text, p_now)))
+      from (values
+        ('profile', 'client_profile', 'clients.read'),
+        ('packages', 'client_packages', 'packages.read'),
+        ('bookings', 'client_bookings', 'bookings.read'),
+        ('communications', 'client_communications_log', 'messages.read'),
+        ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_client_detail is 'client_detail for a member of the client''s organisation. Fails: client_not_found 404.';
+
+-- ── 95_overview/rules/dashboard.sql ──
+
+-- dashboard: an organisation's figures around one of its local days. Every day and month is the organisation's own: bounds are local dates
+-- that are converted once, so a day has 23 or 25 hours where it has, and begins at 01:00 where it does.
+
+create function private.local_range(p_org_id uuid, p_days daterange)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(private.local_to_instant(t.timezone, lower(p_days)::timestamp), private.local_to_instant(t.timezone, upper(p_days)::timestamp))
+    from (select private.org_timezone(p_org_id) as timezone) as t;
+$$;
+comment on function private.local_range is 'The instants of an organisation''s local dates: [first moment of the first, first moment after the last).';
+
+-- A booking belongs to the day it starts on.
+create function private.booking_figures(p_org_id uuid, p_days daterange, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', lower(p_days), 'until_on', upper(p_days) - 1, 'from', lower(r.range), 'until', upper(r.range),
+    'sessions', count(b.id) filter (where b.status <> 'cancelled'),
+    'completed', count(b.id) filter (where b.status = 'completed'),
+    'no_shows', count(b.id) filter (where b.status = 'no_show'),
+    'upcoming', count(b.id) filter (where b.status in ('pending', 'confirmed') and b.start_time > p_now),
+    'cancelled', count(b.id) filter (where b.status = 'cancelled'))
+    from (select private.local_range(p_org_id, p_days) as range offset 0) as r
+    left join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(r.range) and b.start_time < upper(r.range)
+   group by r.range;
+$$;
+comment on function private.booking_figures is
+  'Bookings that start on these local dates: {from_on, until_on, from, until, sessions (all that are not cancelled), completed, no_shows, upcoming, cancelled}.';
+
+create function private.dashboard_today(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, daterange(p_on, p_on + 1), p_now);
+$$;
+comment on function private.dashboard_today is 'Section today: booking_figures of the local day.';
+
+create function private.dashboard_week(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, private.view_range(p_org_id, 'week', p_on), p_now);
+$$;
+comment on function private.dashboard_week is 'Section week: booking_figures of the local week, which begins on Monday.';
+
+-- Of the sessions that came to an end one way or the other; a cancelled one was not missed.
+create function private.dashboard_no_show(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', f ->> 'from_on', 'until_on', f ->> 'until_on', 'no_shows', f -> 'no_shows',
+    'denominator', (f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 'denominator_is', 'completed and no_show',
+    'rate', round((f ->> 'no_shows')::numeric / nullif((f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 0), 4))
+    from private.booking_figures(p_org_id, daterange(p_on - 29, p_on + 1), p_now) as f;
+$$;
+comment on function private.dashboard_no_show is
+  'Section no_show: over the 30 local days up to the date, {no_shows, denominator: completed and no-shows, rate: null when there were none}.';
+
+create function private.dashboard_outstanding(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('sessions', coalesce(sum(p.sessions_remaining), 0), 'packages', count(*), 'clients', count(distinct p.client_id))
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.payment_status = 'succeeded' and p.sessions_remaining > 0
+     and (p.expires_at is null or p.expires_at > p_now);
+$$;
+comment on function private.dashboard_outstanding is
+  'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
+
+create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_on date;
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  v_on := coalesce(p_on, private.org_today(p_org_id, p_now));
+  perform private.require_value(v_on between '2000-01-01' and '2100-01-01', 'on');
+  return (
+    select jsonb_build_object('org_id', p_org_id, 'on', v_on, 'timezone', private.org_timezone(p_org_id), 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, p_org_id = any (private.orgs_with(s.permission)), p_org_id, v_on::text, p_now)))
+      from (values
+        ('today', 'dashboard_today', 'bookings.read'),
+        ('week', 'dashboard_week', 'bookings.read'),
+        ('no_show', 'dashboard_no_show', 'bookings.read'),
+        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -10802,6 +11066,34 @@ revoke all on function public.render_sms_template(text, jsonb) from public, anon
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
 
+-- ── 95_overview/api.sql ──
+
+-- Overviews for apps.
+
+create function public.client_detail(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_client_detail(p_client_id);
+end;
+comment on function public.client_detail is
+  'All of one client in one call: {client_id, org_id, as_of, sections: {profile, packages, bookings, money, waivers, communications, measurements, threads}}. Each section is {status: ok | refused | failed, data, error}: refused (permission_missing) where the caller''s role may not see it, failed (section_failed, or the slug of a rule) where it could not be read; neither touches the others, and a page shows a failed one as failed, with a retry. Lists are the newest, beside a total. For members of the client''s organisation. Fails: client_not_found 404.';
+revoke all on function public.client_detail(uuid) from public, anon, service_role;
+grant execute on function public.client_detail(uuid) to authenticated;
+grant execute on function private.member_client_detail(uuid, timestamptz) to authenticated;
+
+create function public.dashboard(p_org_id uuid, p_on date default null)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_dashboard(p_org_id, p_on);
+end;
+comment on function public.dashboard is
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
+grant execute on function public.dashboard(uuid, date) to authenticated;
+grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
 -- ── 10_tenancy/service.sql ──
 
 -- Tenancy for operators: organisations, their members and their locations.
@@ -11993,6 +12285,7 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
     ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
