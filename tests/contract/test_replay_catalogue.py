@@ -37,6 +37,10 @@ OURS = {
     "staff_locations": {"location_id", "org_id", "staff_id"},
     "profiles": {"full_name"},
     "client_communications": {"user_id"},
+    "client_habits": {"client_id", "habit_id", "org_id"},
+    "client_measurements": {"measured_at"},
+    "habits": {"is_active", "name", "org_id"},
+    "products": {"currency"},
     "push_tokens": {"device_id"},
     "sms_schedules": {"sort_order"},
     "sms_settings": {
