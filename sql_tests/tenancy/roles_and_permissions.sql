@@ -19,7 +19,7 @@ select set_eq($$ select pg_temp.permissions_of('manager') $$,
               'a manager everything but making owners');
 select set_eq($$ select pg_temp.permissions_of('coach') $$,
               array['org.read', 'members.read', 'settings.write', 'alerts.read', 'clients.read', 'clients.write',
-                    'offers.read', 'offers.write',
+                    'progress.read', 'progress.write', 'offers.read', 'offers.write',
                     'packages.read', 'packages.sell', 'packages.correct', 'sessions.use', 'sessions.release',
                     'bookings.read', 'bookings.write', 'messages.read', 'messages.write', 'marketing.send',
                     'automations.read', 'automations.write'],

@@ -348,6 +348,123 @@ create index clients_email_idx on public.clients (org_id, lower(email)) where em
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
 
+-- ── 27_progress/tables.sql ──
+
+-- Progress: what clients do between sessions and how they develop: check-ins, habits, measurements, photos.
+-- Invariant: a photo's path begins with the id of the client it shows, in a row as in the bucket, so that one rule guards both.
+-- Not here: what happens in a session (40_scheduling), training plans and imported activities (70_training).
+
+create table public.activity_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  type text not null,
+  payload jsonb not null,
+  photo_paths text[],
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint activity_events_type_known check (type in ('weight', 'habit', 'workout', 'checkin')),
+  constraint activity_events_payload_is_object check (jsonb_typeof(payload) = 'object'),
+  constraint activity_events_payload_length check (octet_length(payload::text) <= 20000),
+  constraint activity_events_photo_paths_count check (cardinality(photo_paths) <= 20)
+);
+comment on table public.activity_events is 'What a client reports: a weight, a habit kept, a workout, a check-in. Facts: added, never changed.';
+comment on column public.activity_events.payload is
+  'By type: weight {value, unit}, habit {habit_id, habit_name}, workout {completed}, checkin {notes}; further keys are kept.';
+comment on column public.activity_events.photo_paths is 'Paths in the bucket progress-photos, each beginning with the client''s id.';
+create index activity_events_id_idx on public.activity_events (id);
+create index activity_events_client_idx on public.activity_events (org_id, client_id, created_at desc);
+create index activity_events_latest_idx on public.activity_events (client_id, created_at desc);
+comment on index public.activity_events_latest_idx is 'The mobile app and the automations ask by client alone.';
+
+create table public.habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint habits_name_length check (char_length(btrim(name)) between 1 and 200)
+);
+comment on table public.habits is 'What an organisation''s clients may be asked to keep up every day.';
+create index habits_id_idx on public.habits (id);
+
+create table public.client_habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  habit_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, habit_id) references public.habits (org_id, id) on delete cascade,
+  constraint client_habits_once unique (org_id, client_id, habit_id)
+);
+comment on table public.client_habits is 'Which habits a client keeps up; that one was kept is an activity event.';
+create index client_habits_client_idx on public.client_habits (client_id);
+create index client_habits_habit_idx on public.client_habits (org_id, habit_id);
+
+create table public.measurement_types (
+  id uuid primary key,
+  name text not null,
+  unit text not null,
+  category text not null,
+  sort_order integer default 0,
+  constraint measurement_types_name_unique unique (name)
+);
+comment on table public.measurement_types is 'What the apps propose to measure, the same for every organisation.';
+
+create table public.client_measurements (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  measurement_type text not null,
+  value numeric not null,
+  unit text not null,
+  notes text,
+  measured_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_measurements_measurement_type_length check (char_length(btrim(measurement_type)) between 1 and 100),
+  constraint client_measurements_value_plausible check (value between -100000 and 100000),
+  constraint client_measurements_unit_length check (char_length(unit) between 1 and 20),
+  constraint client_measurements_notes_length check (char_length(notes) <= 2000),
+  constraint client_measurements_measured_at_past check (measured_at <= created_at + interval '1 day')
+);
+comment on table public.client_measurements is 'What a coach has measured of a client.';
+comment on column public.client_measurements.measurement_type is 'A name of measurement_types, or the coach''s own.';
+create index client_measurements_id_idx on public.client_measurements (id);
+create index client_measurements_client_idx on public.client_measurements (org_id, client_id, measured_at desc);
+create index client_measurements_latest_idx on public.client_measurements (client_id, measured_at desc);
+
+create table public.checkin_photos (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  activity_event_id uuid,
+  storage_path text not null,
+  photo_type text,
+  notes text,
+  taken_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, activity_event_id) references public.activity_events (org_id, id) on delete cascade,
+  constraint checkin_photos_storage_path_once unique (org_id, storage_path),
+  constraint checkin_photos_storage_path_is_the_clients check (starts_with(storage_path, client_id::text || '/')),
+  constraint checkin_photos_storage_path_form check (char_length(storage_path) <= 500 and storage_path !~ '(^|/)\.{1,2}(/|$)'),
+  constraint checkin_photos_photo_type_known check (photo_type in ('front', 'side', 'back', 'other')),
+  constraint checkin_photos_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.checkin_photos is 'Progress photos of a client; the picture itself lies in the private bucket progress-photos.';
+comment on column public.checkin_photos.storage_path is 'Its path in the bucket, <client_id>/…; shown by a signed URL, since the bucket is never public.';
+create index checkin_photos_id_idx on public.checkin_photos (id);
+create index checkin_photos_client_idx on public.checkin_photos (org_id, client_id, taken_at desc);
+create index checkin_photos_latest_idx on public.checkin_photos (client_id, taken_at desc);
+create index checkin_photos_event_idx on public.checkin_photos (org_id, activity_event_id) where activity_event_id is not null;
+
 -- ── 30_sessions/tables.sql ──
 
 -- Sessions: what is offered, prepaid sessions (a row of client_purchases is a package) and the ledger that spends them.
@@ -529,6 +646,41 @@ create unique index session_entries_release_once on public.session_entries (org_
 create index session_entries_latest_idx on public.session_entries (org_id, purchase_id, created_at desc);
 comment on index public.session_entries_charge_once is
   'One charge of a booking per number; entries without a number never collide, and every entry of a booking is found here.';
+
+-- ── 35_products/tables.sql ──
+
+-- Products: goods an organisation sells beside its sessions.
+-- Not here: sessions and subscriptions (offers, 30_sessions), money taken for goods (60_payments).
+
+create table public.products (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  description text,
+  category text,
+  price_cents integer not null default 0,
+  cost_cents integer,
+  currency text not null default 'aud',
+  stock_quantity integer,
+  sku text,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint products_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint products_description_length check (char_length(description) <= 5000),
+  constraint products_category_length check (char_length(category) <= 100),
+  constraint products_price_cents_range check (price_cents between 0 and 100000000),
+  constraint products_cost_cents_range check (cost_cents between 0 and 100000000),
+  constraint products_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint products_stock_quantity_range check (stock_quantity between -1000000 and 1000000),
+  constraint products_sku_length check (char_length(sku) <= 100)
+);
+comment on table public.products is 'Goods that an organisation sells: price, cost and how many are in stock.';
+comment on column public.products.price_cents is 'In the minor unit of `currency`, as is cost_cents.';
+comment on column public.products.stock_quantity is 'Null: not counted; below zero: sold before it was counted.';
+create index products_id_idx on public.products (id);
+create index products_name_idx on public.products (org_id, name);
 
 -- ── 40_scheduling/tables.sql ──
 
@@ -1667,7 +1819,8 @@ declare
   -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
   v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
-    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
+    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid)
+             or coalesce((v_row ->> 'client_id')::uuid = any (private.my_client_ids()), false));
 begin
   for v_rule in
     select a.attname
@@ -1699,7 +1852,8 @@ begin
                              format('The rule is %s.', v_rule.conname));
       end if;
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
-      -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
+      -- Whether a row or a value exists in an organisation is not told to people outside it, unless the row is about themselves as
+      -- its client: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
       continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
@@ -2207,6 +2361,87 @@ create trigger clients__guard_audience before update on public.clients
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
+-- ── 27_progress/rules.sql ──
+
+-- Progress rules: what a reported fact must hold, and whose photos a path may name.
+
+-- A number as the apps send it: as a number, or as text from a field.
+create function private.json_number(p_value jsonb)
+returns numeric
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_value) = 'number' or jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~ '^\s*-?[0-9]{1,9}(\.[0-9]{1,9})?\s*$'
+              then (p_value #>> '{}')::numeric end;
+$$;
+comment on function private.json_number is 'A JSON number, or a text that is one; null for anything else.';
+
+-- What a fact says of its type is what screens and automations count on. Photos and habits must be the client's own: a row of one
+-- client that names another's would be shown as theirs.
+create function private.tg_activity_events__check_fact()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_weight numeric;
+begin
+  -- People outside the organisation learn nothing of its habits here: the policies refuse them next.
+  if auth.role() = 'authenticated' and not (new.org_id = any (private.orgs_with('progress.write')) or new.client_id = any (private.my_client_ids())) then
+    return new;
+  end if;
+  if exists (select from unnest(new.photo_paths) as p (path)
+              where p.path is null or char_length(p.path) > 500 or p.path ~ '(^|/)\.{1,2}(/|$)' or not starts_with(p.path, new.client_id::text || '/')) then
+    perform private.fail(422, 'photo_path_invalid', 'A photo does not lie in the client''s own folder.', 'Upload it below the client''s id.');
+  end if;
+  case new.type
+    when 'weight' then
+      v_weight := private.json_number(new.payload -> 'value');
+      if v_weight is null or v_weight <= 0 or v_weight >= 2500 then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a weight as {value, unit}.');
+      end if;
+    when 'habit' then
+      -- A habit that was taken off the client's list since the screen was opened still is a fact.
+      if not exists (select from public.habits as h
+                      where h.org_id = new.org_id and h.id::text = lower(new.payload ->> 'habit_id')) then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a habit as {habit_id, habit_name}, one of the organisation''s.');
+      end if;
+    else null;
+  end case;
+  return new;
+end;
+$$;
+comment on function private.tg_activity_events__check_fact is
+  'Refuses a weight without a number, a habit that is none and a photo outside the client''s folder: fact_invalid 422, photo_path_invalid 422.';
+create trigger activity_events__check_fact before insert on public.activity_events
+  for each row execute function private.tg_activity_events__check_fact();
+
+-- A photo belongs to the check-in of the same client.
+create function private.tg_checkin_photos__check_event()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.activity_events as e
+              where e.org_id = new.org_id and e.id = new.activity_event_id and e.client_id <> new.client_id) then
+    perform private.fail(404, 'reference_not_found', 'Something this row points to does not exist.', 'Check activity_event_id.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_checkin_photos__check_event is 'Refuses a photo on another client''s check-in: reference_not_found 404.';
+create trigger checkin_photos__check_event before insert on public.checkin_photos
+  for each row when (new.activity_event_id is not null) execute function private.tg_checkin_photos__check_event();
+
+-- For the bucket's policies: the client whose folder a path lies in, null where it lies in none.
+create function private.photo_client(p_path text)
+returns uuid
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when split_part(p_path, '/', 1) ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' and split_part(p_path, '/', 2) <> ''
+                   and char_length(p_path) <= 500 and p_path !~ '(^|/)\.{1,2}(/|$)'
+              then split_part(p_path, '/', 1)::uuid end;
+$$;
+comment on function private.photo_client is 'The client whose folder of progress-photos a path lies in; null where it lies in none.';
+
 -- ── 30_sessions/rules.sql ──
 
 -- Session rules for direct writes by apps: a sale is checked against its offer, an editor's absolute counter becomes a
@@ -2609,6 +2844,17 @@ create trigger offers__touch before update on public.offers
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger promo_codes__touch before update on public.promo_codes
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- ── 35_products/rules.sql ──
+
+-- Product rules: a product stays where it is; the app sends org_id with every change.
+
+create trigger products__keep_org before update of org_id on public.products
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+create trigger products__touch before update on public.products
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger products__audit after insert or update or delete on public.products
+  for each row execute function private.tg__audit('stock_quantity');
 
 -- ── 40_scheduling/rules.sql ──
 
@@ -9706,6 +9952,111 @@ create policy clients_insert_members on public.clients for insert to authenticat
 create policy clients_update_people on public.clients for update to authenticated
   using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or auth_user_id = (select auth.uid()));
 
+-- ── 27_progress/access.sql ──
+
+-- Who may see and write progress: the client whose it is, and those who train them. The desk and the accountant see none of it.
+
+alter table public.activity_events enable row level security;
+alter table public.habits enable row level security;
+alter table public.client_habits enable row level security;
+alter table public.measurement_types enable row level security;
+alter table public.client_measurements enable row level security;
+alter table public.checkin_photos enable row level security;
+revoke all on public.activity_events, public.habits, public.client_habits, public.measurement_types, public.client_measurements,
+  public.checkin_photos from public, anon, authenticated, service_role;
+
+-- activity_events: the client reports, a coach may for them.
+grant select on public.activity_events to authenticated, service_role;
+grant insert (org_id, client_id, type, payload, photo_paths) on public.activity_events to authenticated;
+create policy activity_events_select_people on public.activity_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy activity_events_insert_people on public.activity_events for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- habits and who keeps them: coaches write, a client sees their own.
+grant select, insert (org_id, name), update (name, is_active) on public.habits to authenticated;
+grant select on public.habits to service_role;
+create policy habits_select_people on public.habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[])
+         or id in (select h.habit_id from public.client_habits as h where h.client_id = any ((select private.my_client_ids())::uuid[])));
+create policy habits_insert_members on public.habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy habits_update_members on public.habits for update to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+grant select, insert (org_id, client_id, habit_id), delete on public.client_habits to authenticated;
+grant select on public.client_habits to service_role;
+create policy client_habits_select_people on public.client_habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_habits_insert_members on public.client_habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_habits_delete_members on public.client_habits for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- measurement_types: the same for everyone who signs in.
+grant select on public.measurement_types to authenticated, service_role;
+create policy measurement_types_select_all on public.measurement_types for select to authenticated
+  using ((select auth.uid()) is not null);
+
+grant select, insert (org_id, client_id, measurement_type, value, unit, notes, measured_at), delete on public.client_measurements to authenticated;
+grant select on public.client_measurements to service_role;
+create policy client_measurements_select_people on public.client_measurements for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_measurements_insert_members on public.client_measurements for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_measurements_delete_members on public.client_measurements for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- checkin_photos: a client adds and takes away their own, a coach who takes the picture does too.
+grant select, insert (org_id, client_id, activity_event_id, storage_path, photo_type), delete on public.checkin_photos to authenticated;
+grant select on public.checkin_photos to service_role;
+create policy checkin_photos_select_people on public.checkin_photos for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_insert_people on public.checkin_photos for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_delete_people on public.checkin_photos for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+create trigger zz_refuse_clearly before insert on public.activity_events
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_measurements
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.checkin_photos
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- The pictures themselves, where Supabase Storage is there: a private bucket whose folders are clients.
+grant execute on function private.photo_client(text) to authenticated;
+do $$
+declare
+  v_is_allowed constant text := $allowed$(
+        private.photo_client(name) = any ((select private.my_client_ids())::uuid[])
+        or exists (select from public.clients as c
+                    where c.id = private.photo_client(objects.name) and c.org_id = any ((select private.orgs_with(%L))::uuid[])))$allowed$;
+begin
+  if to_regclass('storage.objects') is null or to_regclass('storage.buckets') is null then
+    return;
+  end if;
+  insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
+  values ('progress-photos', 'progress-photos', false, 10485760, '{image/jpeg,image/png,image/webp,image/heic}')
+  on conflict (id) do update
+     set public = false, file_size_limit = excluded.file_size_limit, allowed_mime_types = excluded.allowed_mime_types;
+  execute format($policy$
+    create policy progress_photos_select_people on storage.objects for select to authenticated
+      using (bucket_id = 'progress-photos' and %1$s);
+    create policy progress_photos_insert_people on storage.objects for insert to authenticated
+      with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_update_people on storage.objects for update to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_delete_people on storage.objects for delete to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) $policy$,
+    format(v_is_allowed, 'progress.read'), format(v_is_allowed, 'progress.write'));
+end;
+$$;
+
 -- ── 30_sessions/access.sql ──
 
 -- Who may see and write offers, promo codes, packages and the ledger directly.
@@ -9783,6 +10134,27 @@ create trigger zz_refuse_clearly before insert or update on public.offers
 create trigger zz_refuse_clearly before insert or update on public.promo_codes
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.client_purchases
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 35_products/access.sql ──
+
+-- Who may see and write products: members. What a thing cost is nobody else's to know.
+
+alter table public.products enable row level security;
+revoke all on public.products from public, anon, authenticated, service_role;
+grant select, delete on public.products to authenticated;
+grant select on public.products to service_role;
+grant insert (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+grant update (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+create policy products_select_members on public.products for select to authenticated
+  using (org_id = any ((select private.orgs_with('offers.read'))::uuid[]));
+create policy products_insert_members on public.products for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_update_members on public.products for update to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_delete_members on public.products for delete to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.products
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
 -- ── 40_scheduling/access.sql ──
@@ -12285,6 +12657,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('progress.read',     '{owner,manager,coach,staff}'),
+    ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
@@ -12321,6 +12695,28 @@ select t.subject_type, c.column_name
     ('session_types', '{duration_mins,price_cents,is_active}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+-- ── 27_progress/data.sql ──
+
+-- What the apps propose to measure.
+
+insert into public.measurement_types (id, name, unit, category, sort_order) values
+  ('ae76e1e4-6e12-5bc7-82ea-b2f95c735677', 'Weight', 'kg', 'body', 10),
+  ('6364fb28-f15b-5416-8aba-cd199c7f7e09', 'Body fat', '%', 'body', 20),
+  ('b3aa4bcf-5507-58ce-9e63-6b5f12cb9df9', 'Muscle mass', 'kg', 'body', 30),
+  ('9dbc17fd-a00b-5111-b4f6-32e3d83e9fd0', 'Neck', 'cm', 'circumference', 40),
+  ('5f3e29f6-2f96-58a2-bf42-54981b9edaf9', 'Chest', 'cm', 'circumference', 50),
+  ('76449381-a449-5661-8a53-93dedc52363a', 'Waist', 'cm', 'circumference', 60),
+  ('c3f8d7de-61b0-5dc7-aed2-f69ff255d483', 'Hips', 'cm', 'circumference', 70),
+  ('390798cf-b5a4-56fb-837d-0cc8ad4508d4', 'Upper arm', 'cm', 'circumference', 80),
+  ('062dbe65-e159-589b-b314-6397822f1f98', 'Thigh', 'cm', 'circumference', 90),
+  ('f0bfe9c6-98af-57a3-a5b9-a3af75ab8882', 'Calf', 'cm', 'circumference', 100),
+  ('7d6db5c1-1d19-5c33-b45e-598ea2e9f7d7', 'Resting heart rate', 'bpm', 'health', 110),
+  ('730c6ece-b037-56c8-b300-4b9dfec490a5', 'Systolic blood pressure', 'mmHg', 'health', 120),
+  ('17fa4b5e-ff07-5149-9cad-ef184deb51bf', 'Diastolic blood pressure', 'mmHg', 'health', 130),
+  ('f9b8dc40-e09f-5ebd-b88a-ad94a301e634', 'VO2 max', 'ml/kg/min', 'fitness', 140),
+  ('197be251-86b3-52ec-bfa7-2e89aed75c4a', 'Plank', 's', 'fitness', 150),
+  ('f3f599f8-a7e1-5666-b1f8-282269ebf613', 'Push-ups', 'reps', 'fitness', 160);
 
 -- ── 50_messaging/data.sql ──
 

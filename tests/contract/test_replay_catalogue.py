@@ -40,6 +40,10 @@ OURS = {
     "risk_settings": {"amber_from", "inactive_days", "org_id", "red_from"},
     "webhook_endpoints": {"is_active", "name"},
     "client_communications": {"user_id"},
+    "client_habits": {"client_id", "habit_id", "org_id"},
+    "client_measurements": {"measured_at"},
+    "habits": {"is_active", "name", "org_id"},
+    "products": {"currency"},
     "push_tokens": {"device_id"},
     "sms_schedules": {"sort_order"},
     "sms_settings": {
