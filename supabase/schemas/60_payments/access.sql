@@ -35,7 +35,7 @@ grant select on public.org_payouts to authenticated, service_role;
 grant insert (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, status, payout_reference),
       update (status, paid_at) on public.org_payouts to authenticated;
 create policy org_payouts_select_people on public.org_payouts for select to authenticated
-  using (org_id = any ((select private.orgs_with('payouts.read'))::uuid[]) or (select private.is_platform_admin()));
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
 create policy org_payouts_insert_platform on public.org_payouts for insert to authenticated
   with check ((select private.is_platform_admin()));
 create policy org_payouts_update_platform on public.org_payouts for update to authenticated
@@ -47,7 +47,7 @@ grant insert (org_id, payout_method, bank_account_name, bank_bsb, bank_account_n
       update (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at)
   on public.org_payout_settings to authenticated;
 create policy org_payout_settings_select_people on public.org_payout_settings for select to authenticated
-  using (org_id = any ((select private.orgs_with('payouts.read'))::uuid[]) or (select private.is_platform_admin()));
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
 create policy org_payout_settings_insert_people on public.org_payout_settings for insert to authenticated
   with check (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]) or (select private.is_platform_admin()));
 create policy org_payout_settings_update_owners on public.org_payout_settings for update to authenticated
