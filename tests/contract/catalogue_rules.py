@@ -24,6 +24,7 @@ DIRECTORY_TABLES = (
     "private.stripe_events",
     "private.stripe_fetches",
     "private.stripe_cursors",
+    "private.work_kinds",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
