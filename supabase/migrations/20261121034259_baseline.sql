@@ -348,6 +348,123 @@ create index clients_email_idx on public.clients (org_id, lower(email)) where em
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
 
+-- ── 27_progress/tables.sql ──
+
+-- Progress: what clients do between sessions and how they develop: check-ins, habits, measurements, photos.
+-- Invariant: a photo's path begins with the id of the client it shows, in a row as in the bucket, so that one rule guards both.
+-- Not here: what happens in a session (40_scheduling), training plans and imported activities (70_training).
+
+create table public.activity_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  type text not null,
+  payload jsonb not null,
+  photo_paths text[],
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint activity_events_type_known check (type in ('weight', 'habit', 'workout', 'checkin')),
+  constraint activity_events_payload_is_object check (jsonb_typeof(payload) = 'object'),
+  constraint activity_events_payload_length check (octet_length(payload::text) <= 20000),
+  constraint activity_events_photo_paths_count check (cardinality(photo_paths) <= 20)
+);
+comment on table public.activity_events is 'What a client reports: a weight, a habit kept, a workout, a check-in. Facts: added, never changed.';
+comment on column public.activity_events.payload is
+  'By type: weight {value, unit}, habit {habit_id, habit_name}, workout {completed}, checkin {notes}; further keys are kept.';
+comment on column public.activity_events.photo_paths is 'Paths in the bucket progress-photos, each beginning with the client''s id.';
+create index activity_events_id_idx on public.activity_events (id);
+create index activity_events_client_idx on public.activity_events (org_id, client_id, created_at desc);
+create index activity_events_latest_idx on public.activity_events (client_id, created_at desc);
+comment on index public.activity_events_latest_idx is 'The mobile app and the automations ask by client alone.';
+
+create table public.habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint habits_name_length check (char_length(btrim(name)) between 1 and 200)
+);
+comment on table public.habits is 'What an organisation''s clients may be asked to keep up every day.';
+create index habits_id_idx on public.habits (id);
+
+create table public.client_habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  habit_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, habit_id) references public.habits (org_id, id) on delete cascade,
+  constraint client_habits_once unique (org_id, client_id, habit_id)
+);
+comment on table public.client_habits is 'Which habits a client keeps up; that one was kept is an activity event.';
+create index client_habits_client_idx on public.client_habits (client_id);
+create index client_habits_habit_idx on public.client_habits (org_id, habit_id);
+
+create table public.measurement_types (
+  id uuid primary key,
+  name text not null,
+  unit text not null,
+  category text not null,
+  sort_order integer default 0,
+  constraint measurement_types_name_unique unique (name)
+);
+comment on table public.measurement_types is 'What the apps propose to measure, the same for every organisation.';
+
+create table public.client_measurements (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  measurement_type text not null,
+  value numeric not null,
+  unit text not null,
+  notes text,
+  measured_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_measurements_measurement_type_length check (char_length(btrim(measurement_type)) between 1 and 100),
+  constraint client_measurements_value_plausible check (value between -100000 and 100000),
+  constraint client_measurements_unit_length check (char_length(unit) between 1 and 20),
+  constraint client_measurements_notes_length check (char_length(notes) <= 2000),
+  constraint client_measurements_measured_at_past check (measured_at <= created_at + interval '1 day')
+);
+comment on table public.client_measurements is 'What a coach has measured of a client.';
+comment on column public.client_measurements.measurement_type is 'A name of measurement_types, or the coach''s own.';
+create index client_measurements_id_idx on public.client_measurements (id);
+create index client_measurements_client_idx on public.client_measurements (org_id, client_id, measured_at desc);
+create index client_measurements_latest_idx on public.client_measurements (client_id, measured_at desc);
+
+create table public.checkin_photos (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  activity_event_id uuid,
+  storage_path text not null,
+  photo_type text,
+  notes text,
+  taken_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, activity_event_id) references public.activity_events (org_id, id) on delete cascade,
+  constraint checkin_photos_storage_path_once unique (org_id, storage_path),
+  constraint checkin_photos_storage_path_is_the_clients check (starts_with(storage_path, client_id::text || '/')),
+  constraint checkin_photos_storage_path_form check (char_length(storage_path) <= 500 and storage_path !~ '(^|/)\.{1,2}(/|$)'),
+  constraint checkin_photos_photo_type_known check (photo_type in ('front', 'side', 'back', 'other')),
+  constraint checkin_photos_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.checkin_photos is 'Progress photos of a client; the picture itself lies in the private bucket progress-photos.';
+comment on column public.checkin_photos.storage_path is 'Its path in the bucket, <client_id>/…; shown by a signed URL, since the bucket is never public.';
+create index checkin_photos_id_idx on public.checkin_photos (id);
+create index checkin_photos_client_idx on public.checkin_photos (org_id, client_id, taken_at desc);
+create index checkin_photos_latest_idx on public.checkin_photos (client_id, taken_at desc);
+create index checkin_photos_event_idx on public.checkin_photos (org_id, activity_event_id) where activity_event_id is not null;
+
 -- ── 30_sessions/tables.sql ──
 
 -- Sessions: what is offered, prepaid sessions (a row of client_purchases is a package) and the ledger that spends them.
@@ -529,6 +646,41 @@ create unique index session_entries_release_once on public.session_entries (org_
 create index session_entries_latest_idx on public.session_entries (org_id, purchase_id, created_at desc);
 comment on index public.session_entries_charge_once is
   'One charge of a booking per number; entries without a number never collide, and every entry of a booking is found here.';
+
+-- ── 35_products/tables.sql ──
+
+-- Products: goods an organisation sells beside its sessions.
+-- Not here: sessions and subscriptions (offers, 30_sessions), money taken for goods (60_payments).
+
+create table public.products (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  description text,
+  category text,
+  price_cents integer not null default 0,
+  cost_cents integer,
+  currency text not null default 'aud',
+  stock_quantity integer,
+  sku text,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint products_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint products_description_length check (char_length(description) <= 5000),
+  constraint products_category_length check (char_length(category) <= 100),
+  constraint products_price_cents_range check (price_cents between 0 and 100000000),
+  constraint products_cost_cents_range check (cost_cents between 0 and 100000000),
+  constraint products_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint products_stock_quantity_range check (stock_quantity between -1000000 and 1000000),
+  constraint products_sku_length check (char_length(sku) <= 100)
+);
+comment on table public.products is 'Goods that an organisation sells: price, cost and how many are in stock.';
+comment on column public.products.price_cents is 'In the minor unit of `currency`, as is cost_cents.';
+comment on column public.products.stock_quantity is 'Null: not counted; below zero: sold before it was counted.';
+create index products_id_idx on public.products (id);
+create index products_name_idx on public.products (org_id, name);
 
 -- ── 40_scheduling/tables.sql ──
 
@@ -1432,6 +1584,514 @@ comment on table public.client_communications is 'The log of what was exchanged 
 create index client_communications_client_idx on public.client_communications (org_id, client_id, created_at desc);
 create index client_communications_user_idx on public.client_communications (user_id) where user_id is not null;
 
+-- ── 55_automations/tables.sql ──
+
+-- Automations: what happens to clients by itself, at a local time or when something happened; and how likely a client is to leave.
+-- Invariant: an automation fires once for each due time and once for each event, however many workers there are.
+-- Invariant: a run with a failed action is failed, and says which.
+-- Not here: the outbox that texts and pushes leave through (50_messaging).
+
+create table public.automations (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  enabled boolean not null default true,
+  trigger jsonb not null,
+  conditions jsonb not null,
+  actions jsonb not null,
+  guardrails jsonb not null,
+  next_run_at timestamptz,
+  enabled_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint automations_name_length check (char_length(btrim(name)) between 1 and 200)
+) with (fillfactor = 80);
+comment on table public.automations is 'What happens by itself: when (trigger), to whom (conditions), what (actions), and how often at most (guardrails).';
+comment on column public.automations.trigger is
+  '{type: schedule, schedule: hourly | daily | weekly | fortnightly | monthly, time, minute, day_of_week, day_of_month, starts_on, missed, grace_hours} or {type: event, event, days}; checked when saved.';
+comment on column public.automations.conditions is 'Array of {field, operator, value}: a client meets all of them.';
+comment on column public.automations.actions is 'Array of {type: send_message | send_push | notify_trainer | webhook, params}; checked when saved.';
+comment on column public.automations.guardrails is
+  '{max_per_client_per_day, max_per_client_per_week, quiet_hours_start, quiet_hours_end, dedupe_hours}, each of which may be left out.';
+comment on column public.automations.next_run_at is 'When it is due next; null where an event starts it, and while it is off.';
+comment on column public.automations.enabled_at is 'Since when it is on: what happened before starts nothing.';
+create index automations_id_idx on public.automations (id);
+create index automations_due_idx on public.automations (next_run_at) where next_run_at is not null;
+-- What is looked up whenever something happens.
+create index automations_event_idx on public.automations (org_id, (trigger ->> 'event')) where enabled and trigger ->> 'event' is not null;
+
+create table public.automation_firings (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  automation_id uuid not null,
+  due_at timestamptz not null,
+  next_at timestamptz not null,
+  event text,
+  event_key text,
+  client_id uuid,
+  status text not null default 'pending',
+  reason text,
+  missed integer not null default 0,
+  ok_count integer not null default 0,
+  failed_count integer not null default 0,
+  skipped jsonb not null default '{}',
+  fired_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_firings_status_known check (status in ('pending', 'ok', 'failed', 'skipped')),
+  constraint automation_firings_event_is_whole check (num_nonnulls(event, event_key, client_id) in (0, 3))
+) with (fillfactor = 80);
+comment on table public.automation_firings is 'Each time an automation was due, by its schedule or by an event, and what came of it; its recipients are in automation_runs.';
+comment on column public.automation_firings.next_at is 'When it may fire: due_at, or when quiet hours end.';
+comment on column public.automation_firings.event_key is 'What happened, by the name its rule gave: the same again fires nothing.';
+comment on column public.automation_firings.client_id is 'Whom the event is about; null where a schedule is due for everybody.';
+comment on column public.automation_firings.reason is 'Why it is skipped or failed: a slug, or the action that failed.';
+comment on column public.automation_firings.missed is 'How many due times before this one were passed over, since nothing swept then.';
+comment on column public.automation_firings.skipped is 'How many of the audience were left out, by reason.';
+create unique index automation_firings_due_once on public.automation_firings (org_id, automation_id, due_at) where event_key is null;
+create unique index automation_firings_event_once on public.automation_firings (org_id, automation_id, event_key) where event_key is not null;
+create index automation_firings_pending_idx on public.automation_firings (next_at) where status = 'pending';
+create index automation_firings_automation_idx on public.automation_firings (org_id, automation_id, due_at desc);
+create index automation_firings_client_idx on public.automation_firings (org_id, client_id) where client_id is not null;
+
+create table public.automation_runs (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  firing_id uuid not null,
+  automation_id uuid not null,
+  client_id uuid not null,
+  fired_at timestamptz not null default now(),
+  status text not null,
+  reason text,
+  actions_fired jsonb not null default '[]',
+  primary key (org_id, id),
+  foreign key (org_id, firing_id) references public.automation_firings (org_id, id) on delete cascade,
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_runs_recipient_once unique (org_id, firing_id, client_id),
+  constraint automation_runs_status_known check (status in ('ok', 'skipped', 'failed'))
+) with (fillfactor = 80);
+comment on table public.automation_runs is 'What an automation did for one client: ok, skipped for a reason, or failed.';
+comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again has no new row.';
+comment on column public.automation_runs.actions_fired is 'Array of {type, status: ok | failed | pending, reason, message_id | delivery_id}, in the order of the actions.';
+-- Caps and dedupe count what a client got of an automation lately; the app lists an organisation's latest.
+create index automation_runs_client_idx on public.automation_runs (org_id, automation_id, client_id, fired_at desc);
+create index automation_runs_latest_idx on public.automation_runs (org_id, fired_at desc);
+create index automation_runs_of_client_idx on public.automation_runs (org_id, client_id);
+
+create table public.webhook_endpoints (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  url text not null,
+  secret_encrypted text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint webhook_endpoints_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint webhook_endpoints_url_form check (url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(url) <= 2000)
+);
+comment on table public.webhook_endpoints is 'Where an organisation''s webhook actions post to.';
+comment on column public.webhook_endpoints.secret_encrypted is 'What signs a post, encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
+
+create table public.webhook_deliveries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  endpoint_id uuid not null,
+  run_id uuid not null,
+  action_index integer not null,
+  payload jsonb not null,
+  status text not null default 'pending',
+  next_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  attempts integer not null default 0,
+  claim uuid,
+  http_status integer,
+  error_code text,
+  delivered_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, endpoint_id) references public.webhook_endpoints (org_id, id) on delete cascade,
+  foreign key (org_id, run_id) references public.automation_runs (org_id, id) on delete cascade,
+  constraint webhook_deliveries_action_once unique (org_id, run_id, action_index),
+  constraint webhook_deliveries_status_known check (status in ('pending', 'sending', 'ok', 'failed'))
+) with (fillfactor = 70);
+comment on table public.webhook_deliveries is 'Each post of a webhook action: tried again with growing pauses until it is taken or expires; its id lets the receiver tell a repeat.';
+comment on column public.webhook_deliveries.next_at is 'When it may be tried; while sending, until when it is the claim''s.';
+create index webhook_deliveries_due_idx on public.webhook_deliveries (next_at) where status in ('pending', 'sending');
+create index webhook_deliveries_endpoint_idx on public.webhook_deliveries (org_id, endpoint_id, created_at desc);
+
+create table public.risk_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  red_from integer not null default 50,
+  amber_from integer not null default 25,
+  inactive_days integer not null default 14,
+  updated_at timestamptz not null default now(),
+  constraint risk_settings_red_from_range check (red_from between 1 and 100),
+  constraint risk_settings_amber_from_range check (amber_from between 1 and 100),
+  constraint risk_settings_amber_below_red check (amber_from < red_from),
+  constraint risk_settings_inactive_days_range check (inactive_days between 1 and 365)
+);
+comment on table public.risk_settings is 'From which score on a client is at risk; an absent row means the defaults.';
+comment on column public.risk_settings.inactive_days is 'After so many days without activity a client counts as inactive.';
+
+-- One row for each client, their latest: a list of who is at risk shows nobody twice, and nobody as they were.
+create table public.client_risk (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  as_of_date date not null,
+  score integer not null,
+  tier text not null,
+  reasons text[] not null default '{}',
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_risk_score_range check (score between 0 and 100),
+  constraint client_risk_tier_known check (tier in ('green', 'amber', 'red'))
+) with (fillfactor = 80);
+comment on table public.client_risk is 'How likely a client is to leave, as of their organisation''s latest scored day: 0 to 100, the tier by risk_settings, and why.';
+-- An index, not a constraint: the apps read a client's risk as an array.
+create unique index client_risk_client_once on public.client_risk (org_id, client_id);
+create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
+create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
+
+-- ── 60_payments/tables.sql ──
+
+-- Payments: the ledger of money, and what Stripe tells that moves it.
+-- Invariant: money_events only grows, each fact once (organisation, source, reference, type), written by private.book_money alone.
+-- The organisation of whatever Stripe tells follows from the event's account, never from what the event says.
+-- Not here: what a client is charged before a session, refunds by policy, receipts (beside these); the platform's own plans (65_billing).
+
+create type public.money_event_type as enum ('INCOME', 'REFUND', 'FEE', 'PLATFORM_FEE', 'PAYOUT', 'EXPENSE', 'ADJUSTMENT', 'DISPUTE');
+comment on type public.money_event_type is 'What moved money: income is positive, what leaves is negative; ADJUSTMENT and DISPUTE go both ways.';
+
+create type public.tax_category as enum ('GST', 'GST_FREE', 'NONE');
+comment on type public.tax_category is 'How an amount is taxed: with GST inside, free of it, or not a taxable amount.';
+
+-- A directory: what Stripe sends names the account alone.
+create table public.stripe_accounts (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  stripe_account_id text not null,
+  charges_enabled boolean not null default false,
+  payouts_enabled boolean not null default false,
+  details_submitted boolean not null default false,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  constraint stripe_accounts_account_once unique (stripe_account_id),
+  constraint stripe_accounts_account_form check (stripe_account_id ~ '^acct_[A-Za-z0-9_]{1,100}$')
+);
+comment on table public.stripe_accounts is 'The connected account of an organisation: found by Stripe''s id, which says whose an event is.';
+comment on column public.stripe_accounts.as_of is 'The instant of Stripe''s that the flags are of; an older event does not change them.';
+
+-- A directory too: Stripe's ids of events are unique everywhere, and an event may be of nobody's account.
+create table private.stripe_events (
+  id text primary key,
+  account text,
+  org_id uuid references public.orgs (id) on delete cascade,
+  type text not null,
+  api_version text,
+  livemode boolean not null default false,
+  created_at timestamptz not null,
+  payload jsonb not null,
+  status text not null default 'received',
+  error text,
+  waits_for text,
+  attempts integer not null default 1,
+  received_at timestamptz not null default clock_timestamp(),
+  settled_at timestamptz,
+  constraint stripe_events_id_length check (char_length(id) between 1 and 255),
+  constraint stripe_events_status_known
+    check (status in ('received', 'applied', 'ignored', 'refused', 'failed', 'waiting', 'braked')),
+  constraint stripe_events_error_form check (error ~ '^[a-z0-9_]{1,80}$')
+);
+comment on table private.stripe_events is
+  'What Stripe told, each event once, and what came of it. Kept is what the effects read, by an allow-list (private.stripe_kept): ids, amounts, states, times; no card, name, email, address or secret. Deleted after 90 days, after 400 where it was refused or failed.';
+comment on column private.stripe_events.account is 'The connected account that the event is of; null: the platform''s own.';
+comment on column private.stripe_events.created_at is 'When it happened, by Stripe''s clock, to the second.';
+comment on column private.stripe_events.status is
+  'applied; ignored (of a type, or of something, that is not ours); refused (a rule said no, see error); failed (Stripe sends it again, or coach stripe replay does); waiting (for what waits_for names); braked (kept until the brake is off).';
+comment on column private.stripe_events.error is 'The slug of what refused or failed it.';
+comment on column private.stripe_events.waits_for is 'Stripe''s id of the payment or subscription that this is about and that has not been told of yet.';
+create index stripe_events_org_idx on private.stripe_events (org_id, received_at desc);
+create index stripe_events_received_idx on private.stripe_events (received_at desc);
+create index stripe_events_open_idx on private.stripe_events (status, received_at) where status in ('failed', 'waiting', 'braked', 'refused');
+create index stripe_events_waiting_idx on private.stripe_events (account, waits_for) where status = 'waiting';
+
+-- What Python must ask Stripe for: an event names it, or may be older than what it tells.
+create table private.stripe_fetches (
+  account text not null,
+  kind text not null,
+  stripe_id text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  attempts integer not null default 0,
+  next_at timestamptz not null default now(),
+  claim uuid,
+  error text,
+  primary key (account, kind, stripe_id),
+  constraint stripe_fetches_kind_known check (kind in ('subscription', 'balance_transaction', 'invoice', 'charge', 'account'))
+);
+comment on table private.stripe_fetches is 'Objects to be fetched from Stripe: deleted once they are recorded, tried ever more rarely until then.';
+comment on column private.stripe_fetches.claim is 'Of the worker that is fetching it; next_at is when its lease ends.';
+create index stripe_fetches_due_idx on private.stripe_fetches (next_at);
+create index stripe_fetches_org_idx on private.stripe_fetches (org_id);
+
+create table private.stripe_cursors (
+  account text primary key,
+  seen_until timestamptz not null,
+  listed_at timestamptz
+);
+comment on table private.stripe_cursors is
+  'Up to when the events of an account (the empty text: the platform''s) have been listed and fed; reconciliation goes on from there.';
+
+create table public.org_payouts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  period_start date not null,
+  period_end date not null,
+  gross_amount_cents integer not null,
+  commission_cents integer not null,
+  net_amount_cents integer not null,
+  currency text not null default 'aud',
+  status text not null default 'pending',
+  paid_at timestamptz,
+  payout_method text,
+  payout_reference text,
+  notes text,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_payouts_period_ordered check (period_end >= period_start),
+  constraint org_payouts_amounts_range check (least(gross_amount_cents, commission_cents) >= 0),
+  constraint org_payouts_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint org_payouts_status_known check (status in ('pending', 'processing', 'paid')),
+  constraint org_payouts_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payouts_payout_reference_length check (char_length(payout_reference) <= 200),
+  constraint org_payouts_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.org_payouts is 'What the platform pays out to an organisation for a period; written by platform admins.';
+create index org_payouts_latest_idx on public.org_payouts (org_id, created_at desc);
+create index org_payouts_id_idx on public.org_payouts (id);
+
+create table public.org_payout_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payout_method text not null default 'bank_transfer',
+  bank_account_name text,
+  bank_bsb text,
+  bank_account_number text,
+  paypal_email text,
+  minimum_payout_cents integer not null default 5000,
+  payout_frequency text not null default 'weekly',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint org_payout_settings_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payout_settings_payout_frequency_known check (payout_frequency in ('weekly', 'fortnightly', 'monthly')),
+  constraint org_payout_settings_minimum_payout_cents_range check (minimum_payout_cents between 0 and 100000000),
+  constraint org_payout_settings_lengths
+    check (greatest(char_length(bank_account_name), char_length(bank_bsb), char_length(bank_account_number), char_length(paypal_email)) <= 320)
+);
+comment on table public.org_payout_settings is 'Where and how often an organisation is paid out; its owner writes it, and nobody in their place.';
+
+create table public.money_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  event_date timestamptz not null,
+  type public.money_event_type not null,
+  amount_cents bigint not null,
+  currency text not null default 'aud',
+  tax_cat public.tax_category not null default 'NONE',
+  tax_cents bigint not null default 0,
+  source text not null,
+  reference_id text not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  payout_id uuid,
+  notes text,
+  payment_status text,
+  failure_reason text,
+  stripe_payment_intent_id text,
+  stripe_invoice_id text,
+  retry_count integer default 0,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  foreign key (org_id, payout_id) references public.org_payouts (org_id, id) on delete restrict,
+  constraint money_events_fact_once unique (org_id, source, reference_id, type),
+  constraint money_events_amount_cents_range check (amount_cents between -999999999999 and 999999999999 and amount_cents <> 0),
+  constraint money_events_income_comes_in check (type <> 'INCOME' or amount_cents > 0),
+  constraint money_events_refund_goes_out check (type <> 'REFUND' or amount_cents < 0),
+  constraint money_events_tax_within_amount check (abs(tax_cents) <= abs(amount_cents)),
+  constraint money_events_tax_has_category check (tax_cat = 'GST' or tax_cents = 0),
+  constraint money_events_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint money_events_source_known check (source in ('stripe', 'manual')),
+  constraint money_events_reference_length check (char_length(reference_id) between 1 and 255)
+);
+comment on table public.money_events is
+  'The ledger of money: income, refunds, fees, payouts, disputes, each fact once. Append-only; what was wrong is corrected by an ADJUSTMENT.';
+comment on column public.money_events.event_date is 'When the money moved: a refund has its own date.';
+comment on column public.money_events.amount_cents is 'In the minor unit of `currency` (yen for jpy); INCOME is positive, what leaves is negative.';
+comment on column public.money_events.tax_cents is 'The GST inside the amount, with its sign; a refund takes back the income''s share of it.';
+comment on column public.money_events.reference_id is
+  'The fact''s own id: Stripe''s of the payment, invoice, charge, refund, dispute or payout; a package''s for a manual sale, with /n for its n-th change.';
+comment on column public.money_events.payment_status is 'succeeded for income; what failed is no money, so it is not here.';
+create index money_events_date_idx on public.money_events (org_id, event_date desc);
+create index money_events_client_idx on public.money_events (org_id, client_id, event_date desc);
+create index money_events_purchase_idx on public.money_events (org_id, purchase_id) where purchase_id is not null;
+create index money_events_booking_idx on public.money_events (org_id, booking_id) where booking_id is not null;
+create index money_events_payout_idx on public.money_events (org_id, payout_id) where payout_id is not null;
+create index money_events_intent_idx on public.money_events (org_id, stripe_payment_intent_id) where stripe_payment_intent_id is not null;
+
+create table public.subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  offer_id uuid,
+  stripe_customer_id text,
+  stripe_subscription_id text,
+  status text not null default 'none',
+  price_cents integer,
+  currency text,
+  current_period_end timestamptz,
+  cancel_at_period_end boolean not null default false,
+  manage_url text,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  constraint subscriptions_status_known check (status in ('active', 'past_due', 'canceled', 'none')),
+  constraint subscriptions_price_cents_range check (price_cents between 0 and 100000000),
+  constraint subscriptions_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.subscriptions is 'The latest subscription of a client, as Stripe last told it.';
+comment on column public.subscriptions.price_cents is 'For a month, whatever the billing period: what the dashboard adds up.';
+comment on column public.subscriptions.as_of is 'The instant of Stripe''s that this is of; an older event does not change it, one of the same second is asked about.';
+-- Indexes, not constraints: a unique constraint on the key would make the apps' embed an object where they read an array.
+create unique index subscriptions_client_once on public.subscriptions (org_id, client_id);
+create unique index subscriptions_stripe_once on public.subscriptions (org_id, stripe_subscription_id) where stripe_subscription_id is not null;
+create index subscriptions_customer_idx on public.subscriptions (org_id, stripe_customer_id) where stripe_customer_id is not null;
+create index subscriptions_offer_idx on public.subscriptions (org_id, offer_id) where offer_id is not null;
+
+-- A payment of ours through Stripe: what joins an intent, a charge and an invoice to a package or a booking.
+create table private.stripe_payments (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  payment_intent_id text,
+  charge_id text,
+  invoice_id text,
+  client_id uuid,
+  offer_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  refunded_cents bigint not null default 0,
+  disputed_cents bigint not null default 0,
+  sessions_sold integer,
+  sessions_taken_back integer not null default 0,
+  paid_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint stripe_payments_kind_known check (kind in ('package', 'renewal', 'deposit', 'invoice')),
+  constraint stripe_payments_is_named check (coalesce(payment_intent_id, invoice_id) is not null),
+  constraint stripe_payments_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999),
+  constraint stripe_payments_returned_within_amount
+    check (refunded_cents between 0 and amount_cents and disputed_cents between 0 and amount_cents)
+);
+comment on table private.stripe_payments is
+  'A payment of ours through Stripe and what it paid for; a charge, refund or dispute that finds none here is not ours, or waits for it. Lock order: package, booking, payment.';
+comment on column private.stripe_payments.kind is
+  'package (a checkout), renewal (a period of a subscription that grants sessions), invoice (one that grants none), deposit (for a booking).';
+comment on column private.stripe_payments.paid_at is 'Null until it is paid.';
+comment on column private.stripe_payments.sessions_sold is 'What the package held when it was sold: a refunded share is a share of this.';
+comment on column private.stripe_payments.sessions_taken_back is 'By refunds and lost disputes so far, also those that could not be taken since they were used.';
+create unique index stripe_payments_intent_once on private.stripe_payments (org_id, payment_intent_id) where payment_intent_id is not null;
+create unique index stripe_payments_invoice_once on private.stripe_payments (org_id, invoice_id) where invoice_id is not null;
+create index stripe_payments_charge_idx on private.stripe_payments (org_id, charge_id) where charge_id is not null;
+create index stripe_payments_client_idx on private.stripe_payments (org_id, client_id) where client_id is not null;
+create index stripe_payments_offer_idx on private.stripe_payments (org_id, offer_id) where offer_id is not null;
+create index stripe_payments_purchase_idx on private.stripe_payments (org_id, purchase_id) where purchase_id is not null;
+create index stripe_payments_booking_idx on private.stripe_payments (org_id, booking_id) where booking_id is not null;
+
+create table public.disputes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_dispute_id text not null,
+  payment_id uuid not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text,
+  status text not null default 'held',
+  opened_at timestamptz not null,
+  closed_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references private.stripe_payments (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint disputes_stripe_once unique (org_id, stripe_dispute_id),
+  constraint disputes_status_known check (status in ('held', 'won', 'lost')),
+  constraint disputes_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.disputes is
+  'Payments that a client''s bank took up: held (the package is frozen), then won or lost (its sessions are taken back as by a refund).';
+create index disputes_payment_idx on public.disputes (org_id, payment_id);
+create index disputes_client_idx on public.disputes (org_id, client_id) where client_id is not null;
+create index disputes_purchase_idx on public.disputes (org_id, purchase_id) where purchase_id is not null;
+create index disputes_booking_idx on public.disputes (org_id, booking_id) where booking_id is not null;
+
+-- A package is made once for each payment.
+create unique index client_purchases_payment_intent_once on public.client_purchases (org_id, stripe_payment_intent_id)
+  where stripe_payment_intent_id is not null;
+
+-- ── 95_overview/tables.sql ──
+
+-- Overviews keep nothing but the list of work that runs by itself, with the thresholds that the pulse judges it by.
+
+create table private.work_kinds (
+  kind text primary key,
+  description text not null,
+  jobs text[] not null default '{}',
+  done_keys text[] not null default '{}',
+  brake text,
+  degraded_after interval not null,
+  failing_after interval not null,
+  degraded_error_rate numeric not null default 0.05,
+  failing_error_rate numeric not null default 0.25,
+  least_errors integer not null default 3,
+  fix text not null,
+  constraint work_kinds_kind_form check (kind ~ '^[a-z_]{1,40}$'),
+  constraint work_kinds_failing_later check (failing_after > degraded_after and degraded_after > interval '0'),
+  constraint work_kinds_error_rates_ordered check (0 < degraded_error_rate and degraded_error_rate < failing_error_rate and failing_error_rate <= 1),
+  constraint work_kinds_least_errors_range check (least_errors >= 1)
+);
+comment on table private.work_kinds is
+  'The kinds of work that run by themselves and how the pulse judges each. A kind is a row here and a function private.pulse_<kind>(now) that reads what waits; a domain adds its own.';
+comment on column private.work_kinds.jobs is 'The jobs (private.job_runs) that do it: a last run that ended in an error counts against it.';
+comment on column private.work_kinds.done_keys is 'Which counts of those jobs'' results are its throughput, where its function does not say.';
+comment on column private.work_kinds.brake is 'The brake that stops it, if any: what waits then is no fault of its own.';
+comment on column private.work_kinds.degraded_after is 'How long what is due longest may wait; failing_after: from when on nobody can be said to work on it.';
+comment on column private.work_kinds.degraded_error_rate is 'Share of the last hour''s attempts that failed, judged from least_errors failures on.';
+comment on column private.work_kinds.fix is 'The command that gets it going.';
+-- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
+create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+
 -- ── 00_foundation/rules.sql ──
 
 -- Foundation rules: how everything here refuses, and the trigger functions that any table may use.
@@ -1492,7 +2152,8 @@ declare
   -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
   v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
-    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
+    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid)
+             or coalesce((v_row ->> 'client_id')::uuid = any (private.my_client_ids()), false));
 begin
   for v_rule in
     select a.attname
@@ -1524,7 +2185,8 @@ begin
                              format('The rule is %s.', v_rule.conname));
       end if;
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
-      -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
+      -- Whether a row or a value exists in an organisation is not told to people outside it, unless the row is about themselves as
+      -- its client: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
       continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
@@ -2032,6 +2694,87 @@ create trigger clients__guard_audience before update on public.clients
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
+-- ── 27_progress/rules.sql ──
+
+-- Progress rules: what a reported fact must hold, and whose photos a path may name.
+
+-- A number as the apps send it: as a number, or as text from a field.
+create function private.json_number(p_value jsonb)
+returns numeric
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_value) = 'number' or jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~ '^\s*-?[0-9]{1,9}(\.[0-9]{1,9})?\s*$'
+              then (p_value #>> '{}')::numeric end;
+$$;
+comment on function private.json_number is 'A JSON number, or a text that is one; null for anything else.';
+
+-- What a fact says of its type is what screens and automations count on. Photos and habits must be the client's own: a row of one
+-- client that names another's would be shown as theirs.
+create function private.tg_activity_events__check_fact()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_weight numeric;
+begin
+  -- People outside the organisation learn nothing of its habits here: the policies refuse them next.
+  if auth.role() = 'authenticated' and not (new.org_id = any (private.orgs_with('progress.write')) or new.client_id = any (private.my_client_ids())) then
+    return new;
+  end if;
+  if exists (select from unnest(new.photo_paths) as p (path)
+              where p.path is null or char_length(p.path) > 500 or p.path ~ '(^|/)\.{1,2}(/|$)' or not starts_with(p.path, new.client_id::text || '/')) then
+    perform private.fail(422, 'photo_path_invalid', 'A photo does not lie in the client''s own folder.', 'Upload it below the client''s id.');
+  end if;
+  case new.type
+    when 'weight' then
+      v_weight := private.json_number(new.payload -> 'value');
+      if v_weight is null or v_weight <= 0 or v_weight >= 2500 then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a weight as {value, unit}.');
+      end if;
+    when 'habit' then
+      -- A habit that was taken off the client's list since the screen was opened still is a fact.
+      if not exists (select from public.habits as h
+                      where h.org_id = new.org_id and h.id::text = lower(new.payload ->> 'habit_id')) then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a habit as {habit_id, habit_name}, one of the organisation''s.');
+      end if;
+    else null;
+  end case;
+  return new;
+end;
+$$;
+comment on function private.tg_activity_events__check_fact is
+  'Refuses a weight without a number, a habit that is none and a photo outside the client''s folder: fact_invalid 422, photo_path_invalid 422.';
+create trigger activity_events__check_fact before insert on public.activity_events
+  for each row execute function private.tg_activity_events__check_fact();
+
+-- A photo belongs to the check-in of the same client.
+create function private.tg_checkin_photos__check_event()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.activity_events as e
+              where e.org_id = new.org_id and e.id = new.activity_event_id and e.client_id <> new.client_id) then
+    perform private.fail(404, 'reference_not_found', 'Something this row points to does not exist.', 'Check activity_event_id.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_checkin_photos__check_event is 'Refuses a photo on another client''s check-in: reference_not_found 404.';
+create trigger checkin_photos__check_event before insert on public.checkin_photos
+  for each row when (new.activity_event_id is not null) execute function private.tg_checkin_photos__check_event();
+
+-- For the bucket's policies: the client whose folder a path lies in, null where it lies in none.
+create function private.photo_client(p_path text)
+returns uuid
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when split_part(p_path, '/', 1) ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' and split_part(p_path, '/', 2) <> ''
+                   and char_length(p_path) <= 500 and p_path !~ '(^|/)\.{1,2}(/|$)'
+              then split_part(p_path, '/', 1)::uuid end;
+$$;
+comment on function private.photo_client is 'The client whose folder of progress-photos a path lies in; null where it lies in none.';
+
 -- ── 30_sessions/rules.sql ──
 
 -- Session rules for direct writes by apps: a sale is checked against its offer, an editor's absolute counter becomes a
@@ -2434,6 +3177,17 @@ create trigger offers__touch before update on public.offers
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger promo_codes__touch before update on public.promo_codes
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- ── 35_products/rules.sql ──
+
+-- Product rules: a product stays where it is; the app sends org_id with every change.
+
+create trigger products__keep_org before update of org_id on public.products
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+create trigger products__touch before update on public.products
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger products__audit after insert or update or delete on public.products
+  for each row execute function private.tg__audit('stock_quantity');
 
 -- ── 40_scheduling/rules.sql ──
 
@@ -2915,6 +3669,203 @@ as $$
   select private.undo_completion(private.member_booking_org(p_booking_id, 'sessions.release'), p_booking_id, (select auth.uid()));
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
+
+-- ── 60_payments/rules.sql ──
+
+-- The ledger of money: private.book_money is the one way in, and manual sales book by it whichever door they come through.
+-- Lock order: package, booking, payment.
+
+-- Writes one fact, or finds it there. Tax follows from what it is: income has the organisation's, and what takes income back
+-- takes back its share of the tax, so that an income returned in parts leaves none behind.
+create function private.book_money(
+  p_org_id uuid, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_source text, p_reference_id text,
+  p_event_date timestamptz default now(), p_client_id uuid default null, p_purchase_id uuid default null, p_booking_id uuid default null,
+  p_stripe_payment_intent_id text default null, p_stripe_invoice_id text default null, p_payout_id uuid default null,
+  p_notes text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_income public.money_events;
+  v_returned bigint;
+  v_tax_returned bigint;
+  v_tax_cat public.tax_category := 'NONE';
+  v_tax bigint := 0;
+  v_id uuid;
+begin
+  if p_amount_cents = 0 then
+    return null;
+  end if;
+  if p_type = 'INCOME' then
+    if exists (select from public.booking_settings as s where s.org_id = p_org_id and s.gst_registered) then
+      v_tax_cat := 'GST';
+      v_tax := round(p_amount_cents / 11.0);
+    end if;
+  elsif p_type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') then
+    select e.* into v_income from public.money_events as e
+     where e.org_id = p_org_id and e.type = 'INCOME'
+       and case when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                else e.booking_id = p_booking_id end
+     order by e.created_at desc
+     limit 1;
+    if v_income.tax_cat = 'GST' and v_income.currency = p_currency then
+      select coalesce(sum(e.amount_cents), 0), coalesce(sum(e.tax_cents), 0) into v_returned, v_tax_returned
+        from public.money_events as e
+       where e.org_id = p_org_id and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') and e.created_at >= v_income.created_at
+         and case when v_income.stripe_payment_intent_id is not null then e.stripe_payment_intent_id = v_income.stripe_payment_intent_id
+                  when v_income.stripe_invoice_id is not null then e.stripe_invoice_id = v_income.stripe_invoice_id
+                  when v_income.purchase_id is not null then e.purchase_id = v_income.purchase_id
+                  else e.booking_id = v_income.booking_id end;
+      v_tax_cat := 'GST';
+      v_tax := round(v_income.tax_cents * (v_returned + p_amount_cents) / v_income.amount_cents::numeric) - v_tax_returned;
+    end if;
+  end if;
+  insert into public.money_events (
+    org_id, event_date, type, amount_cents, currency, tax_cat, tax_cents, source, reference_id, client_id, purchase_id, booking_id,
+    payout_id, notes, payment_status, stripe_payment_intent_id, stripe_invoice_id)
+  values (
+    p_org_id, p_event_date, p_type, p_amount_cents, lower(p_currency), v_tax_cat, v_tax, p_source, p_reference_id, p_client_id,
+    p_purchase_id, p_booking_id, p_payout_id, p_notes, case when p_type = 'INCOME' then 'succeeded' end, p_stripe_payment_intent_id,
+    p_stripe_invoice_id)
+  on conflict (org_id, source, reference_id, type) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.book_money is
+  'Writes one money event and returns its id; null when the fact (organisation, source, reference, type) is booked already, or the amount is zero. Amounts carry their sign: income positive, what leaves negative. The caller has authorised.';
+
+create trigger money_events__append_only before update or delete on public.money_events
+  for each row execute function private.tg__append_only();
+create trigger money_events__no_truncate before truncate on public.money_events
+  for each statement execute function private.tg__append_only();
+
+-- A manual sale is worth its amount while it counts as paid, and nothing otherwise: the difference to what is booked is booked.
+-- The package's row is locked by the write that fires this.
+create function private.tg_client_purchases__book_sale()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booked bigint;
+  v_times bigint;
+  v_due bigint := case when new.payment_status = 'succeeded' then new.amount_paid_cents else 0 end;
+begin
+  select coalesce(sum(e.amount_cents), 0), count(*) into v_booked, v_times
+    from public.money_events as e
+   where e.org_id = new.org_id and e.purchase_id = new.id and e.source = 'manual';
+  perform private.book_money(
+    new.org_id,
+    case when v_due > v_booked and v_booked = 0 then 'INCOME' when new.payment_status = 'refunded' then 'REFUND' else 'ADJUSTMENT' end::public.money_event_type,
+    v_due - v_booked, new.currency, 'manual', new.id || case when v_times > 0 then '/' || v_times else '' end,
+    case tg_op when 'INSERT' then new.purchased_at else now() end, new.client_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__book_sale is 'Books a manual sale''s money when it is paid, refunded, or was not paid after all.';
+create trigger client_purchases__book_sale after insert on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status = 'succeeded') execute function private.tg_client_purchases__book_sale();
+create trigger client_purchases__book_change after update of payment_status on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__book_sale();
+
+-- What Stripe was paid, Stripe refunds: a status set by hand would part the ledger from the money.
+create function private.tg_client_purchases__guard_stripe_status()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'paid_through_stripe', 'This package was paid through Stripe, which says whether it is paid.',
+                       'Refund the payment instead.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_stripe_status is 'Refuses a direct change of a Stripe sale''s payment_status: paid_through_stripe 409.';
+create trigger client_purchases__guard_stripe_status before update of payment_status on public.client_purchases
+  for each row when (current_user in ('authenticated', 'service_role') and old.source = 'stripe'
+                     and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__guard_stripe_status();
+
+create function private.tg_client_purchases__guard_delete_booked()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.money_events as e where e.org_id = old.org_id and e.purchase_id = old.id) then
+    perform private.fail(409, 'purchase_in_use', 'A package that was paid for keeps its history.', 'Set it refunded, or let it expire.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_delete_booked is 'Refuses to delete a package with money booked: purchase_in_use 409.';
+create trigger client_purchases__guard_delete_booked before delete on public.client_purchases
+  for each row execute function private.tg_client_purchases__guard_delete_booked();
+
+-- Whoever acts in an owner's place may not redirect their money; a platform admin opens the row and leaves it empty.
+create function private.tg_org_payout_settings__guard_audience()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('payouts.write'))
+     and coalesce(new.bank_account_name, new.bank_bsb, new.bank_account_number, new.paypal_email) is not null then
+    perform private.fail(403, 'payout_account_protected', 'Only an owner says where an organisation is paid out.', 'Ask the owner.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payout_settings__guard_audience is 'Lets owners alone write accounts to be paid to: payout_account_protected 403.';
+create trigger org_payout_settings__guard_audience before insert on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg_org_payout_settings__guard_audience();
+create trigger org_payout_settings__keep_org before update of org_id on public.org_payout_settings
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+
+create trigger org_payout_settings__touch before update on public.org_payout_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger stripe_accounts__touch before update on public.stripe_accounts
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger subscriptions__touch before update on public.subscriptions
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create trigger org_payouts__audit after insert or update or delete on public.org_payouts
+  for each row execute function private.tg__audit();
+create trigger org_payout_settings__audit after insert or update or delete on public.org_payout_settings
+  for each row execute function private.tg__audit();
+create trigger stripe_accounts__audit after insert or update or delete on public.stripe_accounts
+  for each row execute function private.tg__audit('as_of');
+
+-- ── 95_overview/rules.sql ──
+
+-- Overviews: what a page shows at once, in sections that stand or fall alone; money by month; the pulse of the work that runs by itself.
+-- Invariant: nothing here writes, and no figure is kept: each is read off the tables whose it is, at the moment it is asked for.
+-- Not here: the rules that make those rows.
+
+-- One section. Each is a function (organisation, whom or when it is about, now) returning its data; what goes wrong in it stays in it.
+-- The words of a foreign error may quote a row, so an answer names our slug or none, and the log the SQLSTATE.
+create function private.section(p_function text, p_is_allowed boolean, p_org_id uuid, p_subject text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_data jsonb;
+  v_state text;
+  v_slug text;
+begin
+  if not p_is_allowed then
+    return jsonb_build_object('status', 'refused', 'data', null, 'error', 'permission_missing');
+  end if;
+  execute format('select private.%I($1, %L, $2)', p_function, p_subject) into v_data using p_org_id, p_now;
+  return jsonb_build_object('status', 'ok', 'data', v_data, 'error', null);
+exception when others then
+  get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+  raise log 'overview section % failed: SQLSTATE %', p_function, v_state;
+  return jsonb_build_object('status', 'failed', 'data', null, 'error', case when v_state ~ '^PT4' then v_slug else 'section_failed' end);
+end;
+$$;
+comment on function private.section is
+  'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
 
 -- ── 15_operations/rules/audit.sql ──
 
@@ -9047,6 +9998,508 @@ end;
 $$;
 comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
 
+-- ── 55_automations/rules/events.sql ──
+
+-- Events: something happened to a client; each automation that waits for it gets a firing, once.
+
+-- Never fails its caller: an unknown client or organisation fires nothing, nor does what nobody waits for.
+create function private.notice_event(
+  p_org_id uuid, p_event text, p_client_id uuid, p_key text, p_at timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  select a.org_id, a.id, p_at, p_at, p_event, p_event || '-' || p_key, p_client_id
+    from public.automations as a
+    join public.clients as c on c.org_id = a.org_id and c.id = p_client_id
+   where a.org_id = p_org_id and a.enabled and a.trigger ->> 'event' = p_event and a.enabled_at <= p_at
+     and p_key is not null
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing;
+$$;
+comment on function private.notice_event is
+  'Tells automations that something happened to a client: inactivity, risk_red, payment_failed, booking_completed, package_low, birthday. The same key again does nothing.';
+
+-- ── 55_automations/rules/plan.sql ──
+
+-- Planning: when an automation is due next.
+
+create function private.tg_automations__plan()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.enabled then
+    new.enabled_at := null;
+  elsif tg_op = 'INSERT' or not old.enabled then
+    new.enabled_at := now();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_automations__plan is 'Says since when an automation is on.';
+create trigger automations__plan before insert or update of enabled, trigger on public.automations
+  for each row execute function private.tg_automations__plan();
+create trigger automations__touch before update of name, enabled, trigger, conditions, actions, guardrails on public.automations
+  for each row execute function private.tg__touch_updated_at();
+create trigger webhook_endpoints__touch before update on public.webhook_endpoints
+  for each row execute function private.tg__touch_updated_at();
+create trigger risk_settings__touch before update on public.risk_settings
+  for each row execute function private.tg__touch_updated_at();
+
+-- ── 95_overview/rules/client_detail.sql ──
+
+-- client_detail: all a coach's page of one client shows, in one call. Lists are the latest and say how many there are in all.
+
+create function private.client_profile(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Open links are not shown: whoever may send one makes a new one.
+  select to_jsonb(c) - '{onboarding_token,portal_token,auth_user_id,phone_e164}'::text[]
+         || jsonb_build_object('has_account', c.auth_user_id is not null, 'has_portal_link', c.portal_token is not null)
+    from public.clients as c
+   where c.org_id = p_org_id and c.id = p_client_id;
+$$;
+comment on function private.client_profile is 'Section profile: the client''s record, without the tokens of open links.';
+
+create function private.client_packages(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with open_bookings as (
+    select b.purchase_id, count(*)::integer as n
+      from public.bookings as b
+     where b.org_id = p_org_id and b.client_id = p_client_id and b.purchase_id is not null
+       and (b.settlement = 'due' or (b.settlement is null and b.status in ('pending', 'confirmed')))
+     group by b.purchase_id),
+  packages as (
+    select p.*, o.name as offer_name, p.valid_during @> p_now as is_valid,
+           case when p.valid_during @> p_now then greatest(p.sessions_remaining - coalesce(b.n, 0), 0) else 0 end as bookable
+      from public.client_purchases as p
+      join public.offers as o on o.org_id = p.org_id and o.id = p.offer_id
+      left join open_bookings as b on b.purchase_id = p.id
+     where p.org_id = p_org_id and p.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from packages),
+    'sessions_left', (select coalesce(sum(p.sessions_remaining), 0) from packages as p where p.is_valid),
+    'sessions_bookable', (select coalesce(sum(p.bookable), 0) from packages as p),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'id', p.id, 'offer_id', p.offer_id, 'offer_name', p.offer_name, 'amount_paid_cents', p.amount_paid_cents, 'currency', p.currency,
+               'sessions_total', p.sessions_total, 'sessions_used', p.sessions_used, 'sessions_remaining', p.sessions_remaining,
+               'sessions_bookable', p.bookable, 'is_valid', p.is_valid, 'is_frozen', p.frozen_periods @> p_now,
+               'payment_status', p.payment_status, 'payment_method', p.payment_method,
+               'purchased_at', p.purchased_at, 'expires_at', p.expires_at) order by p.purchased_at desc, p.id), '[]')
+        from (select * from packages as q order by q.purchased_at desc, q.id limit 50) as p));
+$$;
+comment on function private.client_packages is
+  'Section packages: {total, sessions_left, sessions_bookable, latest: the newest 50}.';
+
+create function private.client_bookings(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with bookings as (
+    select b.*, s.full_name as staff_name, b.status in ('pending', 'confirmed') and b.end_time > p_now as is_upcoming,
+           jsonb_build_object(
+             'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'settlement', b.settlement,
+             'session_type', b.session_type, 'session_type_id', b.session_type_id, 'staff_id', b.staff_id, 'staff_name', s.full_name,
+             'purchase_id', b.purchase_id, 'client_confirmed', coalesce(b.client_confirmed, false)) as shown
+      from public.bookings as b
+      join public.staff as s on s.org_id = b.org_id and s.id = b.staff_id
+     where b.org_id = p_org_id and b.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', count(*),
+    'upcoming_total', count(*) filter (where b.is_upcoming),
+    'completed', count(*) filter (where b.status = 'completed'),
+    'cancelled', count(*) filter (where b.status = 'cancelled'),
+    'no_shows', count(*) filter (where b.status = 'no_show'),
+    'upcoming', (select coalesce(jsonb_agg(u.shown order by u.start_time, u.id), '[]')
+                   from (select * from bookings as x where x.is_upcoming order by x.start_time, x.id limit 20) as u),
+    'latest', (select coalesce(jsonb_agg(l.shown order by l.start_time desc, l.id), '[]')
+                 from (select * from bookings as x where not x.is_upcoming order by x.start_time desc, x.id limit 20) as l))
+    from bookings as b;
+$$;
+comment on function private.client_bookings is
+  'Section bookings: {total, upcoming_total, completed, cancelled, no_shows, upcoming: the next 20, latest: of the others the last 20}.';
+
+create function private.client_communications_log(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_communications as c where c.org_id = p_org_id and c.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'type', c.type, 'direction', c.direction, 'subject', c.subject,
+                                                   'content', c.content, 'created_at', c.created_at) order by c.created_at desc, c.id), '[]')
+        from (select * from public.client_communications as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.created_at desc, x.id limit 50) as c));
+$$;
+comment on function private.client_communications_log is 'Section communications: {total, latest: the newest 50}.';
+
+create function private.client_threads(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', t.id, 'trainer_last_read_at', t.trainer_last_read_at,
+    'unread', (select count(*) from public.messages as m
+                where m.org_id = t.org_id and m.thread_id = t.id and m.sender_type = 'client'
+                  and m.created_at > coalesce(t.trainer_last_read_at, '-infinity')),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'sender_type', m.sender_type, 'body', m.body, 'created_at', m.created_at)
+                                order by m.created_at desc, m.id), '[]')
+        from (select * from public.messages as x
+               where x.org_id = t.org_id and x.thread_id = t.id order by x.created_at desc, x.id limit 20) as m))), '[]')
+    from public.message_threads as t
+   where t.org_id = p_org_id and t.client_id = p_client_id;
+$$;
+comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
+
+-- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
+create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id
+    from public.clients as c where c.id = p_client_id and c.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  return (
+    select jsonb_build_object('client_id', p_client_id, 'org_id', v_org_id, 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, v_org_id = any (private.orgs_with(s.permission)), v_org_id, p_client_id::text, p_now)))
+      from (values
+        ('profile', 'client_profile', 'clients.read'),
+        ('packages', 'client_packages', 'packages.read'),
+        ('bookings', 'client_bookings', 'bookings.read'),
+        ('communications', 'client_communications_log', 'messages.read'),
+        ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_client_detail is 'client_detail for a member of the client''s organisation. Fails: client_not_found 404.';
+
+-- ── 95_overview/rules/dashboard.sql ──
+
+-- dashboard: an organisation's figures around one of its local days. Every day and month is the organisation's own: bounds are local dates
+-- that are converted once, so a day has 23 or 25 hours where it has, and begins at 01:00 where it does.
+
+create function private.local_range(p_org_id uuid, p_days daterange)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(private.local_to_instant(t.timezone, lower(p_days)::timestamp), private.local_to_instant(t.timezone, upper(p_days)::timestamp))
+    from (select private.org_timezone(p_org_id) as timezone) as t;
+$$;
+comment on function private.local_range is 'The instants of an organisation''s local dates: [first moment of the first, first moment after the last).';
+
+-- A booking belongs to the day it starts on.
+create function private.booking_figures(p_org_id uuid, p_days daterange, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', lower(p_days), 'until_on', upper(p_days) - 1, 'from', lower(r.range), 'until', upper(r.range),
+    'sessions', count(b.id) filter (where b.status <> 'cancelled'),
+    'completed', count(b.id) filter (where b.status = 'completed'),
+    'no_shows', count(b.id) filter (where b.status = 'no_show'),
+    'upcoming', count(b.id) filter (where b.status in ('pending', 'confirmed') and b.start_time > p_now),
+    'cancelled', count(b.id) filter (where b.status = 'cancelled'))
+    from (select private.local_range(p_org_id, p_days) as range offset 0) as r
+    left join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(r.range) and b.start_time < upper(r.range)
+   group by r.range;
+$$;
+comment on function private.booking_figures is
+  'Bookings that start on these local dates: {from_on, until_on, from, until, sessions (all that are not cancelled), completed, no_shows, upcoming, cancelled}.';
+
+create function private.dashboard_today(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, daterange(p_on, p_on + 1), p_now);
+$$;
+comment on function private.dashboard_today is 'Section today: booking_figures of the local day.';
+
+create function private.dashboard_week(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, private.view_range(p_org_id, 'week', p_on), p_now);
+$$;
+comment on function private.dashboard_week is 'Section week: booking_figures of the local week, which begins on Monday.';
+
+-- Of the sessions that came to an end one way or the other; a cancelled one was not missed.
+create function private.dashboard_no_show(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', f ->> 'from_on', 'until_on', f ->> 'until_on', 'no_shows', f -> 'no_shows',
+    'denominator', (f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 'denominator_is', 'completed and no_show',
+    'rate', round((f ->> 'no_shows')::numeric / nullif((f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 0), 4))
+    from private.booking_figures(p_org_id, daterange(p_on - 29, p_on + 1), p_now) as f;
+$$;
+comment on function private.dashboard_no_show is
+  'Section no_show: over the 30 local days up to the date, {no_shows, denominator: completed and no-shows, rate: null when there were none}.';
+
+create function private.dashboard_outstanding(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('sessions', coalesce(sum(p.sessions_remaining), 0), 'packages', count(*), 'clients', count(distinct p.client_id))
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.payment_status = 'succeeded' and p.sessions_remaining > 0
+     and (p.expires_at is null or p.expires_at > p_now);
+$$;
+comment on function private.dashboard_outstanding is
+  'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
+
+create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_on date;
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  v_on := coalesce(p_on, private.org_today(p_org_id, p_now));
+  perform private.require_value(v_on between '2000-01-01' and '2100-01-01', 'on');
+  return (
+    select jsonb_build_object('org_id', p_org_id, 'on', v_on, 'timezone', private.org_timezone(p_org_id), 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, p_org_id = any (private.orgs_with(s.permission)), p_org_id, v_on::text, p_now)))
+      from (values
+        ('today', 'dashboard_today', 'bookings.read'),
+        ('week', 'dashboard_week', 'bookings.read'),
+        ('no_show', 'dashboard_no_show', 'bookings.read'),
+        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- ── 95_overview/rules/pulse.sql ──
+
+-- Pulse: for every kind of work that runs by itself, what waits and since when, how it goes, what is stuck, and what fixes it.
+-- Each kind's function is a few looks at partial indexes of what is due, so that it costs what waits and not what was ever done; a count
+-- stops at 10,000. The thresholds are rows of private.work_kinds.
+
+-- What waits for one kind: {backlog, oldest_due_at, done, failed, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}]},
+-- each of which a function may leave out.
+create function private.pulse_bookings(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    (select b.id, b.end_time as due_at from public.bookings as b
+      where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now order by b.end_time limit 10000)
+    union all
+    (select b.id, b.due_since + interval '2 minutes' from public.bookings as b
+      where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes' order by b.due_since limit 10000))
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.due_at), 'stuck', (
+    select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.due_at, 'reason', 'not_settled', 'fix', 'coach booking complete ' || s.id) order by s.due_at)
+      from (select * from due as x where x.due_at < p_now - interval '1 day' order by x.due_at limit 10) as s))
+    from due as d;
+$$;
+comment on function private.pulse_bookings is 'Pulse: bookings that are over and not completed, or due and not settled; stuck after a day.';
+
+create function private.pulse_holds(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.expires_at))
+    from (select h.expires_at from private.holds as h where h.status = 'held' and h.expires_at < p_now order by h.expires_at limit 10000) as d;
+$$;
+comment on function private.pulse_holds is 'Pulse: holds that have run out and still keep their row.';
+
+-- What is due is what the sweep itself finds out, at its cost; here it is enough that it has run where somebody wants reminders.
+create function private.pulse_reminders(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('oldest_due_at', greatest(
+    (select min(s.created_at) from public.sms_schedules as s where s.enabled),
+    (select j.started_at from private.job_runs as j
+      where j.job = 'sweep_reminders' and j.error is null and j.finished_at is not null order by j.started_at desc limit 1)));
+$$;
+comment on function private.pulse_reminders is 'Pulse: since when nobody has asked what reminders are due, where an organisation has a schedule.';
+
+create function private.pulse_channel(p_channel text, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    select m.next_at
+      from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
+             where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
+     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+  tries as (
+    select a.status, a.error_code
+      from public.outbox_attempts as a
+      join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id
+     where a.created_at > p_now - interval '1 hour' and m.channel = p_channel),
+  stuck as (
+    select m.id, m.claimed_at from public.outbox_messages as m
+     where m.status = 'sending' and m.next_at < p_now - interval '15 minutes' and m.channel = p_channel order by m.next_at limit 10)
+  select jsonb_build_object(
+    'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.next_at) from due as d),
+    'done', (select count(*) from tries as t where t.status = 'sent'),
+    'failed', (select count(*) from tries as t where t.status in ('failed', 'unknown')),
+    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.channel = p_channel and l.until_at > p_now),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(t.error_code, t.status) as reason, count(*) as n
+                           from tries as t where t.status in ('failed', 'unknown') group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'lease_ran_out', 'fix', 'coach sweep messages') order by s.claimed_at)
+                from stuck as s));
+$$;
+comment on function private.pulse_channel is 'Pulse of one channel: what may leave and has not, the last hour''s attempts, and claims that were never given back.';
+
+create function private.pulse_sms(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('sms', p_now); $$;
+comment on function private.pulse_sms is 'Pulse: texts.';
+
+create function private.pulse_email(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('email', p_now); $$;
+comment on function private.pulse_email is 'Pulse: emails.';
+
+create function private.pulse_push(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('push', p_now); $$;
+comment on function private.pulse_push is 'Pulse: push messages.';
+
+-- A text is looked up for three days; of an email or a push message nobody can be asked. What is not found then is for somebody to send
+-- again or to leave, and told for a day.
+create function private.pulse_unknown_messages(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with unknown as (
+    select m.org_id, m.id, m.next_at, m.claimed_at, case m.channel when 'sms' then m.claimed_at + interval '3 days' else m.claimed_at end as given_up_at
+      from public.outbox_messages as m
+     where m.status = 'unknown' order by m.next_at limit 10000)
+  select jsonb_build_object(
+    'backlog', count(*) filter (where u.given_up_at > p_now), 'oldest_due_at', min(u.next_at) filter (where u.next_at <= p_now and u.given_up_at > p_now),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'never_found', 'fix', 'coach messages retry ' || s.id) order by s.claimed_at)
+                from (select * from unknown as x
+                       where x.given_up_at between p_now - interval '1 day' and p_now
+                         and not exists (select from public.outbox_messages as f where f.org_id = x.org_id and f.cause_id = x.id)
+                       order by x.claimed_at limit 10) as s))
+    from unknown as u;
+$$;
+comment on function private.pulse_unknown_messages is 'Pulse: messages that may have been sent; stuck when they can no longer be looked up and nobody has sent them again, for a day.';
+
+create function private.pulse_callbacks(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Kept for a week, for messages that are recorded late: what lies there longer was not cleared.
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(e.received_at) filter (where e.received_at < p_now - interval '7 days') + interval '7 days')
+    from (select x.received_at from private.unmatched_sms_events as x order by x.received_at limit 10000) as e;
+$$;
+comment on function private.pulse_callbacks is 'Pulse: status callbacks of messages that nobody knows.';
+
+create function private.pulse_clean_up(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(r.window_started_at) + interval '1 day')
+    from (select x.window_started_at from private.rate_limits as x
+           where x.window_started_at < p_now - interval '1 day' order by x.window_started_at limit 10000) as r;
+$$;
+comment on function private.pulse_clean_up is 'Pulse: counts of calls that are older than a day.';
+
+-- What a kind's function says; one that cannot be read says so and hides no other.
+create function private.read_pulse(p_kind text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_reading jsonb;
+begin
+  execute format('select private.%I($1)', 'pulse_' || p_kind) into v_reading using p_now;
+  return jsonb_strip_nulls(v_reading);
+exception when others then
+  raise log 'pulse of % failed: SQLSTATE %', p_kind, sqlstate;
+  return jsonb_build_object('unreadable', sqlstate);
+end;
+$$;
+comment on function private.read_pulse is 'The reading of private.pulse_<kind>, or {unreadable: SQLSTATE}.';
+
+create function private.pulse(p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with readings as (
+    select k.*, r.reading, j.runs, j.failed_runs, j.last_run_at, j.last_error, j.done as jobs_done,
+           coalesce((r.reading ->> 'backlog')::bigint, 0) as backlog, (r.reading ->> 'oldest_due_at')::timestamptz as oldest_due_at,
+           coalesce((r.reading ->> 'done')::bigint, j.done) as done, coalesce((r.reading ->> 'failed')::bigint, 0) as failed,
+           (r.reading ->> 'deferred_until')::timestamptz as deferred_until, coalesce(r.reading -> 'failures', '[]') as failures,
+           coalesce(r.reading -> 'stuck', '[]') as stuck, r.reading ? 'unreadable' as is_unreadable,
+           k.brake is not null and private.is_braked(k.brake) as is_braked
+      from private.work_kinds as k
+     cross join lateral (select private.read_pulse(k.kind, p_now) as reading offset 0) as r
+     cross join lateral (
+       select count(*) as runs, count(*) filter (where x.error is not null) as failed_runs, max(x.started_at) as last_run_at,
+              (array_agg(x.error order by x.started_at desc))[1] as last_error,
+              coalesce(sum((select sum((x.result ->> key)::bigint) from unnest(k.done_keys) as key)), 0)::bigint as done
+         from private.job_runs as x
+        where x.job = any (k.jobs) and x.started_at > p_now - interval '1 hour' and x.started_at <= p_now and x.finished_at is not null) as j),
+  judged as (
+    select r.*, r.failed::numeric / nullif(r.done + r.failed, 0) as error_rate, w.failing, w.degraded
+      from readings as r
+     cross join lateral (
+       select array_remove(array[
+                case when r.is_unreadable then 'unreadable' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.failing_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.failing_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.runs >= 3 and r.failed_runs = r.runs then 'runs_fail' end], null) as failing,
+              array_remove(array[
+                case when r.is_braked then 'brake_on' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.degraded_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.degraded_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.last_error is not null then 'last_run_failed' end,
+                case when r.deferred_until > p_now then 'deferred' end,
+                case when r.stuck <> '[]' then 'stuck' end], null) as degraded) as w),
+  verdicts as (
+    select j.*, case when j.failing <> '{}' then 'failing' when j.degraded <> '{}' then 'degraded' else 'healthy' end as verdict,
+           case when j.failing <> '{}' then j.failing else j.degraded end as reasons
+      from judged as j)
+  select jsonb_build_object(
+    'as_of', p_now,
+    'verdict', coalesce((array_agg(v.verdict order by array_position('{failing,degraded,healthy}'::text[], v.verdict)))[1], 'healthy'),
+    'kinds', jsonb_agg(jsonb_build_object(
+      'kind', v.kind, 'description', v.description, 'verdict', v.verdict, 'reasons', v.reasons,
+      'backlog', v.backlog, 'oldest_due_at', v.oldest_due_at,
+      'oldest_due_secs', greatest(extract(epoch from p_now - v.oldest_due_at), 0)::bigint,
+      'done', v.done, 'failed', v.failed, 'error_rate', round(v.error_rate, 4), 'deferred_until', v.deferred_until,
+      'failures', v.failures || case when v.last_error is null then '[]' else jsonb_build_array(jsonb_build_object('reason', v.last_error, 'count', v.failed_runs)) end,
+      'stuck', v.stuck, 'runs', v.runs, 'last_run_at', v.last_run_at,
+      'degraded_after_secs', extract(epoch from v.degraded_after)::bigint, 'failing_after_secs', extract(epoch from v.failing_after)::bigint,
+      'fix', case when v.verdict = 'healthy' then null when v.is_braked then 'coach brake list' else v.fix end) order by v.kind))
+    from verdicts as v;
+$$;
+comment on function private.pulse is
+  'The pulse: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures, stuck, runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}; done, failed and runs are of the last hour.';
+
+create function private.admin_pulse()
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.is_platform_admin() then
+    perform private.refuse_permission();
+  end if;
+  return private.pulse();
+end;
+$$;
+comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -9219,6 +10672,111 @@ create policy clients_insert_members on public.clients for insert to authenticat
 create policy clients_update_people on public.clients for update to authenticated
   using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or auth_user_id = (select auth.uid()));
 
+-- ── 27_progress/access.sql ──
+
+-- Who may see and write progress: the client whose it is, and those who train them. The desk and the accountant see none of it.
+
+alter table public.activity_events enable row level security;
+alter table public.habits enable row level security;
+alter table public.client_habits enable row level security;
+alter table public.measurement_types enable row level security;
+alter table public.client_measurements enable row level security;
+alter table public.checkin_photos enable row level security;
+revoke all on public.activity_events, public.habits, public.client_habits, public.measurement_types, public.client_measurements,
+  public.checkin_photos from public, anon, authenticated, service_role;
+
+-- activity_events: the client reports, a coach may for them.
+grant select on public.activity_events to authenticated, service_role;
+grant insert (org_id, client_id, type, payload, photo_paths) on public.activity_events to authenticated;
+create policy activity_events_select_people on public.activity_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy activity_events_insert_people on public.activity_events for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- habits and who keeps them: coaches write, a client sees their own.
+grant select, insert (org_id, name), update (name, is_active) on public.habits to authenticated;
+grant select on public.habits to service_role;
+create policy habits_select_people on public.habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[])
+         or id in (select h.habit_id from public.client_habits as h where h.client_id = any ((select private.my_client_ids())::uuid[])));
+create policy habits_insert_members on public.habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy habits_update_members on public.habits for update to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+grant select, insert (org_id, client_id, habit_id), delete on public.client_habits to authenticated;
+grant select on public.client_habits to service_role;
+create policy client_habits_select_people on public.client_habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_habits_insert_members on public.client_habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_habits_delete_members on public.client_habits for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- measurement_types: the same for everyone who signs in.
+grant select on public.measurement_types to authenticated, service_role;
+create policy measurement_types_select_all on public.measurement_types for select to authenticated
+  using ((select auth.uid()) is not null);
+
+grant select, insert (org_id, client_id, measurement_type, value, unit, notes, measured_at), delete on public.client_measurements to authenticated;
+grant select on public.client_measurements to service_role;
+create policy client_measurements_select_people on public.client_measurements for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_measurements_insert_members on public.client_measurements for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_measurements_delete_members on public.client_measurements for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- checkin_photos: a client adds and takes away their own, a coach who takes the picture does too.
+grant select, insert (org_id, client_id, activity_event_id, storage_path, photo_type), delete on public.checkin_photos to authenticated;
+grant select on public.checkin_photos to service_role;
+create policy checkin_photos_select_people on public.checkin_photos for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_insert_people on public.checkin_photos for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_delete_people on public.checkin_photos for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+create trigger zz_refuse_clearly before insert on public.activity_events
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_measurements
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.checkin_photos
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- The pictures themselves, where Supabase Storage is there: a private bucket whose folders are clients.
+grant execute on function private.photo_client(text) to authenticated;
+do $$
+declare
+  v_is_allowed constant text := $allowed$(
+        private.photo_client(name) = any ((select private.my_client_ids())::uuid[])
+        or exists (select from public.clients as c
+                    where c.id = private.photo_client(objects.name) and c.org_id = any ((select private.orgs_with(%L))::uuid[])))$allowed$;
+begin
+  if to_regclass('storage.objects') is null or to_regclass('storage.buckets') is null then
+    return;
+  end if;
+  insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
+  values ('progress-photos', 'progress-photos', false, 10485760, '{image/jpeg,image/png,image/webp,image/heic}')
+  on conflict (id) do update
+     set public = false, file_size_limit = excluded.file_size_limit, allowed_mime_types = excluded.allowed_mime_types;
+  execute format($policy$
+    create policy progress_photos_select_people on storage.objects for select to authenticated
+      using (bucket_id = 'progress-photos' and %1$s);
+    create policy progress_photos_insert_people on storage.objects for insert to authenticated
+      with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_update_people on storage.objects for update to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_delete_people on storage.objects for delete to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) $policy$,
+    format(v_is_allowed, 'progress.read'), format(v_is_allowed, 'progress.write'));
+end;
+$$;
+
 -- ── 30_sessions/access.sql ──
 
 -- Who may see and write offers, promo codes, packages and the ledger directly.
@@ -9296,6 +10854,27 @@ create trigger zz_refuse_clearly before insert or update on public.offers
 create trigger zz_refuse_clearly before insert or update on public.promo_codes
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.client_purchases
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 35_products/access.sql ──
+
+-- Who may see and write products: members. What a thing cost is nobody else's to know.
+
+alter table public.products enable row level security;
+revoke all on public.products from public, anon, authenticated, service_role;
+grant select, delete on public.products to authenticated;
+grant select on public.products to service_role;
+grant insert (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+grant update (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+create policy products_select_members on public.products for select to authenticated
+  using (org_id = any ((select private.orgs_with('offers.read'))::uuid[]));
+create policy products_insert_members on public.products for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_update_members on public.products for update to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_delete_members on public.products for delete to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.products
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
 -- ── 40_scheduling/access.sql ──
@@ -9673,6 +11252,156 @@ begin
   end if;
 end;
 $$;
+
+-- ── 55_automations/access.sql ──
+
+-- Who may see and write what: members write automations and thresholds; what fired, scores and posts are written by RPC alone.
+
+alter table public.automations enable row level security;
+alter table public.automation_firings enable row level security;
+alter table public.automation_runs enable row level security;
+alter table public.webhook_endpoints enable row level security;
+alter table public.webhook_deliveries enable row level security;
+alter table public.risk_settings enable row level security;
+alter table public.client_risk enable row level security;
+revoke all on public.automations, public.automation_firings, public.automation_runs, public.webhook_endpoints, public.webhook_deliveries,
+  public.risk_settings, public.client_risk from public, anon, authenticated, service_role;
+
+grant select, delete on public.automations to authenticated;
+grant select on public.automations to service_role;
+grant insert (org_id, name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+grant update (name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+create policy automations_select_members on public.automations for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automations_insert_members on public.automations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_update_members on public.automations for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_delete_members on public.automations for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger automations__audit after insert or update or delete on public.automations
+  for each row execute function private.tg__audit('next_run_at', 'enabled_at');
+
+grant select on public.automation_firings, public.automation_runs, public.webhook_deliveries to authenticated, service_role;
+create policy automation_firings_select_members on public.automation_firings for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automation_runs_select_members on public.automation_runs for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_deliveries_select_members on public.webhook_deliveries for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+
+-- webhook_endpoints: made by the service, which encrypts the secret; nobody reads that.
+grant select (org_id, id, name, url, is_active, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
+grant update (name, is_active), delete on public.webhook_endpoints to authenticated;
+create policy webhook_endpoints_select_members on public.webhook_endpoints for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_endpoints_update_members on public.webhook_endpoints for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy webhook_endpoints_delete_members on public.webhook_endpoints for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger webhook_endpoints__audit after insert or update or delete on public.webhook_endpoints
+  for each row execute function private.tg__audit();
+
+grant select on public.risk_settings to authenticated, service_role;
+grant insert (org_id, red_from, amber_from, inactive_days), update (org_id, red_from, amber_from, inactive_days)
+  on public.risk_settings to authenticated;
+create policy risk_settings_select_members on public.risk_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy risk_settings_insert_members on public.risk_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy risk_settings_update_members on public.risk_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger risk_settings__keep_org before update of org_id on public.risk_settings
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+create trigger risk_settings__audit after insert or update on public.risk_settings
+  for each row execute function private.tg__audit();
+
+grant select on public.client_risk to authenticated, service_role;
+create policy client_risk_select_members on public.client_risk for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.automations
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.webhook_endpoints
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.risk_settings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- ── 60_payments/access.sql ──
+
+-- Who may see and write the tables of payments directly. Money is never written by hand: no role may insert a money event.
+
+alter table public.stripe_accounts enable row level security;
+alter table public.money_events enable row level security;
+alter table public.subscriptions enable row level security;
+alter table public.disputes enable row level security;
+alter table public.org_payouts enable row level security;
+alter table public.org_payout_settings enable row level security;
+alter table private.stripe_events enable row level security;
+alter table private.stripe_fetches enable row level security;
+alter table private.stripe_cursors enable row level security;
+alter table private.stripe_payments enable row level security;
+revoke all on public.stripe_accounts, public.money_events, public.subscriptions, public.disputes, public.org_payouts,
+  public.org_payout_settings from public, anon, authenticated, service_role;
+revoke all on private.stripe_events, private.stripe_fetches, private.stripe_cursors, private.stripe_payments
+  from public, anon, authenticated, service_role;
+
+-- stripe_accounts, money_events, disputes: members who may see money.
+grant select on public.stripe_accounts, public.money_events, public.disputes to authenticated, service_role;
+create policy stripe_accounts_select_members on public.stripe_accounts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy money_events_select_members on public.money_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy disputes_select_members on public.disputes for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- subscriptions: members, and the client whose it is.
+grant select on public.subscriptions to authenticated, service_role;
+create policy subscriptions_select_people on public.subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- org_payouts: the platform's admins write, members who may see payouts read.
+grant select on public.org_payouts to authenticated, service_role;
+grant insert (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, status, payout_reference),
+      update (status, paid_at) on public.org_payouts to authenticated;
+create policy org_payouts_select_people on public.org_payouts for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payouts_insert_platform on public.org_payouts for insert to authenticated
+  with check ((select private.is_platform_admin()));
+create policy org_payouts_update_platform on public.org_payouts for update to authenticated
+  using ((select private.is_platform_admin()));
+
+-- org_payout_settings: the owner writes; a platform admin opens an empty row for a new organisation.
+grant select on public.org_payout_settings to authenticated, service_role;
+grant insert (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at),
+      update (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at)
+  on public.org_payout_settings to authenticated;
+create policy org_payout_settings_select_people on public.org_payout_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_insert_people on public.org_payout_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_update_owners on public.org_payout_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.org_payouts
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- Row level security without a policy that lets anybody in: only definers of the owner reach these.
+create policy stripe_events_select_nobody on private.stripe_events for select to service_role using (false);
+create policy stripe_fetches_select_nobody on private.stripe_fetches for select to service_role using (false);
+create policy stripe_cursors_select_nobody on private.stripe_cursors for select to service_role using (false);
+create policy stripe_payments_select_nobody on private.stripe_payments for select to service_role using (false);
+
+-- ── 95_overview/access.sql ──
+
+-- Who may see what overviews keep: nobody but the definers here.
+
+alter table private.work_kinds enable row level security;
+revoke all on private.work_kinds from public, anon, authenticated, service_role;
+create policy work_kinds_select_nobody on private.work_kinds for select to service_role using (false);
 
 -- ── 10_tenancy/api.sql ──
 
@@ -10504,6 +12233,46 @@ comment on function public.render_sms_template is
 revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
+
+-- ── 95_overview/api.sql ──
+
+-- Overviews for apps.
+
+create function public.client_detail(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_client_detail(p_client_id);
+end;
+comment on function public.client_detail is
+  'All of one client in one call: {client_id, org_id, as_of, sections: {profile, packages, bookings, money, waivers, communications, measurements, threads}}. Each section is {status: ok | refused | failed, data, error}: refused (permission_missing) where the caller''s role may not see it, failed (section_failed, or the slug of a rule) where it could not be read; neither touches the others, and a page shows a failed one as failed, with a retry. Lists are the newest, beside a total. For members of the client''s organisation. Fails: client_not_found 404.';
+revoke all on function public.client_detail(uuid) from public, anon, service_role;
+grant execute on function public.client_detail(uuid) to authenticated;
+grant execute on function private.member_client_detail(uuid, timestamptz) to authenticated;
+
+create function public.dashboard(p_org_id uuid, p_on date default null)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_dashboard(p_org_id, p_on);
+end;
+comment on function public.dashboard is
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
+grant execute on function public.dashboard(uuid, date) to authenticated;
+grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
+create function public.pulse()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.admin_pulse();
+end;
+comment on function public.pulse is
+  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+revoke all on function public.pulse() from public, anon, service_role;
+grant execute on function public.pulse() to authenticated;
+grant execute on function private.admin_pulse() to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -11671,6 +13440,21 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 95_overview/service.sql ──
+
+-- Overviews for operators and monitors.
+
+create function service.pulse()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.pulse();
+$$;
+comment on function service.pulse is
+  'Every kind of work that runs by itself: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}], runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}. done, failed and runs are of the last hour.';
+revoke all on function service.pulse() from public, anon, authenticated;
+grant execute on function service.pulse() to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -11696,6 +13480,9 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('progress.read',     '{owner,manager,coach,staff}'),
+    ('progress.write',    '{owner,manager,coach,staff}'),
+    ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
     ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
@@ -11708,7 +13495,11 @@ select r.role, p.permission
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 
@@ -11729,6 +13520,28 @@ select t.subject_type, c.column_name
     ('session_types', '{duration_mins,price_cents,is_active}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+-- ── 27_progress/data.sql ──
+
+-- What the apps propose to measure.
+
+insert into public.measurement_types (id, name, unit, category, sort_order) values
+  ('ae76e1e4-6e12-5bc7-82ea-b2f95c735677', 'Weight', 'kg', 'body', 10),
+  ('6364fb28-f15b-5416-8aba-cd199c7f7e09', 'Body fat', '%', 'body', 20),
+  ('b3aa4bcf-5507-58ce-9e63-6b5f12cb9df9', 'Muscle mass', 'kg', 'body', 30),
+  ('9dbc17fd-a00b-5111-b4f6-32e3d83e9fd0', 'Neck', 'cm', 'circumference', 40),
+  ('5f3e29f6-2f96-58a2-bf42-54981b9edaf9', 'Chest', 'cm', 'circumference', 50),
+  ('76449381-a449-5661-8a53-93dedc52363a', 'Waist', 'cm', 'circumference', 60),
+  ('c3f8d7de-61b0-5dc7-aed2-f69ff255d483', 'Hips', 'cm', 'circumference', 70),
+  ('390798cf-b5a4-56fb-837d-0cc8ad4508d4', 'Upper arm', 'cm', 'circumference', 80),
+  ('062dbe65-e159-589b-b314-6397822f1f98', 'Thigh', 'cm', 'circumference', 90),
+  ('f0bfe9c6-98af-57a3-a5b9-a3af75ab8882', 'Calf', 'cm', 'circumference', 100),
+  ('7d6db5c1-1d19-5c33-b45e-598ea2e9f7d7', 'Resting heart rate', 'bpm', 'health', 110),
+  ('730c6ece-b037-56c8-b300-4b9dfec490a5', 'Systolic blood pressure', 'mmHg', 'health', 120),
+  ('17fa4b5e-ff07-5149-9cad-ef184deb51bf', 'Diastolic blood pressure', 'mmHg', 'health', 130),
+  ('f9b8dc40-e09f-5ebd-b88a-ad94a301e634', 'VO2 max', 'ml/kg/min', 'fitness', 140),
+  ('197be251-86b3-52ec-bfa7-2e89aed75c4a', 'Plank', 's', 'fitness', 150),
+  ('f3f599f8-a7e1-5666-b1f8-282269ebf613', 'Push-ups', 'reps', 'fitness', 160);
 
 -- ── 50_messaging/data.sql ──
 
@@ -11838,3 +13651,18 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
+
+-- ── 95_overview/data.sql ──
+
+-- The work that runs by itself, and when it is late. A sweep that runs every minute or ten leaves nothing waiting this long.
+
+insert into private.work_kinds (kind, description, jobs, done_keys, brake, degraded_after, failing_after, fix) values
+  ('bookings', 'Bookings that are over are completed and settled', '{sweep_bookings}', '{completed}', null, '30 minutes', '3 hours', 'coach sweep bookings'),
+  ('holds', 'Held times that ran out are freed and offered on', '{sweep_holds}', '{expired}', null, '20 minutes', '2 hours', 'coach sweep holds'),
+  ('reminders', 'Reminders and follow-ups are queued', '{sweep_reminders}', '{queued}', null, '1 hour', '6 hours', 'coach sweep reminders'),
+  ('sms', 'Texts leave', '{sweep_messages}', '{}', 'sms', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('email', 'Emails leave', '{sweep_messages}', '{}', 'email', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('push', 'Push messages leave', '{sweep_messages}', '{}', 'push', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('unknown_messages', 'Texts that may have been sent are looked up', '{sweep_messages_unknown}', '{settled}', null, '30 minutes', '6 hours', 'coach sweep messages-unknown'),
+  ('callbacks', 'Status callbacks find their message', '{sweep_message_leftovers}', '{}', null, '1 day', '3 days', 'coach sweep message-leftovers'),
+  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits');

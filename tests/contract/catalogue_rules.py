@@ -9,6 +9,7 @@ DIRECTORY_TABLES = (
     "public.role_permissions",
     "public.profiles",
     "public.platform_admins",
+    "public.measurement_types",
     "private.job_runs",
     "private.rate_limits",
     "private.platform_audit_log",
@@ -20,10 +21,21 @@ DIRECTORY_TABLES = (
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "private.stripe_cursors",
+    "private.work_kinds",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "public.push_tokens", "private.brakes")
+DIRECTORIES_OF_TENANTS = (
+    "private.brakes",
+    "private.calendar_feed_tokens",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "public.push_tokens",
+    "public.stripe_accounts",
+)
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
@@ -54,7 +66,10 @@ SERVICE_MAY_CALL_IN_PRIVATE = (
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events}'::text[]"
+_LEDGERS = (
+    "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,public.money_events}'"
+    "::text[]"
+)
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c
