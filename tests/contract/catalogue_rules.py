@@ -39,8 +39,10 @@ DIRECTORIES_OF_TENANTS = (
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "deposit_state",
     "portal_book",
     "portal_cancel",
+    "portal_checkout",
     "portal_dates",
     "portal_join_waitlist",
     "portal_leave_waitlist",
@@ -51,6 +53,7 @@ ANON_MAY_CALL = (
     "public_dates",
     "public_page",
     "public_slots",
+    "show_receipt",
 )
 
 # What the secret key reaches in private: the same pages, and what the existing servers and functions ask.
@@ -67,8 +70,8 @@ _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
 _LEDGERS = (
-    "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,public.money_events}'"
-    "::text[]"
+    "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,public.money_events,"
+    "public.receipts}'::text[]"
 )
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name

@@ -20,6 +20,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
+
 from tests.harness.local_stripe import KEY, LocalStripe
 
 #: What localstripe refuses to hear of.

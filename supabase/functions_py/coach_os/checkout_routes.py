@@ -1,4 +1,4 @@
-"""The routes of checkout: a deposit's page, buying from the portal, receipts, and an organisation's onboarding at Stripe.
+"""The routes of checkout: a deposit's page, buying from the portal, receipts, and onboarding at Stripe.
 
 Each checks a form, makes one call and answers; `functions/` has a module for each.
 """

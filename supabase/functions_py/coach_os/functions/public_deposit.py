@@ -24,7 +24,9 @@ class DepositState(BaseModel):
     """A deposit as its page shows it."""
 
     deposit_id: UUID
-    status: str = Field(description="due; paid: the time is booked; expired: unpaid; late: paid too late, and refunded.")
+    status: str = Field(
+        description="due; paid: the time is booked; expired: unpaid; late: paid too late, and refunded."
+    )
     booking_id: UUID | None
     amount_cents: int = Field(description="In the currency's minor unit.")
     currency: str

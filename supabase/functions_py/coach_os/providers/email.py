@@ -24,8 +24,8 @@ import aiosmtplib
 
 from coach_os.calendar_files import booking_file, method_of
 from coach_os.errors import Fault
-from coach_os.receipts import receipt_page
 from coach_os.providers.outcome import CREDENTIALS_REST_SECONDS, LIMIT_REST_SECONDS, Outcome
+from coach_os.receipts import receipt_page
 
 NAME = "smtp"
 

@@ -79,15 +79,17 @@ async def make_refund(stripe: Stripe, work: Work) -> dict[str, Any]:
         if work["attempt"] > 1:
             params: Any = {"payment_intent": work["payment_intent_id"], "limit": _PAGE}
             async for refund in (await refunds.list_async(params, options)).auto_paging_iter():
-                if (refund.metadata or {}).get("refund_id") == refund_id:
-                    return _plain(refund)
+                found = _plain(refund)
+                if (found.get("metadata") or {}).get("refund_id") == refund_id:
+                    return found
         params = {
             "payment_intent": work["payment_intent_id"],
             "amount": work["amount_cents"],
             "refund_application_fee": True,
             "metadata": {"refund_id": refund_id, "org_id": work["org_id"]},
         }
-        made = await refunds.create_async(params, {**options, "idempotency_key": f"refund-{refund_id}"})
+        options["idempotency_key"] = f"refund-{refund_id}"
+        made = await refunds.create_async(params, options)
     return _plain(made)
 
 

@@ -44,7 +44,11 @@ SWEEPS: Mapping[str, Sweep] = {
     for sweep in (
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
-        Sweep("deposits", "Make the payments of deposits that wait for one, and cancel those not paid in time.", settle_deposits),
+        Sweep(
+            "deposits",
+            "Make the payments of deposits that wait for one, and cancel those not paid in time.",
+            settle_deposits,
+        ),
         Sweep("refunds", "Carry the refunds that are due to Stripe.", carry_refunds),
         Sweep("receipts", "Number the receipts of payments and refunds, and queue their emails.", RECEIPTS),
         Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),

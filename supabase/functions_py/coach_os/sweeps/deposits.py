@@ -56,9 +56,7 @@ async def _settle(
     remaining = limit
     while not should_stop() and remaining != 0:
         size = min(BATCH_SIZE, remaining or BATCH_SIZE)
-        claimed: dict[str, Any] = await database.rpc(
-            "service.claim_deposits", p_limit=size, p_lease_secs=LEASE_SECONDS
-        )
+        claimed: dict[str, Any] = await database.rpc("service.claim_deposits", p_limit=size, p_lease_secs=LEASE_SECONDS)
         _count(result, "expired", claimed["expired"])
         if not claimed["work"] and not claimed["expired"]:
             result.is_complete = True
