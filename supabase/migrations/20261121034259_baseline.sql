@@ -1373,6 +1373,148 @@ comment on table public.client_communications is 'The log of what was exchanged 
 create index client_communications_client_idx on public.client_communications (org_id, client_id, created_at desc);
 create index client_communications_user_idx on public.client_communications (user_id) where user_id is not null;
 
+-- ── 65_billing/tables.sql ──
+
+-- Billing: what an organisation pays the platform, and what it may therefore use.
+-- Invariant: what an organisation may use is derived, whenever it is asked, from grants that know nothing of each other: trials and
+-- comps (plan_grants), the mirror of its subscriptions (org_subscriptions), the default plan. No event of one changes another.
+-- Not here: what clients pay an organisation (60_payments). Where there is no plan at all, everything is allowed.
+
+create table private.features (
+  feature text primary key,
+  description text not null,
+  is_limit boolean not null default false,
+  constraint features_feature_form check (feature ~ '^[a-z_]{1,40}$')
+);
+comment on table private.features is 'What a plan can have: doors that ask for it, and what is counted.';
+comment on column private.features.is_limit is 'True where a plan gives a number: how many there may be.';
+
+create table public.plans (
+  plan text primary key,
+  name text not null,
+  description text not null default '',
+  price_cents bigint not null,
+  currency text not null default 'aud',
+  billing_period text not null default 'monthly',
+  commission_rate numeric,
+  features text[] not null default '{}',
+  limits jsonb not null default '{}',
+  trial_days integer not null default 7,
+  grace_days integer not null default 7,
+  rank integer not null default 0,
+  is_default boolean not null default false,
+  is_active boolean not null default true,
+  stripe_price_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint plans_plan_form check (plan ~ '^[a-z0-9_-]{1,40}$'),
+  constraint plans_name_length check (char_length(btrim(name)) between 1 and 100),
+  constraint plans_description_length check (char_length(description) <= 2000),
+  constraint plans_price_cents_range check (price_cents between 0 and 1000000000),
+  constraint plans_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint plans_billing_period_known check (billing_period in ('monthly', 'yearly')),
+  constraint plans_commission_rate_share check (commission_rate between 0 and 1),
+  constraint plans_limits_object check (jsonb_typeof(limits) = 'object'),
+  constraint plans_trial_days_range check (trial_days between 0 and 365),
+  constraint plans_grace_days_range check (grace_days between 0 and 90),
+  constraint plans_stripe_price_id_form check (stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$')
+);
+comment on table public.plans is 'What an organisation can subscribe to; the platform''s, written by coach plan set alone. Without a row everything is allowed.';
+comment on column public.plans.commission_rate is 'The platform''s share of sales under this plan, 0 to 1; null: orgs.commission_rate.';
+comment on column public.plans.features is 'What it opens; see coach plan features.';
+comment on column public.plans.limits is '{name: how many}; a name that is missing is unlimited.';
+comment on column public.plans.trial_days is 'How long an owner may try it, once; 0: not.';
+comment on column public.plans.grace_days is 'How long a subscription still counts after its payment failed, or its renewal was not heard of.';
+comment on column public.plans.rank is 'Which of two plans is the better one: an organisation with both has the higher.';
+comment on column public.plans.is_default is 'What every organisation has that has nothing else.';
+comment on column public.plans.is_active is 'Whether it can still be chosen; who has it keeps it.';
+comment on column public.plans.stripe_price_id is 'What Checkout sells; earlier prices stay known in plan_prices.';
+create unique index plans_one_default on public.plans (is_default) where is_default;
+
+create table private.plan_prices (
+  stripe_price_id text primary key,
+  plan text not null references public.plans (plan) on delete cascade,
+  created_at timestamptz not null default now()
+);
+comment on table private.plan_prices is 'Every price a plan was ever sold at: a subscriber keeps the old one.';
+create index plan_prices_plan_idx on private.plan_prices (plan);
+
+create table public.plan_grants (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null,
+  plan text not null references public.plans (plan) on delete restrict,
+  starts_at timestamptz not null default now(),
+  ends_at timestamptz not null,
+  reason text,
+  is_self_serve boolean not null default false,
+  granted_by uuid,
+  request_id uuid,
+  revoked_at timestamptz,
+  revoked_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint plan_grants_source_known check (source in ('trial', 'comp')),
+  constraint plan_grants_ends_after_start check (ends_at > starts_at),
+  constraint plan_grants_self_serve_is_trial check (source = 'trial' or not is_self_serve),
+  constraint plan_grants_reason_length check (char_length(reason) <= 500)
+);
+comment on table public.plan_grants is 'A plan that somebody was given for a time without paying: counts from starts_at until ends_at or revoked_at, whatever else happens.';
+comment on column public.plan_grants.source is 'trial (the organisation''s own, once, or given by the platform) or comp (given by the platform).';
+comment on column public.plan_grants.granted_by is 'Who gave it; null: an operator at the command line. No key: grants outlive people.';
+create unique index plan_grants_self_serve_once on public.plan_grants (org_id) where is_self_serve;
+create unique index plan_grants_request_once on public.plan_grants (org_id, request_id) where request_id is not null;
+create index plan_grants_id_idx on public.plan_grants (id);
+create index plan_grants_plan_idx on public.plan_grants (plan);
+
+-- Whose customer it is at the provider is decided here, once, by us: an event's metadata is never asked.
+create table private.billing_customers (
+  stripe_customer_id text primary key,
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  created_at timestamptz not null default now(),
+  constraint billing_customers_org_once unique (org_id)
+);
+comment on table private.billing_customers is 'The directory from the platform''s customers at the provider to organisations.';
+
+create table public.org_subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_subscription_id text not null,
+  stripe_price_id text not null,
+  plan text references public.plans (plan) on delete restrict,
+  status text not null,
+  started_at timestamptz not null,
+  current_period_ends_at timestamptz not null,
+  cancels_at timestamptz,
+  ended_at timestamptz,
+  past_due_since timestamptz,
+  as_of timestamptz not null,
+  event_id text,
+  refetch_at timestamptz,
+  revision bigint not null default 0,
+  fetched_at timestamptz,
+  fetch_error text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_subscriptions_status_known check (status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused')),
+  constraint org_subscriptions_past_due_since_when check ((status = 'past_due') = (past_due_since is not null)),
+  constraint org_subscriptions_fetch_error_length check (char_length(fetch_error) <= 200)
+);
+comment on table public.org_subscriptions is 'The mirror of the organisation''s subscriptions at the provider; written by its events and by asking it, and by nothing else.';
+comment on column public.org_subscriptions.plan is 'The plan of its price; null: a price that no plan was sold at, which gives nothing.';
+comment on column public.org_subscriptions.past_due_since is 'When the payment failed first; the plan''s grace runs from here.';
+comment on column public.org_subscriptions.as_of is 'The provider''s time of what is written here: an earlier event changes nothing.';
+comment on column public.org_subscriptions.event_id is 'The event it comes from; null: asked for.';
+comment on column public.org_subscriptions.refetch_at is 'When the provider is to be asked: an event left open in which order things happened. Null: no need.';
+comment on column public.org_subscriptions.revision is 'Counts reasons to ask: an answer that was under way when another came does not settle it.';
+create unique index org_subscriptions_stripe_once on public.org_subscriptions (org_id, stripe_subscription_id);
+create index org_subscriptions_plan_idx on public.org_subscriptions (plan);
+-- The sweep's: what is to be asked about.
+create index org_subscriptions_refetch_idx on public.org_subscriptions (refetch_at) where refetch_at is not null;
+create index org_subscriptions_live_idx on public.org_subscriptions (current_period_ends_at) where status in ('trialing', 'active', 'past_due');
+
 -- ── 00_foundation/rules.sql ──
 
 -- Foundation rules: how everything here refuses, and the trigger functions that any table may use.
@@ -2847,6 +2989,209 @@ as $$
   select private.undo_completion(private.member_booking_org(p_booking_id, 'sessions.release'), p_booking_id, (select auth.uid()));
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
+
+-- ── 65_billing/rules.sql ──
+
+-- Entitlements: what an organisation may use now, until when, and why. Nothing is stored; every answer is derived.
+
+-- When a subscription stops to count. A renewal that nobody heard of counts for the plan's grace: the sweep asks the provider meanwhile.
+create function private.subscription_counts_until(p_subscription public.org_subscriptions, p_grace_days integer)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+           when p_subscription.status in ('trialing', 'active') then
+             least(p_subscription.cancels_at, p_subscription.current_period_ends_at + make_interval(days => p_grace_days))
+           when p_subscription.status = 'past_due' then
+             least(p_subscription.cancels_at, p_subscription.past_due_since + make_interval(days => p_grace_days)) end;
+$$;
+comment on function private.subscription_counts_until is
+  'Until when a subscription gives its plan: to its end where it is cancelled, else over its period by the grace; past_due: the grace from the first failure. Null: not at all.';
+
+create function private.current_grants(p_org_id uuid, p_now timestamptz default now())
+returns table (source text, plan text, id uuid, starts_at timestamptz, ends_at timestamptz, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  select g.source, g.plan, g.id, g.starts_at, least(g.ends_at, g.revoked_at), g.source
+    from public.plan_grants as g
+   where g.org_id = p_org_id and g.starts_at <= p_now and p_now < least(g.ends_at, g.revoked_at)
+  union all
+  select 'subscription', s.plan, s.id, s.started_at, u.ends_at,
+         case when s.status = 'past_due' then 'payment_failed_grace'
+              when s.cancels_at is not null then 'subscription_ending'
+              when s.current_period_ends_at <= p_now then 'renewal_awaited'
+              when s.status = 'trialing' then 'subscription_trialing'
+              else 'subscription_active' end
+    from public.org_subscriptions as s
+    join public.plans as p on p.plan = s.plan
+   cross join lateral (select private.subscription_counts_until(s, p.grace_days) as ends_at) as u
+   where s.org_id = p_org_id and s.started_at <= p_now and p_now < u.ends_at
+  union all
+  select 'default', p.plan, null, null, null, 'default_plan'
+    from public.plans as p where p.is_default;
+$$;
+comment on function private.current_grants is
+  'What gives an organisation a plan now, each by itself: source trial, comp, subscription or default; ends_at null: no end.';
+
+create function private.has_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select not exists (select from public.plans)
+      or exists (select from private.current_grants(p_org_id, p_now) as g
+                   join public.plans as p on p.plan = g.plan
+                  where p_feature = any (p.features));
+$$;
+comment on function private.has_feature is 'Whether an organisation may use a feature now; true where there are no plans.';
+
+create function private.require_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.has_feature(p_org_id, p_feature, p_now) then
+    perform private.fail(402, 'feature_not_in_plan', 'This is not part of the organisation''s plan.',
+                         'Choose a plan that has it, or start its trial.');
+  end if;
+end;
+$$;
+comment on function private.require_feature is 'Refuses what the organisation''s plan does not have: feature_not_in_plan 402.';
+
+-- The most generous of what counts now. Nothing that counts is nothing allowed; a plan that names no number allows any.
+create function private.plan_limit(p_org_id uuid, p_name text, p_now timestamptz default now())
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select case when not exists (select from public.plans) or bool_or(not p.limits ? p_name) then null
+              else coalesce(max((p.limits ->> p_name)::integer), 0) end
+    from private.current_grants(p_org_id, p_now) as g
+    join public.plans as p on p.plan = g.plan;
+$$;
+comment on function private.plan_limit is 'How many of something an organisation may have now; null: any number.';
+
+-- For triggers that count after the fact: the organisation's row is the lock, so that two at once do not both fit.
+create function private.require_room(p_org_id uuid, p_name text, p_at_least integer default 0)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_limit integer := private.plan_limit(p_org_id, p_name);
+begin
+  if v_limit is null then
+    return;
+  end if;
+  perform from public.orgs as o where o.id = p_org_id for no key update;
+  if private.counted(p_org_id, p_name) > greatest(v_limit, p_at_least) then
+    perform private.fail(402, 'plan_limit_reached', 'The organisation''s plan allows no more of these.',
+                         'Choose a larger plan, or make one inactive.');
+  end if;
+end;
+$$;
+comment on function private.require_room is 'Refuses what is one too many for the organisation''s plan: plan_limit_reached 402.';
+
+create function private.counted(p_org_id uuid, p_name text)
+returns bigint
+language sql volatile security definer set search_path = ''
+as $$
+  select case p_name
+           when 'clients' then (select count(*) from public.clients as c where c.org_id = p_org_id and c.status = 'active')
+           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active) end;
+$$;
+comment on function private.counted is 'How many an organisation has of what a plan limits: active ones. Volatile, so that it sees what was committed while it waited.';
+
+-- Arguments: what is counted, the least that is always allowed. Once a statement: an import of thousands is counted once.
+create function private.tg__require_room()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  if exists (select from public.plans) then
+    for v_org_id in select distinct a.org_id from added as a order by 1 loop
+      perform private.require_room(v_org_id, tg_argv[0], tg_argv[1]::integer);
+    end loop;
+  end if;
+  return null;
+end;
+$$;
+
+-- What was inactive counts again: one row, since nobody wakes thousands.
+create function private.tg__require_room_again()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_room(new.org_id, tg_argv[0], tg_argv[1]::integer);
+  return null;
+end;
+$$;
+
+create trigger clients__require_room after insert on public.clients
+  referencing new table as added for each statement execute function private.tg__require_room('clients', '0');
+create trigger clients__require_room_again after update of status on public.clients
+  for each row when (new.status = 'active' and old.status <> 'active') execute function private.tg__require_room_again('clients', '0');
+create trigger staff__require_room after insert on public.staff
+  referencing new table as added for each statement execute function private.tg__require_room('staff', '1');
+create trigger staff__require_room_again after update of is_active on public.staff
+  for each row when (new.is_active and not old.is_active) execute function private.tg__require_room_again('staff', '1');
+
+create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
+returns public.plans
+language sql stable security definer set search_path = ''
+as $$
+  select p.* from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan
+   order by p.rank desc, p.plan limit 1;
+$$;
+comment on function private.current_plan is 'The best of the plans that an organisation has now; null: none.';
+
+create function private.platform_fee_rate(p_org_id uuid, p_now timestamptz default now())
+returns numeric
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((private.current_plan(p_org_id, p_now)).commission_rate,
+                  (select o.commission_rate from public.orgs as o where o.id = p_org_id));
+$$;
+comment on function private.platform_fee_rate is
+  'The platform''s share of an organisation''s sales, 0 to 1: its plan''s, where that names one, else orgs.commission_rate.';
+
+create function private.entitlements(p_org_id uuid, p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with configured as (select exists (select from public.plans) as yes),
+  granted as materialized (
+    select g.source, g.plan, g.id, g.starts_at, g.ends_at, g.reason, p.name, p.features, p.limits, p.rank
+      from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan),
+  best as (select c.plan, c.name from private.current_plan(p_org_id, p_now) as c where c.plan is not null)
+  select jsonb_build_object(
+    'org_id', p_org_id, 'is_configured', c.yes,
+    'plan', (select b.plan from best as b), 'plan_name', (select b.name from best as b),
+    'until', (select case when bool_or(g.ends_at is null) then null else max(g.ends_at) end from granted as g join best as b using (plan)),
+    'commission_rate', private.platform_fee_rate(p_org_id, p_now),
+    'trial', (select jsonb_build_object('is_used', count(*) filter (where t.is_self_serve) > 0) from public.plan_grants as t where t.org_id = p_org_id),
+    'grants', (select coalesce(jsonb_agg(jsonb_build_object(
+                 'source', g.source, 'id', g.id, 'plan', g.plan, 'from', g.starts_at, 'until', g.ends_at, 'why', g.reason)
+                 order by g.rank desc, g.plan, g.source, g.starts_at, g.id), '[]') from granted as g),
+    'features', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'is_allowed', not c.yes or x.n > 0, 'until', case when x.open then null else x.until end,
+               'why', case when not c.yes then '["no_plans"]' else coalesce(x.why, '[]') end)), '{}')
+        from private.features as f
+       cross join lateral (
+         select count(*) as n, bool_or(g.ends_at is null) as open, max(g.ends_at) as until,
+                jsonb_agg(jsonb_build_object('source', g.source, 'id', g.id, 'plan', g.plan, 'until', g.ends_at, 'why', g.reason)
+                          order by g.rank desc, g.plan, g.source, g.starts_at, g.id) as why
+           from granted as g where f.feature = any (g.features)) as x
+       where not f.is_limit),
+    'limits', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'allowed', private.plan_limit(p_org_id, f.feature, p_now), 'used', private.counted(p_org_id, f.feature))), '{}')
+        from private.features as f where f.is_limit))
+    from configured as c;
+$$;
+comment on function private.entitlements is
+  '{org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}; until null: no end.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -8466,6 +8811,7 @@ begin
     end if;
     return private.marketing_answer(v_send);
   end if;
+  perform private.require_feature(p_org_id, 'marketing');
 
   with audience as materialized (
     select c.id, c.phone_e164,
@@ -8812,6 +9158,308 @@ begin
 end;
 $$;
 comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
+
+-- ── 65_billing/rules/grants.sql ──
+
+-- Plans and who was given one: trials and comps. Each grant stands by itself; what ends one ends no other.
+
+create trigger plans__touch before update on public.plans
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger plan_grants__audit after insert or update or delete on public.plan_grants
+  for each row execute function private.tg__audit();
+
+create function private.require_plan(p_plan text)
+returns public.plans
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  select p.* into v_plan from public.plans as p where p.plan = p_plan;
+  if not found then
+    perform private.fail(404, 'plan_not_found', 'There is no such plan.', 'Choose one that the list of plans has.');
+  end if;
+  return v_plan;
+end;
+$$;
+comment on function private.require_plan is 'The plan of this name. Fails: plan_not_found 404.';
+
+-- A price that was ever a plan's stays it: who subscribed at it keeps paying it.
+create function private.tg_plans__remember_price()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.plan_prices (stripe_price_id, plan) values (new.stripe_price_id, new.plan) on conflict do nothing;
+  if not exists (select from private.plan_prices as p where p.stripe_price_id = new.stripe_price_id and p.plan = new.plan) then
+    perform private.fail(409, 'price_in_use', 'This price belongs to another plan.', 'Make a price for each plan.');
+  end if;
+  return null;
+end;
+$$;
+create trigger plans__remember_price after insert or update of stripe_price_id on public.plans
+  for each row when (new.stripe_price_id is not null) execute function private.tg_plans__remember_price();
+
+create function private.grant_of_request(p_org_id uuid, p_request_id uuid, p_source text, p_plan text)
+returns public.plan_grants
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_grant public.plan_grants;
+begin
+  select g.* into v_grant from public.plan_grants as g where g.org_id = p_org_id and g.request_id = p_request_id;
+  if found and (v_grant.source <> p_source or v_grant.plan <> coalesce(p_plan, v_grant.plan)) then
+    perform private.refuse_request();
+  end if;
+  return v_grant;
+end;
+$$;
+comment on function private.grant_of_request is 'What a request id was answered with before; refuses one that was used for something else: request_reused 409.';
+
+-- The unique index on self-serve trials decides between two tabs; both ask, one gets it.
+create function private.start_trial(p_org_id uuid, p_plan text, p_actor_id uuid, p_request_id uuid, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  if p_plan is null then
+    select p.* into v_plan from public.plans as p where p.is_active and p.trial_days > 0 order by p.rank desc, p.plan limit 1;
+  else
+    v_plan := private.require_plan(p_plan);
+  end if;
+  if v_plan.plan is null or v_plan.trial_days = 0 or not v_plan.is_active then
+    perform private.fail(409, 'trial_unavailable', 'This plan cannot be tried.', 'Choose another plan.');
+  end if;
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, is_self_serve, granted_by, request_id)
+  values (p_org_id, 'trial', v_plan.plan, p_now, p_now + make_interval(days => v_plan.trial_days), true, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    -- The same click on another connection, or another one that came first.
+    v_grant := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+  end if;
+  if v_grant.id is null then
+    perform private.fail(409, 'trial_used', 'The organisation has had its trial.', 'Subscribe to a plan.');
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.start_trial is
+  'An organisation''s own trial, once, for the plan''s trial_days; returns the grant. Fails: plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+
+create function private.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz, p_reason text, p_actor_id uuid, p_request_id uuid,
+  p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans := private.require_plan(p_plan);
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  perform private.require_value(p_source in ('trial', 'comp'), 'source');
+  perform private.require_value(p_ends_at is not null or p_source = 'trial', 'ends_at');
+  perform private.require_value(coalesce(p_ends_at > p_now and p_ends_at <= p_now + interval '10 years', true), 'ends_at');
+  perform private.require_value(coalesce(char_length(p_reason) <= 500, true), 'reason');
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, reason, granted_by, request_id)
+  values (p_org_id, p_source, v_plan.plan, p_now,
+          coalesce(p_ends_at, p_now + make_interval(days => greatest(v_plan.trial_days, 1))), p_reason, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    v_grant := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.grant_plan is
+  'Gives an organisation a plan for a time: a comp until p_ends_at, or a trial (without an end: as long as the plan''s trials are). Returns the grant. Fails: plan_not_found 404, value_not_allowed 422, request_reused 409.';
+
+-- Other grants and subscriptions go on: an organisation keeps what those give.
+create function private.revoke_grant(p_org_id uuid, p_grant_id uuid, p_actor_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.plan_grants as g set revoked_at = p_now, revoked_by = p_actor_id
+   where g.org_id = p_org_id and g.id = p_grant_id and g.revoked_at is null and p_now < g.ends_at;
+  if found then
+    return true;
+  end if;
+  if not exists (select from public.plan_grants as g where g.org_id = p_org_id and g.id = p_grant_id) then
+    perform private.fail(404, 'grant_not_found', 'There is no such grant.', 'List the organisation''s entitlements.');
+  end if;
+  return false;
+end;
+$$;
+comment on function private.revoke_grant is
+  'Ends one grant now; false where it had ended. Nothing else the organisation has is touched. Fails: grant_not_found 404.';
+
+-- ── 65_billing/rules/subscriptions.sql ──
+
+-- The mirror of what organisations subscribed to. What the provider says of a moment replaces what it said of earlier ones; where two
+-- things were said of the same second, nobody knows which came last, so the provider is asked (refetch_at, coach sweep billing).
+-- Lock: the customer's directory row; all that is said of one customer queues here.
+
+create trigger org_subscriptions__audit after insert or update or delete on public.org_subscriptions
+  for each row execute function private.tg__audit('as_of', 'event_id', 'refetch_at', 'revision', 'fetched_at', 'fetch_error');
+
+-- A reference is an id, or the whole thing where it was expanded.
+create function private.stripe_id(p_reference jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case jsonb_typeof(p_reference) when 'object' then p_reference ->> 'id' when 'string' then p_reference #>> '{}' end;
+$$;
+comment on function private.stripe_id is 'The id of a reference in a Stripe object, expanded or not.';
+
+create function private.stripe_instant(p_seconds jsonb)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_seconds) = 'number' then to_timestamp((p_seconds #>> '{}')::double precision) end;
+$$;
+comment on function private.stripe_instant is 'An instant of a Stripe object; null where there is none.';
+
+create function private.require_stripe_field(p_is_there boolean, p_name text)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if p_is_there is not true then
+    perform private.fail(422, 'stripe_field_missing', 'The provider''s answer lacks something that is needed.',
+                         format('Look at %s; the API version may have changed.', p_name));
+  end if;
+end;
+$$;
+comment on function private.require_stripe_field is 'Refuses what the provider sent without a field that counts: stripe_field_missing 422.';
+
+-- Both shapes: until 2025-03-31 the period was the subscription's, since then it is the item's.
+create function private.mirror_subscription(p_subscription jsonb, p_as_of timestamptz, p_event_id text, p_revision bigint, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_id text := p_subscription ->> 'id';
+  v_item jsonb := p_subscription #> '{items,data,0}';
+  v_status text := p_subscription ->> 'status';
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
+  v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
+  v_mirror public.org_subscriptions;
+  v_since timestamptz;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'),
+          private.require_stripe_field(private.stripe_id(p_subscription -> 'customer') is not null, 'customer'),
+          private.require_stripe_field(v_status is not null, 'status'),
+          private.require_stripe_field(v_price is not null, 'items.price'),
+          private.require_stripe_field(p_subscription ? 'created', 'created'),
+          private.require_stripe_field(v_ends_at is not null, 'current_period_end');
+  perform private.require_value(v_status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused'), 'status');
+  select c.org_id into v_org_id from private.billing_customers as c
+   where c.stripe_customer_id = private.stripe_id(p_subscription -> 'customer') for no key update;
+  if not found then
+    perform private.fail(404, 'billing_customer_unknown', 'Nobody here is this customer.', 'Link the customer, or leave the event.');
+  end if;
+
+  select s.* into v_mirror from public.org_subscriptions as s where s.org_id = v_org_id and s.stripe_subscription_id = v_id for no key update;
+  if found and p_as_of < v_mirror.as_of then
+    return 'stale';
+  elsif v_mirror.id is not null and p_as_of = v_mirror.as_of and p_event_id is not null then
+    if p_event_id = v_mirror.event_id then
+      return 'repeated';
+    end if;
+    perform private.ask_about_subscription(v_org_id, v_mirror.id, p_now);
+    -- What has ended does not begin again, so that much is known.
+    if v_status not in ('canceled', 'incomplete_expired') then
+      return 'refetch';
+    end if;
+  end if;
+
+  if v_status = 'past_due' then
+    v_since := coalesce(v_mirror.past_due_since, p_as_of);
+  end if;
+  insert into public.org_subscriptions as s (
+    org_id, stripe_subscription_id, stripe_price_id, plan, status, started_at, current_period_ends_at, cancels_at, ended_at, past_due_since,
+    as_of, event_id, fetched_at)
+  values (
+    v_org_id, v_id, v_price, (select p.plan from private.plan_prices as p where p.stripe_price_id = v_price), v_status,
+    private.stripe_instant(p_subscription -> 'created'), v_ends_at,
+    coalesce(private.stripe_instant(p_subscription -> 'cancel_at'),
+             case when (p_subscription ->> 'cancel_at_period_end')::boolean then v_ends_at end),
+    coalesce(v_ended_at, case when v_status in ('canceled', 'incomplete_expired') then p_as_of end), v_since,
+    p_as_of, p_event_id, case when p_event_id is null then p_now end)
+  on conflict (org_id, stripe_subscription_id) do update
+     set (stripe_price_id, plan, status, current_period_ends_at, cancels_at, ended_at, past_due_since, as_of, event_id, updated_at)
+       = (excluded.stripe_price_id, excluded.plan, excluded.status, excluded.current_period_ends_at, excluded.cancels_at, excluded.ended_at,
+          excluded.past_due_since, excluded.as_of, excluded.event_id, p_now),
+         fetched_at = coalesce(excluded.fetched_at, s.fetched_at),
+         fetch_error = case when excluded.fetched_at is null then s.fetch_error end,
+         -- An answer settles what was open when it was asked for, and not what came since.
+         refetch_at = case when excluded.fetched_at is not null and s.revision = p_revision then null else s.refetch_at end;
+  return 'mirrored';
+end;
+$$;
+comment on function private.mirror_subscription is
+  'Writes what the provider says of a subscription at a moment: mirrored, stale (something later is known), repeated, or refetch (something else was said of that second). p_event_id null: it was asked for, with the revision at that time. Fails: billing_customer_unknown 404, stripe_field_missing 422, value_not_allowed 422.';
+
+create function private.ask_about_subscription(p_org_id uuid, p_id uuid, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s
+     set refetch_at = least(s.refetch_at, p_now), revision = s.revision + 1
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function private.ask_about_subscription is 'Has the provider asked about a subscription by the next sweep.';
+
+-- Effects of the platform account's events; what comes from a connected account is the organisation's own matter and never reaches this.
+create function private.apply_platform_event(p_event jsonb)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type text := p_event ->> 'type';
+  v_object jsonb := p_event #> '{data,object}';
+  v_subscription_id text;
+  v_mirror public.org_subscriptions;
+begin
+  if v_type like 'customer.subscription.%' and v_type <> 'customer.subscription.trial_will_end' then
+    perform private.require_stripe_field(p_event ? 'created', 'created');
+    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null);
+  elsif v_type in ('invoice.paid', 'invoice.payment_failed') then
+    -- The subscription's own event says what became of it; this one notices when that event is missing.
+    v_subscription_id := private.stripe_id(coalesce(nullif(v_object -> 'subscription', 'null'),
+                                                    v_object #> '{parent,subscription_details,subscription}'));
+    select s.* into v_mirror
+      from private.billing_customers as c
+      join public.org_subscriptions as s on s.org_id = c.org_id and s.stripe_subscription_id = v_subscription_id
+     where c.stripe_customer_id = private.stripe_id(v_object -> 'customer');
+    if not found then
+      return 'ignored';
+    end if;
+    if (v_mirror.status in ('active', 'trialing')) <> (v_type = 'invoice.paid') then
+      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id);
+      return 'refetch';
+    end if;
+    return 'agreed';
+  end if;
+  return 'ignored';
+end;
+$$;
+comment on function private.apply_platform_event is
+  'The effect of an event of the platform''s own account: mirrored, stale, repeated, refetch, agreed or ignored. Fails as mirror_subscription does; the event is then kept with its error and can be replayed.';
 
 -- ── 10_tenancy/access.sql ──
 
@@ -9431,6 +10079,37 @@ begin
   end if;
 end;
 $$;
+
+-- ── 65_billing/access.sql ──
+
+-- Who may see what an organisation pays for. Nobody writes here directly.
+
+alter table private.features enable row level security;
+alter table private.plan_prices enable row level security;
+alter table private.billing_customers enable row level security;
+alter table public.plans enable row level security;
+alter table public.plan_grants enable row level security;
+alter table public.org_subscriptions enable row level security;
+revoke all on private.features, private.plan_prices, private.billing_customers, public.plans, public.plan_grants, public.org_subscriptions
+  from public, anon, authenticated, service_role;
+
+-- Row level security without a policy for apps: only definers of the owner reach these.
+create policy features_select_nobody on private.features for select to service_role using (false);
+create policy plan_prices_select_nobody on private.plan_prices for select to service_role using (false);
+create policy billing_customers_select_nobody on private.billing_customers for select to service_role using (false);
+
+-- plans: what can be chosen, for everyone who signs in; and what one's own organisation has, chosen or not.
+grant select on public.plans to authenticated, service_role;
+create policy plans_select_offered on public.plans for select to authenticated
+  using (is_active and (select auth.uid()) is not null or is_default
+         or plan in (select s.plan from public.org_subscriptions as s) or plan in (select g.plan from public.plan_grants as g)
+         or (select private.is_platform_admin()));
+
+grant select on public.plan_grants, public.org_subscriptions to authenticated, service_role;
+create policy plan_grants_select_members on public.plan_grants for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
+create policy org_subscriptions_select_members on public.org_subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
 
 -- ── 10_tenancy/api.sql ──
 
@@ -10262,6 +10941,120 @@ comment on function public.render_sms_template is
 revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
+
+-- ── 65_billing/api.sql ──
+
+-- Billing for apps: what the organisation may use, its trial, and what the service needs to open Checkout and the Billing Portal.
+
+create function private.member_entitlements(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  return private.entitlements(p_org_id);
+end;
+$$;
+comment on function private.member_entitlements is 'entitlements for any member.';
+
+create function public.entitlements(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_entitlements(p_org_id);
+end;
+comment on function public.entitlements is
+  'What your organisation may use now, until when, and why: {org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source: trial | comp | subscription | default, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}. until null: no end; allowed null: any number; is_configured false: the platform has no plans, and everything is allowed. Fails: org_not_found 404.';
+revoke all on function public.entitlements(uuid) from public, anon, service_role;
+grant execute on function public.entitlements(uuid) to authenticated;
+grant execute on function private.member_entitlements(uuid) to authenticated;
+
+create function private.member_start_trial(p_org_id uuid, p_plan text, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  perform private.start_trial(p_org_id, p_plan, auth.uid(), p_request_id);
+  return private.entitlements(p_org_id);
+end;
+$$;
+comment on function private.member_start_trial is 'start_trial for a member with billing.write.';
+
+create function public.start_trial(p_org_id uuid, p_plan text default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_start_trial(p_org_id, p_plan, p_request_id);
+end;
+comment on function public.start_trial is
+  'Starts your organisation''s trial, once: of the plan named, else of the best that can be tried. Returns its entitlements. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+revoke all on function public.start_trial(uuid, text, uuid) from public, anon, service_role;
+grant execute on function public.start_trial(uuid, text, uuid) to authenticated;
+grant execute on function private.member_start_trial(uuid, text, uuid) to authenticated;
+
+create function private.member_plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  v_plan := private.require_plan(p_plan);
+  if v_plan.stripe_price_id is null or not v_plan.is_active then
+    perform private.fail(409, 'plan_not_sold', 'This plan is not for sale.', 'Choose another plan.');
+  end if;
+  -- A second one would be charged beside the first; changing plans is the portal's.
+  if exists (select from public.org_subscriptions as s
+              where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
+    perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+end;
+$$;
+comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
+
+create function public.plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_plan_checkout(p_org_id, p_plan);
+end;
+comment on function public.plan_checkout is
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
+grant execute on function public.plan_checkout(uuid, text) to authenticated;
+grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
+
+create function private.member_billing_customer(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if not found then
+    perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+end;
+$$;
+comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
+
+create function public.billing_customer(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_billing_customer(p_org_id);
+end;
+comment on function public.billing_customer is
+  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+revoke all on function public.billing_customer(uuid) from public, anon, service_role;
+grant execute on function public.billing_customer(uuid) to authenticated;
+grant execute on function private.member_billing_customer(uuid) to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -11385,6 +12178,241 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 65_billing/service.sql ──
+
+-- Billing for the Python side and for operators: plans, grants, the customer's directory, and what the sweep asks about.
+
+create function service.list_features()
+returns table (feature text, description text, is_limit boolean)
+language sql stable security definer set search_path = ''
+as $$
+  select f.feature, f.description, f.is_limit from private.features as f order by f.is_limit, f.feature;
+$$;
+comment on function service.list_features is 'What a plan can have: features, then limits.';
+revoke all on function service.list_features() from public, anon, authenticated;
+grant execute on function service.list_features() to service_role;
+
+create function service.list_plans()
+returns table (
+  plan text, name text, price_cents bigint, currency text, billing_period text, commission_rate numeric, features text[], limits jsonb,
+  trial_days integer, grace_days integer, rank integer, is_default boolean, is_active boolean, stripe_price_id text, orgs bigint)
+language sql stable security definer set search_path = ''
+as $$
+  select p.plan, p.name, p.price_cents, p.currency, p.billing_period, p.commission_rate, p.features, p.limits, p.trial_days, p.grace_days,
+         p.rank, p.is_default, p.is_active, p.stripe_price_id,
+         (select count(distinct x.org_id)
+            from (select s.org_id from public.org_subscriptions as s
+                   where s.plan = p.plan and private.subscription_counts_until(s, p.grace_days) > now()
+                  union all
+                  select g.org_id from public.plan_grants as g
+                   where g.plan = p.plan and g.starts_at <= now() and now() < least(g.ends_at, g.revoked_at)) as x)
+    from public.plans as p order by p.rank desc, p.plan;
+$$;
+comment on function service.list_plans is 'The plans, best first, with how many organisations have each by a subscription, a trial or a comp.';
+revoke all on function service.list_plans() from public, anon, authenticated;
+grant execute on function service.list_plans() to service_role;
+
+-- A parameter that is left out leaves an existing plan as it is.
+create function service.set_plan(
+  p_plan text, p_name text default null, p_price_cents bigint default null, p_currency text default null, p_billing_period text default null,
+  p_commission_rate numeric default null, p_features text[] default null, p_limits jsonb default null, p_trial_days integer default null,
+  p_grace_days integer default null, p_rank integer default null, p_is_default boolean default null, p_is_active boolean default null,
+  p_stripe_price_id text default null, p_description text default null)
+returns public.plans
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  perform private.require_value(p_plan ~ '^[a-z0-9_-]{1,40}$', 'plan'),
+          private.require_value(coalesce(char_length(btrim(p_name)) between 1 and 100, true), 'name'),
+          private.require_value(coalesce(p_price_cents between 0 and 1000000000, true), 'price'),
+          private.require_value(coalesce(p_currency ~ '^[a-z]{3}$', true), 'currency'),
+          private.require_value(coalesce(p_billing_period in ('monthly', 'yearly'), true), 'billing_period'),
+          private.require_value(coalesce(p_commission_rate between 0 and 1, true), 'commission_rate'),
+          private.require_value(coalesce(p_features <@ (select array_agg(f.feature) from private.features as f where not f.is_limit), true), 'features'),
+          private.require_value(coalesce(jsonb_typeof(p_limits) = 'object', true), 'limits'),
+          private.require_value(coalesce(p_trial_days between 0 and 365, true), 'trial_days'),
+          private.require_value(coalesce(p_grace_days between 0 and 90, true), 'grace_days'),
+          private.require_value(coalesce(p_stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$', true), 'stripe_price_id'),
+          private.require_value(coalesce(char_length(p_description) <= 2000, true), 'description');
+  perform private.require_value(not exists (
+    select from jsonb_each(coalesce(p_limits, '{}')) as l
+     where not exists (select from private.features as f where f.is_limit and f.feature = l.key)
+        or jsonb_typeof(l.value) <> 'number' or (l.value #>> '{}') !~ '^[0-9]{1,7}$'), 'limits');
+  if not exists (select from public.plans as p where p.plan = p_plan) then
+    perform private.require_value(p_name is not null, 'name'), private.require_value(p_price_cents is not null, 'price');
+  end if;
+  if p_is_default then
+    update public.plans as p set is_default = false where p.is_default and p.plan <> p_plan;
+  end if;
+  insert into public.plans as p (
+    plan, name, description, price_cents, currency, billing_period, commission_rate, features, limits, trial_days, grace_days, rank, is_default,
+    is_active, stripe_price_id)
+  values (
+    p_plan, coalesce(btrim(p_name), p_plan), coalesce(p_description, ''), coalesce(p_price_cents, 0), coalesce(p_currency, 'aud'),
+    coalesce(p_billing_period, 'monthly'), p_commission_rate, coalesce(p_features, '{}'), coalesce(p_limits, '{}'), coalesce(p_trial_days, 7),
+    coalesce(p_grace_days, 7), coalesce(p_rank, 0), coalesce(p_is_default, false), coalesce(p_is_active, true), p_stripe_price_id)
+  on conflict (plan) do update
+     set name = coalesce(btrim(p_name), p.name), description = coalesce(p_description, p.description),
+         price_cents = coalesce(p_price_cents, p.price_cents), currency = coalesce(p_currency, p.currency),
+         billing_period = coalesce(p_billing_period, p.billing_period), commission_rate = coalesce(p_commission_rate, p.commission_rate),
+         features = coalesce(p_features, p.features), limits = coalesce(p_limits, p.limits), trial_days = coalesce(p_trial_days, p.trial_days),
+         grace_days = coalesce(p_grace_days, p.grace_days), rank = coalesce(p_rank, p.rank), is_default = coalesce(p_is_default, p.is_default),
+         is_active = coalesce(p_is_active, p.is_active), stripe_price_id = coalesce(p_stripe_price_id, p.stripe_price_id)
+  returning p.* into v_plan;
+  -- Who subscribed at this price before it was a plan's.
+  update public.org_subscriptions as s set plan = v_plan.plan where s.stripe_price_id = v_plan.stripe_price_id and s.plan is distinct from v_plan.plan;
+  return v_plan;
+end;
+$$;
+comment on function service.set_plan is
+  'Makes a plan, or changes what is given of it. Features and limits ({name: number}) replace the old ones; see list_features. Fails: value_not_allowed 422, price_in_use 409.';
+revoke all on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  from public, anon, authenticated;
+grant execute on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  to service_role;
+
+create function service.entitlements(p_org_id uuid, p_at timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.entitlements(p_org_id, p_at);
+end;
+$$;
+comment on function service.entitlements is
+  'What an organisation may use at an instant, until when, and why; as public.entitlements. Fails: org_not_found 404.';
+revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.entitlements(uuid, timestamptz) to service_role;
+
+create function service.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
+end;
+$$;
+comment on function service.grant_plan is
+  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
+revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
+grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
+
+create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.revoke_grant(p_org_id, p_grant_id, null);
+end;
+$$;
+comment on function service.revoke_grant is
+  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
+revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
+grant execute on function service.revoke_grant(uuid, uuid) to service_role;
+
+create function service.billing_customer(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select c.stripe_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+$$;
+comment on function service.billing_customer is 'The organisation''s customer at the provider; null: none yet.';
+revoke all on function service.billing_customer(uuid) from public, anon, authenticated;
+grant execute on function service.billing_customer(uuid) to service_role;
+
+-- The first one stays: two tabs that both made a customer go on with the same one.
+create function service.link_billing_customer(p_org_id uuid, p_customer_id text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_customer_id ~ '^cus_[A-Za-z0-9_]{1,200}$', 'customer_id');
+  insert into private.billing_customers (stripe_customer_id, org_id) values (p_customer_id, p_org_id) on conflict do nothing;
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if v_customer_id is null then
+    perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This customer is another organisation''s.');
+  end if;
+  return v_customer_id;
+end;
+$$;
+comment on function service.link_billing_customer is
+  'Notes which customer at the provider an organisation is; returns the one that counts, which is the first. Fails: org_not_found 404, value_not_allowed 422, value_taken 409.';
+revoke all on function service.link_billing_customer(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_billing_customer(uuid, text) to service_role;
+
+-- Besides what events left open: a period that ended an hour ago, of which nobody has heard since.
+create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (org_id uuid, id uuid, stripe_subscription_id text, revision bigint)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  if p_dry_run then
+    return query
+    select s.org_id, s.id, s.stripe_subscription_id, s.revision from public.org_subscriptions as s
+     where s.refetch_at <= p_now
+        or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+            and coalesce(s.fetched_at < p_now - interval '6 hours', true))
+     limit p_limit;
+    return;
+  end if;
+  return query
+  with left_open as (
+    select s.org_id, s.id from public.org_subscriptions as s where s.refetch_at <= p_now
+     order by s.refetch_at limit p_limit for no key update skip locked),
+  unheard as (
+    select s.org_id, s.id from public.org_subscriptions as s
+     where s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+       and coalesce(s.fetched_at < p_now - interval '6 hours', true)
+     order by s.current_period_ends_at limit p_limit for no key update skip locked),
+  due as (select o.org_id, o.id from left_open as o union all select u.org_id, u.id from unheard as u limit p_limit)
+  update public.org_subscriptions as s set refetch_at = p_now + interval '2 minutes'
+    from due as d where s.org_id = d.org_id and s.id = d.id
+  returning s.org_id, s.id, s.stripe_subscription_id, s.revision;
+end;
+$$;
+comment on function service.claim_subscription_checks is
+  'Subscriptions to ask the provider about, lent for two minutes: what events left open, and renewals nobody heard of. Fails: value_not_allowed 422.';
+revoke all on function service.claim_subscription_checks(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.claim_subscription_checks(integer, timestamptz, boolean) to service_role;
+
+create function service.record_subscription(p_org_id uuid, p_id uuid, p_subscription jsonb, p_as_of timestamptz, p_revision bigint)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not exists (select from public.org_subscriptions as s
+                  where s.org_id = p_org_id and s.id = p_id and s.stripe_subscription_id = p_subscription ->> 'id') then
+    perform private.fail(404, 'subscription_not_found', 'There is no such subscription.', 'Ask again.');
+  end if;
+  return private.mirror_subscription(p_subscription, p_as_of, null, p_revision);
+end;
+$$;
+comment on function service.record_subscription is
+  'Writes the provider''s answer about a subscription, as of the provider''s own time; revision: as it was claimed. Returns mirrored, or stale where an event said something later. Fails: subscription_not_found 404, stripe_field_missing 422.';
+revoke all on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) from public, anon, authenticated;
+grant execute on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) to service_role;
+
+create function service.record_subscription_failure(p_org_id uuid, p_id uuid, p_error text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s set fetch_error = left(p_error, 200), refetch_at = now() + interval '15 minutes'
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function service.record_subscription_failure is 'Notes that the provider could not be asked, by a slug, and asks again in a quarter of an hour.';
+revoke all on function service.record_subscription_failure(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function service.record_subscription_failure(uuid, uuid, text) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -11422,7 +12450,9 @@ select r.role, p.permission
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('billing.read',      '{owner,manager,accountant_readonly}'),
+    ('billing.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 
@@ -11534,3 +12564,12 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
+
+-- ── 65_billing/data.sql ──
+
+-- What plans can have. A feature is here once a door asks for it.
+
+insert into private.features (feature, description, is_limit) values
+  ('marketing', 'Texts to many clients', false),
+  ('clients', 'Active clients', true),
+  ('staff', 'Active staff members; the first is always free', true);

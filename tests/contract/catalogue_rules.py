@@ -17,10 +17,17 @@ DIRECTORY_TABLES = (
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.features",
+    "public.plans",
+    "private.plan_prices",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "public.push_tokens")
+DIRECTORIES_OF_TENANTS = (
+    "private.calendar_feed_tokens",
+    "public.push_tokens",
+    "private.billing_customers",
+)
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (

@@ -33,6 +33,8 @@ select r.role, p.permission
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('billing.read',      '{owner,manager,accountant_readonly}'),
+    ('billing.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
