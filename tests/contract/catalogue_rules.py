@@ -11,6 +11,9 @@ DIRECTORY_TABLES = (
     "public.platform_admins",
     "private.job_runs",
     "private.rate_limits",
+    "private.platform_audit_log",
+    "private.audited_columns",
+    "private.brakes",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
@@ -26,6 +29,7 @@ DIRECTORY_TABLES = (
 DIRECTORIES_OF_TENANTS = (
     "private.calendar_feed_tokens",
     "public.push_tokens",
+    "private.brakes",
     "private.billing_customers",
 )
 
@@ -58,7 +62,7 @@ SERVICE_MAY_CALL_IN_PRIVATE = (
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log,public.outbox_events}'::text[]"
+_LEDGERS = "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events}'::text[]"
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c
