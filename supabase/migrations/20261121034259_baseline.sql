@@ -141,8 +141,8 @@ create index location_hours_location_idx on public.location_hours (org_id, locat
 -- ── 15_operations/tables.sql ──
 
 -- Operations: who did what, what ran, and what a person must be told.
--- Invariant: audit_log only grows and holds ids and column names, never values.
--- Not here: brakes, support access, pulse (they come with the operator's console).
+-- Invariant: the audit logs only grow; they hold ids and column names, and values of the columns in private.audited_columns alone.
+-- Not here: pulse (95_overview), what a brake stops (each domain asks private.is_braked).
 
 create table public.platform_admins (
   id uuid not null default gen_random_uuid() primary key,
@@ -164,12 +164,71 @@ create table public.audit_log (
   subject_type text not null,
   subject_id uuid,
   changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  support_access_id uuid,
+  request_id text,
   primary key (org_id, id)
 );
-comment on table public.audit_log is 'Who changed a rule, when, and which columns: ids and names only, append-only.';
+comment on table public.audit_log is 'Who changed what in an organisation, and when; append-only.';
 comment on column public.audit_log.actor_id is 'The signed-in person; null for the service and the owner (see actor_role). No key: the log outlives people.';
 comment on column public.audit_log.actor_role is 'The database role that the change came through.';
+comment on column public.audit_log.changed_columns is 'The names of what changed, whether its values may be kept or not.';
+comment on column public.audit_log.before is 'The values before, of the columns in private.audited_columns alone; null where there are none.';
+comment on column public.audit_log.after is 'The values after, likewise.';
+comment on column public.audit_log.refused is 'The slug of the refusal, where the attempt is what must be known; null: it was done.';
+comment on column public.audit_log.support_access_id is 'The support access it was done under: the actor is the person of the platform, not a member.';
+comment on column public.audit_log.request_id is 'The request it came with, as the service''s log names it.';
 create index audit_log_latest_idx on public.audit_log (org_id, happened_at desc);
+create index audit_log_happened_idx on public.audit_log (happened_at);
+comment on index public.audit_log_happened_idx is 'Retention, and the operators'' list across organisations.';
+
+create table private.platform_audit_log (
+  id uuid not null default gen_random_uuid() primary key,
+  happened_at timestamptz not null default clock_timestamp(),
+  actor_id uuid,
+  actor_role text not null,
+  action text not null,
+  subject_type text not null,
+  subject_id uuid,
+  changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  request_id text
+);
+comment on table private.platform_audit_log is 'What was done to the platform itself, or refused to an operator; append-only, columns as in audit_log.';
+create index platform_audit_log_happened_idx on private.platform_audit_log (happened_at desc);
+
+create table private.audited_columns (
+  subject_type text not null,
+  column_name text not null,
+  primary key (subject_type, column_name)
+);
+comment on table private.audited_columns is 'Whose values the audit logs may keep: nothing of a person, no secret. Any other column is kept by name alone.';
+
+create table private.brakes (
+  id uuid not null default gen_random_uuid() primary key,
+  kind text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  reason text not null,
+  banner text,
+  pulled_by uuid references auth.users (id) on delete set null,
+  pulled_at timestamptz not null default now(),
+  constraint brakes_kind_known check (kind in ('sms', 'email', 'push', 'payments', 'imports', 'automations', 'assistant', 'sign_up')),
+  constraint brakes_reason_length check (char_length(btrim(reason)) between 1 and 500),
+  constraint brakes_banner_length check (char_length(btrim(banner)) between 1 and 500),
+  constraint brakes_kind_once unique nulls not distinct (kind, org_id)
+);
+comment on table private.brakes is 'What is stopped now: a row is a brake that is on, its history is in the audit logs.';
+comment on column private.brakes.org_id is 'Null: for everybody.';
+comment on column private.brakes.reason is 'For the operators; apps show the banner.';
+comment on column private.brakes.banner is 'What people read meanwhile; null: the apps'' own words.';
+create index brakes_org_idx on private.brakes (org_id) where org_id is not null;
+create index brakes_pulled_by_idx on private.brakes (pulled_by) where pulled_by is not null;
 
 create table public.alerts (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -1945,7 +2004,7 @@ comment on function private.member_team is 'The team, for a member with members.
 
 -- ── 15_operations/rules.sql ──
 
--- Operations rules: auditing of every write that changes a rule, and the record of job runs.
+-- Operations rules: what other tables attach to (auditing of their writes), alerts, and who calls how often.
 
 create function private.is_platform_admin()
 returns boolean
@@ -1969,21 +2028,30 @@ begin
   select coalesce(array_agg(k order by k), '{}') into v_changed
     from jsonb_object_keys(v_row) as k
    where tg_op = 'UPDATE' and v_new -> k is distinct from v_old -> k and k <> all (tg_argv::text[] || '{updated_at}'::text[]);
-  if tg_op <> 'UPDATE' or v_changed <> '{}' then
-    insert into public.audit_log (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns)
-    select o.id, auth.uid(), coalesce(nullif(current_setting('role', true), 'none'), session_user), lower(tg_op), tg_table_name,
-           coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed
-      from public.orgs as o
-     where o.id = (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid;
+  if tg_op = 'UPDATE' then
+    if v_changed = '{}' then
+      return null;
+    end if;
+    select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+      into v_old, v_new from unnest(v_changed) as c (name);
   end if;
+  perform private.write_audit(
+    (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid, lower(tg_op), tg_table_name,
+    coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed, v_old, v_new, null, null);
   return null;
 end;
 $$;
-comment on function private.tg__audit is 'Writes one audit row for an insert, update or delete: names of the changed columns, no values.';
+comment on function private.tg__audit is
+  'Writes one audit row for an insert, update or delete: the names of the changed columns, and the values that may be kept.';
 
 create trigger audit_log__append_only before update or delete on public.audit_log
   for each row execute function private.tg__append_only();
 create trigger audit_log__no_truncate before truncate on public.audit_log
+  for each statement execute function private.tg__append_only();
+
+create trigger platform_audit_log__append_only before update or delete on private.platform_audit_log
+  for each row execute function private.tg__append_only();
+create trigger platform_audit_log__no_truncate before truncate on private.platform_audit_log
   for each statement execute function private.tg__append_only();
 
 create trigger orgs__audit after insert or update on public.orgs
@@ -3192,6 +3260,203 @@ as $$
 $$;
 comment on function private.entitlements is
   '{org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}; until null: no end.';
+
+-- ── 95_overview/rules.sql ──
+
+-- Overviews: what a page shows at once, in sections that stand or fall alone; money by month; the pulse of the work that runs by itself.
+-- Invariant: nothing here writes, and no figure is kept: each is read off the tables whose it is, at the moment it is asked for.
+-- Not here: the rules that make those rows.
+
+-- One section. Each is a function (organisation, whom or when it is about, now) returning its data; what goes wrong in it stays in it.
+-- The words of a foreign error may quote a row, so an answer names our slug or none, and the log the SQLSTATE.
+create function private.section(p_function text, p_is_allowed boolean, p_org_id uuid, p_subject text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_data jsonb;
+  v_state text;
+  v_slug text;
+begin
+  if not p_is_allowed then
+    return jsonb_build_object('status', 'refused', 'data', null, 'error', 'permission_missing');
+  end if;
+  execute format('select private.%I($1, %L, $2)', p_function, p_subject) into v_data using p_org_id, p_now;
+  return jsonb_build_object('status', 'ok', 'data', v_data, 'error', null);
+exception when others then
+  get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+  raise log 'overview section % failed: SQLSTATE %', p_function, v_state;
+  return jsonb_build_object('status', 'failed', 'data', null, 'error', case when v_state ~ '^PT4' then v_slug else 'section_failed' end);
+end;
+$$;
+comment on function private.section is
+  'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
+
+-- ── 15_operations/rules/audit.sql ──
+
+-- The audit logs: who did what to what, on whose behalf, and why. One writer; who did it is never an argument.
+-- Invariant: a value is kept only where private.audited_columns names its column. Everything else leaves its name.
+
+create function private.audited_values(p_subject_type text, p_values jsonb)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_object_agg(v.key, v.value)
+    from jsonb_each(p_values) as v
+    join private.audited_columns as c on c.subject_type = p_subject_type and c.column_name = v.key;
+$$;
+comment on function private.audited_values is 'Of a row''s values those that the audit logs may keep; null where there are none.';
+
+create function private.request_id()
+returns text
+language sql stable security invoker set search_path = ''
+as $$
+  select left(nullif(current_setting('request.headers', true), '')::json ->> 'x-request-id', 100);
+$$;
+comment on function private.request_id is 'The id that the caller gave its request (x-request-id); null where there is none.';
+
+create function private.write_audit(
+  p_org_id uuid, p_action text, p_subject_type text, p_subject_id uuid, p_changed_columns text[], p_before jsonb, p_after jsonb,
+  p_reason text, p_refused text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+  v_before jsonb := private.audited_values(p_subject_type, p_before);
+  v_after jsonb := private.audited_values(p_subject_type, p_after);
+begin
+  if p_org_id is null then
+    insert into private.platform_audit_log
+      (actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+    values (auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
+            left(p_reason, 500), p_refused, private.request_id());
+  else
+    insert into public.audit_log
+      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+    -- Not where the organisation itself is going: its log goes with it.
+    select o.id, auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
+           left(p_reason, 500), p_refused, private.request_id()
+      from public.orgs as o where o.id = p_org_id;
+  end if;
+end;
+$$;
+comment on function private.write_audit is 'Adds one row to an organisation''s audit log, or with no organisation to the platform''s; who did it is found here.';
+
+create function private.record_audit(
+  p_org_id uuid, p_action text, p_subject_type text, p_subject_id uuid, p_before jsonb default null, p_after jsonb default null,
+  p_reason text default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.write_audit(
+           p_org_id, p_action, p_subject_type, p_subject_id,
+           coalesce((select array_agg(k.name order by k.name)
+                       from (select jsonb_object_keys(p_before) union select jsonb_object_keys(p_after)) as k (name)
+                      where p_before -> k.name is distinct from p_after -> k.name), '{}'),
+           p_before, p_after, p_reason, null);
+$$;
+comment on function private.record_audit is
+  'One audit row (no organisation: the platform''s). p_before and p_after are values by column, of which only those in private.audited_columns are kept; actor, support access and request are filled in.';
+
+-- ── 15_operations/rules/brakes.sql ──
+
+-- Brakes: an operator stops a kind of work, everywhere or in one organisation, at once and with a reason.
+-- Invariant: a brake loses nothing. What is due stays due; whoever asks is told (423) and has changed nothing.
+-- Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
+
+create function private.is_braked(p_kind text, p_org_id uuid default null)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id));
+$$;
+comment on function private.is_braked is
+  'True while a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) is stopped for everybody, or for this organisation.';
+
+create function private.braked_orgs(p_kind text)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(b.org_id), '{}') from private.brakes as b where b.kind = p_kind and b.org_id is not null;
+$$;
+comment on function private.braked_orgs is 'The organisations that a kind of work is stopped for, for set-based sweeps; is_braked(kind) tells of everybody.';
+
+create function private.require_unbraked(p_kind text, p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if private.is_braked(p_kind, p_org_id) then
+    perform private.fail(423, 'brake_on', 'This is paused for the moment.', 'Nothing was changed; try again later.');
+  end if;
+end;
+$$;
+comment on function private.require_unbraked is 'Refuses while a kind of work is stopped: brake_on 423.';
+
+-- Pulled twice is pulled once: the first reason stays, and one audit row is written.
+create function private.pull_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_brake_kind(p_kind);
+  perform private.require_reason(p_reason);
+  perform private.require_value(coalesce(char_length(btrim(p_banner)), 1) between 1 and 500, 'banner');
+  insert into private.brakes (kind, org_id, reason, banner, pulled_by)
+  values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
+  on conflict (kind, org_id) do nothing
+  returning id into v_id;
+  if v_id is null then
+    return false;
+  end if;
+  perform private.record_audit(p_org_id, 'pull_brake', 'brakes', v_id, null, jsonb_build_object('kind', p_kind), p_reason);
+  return true;
+end;
+$$;
+comment on function private.pull_brake is 'Stops a kind of work; false when it was stopped already. The caller has authorised.';
+
+create function private.release_brake(p_kind text, p_org_id uuid, p_reason text)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_brake_kind(p_kind);
+  perform private.require_reason(p_reason);
+  delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_id;
+  if v_id is null then
+    return false;
+  end if;
+  perform private.record_audit(p_org_id, 'release_brake', 'brakes', v_id, jsonb_build_object('kind', p_kind), null, p_reason);
+  return true;
+end;
+$$;
+comment on function private.release_brake is 'Lets a kind of work go on; false when nothing stopped it there. The caller has authorised.';
+
+create function private.require_brake_kind(p_kind text)
+returns void
+language sql stable security definer set search_path = ''
+as $$
+  select private.require_value(
+           coalesce(p_kind in ('sms', 'email', 'push', 'payments', 'imports', 'automations', 'assistant', 'sign_up'), false), 'kind');
+$$;
+comment on function private.require_brake_kind is 'Refuses a kind of work that has no brake: value_not_allowed 422.';
+
+create function private.require_reason(p_reason text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if coalesce(char_length(btrim(p_reason)), 0) not between 1 and 500 then
+    perform private.fail(422, 'reason_missing', 'This needs a reason.', 'Say why, in at most 500 characters.');
+  end if;
+end;
+$$;
+comment on function private.require_reason is 'Refuses what an operator must account for without a reason: reason_missing 422.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -9425,7 +9690,7 @@ $$;
 comment on function private.ask_about_subscription is 'Has the provider asked about a subscription by the next sweep.';
 
 -- Effects of the platform account's events; what comes from a connected account is the organisation's own matter and never reaches this.
-create function private.apply_platform_event(p_event jsonb)
+create function private.apply_platform_event(p_event jsonb, p_now timestamptz default now())
 returns text
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -9437,7 +9702,7 @@ declare
 begin
   if v_type like 'customer.subscription.%' and v_type <> 'customer.subscription.trial_will_end' then
     perform private.require_stripe_field(p_event ? 'created', 'created');
-    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null);
+    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null, p_now);
   elsif v_type in ('invoice.paid', 'invoice.payment_failed') then
     -- The subscription's own event says what became of it; this one notices when that event is missing.
     v_subscription_id := private.stripe_id(coalesce(nullif(v_object -> 'subscription', 'null'),
@@ -9450,7 +9715,7 @@ begin
       return 'ignored';
     end if;
     if (v_mirror.status in ('active', 'trialing')) <> (v_type = 'invoice.paid') then
-      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id);
+      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id, p_now);
       return 'refetch';
     end if;
     return 'agreed';
@@ -9460,6 +9725,239 @@ end;
 $$;
 comment on function private.apply_platform_event is
   'The effect of an event of the platform''s own account: mirrored, stale, repeated, refetch, agreed or ignored. Fails as mirror_subscription does; the event is then kept with its error and can be replayed.';
+
+-- ── 95_overview/rules/client_detail.sql ──
+
+-- client_detail: all a coach's page of one client shows, in one call. Lists are the latest and say how many there are in all.
+
+create function private.client_profile(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Open links are not shown: whoever may send one makes a new one.
+  select to_jsonb(c) - '{onboarding_token,portal_token,auth_user_id,phone_e164}'::text[]
+         || jsonb_build_object('has_account', c.auth_user_id is not null, 'has_portal_link', c.portal_token is not null)
+    from public.clients as c
+   where c.org_id = p_org_id and c.id = p_client_id;
+$$;
+comment on function private.client_profile is 'Section profile: the client''s record, without the tokens of open links.';
+
+create function private.client_packages(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with open_bookings as (
+    select b.purchase_id, count(*)::integer as n
+      from public.bookings as b
+     where b.org_id = p_org_id and b.client_id = p_client_id and b.purchase_id is not null
+       and (b.settlement = 'due' or (b.settlement is null and b.status in ('pending', 'confirmed')))
+     group by b.purchase_id),
+  packages as (
+    select p.*, o.name as offer_name, p.valid_during @> p_now as is_valid,
+           case when p.valid_during @> p_now then greatest(p.sessions_remaining - coalesce(b.n, 0), 0) else 0 end as bookable
+      from public.client_purchases as p
+      join public.offers as o on o.org_id = p.org_id and o.id = p.offer_id
+      left join open_bookings as b on b.purchase_id = p.id
+     where p.org_id = p_org_id and p.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from packages),
+    'sessions_left', (select coalesce(sum(p.sessions_remaining), 0) from packages as p where p.is_valid),
+    'sessions_bookable', (select coalesce(sum(p.bookable), 0) from packages as p),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'id', p.id, 'offer_id', p.offer_id, 'offer_name', p.offer_name, 'amount_paid_cents', p.amount_paid_cents, 'currency', p.currency,
+               'sessions_total', p.sessions_total, 'sessions_used', p.sessions_used, 'sessions_remaining', p.sessions_remaining,
+               'sessions_bookable', p.bookable, 'is_valid', p.is_valid, 'is_frozen', p.frozen_periods @> p_now,
+               'payment_status', p.payment_status, 'payment_method', p.payment_method,
+               'purchased_at', p.purchased_at, 'expires_at', p.expires_at) order by p.purchased_at desc, p.id), '[]')
+        from (select * from packages as q order by q.purchased_at desc, q.id limit 50) as p));
+$$;
+comment on function private.client_packages is
+  'Section packages: {total, sessions_left, sessions_bookable, latest: the newest 50}.';
+
+create function private.client_bookings(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with bookings as (
+    select b.*, s.full_name as staff_name, b.status in ('pending', 'confirmed') and b.end_time > p_now as is_upcoming,
+           jsonb_build_object(
+             'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'settlement', b.settlement,
+             'session_type', b.session_type, 'session_type_id', b.session_type_id, 'staff_id', b.staff_id, 'staff_name', s.full_name,
+             'purchase_id', b.purchase_id, 'client_confirmed', coalesce(b.client_confirmed, false)) as shown
+      from public.bookings as b
+      join public.staff as s on s.org_id = b.org_id and s.id = b.staff_id
+     where b.org_id = p_org_id and b.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', count(*),
+    'upcoming_total', count(*) filter (where b.is_upcoming),
+    'completed', count(*) filter (where b.status = 'completed'),
+    'cancelled', count(*) filter (where b.status = 'cancelled'),
+    'no_shows', count(*) filter (where b.status = 'no_show'),
+    'upcoming', (select coalesce(jsonb_agg(u.shown order by u.start_time, u.id), '[]')
+                   from (select * from bookings as x where x.is_upcoming order by x.start_time, x.id limit 20) as u),
+    'latest', (select coalesce(jsonb_agg(l.shown order by l.start_time desc, l.id), '[]')
+                 from (select * from bookings as x where not x.is_upcoming order by x.start_time desc, x.id limit 20) as l))
+    from bookings as b;
+$$;
+comment on function private.client_bookings is
+  'Section bookings: {total, upcoming_total, completed, cancelled, no_shows, upcoming: the next 20, latest: of the others the last 20}.';
+
+create function private.client_communications_log(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_communications as c where c.org_id = p_org_id and c.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'type', c.type, 'direction', c.direction, 'subject', c.subject,
+                                                   'content', c.content, 'created_at', c.created_at) order by c.created_at desc, c.id), '[]')
+        from (select * from public.client_communications as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.created_at desc, x.id limit 50) as c));
+$$;
+comment on function private.client_communications_log is 'Section communications: {total, latest: the newest 50}.';
+
+create function private.client_threads(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', t.id, 'trainer_last_read_at', t.trainer_last_read_at,
+    'unread', (select count(*) from public.messages as m
+                where m.org_id = t.org_id and m.thread_id = t.id and m.sender_type = 'client'
+                  and m.created_at > coalesce(t.trainer_last_read_at, '-infinity')),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'sender_type', m.sender_type, 'body', m.body, 'created_at', m.created_at)
+                                order by m.created_at desc, m.id), '[]')
+        from (select * from public.messages as x
+               where x.org_id = t.org_id and x.thread_id = t.id order by x.created_at desc, x.id limit 20) as m))), '[]')
+    from public.message_threads as t
+   where t.org_id = p_org_id and t.client_id = p_client_id;
+$$;
+comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
+
+-- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
+create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id
+    from public.clients as c where c.id = p_client_id and c.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  return (
+    select jsonb_build_object('client_id', p_client_id, 'org_id', v_org_id, 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, v_org_id = any (private.orgs_with(s.permission)), v_org_id, p_client_id::text, p_now)))
+      from (values
+        ('profile', 'client_profile', 'clients.read'),
+        ('packages', 'client_packages', 'packages.read'),
+        ('bookings', 'client_bookings', 'bookings.read'),
+        ('communications', 'client_communications_log', 'messages.read'),
+        ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_client_detail is 'client_detail for a member of the client''s organisation. Fails: client_not_found 404.';
+
+-- ── 95_overview/rules/dashboard.sql ──
+
+-- dashboard: an organisation's figures around one of its local days. Every day and month is the organisation's own: bounds are local dates
+-- that are converted once, so a day has 23 or 25 hours where it has, and begins at 01:00 where it does.
+
+create function private.local_range(p_org_id uuid, p_days daterange)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(private.local_to_instant(t.timezone, lower(p_days)::timestamp), private.local_to_instant(t.timezone, upper(p_days)::timestamp))
+    from (select private.org_timezone(p_org_id) as timezone) as t;
+$$;
+comment on function private.local_range is 'The instants of an organisation''s local dates: [first moment of the first, first moment after the last).';
+
+-- A booking belongs to the day it starts on.
+create function private.booking_figures(p_org_id uuid, p_days daterange, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', lower(p_days), 'until_on', upper(p_days) - 1, 'from', lower(r.range), 'until', upper(r.range),
+    'sessions', count(b.id) filter (where b.status <> 'cancelled'),
+    'completed', count(b.id) filter (where b.status = 'completed'),
+    'no_shows', count(b.id) filter (where b.status = 'no_show'),
+    'upcoming', count(b.id) filter (where b.status in ('pending', 'confirmed') and b.start_time > p_now),
+    'cancelled', count(b.id) filter (where b.status = 'cancelled'))
+    from (select private.local_range(p_org_id, p_days) as range offset 0) as r
+    left join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(r.range) and b.start_time < upper(r.range)
+   group by r.range;
+$$;
+comment on function private.booking_figures is
+  'Bookings that start on these local dates: {from_on, until_on, from, until, sessions (all that are not cancelled), completed, no_shows, upcoming, cancelled}.';
+
+create function private.dashboard_today(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, daterange(p_on, p_on + 1), p_now);
+$$;
+comment on function private.dashboard_today is 'Section today: booking_figures of the local day.';
+
+create function private.dashboard_week(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, private.view_range(p_org_id, 'week', p_on), p_now);
+$$;
+comment on function private.dashboard_week is 'Section week: booking_figures of the local week, which begins on Monday.';
+
+-- Of the sessions that came to an end one way or the other; a cancelled one was not missed.
+create function private.dashboard_no_show(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', f ->> 'from_on', 'until_on', f ->> 'until_on', 'no_shows', f -> 'no_shows',
+    'denominator', (f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 'denominator_is', 'completed and no_show',
+    'rate', round((f ->> 'no_shows')::numeric / nullif((f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 0), 4))
+    from private.booking_figures(p_org_id, daterange(p_on - 29, p_on + 1), p_now) as f;
+$$;
+comment on function private.dashboard_no_show is
+  'Section no_show: over the 30 local days up to the date, {no_shows, denominator: completed and no-shows, rate: null when there were none}.';
+
+create function private.dashboard_outstanding(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('sessions', coalesce(sum(p.sessions_remaining), 0), 'packages', count(*), 'clients', count(distinct p.client_id))
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.payment_status = 'succeeded' and p.sessions_remaining > 0
+     and (p.expires_at is null or p.expires_at > p_now);
+$$;
+comment on function private.dashboard_outstanding is
+  'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
+
+create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_on date;
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  v_on := coalesce(p_on, private.org_today(p_org_id, p_now));
+  perform private.require_value(v_on between '2000-01-01' and '2100-01-01', 'on');
+  return (
+    select jsonb_build_object('org_id', p_org_id, 'on', v_on, 'timezone', private.org_timezone(p_org_id), 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, p_org_id = any (private.orgs_with(s.permission)), p_org_id, v_on::text, p_now)))
+      from (values
+        ('today', 'dashboard_today', 'bookings.read'),
+        ('week', 'dashboard_week', 'bookings.read'),
+        ('no_show', 'dashboard_no_show', 'bookings.read'),
+        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
 
 -- ── 10_tenancy/access.sql ──
 
@@ -9594,6 +10092,14 @@ create policy job_runs_select_nobody on private.job_runs for select to service_r
 alter table private.rate_limits enable row level security;
 revoke all on private.rate_limits from public, anon, authenticated, service_role;
 create policy rate_limits_select_nobody on private.rate_limits for select to service_role using (false);
+
+alter table private.platform_audit_log enable row level security;
+alter table private.audited_columns enable row level security;
+alter table private.brakes enable row level security;
+revoke all on private.platform_audit_log, private.audited_columns, private.brakes from public, anon, authenticated, service_role;
+create policy platform_audit_log_select_nobody on private.platform_audit_log for select to service_role using (false);
+create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
+create policy brakes_select_nobody on private.brakes for select to service_role using (false);
 
 -- ── 20_clients/access.sql ──
 
@@ -11056,6 +11562,34 @@ revoke all on function public.billing_customer(uuid) from public, anon, service_
 grant execute on function public.billing_customer(uuid) to authenticated;
 grant execute on function private.member_billing_customer(uuid) to authenticated;
 
+-- ── 95_overview/api.sql ──
+
+-- Overviews for apps.
+
+create function public.client_detail(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_client_detail(p_client_id);
+end;
+comment on function public.client_detail is
+  'All of one client in one call: {client_id, org_id, as_of, sections: {profile, packages, bookings, money, waivers, communications, measurements, threads}}. Each section is {status: ok | refused | failed, data, error}: refused (permission_missing) where the caller''s role may not see it, failed (section_failed, or the slug of a rule) where it could not be read; neither touches the others, and a page shows a failed one as failed, with a retry. Lists are the newest, beside a total. For members of the client''s organisation. Fails: client_not_found 404.';
+revoke all on function public.client_detail(uuid) from public, anon, service_role;
+grant execute on function public.client_detail(uuid) to authenticated;
+grant execute on function private.member_client_detail(uuid, timestamptz) to authenticated;
+
+create function public.dashboard(p_org_id uuid, p_on date default null)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_dashboard(p_org_id, p_on);
+end;
+comment on function public.dashboard is
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
+grant execute on function public.dashboard(uuid, date) to authenticated;
+grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
 -- ── 10_tenancy/service.sql ──
 
 -- Tenancy for operators: organisations, their members and their locations.
@@ -11351,6 +11885,50 @@ comment on function service.sweep_rate_limits is
   'Deletes counts of calls that are older than a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
+
+create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+end;
+$$;
+comment on function service.pull_brake is
+  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
+grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+
+create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.release_brake(p_kind, p_org_id, p_reason);
+end;
+$$;
+comment on function service.release_brake is
+  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
+grant execute on function service.release_brake(text, text, uuid) to service_role;
+
+create function service.list_brakes()
+returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
+    from private.brakes as b left join public.orgs as o on o.id = b.org_id
+   order by b.pulled_at, b.id;
+$$;
+comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
+revoke all on function service.list_brakes() from public, anon, authenticated;
+grant execute on function service.list_brakes() to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -12222,6 +12800,7 @@ returns public.plans
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_before jsonb := (select to_jsonb(p) from public.plans as p where p.plan = p_plan);
   v_plan public.plans;
 begin
   perform private.require_value(p_plan ~ '^[a-z0-9_-]{1,40}$', 'plan'),
@@ -12240,7 +12819,7 @@ begin
     select from jsonb_each(coalesce(p_limits, '{}')) as l
      where not exists (select from private.features as f where f.is_limit and f.feature = l.key)
         or jsonb_typeof(l.value) <> 'number' or (l.value #>> '{}') !~ '^[0-9]{1,7}$'), 'limits');
-  if not exists (select from public.plans as p where p.plan = p_plan) then
+  if v_before is null then
     perform private.require_value(p_name is not null, 'name'), private.require_value(p_price_cents is not null, 'price');
   end if;
   if p_is_default then
@@ -12263,6 +12842,7 @@ begin
   returning p.* into v_plan;
   -- Who subscribed at this price before it was a plan's.
   update public.org_subscriptions as s set plan = v_plan.plan where s.stripe_price_id = v_plan.stripe_price_id and s.plan is distinct from v_plan.plan;
+  perform private.record_audit(null, 'set_plan', 'plans', null, v_before - '{updated_at}'::text[], to_jsonb(v_plan) - '{updated_at}'::text[]);
   return v_plan;
 end;
 $$;
@@ -12438,6 +13018,7 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
     ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
@@ -12455,6 +13036,24 @@ select r.role, p.permission
     ('billing.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- ── 15_operations/data.sql ──
+
+-- Whose values the audit logs keep: settings, prices and states. Never a name, an address, a text that a person wrote, or a secret.
+
+insert into private.audited_columns (subject_type, column_name)
+select t.subject_type, c.column_name
+  from (values
+    ('brakes', '{kind}'::text[]),
+    ('orgs', '{commission_rate,onboarding_completed}'),
+    ('org_members', '{role}'),
+    ('offers', '{offer_type,price_cents,sessions_included,is_active}'),
+    ('promo_codes', '{discount_type,discount_value,is_active}'),
+    ('client_purchases', '{payment_status,expires_at,sessions_total}'),
+    ('booking_settings', '{timezone,no_show_policy,late_cancellation_policy,buffer_between_mins,min_notice_hours,max_advance_days}'),
+    ('session_types', '{duration_mins,price_cents,is_active}')
+  ) as t (subject_type, columns)
+ cross join unnest(t.columns) as c (column_name);
 
 -- ── 50_messaging/data.sql ──
 
@@ -12573,3 +13172,12 @@ insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
   ('clients', 'Active clients', true),
   ('staff', 'Active staff members; the first is always free', true);
+
+insert into private.audited_columns (subject_type, column_name)
+select t.subject_type, c.column_name
+  from (values
+    ('plans', '{plan,price_cents,currency,billing_period,commission_rate,features,limits,trial_days,grace_days,rank,is_default,is_active}'::text[]),
+    ('plan_grants', '{source,plan,starts_at,ends_at,revoked_at,is_self_serve}'),
+    ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
+  ) as t (subject_type, columns)
+ cross join unnest(t.columns) as c (column_name);

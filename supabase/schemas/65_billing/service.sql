@@ -40,6 +40,7 @@ returns public.plans
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
+  v_before jsonb := (select to_jsonb(p) from public.plans as p where p.plan = p_plan);
   v_plan public.plans;
 begin
   perform private.require_value(p_plan ~ '^[a-z0-9_-]{1,40}$', 'plan'),
@@ -58,7 +59,7 @@ begin
     select from jsonb_each(coalesce(p_limits, '{}')) as l
      where not exists (select from private.features as f where f.is_limit and f.feature = l.key)
         or jsonb_typeof(l.value) <> 'number' or (l.value #>> '{}') !~ '^[0-9]{1,7}$'), 'limits');
-  if not exists (select from public.plans as p where p.plan = p_plan) then
+  if v_before is null then
     perform private.require_value(p_name is not null, 'name'), private.require_value(p_price_cents is not null, 'price');
   end if;
   if p_is_default then
@@ -81,6 +82,7 @@ begin
   returning p.* into v_plan;
   -- Who subscribed at this price before it was a plan's.
   update public.org_subscriptions as s set plan = v_plan.plan where s.stripe_price_id = v_plan.stripe_price_id and s.plan is distinct from v_plan.plan;
+  perform private.record_audit(null, 'set_plan', 'plans', null, v_before - '{updated_at}'::text[], to_jsonb(v_plan) - '{updated_at}'::text[]);
   return v_plan;
 end;
 $$;

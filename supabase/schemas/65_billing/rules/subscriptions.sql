@@ -117,7 +117,7 @@ $$;
 comment on function private.ask_about_subscription is 'Has the provider asked about a subscription by the next sweep.';
 
 -- Effects of the platform account's events; what comes from a connected account is the organisation's own matter and never reaches this.
-create function private.apply_platform_event(p_event jsonb)
+create function private.apply_platform_event(p_event jsonb, p_now timestamptz default now())
 returns text
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -129,7 +129,7 @@ declare
 begin
   if v_type like 'customer.subscription.%' and v_type <> 'customer.subscription.trial_will_end' then
     perform private.require_stripe_field(p_event ? 'created', 'created');
-    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null);
+    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null, p_now);
   elsif v_type in ('invoice.paid', 'invoice.payment_failed') then
     -- The subscription's own event says what became of it; this one notices when that event is missing.
     v_subscription_id := private.stripe_id(coalesce(nullif(v_object -> 'subscription', 'null'),
@@ -142,7 +142,7 @@ begin
       return 'ignored';
     end if;
     if (v_mirror.status in ('active', 'trialing')) <> (v_type = 'invoice.paid') then
-      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id);
+      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id, p_now);
       return 'refetch';
     end if;
     return 'agreed';
