@@ -11482,7 +11482,8 @@ as $$
 begin
   perform private.require_org(p_org_id, 'billing.write');
   perform private.start_trial(p_org_id, p_plan, auth.uid(), p_request_id);
-  return private.entitlements(p_org_id);
+  -- Of this moment: who waited for another tab began before that tab's trial did.
+  return private.entitlements(p_org_id, clock_timestamp());
 end;
 $$;
 comment on function private.member_start_trial is 'start_trial for a member with billing.write.';
