@@ -39,9 +39,9 @@ select tests.refuses($$ select service.link_billing_customer(tests.id('lima'), '
 select is(service.link_billing_customer(:'kilo', 'cus_other'), 'cus_kilo', 'the first customer of an organisation stays');
 select tests.as_owner();
 
-select tests.only_for_members($$ select start_trial(tests.id('kilo')) $$, 'org_not_found', 'manager@kilo.example', 'start_trial');
-select tests.only_for_members($$ select plan_checkout(tests.id('kilo'), 'pro') $$, 'org_not_found', 'manager@kilo.example', 'plan_checkout');
-select tests.only_for_members($$ select billing_customer(tests.id('kilo')) $$, 'org_not_found', 'manager@kilo.example', 'billing_customer');
+select tests.only_for_members($$ select start_trial(tests.id('kilo')) $$, 'org_not_found', 'desk@kilo.example', 'start_trial');
+select tests.only_for_members($$ select plan_checkout(tests.id('kilo'), 'pro') $$, 'org_not_found', 'desk@kilo.example', 'plan_checkout');
+select tests.only_for_members($$ select billing_customer(tests.id('kilo')) $$, 'org_not_found', 'desk@kilo.example', 'billing_customer');
 
 -- The owner.
 select tests.sign_in('coach@kilo.example');

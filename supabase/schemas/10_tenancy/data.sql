@@ -36,6 +36,6 @@ select r.role, p.permission
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
     ('marketing.send',    '{owner,manager,coach,staff}'),
     ('billing.read',      '{owner,manager,accountant_readonly}'),
-    ('billing.write',     '{owner}')
+    ('billing.write',     '{owner,manager}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
