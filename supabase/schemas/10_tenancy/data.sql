@@ -21,6 +21,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('progress.read',     '{owner,manager,coach,staff}'),
+    ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
@@ -36,6 +38,8 @@ select r.role, p.permission
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
     ('marketing.send',    '{owner,manager,coach,staff}'),
     ('billing.read',      '{owner,manager,accountant_readonly}'),
-    ('billing.write',     '{owner,manager}')
+    ('billing.write',     '{owner,manager}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
