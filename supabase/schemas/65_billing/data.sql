@@ -3,6 +3,7 @@
 insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
   ('clients', 'Active clients', true),
+  ('automations', 'Automations that are on', true),
   ('staff', 'Active staff members; the first is always free', true);
 
 insert into private.audited_columns (subject_type, column_name)

@@ -101,7 +101,8 @@ language sql volatile security definer set search_path = ''
 as $$
   select case p_name
            when 'clients' then (select count(*) from public.clients as c where c.org_id = p_org_id and c.status = 'active')
-           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active) end;
+           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active)
+           when 'automations' then (select count(*) from public.automations as a where a.org_id = p_org_id and a.enabled) end;
 $$;
 comment on function private.counted is 'How many an organisation has of what a plan limits: active ones. Volatile, so that it sees what was committed while it waited.';
 
@@ -141,6 +142,11 @@ create trigger staff__require_room after insert on public.staff
   referencing new table as added for each statement execute function private.tg__require_room('staff', '1');
 create trigger staff__require_room_again after update of is_active on public.staff
   for each row when (new.is_active and not old.is_active) execute function private.tg__require_room_again('staff', '1');
+
+create trigger automations__require_room after insert on public.automations
+  referencing new table as added for each statement execute function private.tg__require_room('automations', '0');
+create trigger automations__require_room_again after update of enabled on public.automations
+  for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
 
 create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
 returns public.plans
