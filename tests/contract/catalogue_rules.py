@@ -24,6 +24,7 @@ DIRECTORY_TABLES = (
     "private.features",
     "public.plans",
     "private.plan_prices",
+    "private.work_kinds",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
