@@ -1,6 +1,6 @@
 -- tenant_wall: of another organisation one sees no row, changes none, deletes none and adds none, in any table.
 begin;
-select plan(211);
+select plan(216);
 
 create temp table walled (name text, update_column text, may_delete boolean) on commit drop;
 insert into walled values
@@ -8,7 +8,7 @@ insert into walled values
   ('offers', 'name', true),
   ('promo_codes', 'code', true), ('client_purchases', 'payment_method', true), ('session_entries', null, false),
   ('booking_settings', 'timezone', false), ('session_types', 'name', true), ('bookings', 'notes', false), ('audit_log', null, false),
-  ('alerts', 'resolved_at', false),
+  ('alerts', 'resolved_at', false), ('support_access', null, false),
   ('locations', 'name', false), ('location_hours', 'opens_time', true), ('staff', 'full_name', false), ('staff_locations', null, true),
   ('session_type_staff', null, true), ('session_type_prices', 'price_cents', true), ('availability', null, true),
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
@@ -57,6 +57,7 @@ select count(*) from service.claim_messages('w', 10, '{sms}');
 select service.record_messages(jsonb_agg(jsonb_build_object('org_id', m.org_id, 'id', m.id, 'claim', m.claim, 'outcome', 'sent', 'provider_message_id', 'SM1', 'provider_status', 'queued')))
   from public.outbox_messages as m where m.status = 'sending';
 select service.record_sms_status(null, 'SM1', 'delivered'), service.receive_sms('SM2', 'AC', '+61480000009', '+61400000000', 'STOP');
+insert into public.support_access (org_id, user_id, reason, expires_at) values (:'kilo', :'kilo_manager', 'a question', now() + interval '1 hour');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$

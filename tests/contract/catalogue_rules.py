@@ -14,6 +14,7 @@ DIRECTORY_TABLES = (
     "private.platform_audit_log",
     "private.audited_columns",
     "private.brakes",
+    "private.admin_actions",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
@@ -27,6 +28,8 @@ DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "public.push_tokens", 
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "banner",
+    "banners",
     "portal_book",
     "portal_cancel",
     "portal_dates",

@@ -38,3 +38,7 @@ revoke all on private.platform_audit_log, private.audited_columns, private.brake
 create policy platform_audit_log_select_nobody on private.platform_audit_log for select to service_role using (false);
 create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
 create policy brakes_select_nobody on private.brakes for select to service_role using (false);
+
+alter table private.admin_actions enable row level security;
+revoke all on private.admin_actions from public, anon, authenticated, service_role;
+create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);
