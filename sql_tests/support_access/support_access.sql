@@ -1,6 +1,6 @@
 -- Support access: a person of the platform is let in for a while, with a reason; they stay themselves, and high risk is refused.
 begin;
-select plan(62);
+select plan(65);
 
 select tests.sign_up('helper@platform.example', 'helper'), tests.sign_up('other@platform.example', 'other'),
        tests.sign_up('reader@platform.example', 'reader');

@@ -373,6 +373,123 @@ create index clients_email_idx on public.clients (org_id, lower(email)) where em
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
 
+-- ── 27_progress/tables.sql ──
+
+-- Progress: what clients do between sessions and how they develop: check-ins, habits, measurements, photos.
+-- Invariant: a photo's path begins with the id of the client it shows, in a row as in the bucket, so that one rule guards both.
+-- Not here: what happens in a session (40_scheduling), training plans and imported activities (70_training).
+
+create table public.activity_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  type text not null,
+  payload jsonb not null,
+  photo_paths text[],
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint activity_events_type_known check (type in ('weight', 'habit', 'workout', 'checkin')),
+  constraint activity_events_payload_is_object check (jsonb_typeof(payload) = 'object'),
+  constraint activity_events_payload_length check (octet_length(payload::text) <= 20000),
+  constraint activity_events_photo_paths_count check (cardinality(photo_paths) <= 20)
+);
+comment on table public.activity_events is 'What a client reports: a weight, a habit kept, a workout, a check-in. Facts: added, never changed.';
+comment on column public.activity_events.payload is
+  'By type: weight {value, unit}, habit {habit_id, habit_name}, workout {completed}, checkin {notes}; further keys are kept.';
+comment on column public.activity_events.photo_paths is 'Paths in the bucket progress-photos, each beginning with the client''s id.';
+create index activity_events_id_idx on public.activity_events (id);
+create index activity_events_client_idx on public.activity_events (org_id, client_id, created_at desc);
+create index activity_events_latest_idx on public.activity_events (client_id, created_at desc);
+comment on index public.activity_events_latest_idx is 'The mobile app and the automations ask by client alone.';
+
+create table public.habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint habits_name_length check (char_length(btrim(name)) between 1 and 200)
+);
+comment on table public.habits is 'What an organisation''s clients may be asked to keep up every day.';
+create index habits_id_idx on public.habits (id);
+
+create table public.client_habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  habit_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, habit_id) references public.habits (org_id, id) on delete cascade,
+  constraint client_habits_once unique (org_id, client_id, habit_id)
+);
+comment on table public.client_habits is 'Which habits a client keeps up; that one was kept is an activity event.';
+create index client_habits_client_idx on public.client_habits (client_id);
+create index client_habits_habit_idx on public.client_habits (org_id, habit_id);
+
+create table public.measurement_types (
+  id uuid primary key,
+  name text not null,
+  unit text not null,
+  category text not null,
+  sort_order integer default 0,
+  constraint measurement_types_name_unique unique (name)
+);
+comment on table public.measurement_types is 'What the apps propose to measure, the same for every organisation.';
+
+create table public.client_measurements (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  measurement_type text not null,
+  value numeric not null,
+  unit text not null,
+  notes text,
+  measured_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_measurements_measurement_type_length check (char_length(btrim(measurement_type)) between 1 and 100),
+  constraint client_measurements_value_plausible check (value between -100000 and 100000),
+  constraint client_measurements_unit_length check (char_length(unit) between 1 and 20),
+  constraint client_measurements_notes_length check (char_length(notes) <= 2000),
+  constraint client_measurements_measured_at_past check (measured_at <= created_at + interval '1 day')
+);
+comment on table public.client_measurements is 'What a coach has measured of a client.';
+comment on column public.client_measurements.measurement_type is 'A name of measurement_types, or the coach''s own.';
+create index client_measurements_id_idx on public.client_measurements (id);
+create index client_measurements_client_idx on public.client_measurements (org_id, client_id, measured_at desc);
+create index client_measurements_latest_idx on public.client_measurements (client_id, measured_at desc);
+
+create table public.checkin_photos (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  activity_event_id uuid,
+  storage_path text not null,
+  photo_type text,
+  notes text,
+  taken_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, activity_event_id) references public.activity_events (org_id, id) on delete cascade,
+  constraint checkin_photos_storage_path_once unique (org_id, storage_path),
+  constraint checkin_photos_storage_path_is_the_clients check (starts_with(storage_path, client_id::text || '/')),
+  constraint checkin_photos_storage_path_form check (char_length(storage_path) <= 500 and storage_path !~ '(^|/)\.{1,2}(/|$)'),
+  constraint checkin_photos_photo_type_known check (photo_type in ('front', 'side', 'back', 'other')),
+  constraint checkin_photos_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.checkin_photos is 'Progress photos of a client; the picture itself lies in the private bucket progress-photos.';
+comment on column public.checkin_photos.storage_path is 'Its path in the bucket, <client_id>/…; shown by a signed URL, since the bucket is never public.';
+create index checkin_photos_id_idx on public.checkin_photos (id);
+create index checkin_photos_client_idx on public.checkin_photos (org_id, client_id, taken_at desc);
+create index checkin_photos_latest_idx on public.checkin_photos (client_id, taken_at desc);
+create index checkin_photos_event_idx on public.checkin_photos (org_id, activity_event_id) where activity_event_id is not null;
+
 -- ── 30_sessions/tables.sql ──
 
 -- Sessions: what is offered, prepaid sessions (a row of client_purchases is a package) and the ledger that spends them.
@@ -554,6 +671,41 @@ create unique index session_entries_release_once on public.session_entries (org_
 create index session_entries_latest_idx on public.session_entries (org_id, purchase_id, created_at desc);
 comment on index public.session_entries_charge_once is
   'One charge of a booking per number; entries without a number never collide, and every entry of a booking is found here.';
+
+-- ── 35_products/tables.sql ──
+
+-- Products: goods an organisation sells beside its sessions.
+-- Not here: sessions and subscriptions (offers, 30_sessions), money taken for goods (60_payments).
+
+create table public.products (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  description text,
+  category text,
+  price_cents integer not null default 0,
+  cost_cents integer,
+  currency text not null default 'aud',
+  stock_quantity integer,
+  sku text,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint products_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint products_description_length check (char_length(description) <= 5000),
+  constraint products_category_length check (char_length(category) <= 100),
+  constraint products_price_cents_range check (price_cents between 0 and 100000000),
+  constraint products_cost_cents_range check (cost_cents between 0 and 100000000),
+  constraint products_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint products_stock_quantity_range check (stock_quantity between -1000000 and 1000000),
+  constraint products_sku_length check (char_length(sku) <= 100)
+);
+comment on table public.products is 'Goods that an organisation sells: price, cost and how many are in stock.';
+comment on column public.products.price_cents is 'In the minor unit of `currency`, as is cost_cents.';
+comment on column public.products.stock_quantity is 'Null: not counted; below zero: sold before it was counted.';
+create index products_id_idx on public.products (id);
+create index products_name_idx on public.products (org_id, name);
 
 -- ── 40_scheduling/tables.sql ──
 
@@ -1457,6 +1609,181 @@ comment on table public.client_communications is 'The log of what was exchanged 
 create index client_communications_client_idx on public.client_communications (org_id, client_id, created_at desc);
 create index client_communications_user_idx on public.client_communications (user_id) where user_id is not null;
 
+-- ── 55_automations/tables.sql ──
+
+-- Automations: what happens to clients by itself, at a local time or when something happened; and how likely a client is to leave.
+-- Invariant: an automation fires once for each due time and once for each event, however many workers there are.
+-- Invariant: a run with a failed action is failed, and says which.
+-- Not here: the outbox that texts and pushes leave through (50_messaging).
+
+create table public.automations (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  enabled boolean not null default true,
+  trigger jsonb not null,
+  conditions jsonb not null,
+  actions jsonb not null,
+  guardrails jsonb not null,
+  next_run_at timestamptz,
+  enabled_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint automations_name_length check (char_length(btrim(name)) between 1 and 200)
+) with (fillfactor = 80);
+comment on table public.automations is 'What happens by itself: when (trigger), to whom (conditions), what (actions), and how often at most (guardrails).';
+comment on column public.automations.trigger is
+  '{type: schedule, schedule: hourly | daily | weekly | fortnightly | monthly, time, minute, day_of_week, day_of_month, starts_on, missed, grace_hours} or {type: event, event, days}; checked when saved.';
+comment on column public.automations.conditions is 'Array of {field, operator, value}: a client meets all of them.';
+comment on column public.automations.actions is 'Array of {type: send_message | send_push | notify_trainer | webhook, params}; checked when saved.';
+comment on column public.automations.guardrails is
+  '{max_per_client_per_day, max_per_client_per_week, quiet_hours_start, quiet_hours_end, dedupe_hours}, each of which may be left out.';
+comment on column public.automations.next_run_at is 'When it is due next; null where an event starts it, and while it is off.';
+comment on column public.automations.enabled_at is 'Since when it is on: what happened before starts nothing.';
+create index automations_id_idx on public.automations (id);
+create index automations_due_idx on public.automations (next_run_at) where next_run_at is not null;
+-- What is looked up whenever something happens.
+create index automations_event_idx on public.automations (org_id, (trigger ->> 'event')) where enabled and trigger ->> 'event' is not null;
+
+create table public.automation_firings (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  automation_id uuid not null,
+  due_at timestamptz not null,
+  next_at timestamptz not null,
+  event text,
+  event_key text,
+  client_id uuid,
+  status text not null default 'pending',
+  reason text,
+  missed integer not null default 0,
+  ok_count integer not null default 0,
+  failed_count integer not null default 0,
+  skipped jsonb not null default '{}',
+  fired_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_firings_status_known check (status in ('pending', 'ok', 'failed', 'skipped')),
+  constraint automation_firings_event_is_whole check (num_nonnulls(event, event_key, client_id) in (0, 3))
+) with (fillfactor = 80);
+comment on table public.automation_firings is 'Each time an automation was due, by its schedule or by an event, and what came of it; its recipients are in automation_runs.';
+comment on column public.automation_firings.next_at is 'When it may fire: due_at, or when quiet hours end.';
+comment on column public.automation_firings.event_key is 'What happened, by the name its rule gave: the same again fires nothing.';
+comment on column public.automation_firings.client_id is 'Whom the event is about; null where a schedule is due for everybody.';
+comment on column public.automation_firings.reason is 'Why it is skipped or failed: a slug, or the action that failed.';
+comment on column public.automation_firings.missed is 'How many due times before this one were passed over, since nothing swept then.';
+comment on column public.automation_firings.skipped is 'How many of the audience were left out, by reason.';
+create unique index automation_firings_due_once on public.automation_firings (org_id, automation_id, due_at) where event_key is null;
+create unique index automation_firings_event_once on public.automation_firings (org_id, automation_id, event_key) where event_key is not null;
+create index automation_firings_pending_idx on public.automation_firings (next_at) where status = 'pending';
+create index automation_firings_automation_idx on public.automation_firings (org_id, automation_id, due_at desc);
+create index automation_firings_client_idx on public.automation_firings (org_id, client_id) where client_id is not null;
+
+create table public.automation_runs (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  firing_id uuid not null,
+  automation_id uuid not null,
+  client_id uuid not null,
+  fired_at timestamptz not null default now(),
+  status text not null,
+  reason text,
+  actions_fired jsonb not null default '[]',
+  primary key (org_id, id),
+  foreign key (org_id, firing_id) references public.automation_firings (org_id, id) on delete cascade,
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_runs_recipient_once unique (org_id, firing_id, client_id),
+  constraint automation_runs_status_known check (status in ('ok', 'skipped', 'failed'))
+) with (fillfactor = 80);
+comment on table public.automation_runs is 'What an automation did for one client: ok, skipped for a reason, or failed.';
+comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again has no new row.';
+comment on column public.automation_runs.actions_fired is 'Array of {type, status: ok | failed | pending, reason, message_id | delivery_id}, in the order of the actions.';
+-- Caps and dedupe count what a client got of an automation lately; the app lists an organisation's latest.
+create index automation_runs_client_idx on public.automation_runs (org_id, automation_id, client_id, fired_at desc);
+create index automation_runs_latest_idx on public.automation_runs (org_id, fired_at desc);
+create index automation_runs_of_client_idx on public.automation_runs (org_id, client_id);
+
+create table public.webhook_endpoints (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  url text not null,
+  secret_encrypted text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint webhook_endpoints_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint webhook_endpoints_url_form check (url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(url) <= 2000)
+);
+comment on table public.webhook_endpoints is 'Where an organisation''s webhook actions post to.';
+comment on column public.webhook_endpoints.secret_encrypted is 'What signs a post, encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
+
+create table public.webhook_deliveries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  endpoint_id uuid not null,
+  run_id uuid not null,
+  action_index integer not null,
+  payload jsonb not null,
+  status text not null default 'pending',
+  next_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  attempts integer not null default 0,
+  claim uuid,
+  http_status integer,
+  error_code text,
+  delivered_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, endpoint_id) references public.webhook_endpoints (org_id, id) on delete cascade,
+  foreign key (org_id, run_id) references public.automation_runs (org_id, id) on delete cascade,
+  constraint webhook_deliveries_action_once unique (org_id, run_id, action_index),
+  constraint webhook_deliveries_status_known check (status in ('pending', 'sending', 'ok', 'failed'))
+) with (fillfactor = 70);
+comment on table public.webhook_deliveries is 'Each post of a webhook action: tried again with growing pauses until it is taken or expires; its id lets the receiver tell a repeat.';
+comment on column public.webhook_deliveries.next_at is 'When it may be tried; while sending, until when it is the claim''s.';
+create index webhook_deliveries_due_idx on public.webhook_deliveries (next_at) where status in ('pending', 'sending');
+create index webhook_deliveries_endpoint_idx on public.webhook_deliveries (org_id, endpoint_id, created_at desc);
+
+create table public.risk_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  red_from integer not null default 50,
+  amber_from integer not null default 25,
+  inactive_days integer not null default 14,
+  updated_at timestamptz not null default now(),
+  constraint risk_settings_red_from_range check (red_from between 1 and 100),
+  constraint risk_settings_amber_from_range check (amber_from between 1 and 100),
+  constraint risk_settings_amber_below_red check (amber_from < red_from),
+  constraint risk_settings_inactive_days_range check (inactive_days between 1 and 365)
+);
+comment on table public.risk_settings is 'From which score on a client is at risk; an absent row means the defaults.';
+comment on column public.risk_settings.inactive_days is 'After so many days without activity a client counts as inactive.';
+
+-- One row for each client, their latest: a list of who is at risk shows nobody twice, and nobody as they were.
+create table public.client_risk (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  as_of_date date not null,
+  score integer not null,
+  tier text not null,
+  reasons text[] not null default '{}',
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_risk_score_range check (score between 0 and 100),
+  constraint client_risk_tier_known check (tier in ('green', 'amber', 'red'))
+) with (fillfactor = 80);
+comment on table public.client_risk is 'How likely a client is to leave, as of their organisation''s latest scored day: 0 to 100, the tier by risk_settings, and why.';
+-- An index, not a constraint: the apps read a client's risk as an array.
+create unique index client_risk_client_once on public.client_risk (org_id, client_id);
+create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
+create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
+
 -- ── 97_support_access/tables.sql ──
 
 -- Support access: when a person of the platform is let in, where, for how long and why.
@@ -1549,7 +1876,8 @@ declare
   -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
   v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
-    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
+    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid)
+             or coalesce((v_row ->> 'client_id')::uuid = any (private.my_client_ids()), false));
 begin
   for v_rule in
     select a.attname
@@ -1581,7 +1909,8 @@ begin
                              format('The rule is %s.', v_rule.conname));
       end if;
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
-      -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
+      -- Whether a row or a value exists in an organisation is not told to people outside it, unless the row is about themselves as
+      -- its client: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
       continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
@@ -1795,7 +2124,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if new.commission_rate is distinct from (case tg_op when 'INSERT' then 0.05 else old.commission_rate end)
-     and auth.role() = 'authenticated' and not private.is_platform_admin() then
+     and auth.role() = 'authenticated' and not private.may_operate('orgs.write') then
     perform private.fail(403, 'commission_rate_protected', 'The commission rate is set by the platform.',
                          'Leave commission_rate as it is.');
   end if;
@@ -2111,6 +2440,87 @@ create trigger clients__guard_audience before update on public.clients
 
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 27_progress/rules.sql ──
+
+-- Progress rules: what a reported fact must hold, and whose photos a path may name.
+
+-- A number as the apps send it: as a number, or as text from a field.
+create function private.json_number(p_value jsonb)
+returns numeric
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_value) = 'number' or jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~ '^\s*-?[0-9]{1,9}(\.[0-9]{1,9})?\s*$'
+              then (p_value #>> '{}')::numeric end;
+$$;
+comment on function private.json_number is 'A JSON number, or a text that is one; null for anything else.';
+
+-- What a fact says of its type is what screens and automations count on. Photos and habits must be the client's own: a row of one
+-- client that names another's would be shown as theirs.
+create function private.tg_activity_events__check_fact()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_weight numeric;
+begin
+  -- People outside the organisation learn nothing of its habits here: the policies refuse them next.
+  if auth.role() = 'authenticated' and not (new.org_id = any (private.orgs_with('progress.write')) or new.client_id = any (private.my_client_ids())) then
+    return new;
+  end if;
+  if exists (select from unnest(new.photo_paths) as p (path)
+              where p.path is null or char_length(p.path) > 500 or p.path ~ '(^|/)\.{1,2}(/|$)' or not starts_with(p.path, new.client_id::text || '/')) then
+    perform private.fail(422, 'photo_path_invalid', 'A photo does not lie in the client''s own folder.', 'Upload it below the client''s id.');
+  end if;
+  case new.type
+    when 'weight' then
+      v_weight := private.json_number(new.payload -> 'value');
+      if v_weight is null or v_weight <= 0 or v_weight >= 2500 then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a weight as {value, unit}.');
+      end if;
+    when 'habit' then
+      -- A habit that was taken off the client's list since the screen was opened still is a fact.
+      if not exists (select from public.habits as h
+                      where h.org_id = new.org_id and h.id::text = lower(new.payload ->> 'habit_id')) then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a habit as {habit_id, habit_name}, one of the organisation''s.');
+      end if;
+    else null;
+  end case;
+  return new;
+end;
+$$;
+comment on function private.tg_activity_events__check_fact is
+  'Refuses a weight without a number, a habit that is none and a photo outside the client''s folder: fact_invalid 422, photo_path_invalid 422.';
+create trigger activity_events__check_fact before insert on public.activity_events
+  for each row execute function private.tg_activity_events__check_fact();
+
+-- A photo belongs to the check-in of the same client.
+create function private.tg_checkin_photos__check_event()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.activity_events as e
+              where e.org_id = new.org_id and e.id = new.activity_event_id and e.client_id <> new.client_id) then
+    perform private.fail(404, 'reference_not_found', 'Something this row points to does not exist.', 'Check activity_event_id.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_checkin_photos__check_event is 'Refuses a photo on another client''s check-in: reference_not_found 404.';
+create trigger checkin_photos__check_event before insert on public.checkin_photos
+  for each row when (new.activity_event_id is not null) execute function private.tg_checkin_photos__check_event();
+
+-- For the bucket's policies: the client whose folder a path lies in, null where it lies in none.
+create function private.photo_client(p_path text)
+returns uuid
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when split_part(p_path, '/', 1) ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' and split_part(p_path, '/', 2) <> ''
+                   and char_length(p_path) <= 500 and p_path !~ '(^|/)\.{1,2}(/|$)'
+              then split_part(p_path, '/', 1)::uuid end;
+$$;
+comment on function private.photo_client is 'The client whose folder of progress-photos a path lies in; null where it lies in none.';
 
 -- ── 30_sessions/rules.sql ──
 
@@ -2514,6 +2924,17 @@ create trigger offers__touch before update on public.offers
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger promo_codes__touch before update on public.promo_codes
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- ── 35_products/rules.sql ──
+
+-- Product rules: a product stays where it is; the app sends org_id with every change.
+
+create trigger products__keep_org before update of org_id on public.products
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+create trigger products__touch before update on public.products
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger products__audit after insert or update or delete on public.products
+  for each row execute function private.tg__audit('stock_quantity');
 
 -- ── 40_scheduling/rules.sql ──
 
@@ -3269,7 +3690,7 @@ begin
       null, p_action, v_action.subject_type,
       coalesce(p_args ->> 'client_id', p_args ->> 'message_id', p_args ->> 'access_id', p_args ->> 'org_id')::uuid,
       '{}', null, null, p_args ->> 'reason', v_slug);
-    return private.refusal(right(v_state, 3)::integer, v_slug, v_message, v_hint);
+    return private.caught_refusal(v_state, v_message, v_slug, v_hint);
   end;
   perform private.write_audit(
     v_acted.org_id, p_action, v_action.subject_type, v_acted.subject_id,
@@ -3282,6 +3703,17 @@ end;
 $$;
 comment on function private.act is
   'Does one of private.admin_actions with its arguments and writes its one audit row; a refusal is returned, not raised. p_is_trusted: an operator at the command line, who needs no permission.';
+
+create function private.caught_refusal(p_sqlstate text, p_message text, p_slug text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', right(p_sqlstate, 3), true);
+  return jsonb_build_object('code', p_sqlstate, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.caught_refusal is 'What was raised, as an answer in the form of private.refusal.';
 
 create function private.admin_act(p_action text, p_args jsonb)
 returns jsonb
@@ -3617,7 +4049,7 @@ create function private.platform_permissions()
 returns text[]
 language sql immutable security invoker set search_path = ''
 as $$
-  select '{*,orgs.*,clients.*,orgs.read,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
 $$;
 comment on function private.platform_permissions is 'What a platform admin may be given.';
 
@@ -9617,6 +10049,8 @@ declare
   v_url text;
   v_answer jsonb;
 begin
+  -- The answer holds the link.
+  perform private.refuse_support_access(v_org_id);
   update public.clients as c set portal_token = coalesce(c.portal_token, gen_random_uuid())
    where c.org_id = v_org_id and c.id = p_client_id
   returning c.portal_token into v_token;
@@ -10001,6 +10435,54 @@ end;
 $$;
 comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
 
+-- ── 55_automations/rules/events.sql ──
+
+-- Events: something happened to a client; each automation that waits for it gets a firing, once.
+
+-- Never fails its caller: an unknown client or organisation fires nothing, nor does what nobody waits for.
+create function private.notice_event(
+  p_org_id uuid, p_event text, p_client_id uuid, p_key text, p_at timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  select a.org_id, a.id, p_at, p_at, p_event, p_event || '-' || p_key, p_client_id
+    from public.automations as a
+    join public.clients as c on c.org_id = a.org_id and c.id = p_client_id
+   where a.org_id = p_org_id and a.enabled and a.trigger ->> 'event' = p_event and a.enabled_at <= p_at
+     and p_key is not null
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing;
+$$;
+comment on function private.notice_event is
+  'Tells automations that something happened to a client: inactivity, risk_red, payment_failed, booking_completed, package_low, birthday. The same key again does nothing.';
+
+-- ── 55_automations/rules/plan.sql ──
+
+-- Planning: when an automation is due next.
+
+create function private.tg_automations__plan()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.enabled then
+    new.enabled_at := null;
+  elsif tg_op = 'INSERT' or not old.enabled then
+    new.enabled_at := now();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_automations__plan is 'Says since when an automation is on.';
+create trigger automations__plan before insert or update of enabled, trigger on public.automations
+  for each row execute function private.tg_automations__plan();
+create trigger automations__touch before update of name, enabled, trigger, conditions, actions, guardrails on public.automations
+  for each row execute function private.tg__touch_updated_at();
+create trigger webhook_endpoints__touch before update on public.webhook_endpoints
+  for each row execute function private.tg__touch_updated_at();
+create trigger risk_settings__touch before update on public.risk_settings
+  for each row execute function private.tg__touch_updated_at();
+
 -- ── 95_overview/rules/client_detail.sql ──
 
 -- client_detail: all a coach's page of one client shows, in one call. Lists are the latest and say how many there are in all.
@@ -10262,7 +10744,7 @@ create policy orgs_select_people on public.orgs for select to authenticated
 create policy orgs_insert_founder on public.orgs for insert to authenticated
   with check (created_by = (select auth.uid()));
 create policy orgs_update_members on public.orgs for update to authenticated
-  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.is_platform_admin()));
+  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.may_operate('orgs.write')));
 
 -- roles, role_permissions: the same for everyone who signs in.
 grant select on public.roles, public.role_permissions to authenticated, service_role;
@@ -10345,7 +10827,7 @@ alter table private.job_runs enable row level security;
 revoke all on public.platform_admins, public.audit_log, public.alerts from public, anon, authenticated, service_role;
 revoke all on private.job_runs from public, anon, authenticated, service_role;
 
-grant execute on function private.is_platform_admin() to authenticated;
+grant execute on function private.is_platform_admin(), private.may_operate(text) to authenticated;
 
 grant select on public.platform_admins to authenticated, service_role;
 create policy platform_admins_select_self on public.platform_admins for select to authenticated
@@ -10410,6 +10892,111 @@ create policy clients_insert_members on public.clients for insert to authenticat
   with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
 create policy clients_update_people on public.clients for update to authenticated
   using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
+
+-- ── 27_progress/access.sql ──
+
+-- Who may see and write progress: the client whose it is, and those who train them. The desk and the accountant see none of it.
+
+alter table public.activity_events enable row level security;
+alter table public.habits enable row level security;
+alter table public.client_habits enable row level security;
+alter table public.measurement_types enable row level security;
+alter table public.client_measurements enable row level security;
+alter table public.checkin_photos enable row level security;
+revoke all on public.activity_events, public.habits, public.client_habits, public.measurement_types, public.client_measurements,
+  public.checkin_photos from public, anon, authenticated, service_role;
+
+-- activity_events: the client reports, a coach may for them.
+grant select on public.activity_events to authenticated, service_role;
+grant insert (org_id, client_id, type, payload, photo_paths) on public.activity_events to authenticated;
+create policy activity_events_select_people on public.activity_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy activity_events_insert_people on public.activity_events for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- habits and who keeps them: coaches write, a client sees their own.
+grant select, insert (org_id, name), update (name, is_active) on public.habits to authenticated;
+grant select on public.habits to service_role;
+create policy habits_select_people on public.habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[])
+         or id in (select h.habit_id from public.client_habits as h where h.client_id = any ((select private.my_client_ids())::uuid[])));
+create policy habits_insert_members on public.habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy habits_update_members on public.habits for update to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+grant select, insert (org_id, client_id, habit_id), delete on public.client_habits to authenticated;
+grant select on public.client_habits to service_role;
+create policy client_habits_select_people on public.client_habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_habits_insert_members on public.client_habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_habits_delete_members on public.client_habits for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- measurement_types: the same for everyone who signs in.
+grant select on public.measurement_types to authenticated, service_role;
+create policy measurement_types_select_all on public.measurement_types for select to authenticated
+  using ((select auth.uid()) is not null);
+
+grant select, insert (org_id, client_id, measurement_type, value, unit, notes, measured_at), delete on public.client_measurements to authenticated;
+grant select on public.client_measurements to service_role;
+create policy client_measurements_select_people on public.client_measurements for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_measurements_insert_members on public.client_measurements for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_measurements_delete_members on public.client_measurements for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- checkin_photos: a client adds and takes away their own, a coach who takes the picture does too.
+grant select, insert (org_id, client_id, activity_event_id, storage_path, photo_type), delete on public.checkin_photos to authenticated;
+grant select on public.checkin_photos to service_role;
+create policy checkin_photos_select_people on public.checkin_photos for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_insert_people on public.checkin_photos for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_delete_people on public.checkin_photos for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+create trigger zz_refuse_clearly before insert on public.activity_events
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_measurements
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.checkin_photos
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- The pictures themselves, where Supabase Storage is there: a private bucket whose folders are clients.
+grant execute on function private.photo_client(text) to authenticated;
+do $$
+declare
+  v_is_allowed constant text := $allowed$(
+        private.photo_client(name) = any ((select private.my_client_ids())::uuid[])
+        or exists (select from public.clients as c
+                    where c.id = private.photo_client(objects.name) and c.org_id = any ((select private.orgs_with(%L))::uuid[])))$allowed$;
+begin
+  if to_regclass('storage.objects') is null or to_regclass('storage.buckets') is null then
+    return;
+  end if;
+  insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
+  values ('progress-photos', 'progress-photos', false, 10485760, '{image/jpeg,image/png,image/webp,image/heic}')
+  on conflict (id) do update
+     set public = false, file_size_limit = excluded.file_size_limit, allowed_mime_types = excluded.allowed_mime_types;
+  execute format($policy$
+    create policy progress_photos_select_people on storage.objects for select to authenticated
+      using (bucket_id = 'progress-photos' and %1$s);
+    create policy progress_photos_insert_people on storage.objects for insert to authenticated
+      with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_update_people on storage.objects for update to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_delete_people on storage.objects for delete to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) $policy$,
+    format(v_is_allowed, 'progress.read'), format(v_is_allowed, 'progress.write'));
+end;
+$$;
 
 -- ── 30_sessions/access.sql ──
 
@@ -10488,6 +11075,27 @@ create trigger zz_refuse_clearly before insert or update on public.offers
 create trigger zz_refuse_clearly before insert or update on public.promo_codes
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.client_purchases
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 35_products/access.sql ──
+
+-- Who may see and write products: members. What a thing cost is nobody else's to know.
+
+alter table public.products enable row level security;
+revoke all on public.products from public, anon, authenticated, service_role;
+grant select, delete on public.products to authenticated;
+grant select on public.products to service_role;
+grant insert (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+grant update (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+create policy products_select_members on public.products for select to authenticated
+  using (org_id = any ((select private.orgs_with('offers.read'))::uuid[]));
+create policy products_insert_members on public.products for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_update_members on public.products for update to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_delete_members on public.products for delete to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.products
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
 -- ── 40_scheduling/access.sql ──
@@ -10865,6 +11473,80 @@ begin
   end if;
 end;
 $$;
+
+-- ── 55_automations/access.sql ──
+
+-- Who may see and write what: members write automations and thresholds; what fired, scores and posts are written by RPC alone.
+
+alter table public.automations enable row level security;
+alter table public.automation_firings enable row level security;
+alter table public.automation_runs enable row level security;
+alter table public.webhook_endpoints enable row level security;
+alter table public.webhook_deliveries enable row level security;
+alter table public.risk_settings enable row level security;
+alter table public.client_risk enable row level security;
+revoke all on public.automations, public.automation_firings, public.automation_runs, public.webhook_endpoints, public.webhook_deliveries,
+  public.risk_settings, public.client_risk from public, anon, authenticated, service_role;
+
+grant select, delete on public.automations to authenticated;
+grant select on public.automations to service_role;
+grant insert (org_id, name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+grant update (name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+create policy automations_select_members on public.automations for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automations_insert_members on public.automations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_update_members on public.automations for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_delete_members on public.automations for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger automations__audit after insert or update or delete on public.automations
+  for each row execute function private.tg__audit('next_run_at', 'enabled_at');
+
+grant select on public.automation_firings, public.automation_runs, public.webhook_deliveries to authenticated, service_role;
+create policy automation_firings_select_members on public.automation_firings for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automation_runs_select_members on public.automation_runs for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_deliveries_select_members on public.webhook_deliveries for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+
+-- webhook_endpoints: made by the service, which encrypts the secret; nobody reads that.
+grant select (org_id, id, name, url, is_active, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
+grant update (name, is_active), delete on public.webhook_endpoints to authenticated;
+create policy webhook_endpoints_select_members on public.webhook_endpoints for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_endpoints_update_members on public.webhook_endpoints for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy webhook_endpoints_delete_members on public.webhook_endpoints for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger webhook_endpoints__audit after insert or update or delete on public.webhook_endpoints
+  for each row execute function private.tg__audit();
+
+grant select on public.risk_settings to authenticated, service_role;
+grant insert (org_id, red_from, amber_from, inactive_days), update (org_id, red_from, amber_from, inactive_days)
+  on public.risk_settings to authenticated;
+create policy risk_settings_select_members on public.risk_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy risk_settings_insert_members on public.risk_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy risk_settings_update_members on public.risk_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger risk_settings__keep_org before update of org_id on public.risk_settings
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+create trigger risk_settings__audit after insert or update on public.risk_settings
+  for each row execute function private.tg__audit();
+
+grant select on public.client_risk to authenticated, service_role;
+create policy client_risk_select_members on public.client_risk for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.automations
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.webhook_endpoints
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.risk_settings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 
 -- ── 97_support_access/access.sql ──
 
@@ -13224,8 +13906,7 @@ grant execute on function service.set_platform_setting(text, text) to service_ro
 
 -- ── 10_tenancy/data.sql ──
 
--- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names. `support` is given by support access
--- alone: whatever is not listed for it (money, members, roles, exports, words to clients) is refused under it.
+-- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
 
 insert into public.roles (role, description) values
   ('owner', 'Owns the business: everything, including members and roles'),
@@ -13239,32 +13920,41 @@ insert into public.roles (role, description) values
 insert into public.role_permissions (role, permission)
 select r.role, p.permission
   from (values
-    ('org.read',          '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'::text[]),
+    ('org.read',          '{owner,manager,coach,staff,front_desk,accountant_readonly}'::text[]),
     ('org.write',         '{owner,manager}'),
-    ('members.read',      '{owner,manager,coach,staff,front_desk,support}'),
+    ('members.read',      '{owner,manager,coach,staff,front_desk}'),
     ('members.write',     '{owner,manager}'),
     ('owners.write',      '{owner}'),
-    ('settings.write',    '{owner,manager,coach,staff,support}'),
-    ('audit.read',        '{owner,manager,support}'),
-    ('alerts.read',       '{owner,manager,coach,staff,front_desk,support}'),
-    ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
-    ('clients.write',     '{owner,manager,coach,staff,front_desk,support}'),
+    ('settings.write',    '{owner,manager,coach,staff}'),
+    ('audit.read',        '{owner,manager}'),
+    ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
+    ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('progress.read',     '{owner,manager,coach,staff}'),
+    ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
-    ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
+    ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
-    ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
+    ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('packages.sell',     '{owner,manager,coach,staff,front_desk}'),
-    ('packages.correct',  '{owner,manager,coach,staff,support}'),
-    ('sessions.use',      '{owner,manager,coach,staff,front_desk,support}'),
-    ('sessions.release',  '{owner,manager,coach,staff,front_desk,support}'),
+    ('packages.correct',  '{owner,manager,coach,staff}'),
+    ('sessions.use',      '{owner,manager,coach,staff,front_desk}'),
+    ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
     ('staff.write',       '{owner,manager}'),
-    ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
-    ('bookings.write',    '{owner,manager,coach,staff,front_desk,support}'),
-    ('messages.read',     '{owner,manager,coach,staff,front_desk,support}'),
+    ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- Support access: whatever is not listed here (money, members, roles, exports, words to clients) is refused under it.
+insert into public.role_permissions (role, permission)
+select 'support', p.permission
+  from unnest('{org.read,members.read,settings.write,audit.read,alerts.read,clients.read,clients.write,offers.read,packages.read,packages.correct,sessions.use,sessions.release,bookings.read,bookings.write,messages.read}'::text[]) as p (permission);
 
 -- ── 15_operations/data.sql ──
 
@@ -13308,6 +13998,28 @@ insert into private.admin_actions (action, permission, needs_reason, subject_typ
   ('list_admins', 'system.admins', false, 'platform_admins'),
   ('set_admin', 'system.admins', true, 'platform_admins'),
   ('remove_admin', 'system.admins', true, 'platform_admins');
+
+-- ── 27_progress/data.sql ──
+
+-- What the apps propose to measure.
+
+insert into public.measurement_types (id, name, unit, category, sort_order) values
+  ('ae76e1e4-6e12-5bc7-82ea-b2f95c735677', 'Weight', 'kg', 'body', 10),
+  ('6364fb28-f15b-5416-8aba-cd199c7f7e09', 'Body fat', '%', 'body', 20),
+  ('b3aa4bcf-5507-58ce-9e63-6b5f12cb9df9', 'Muscle mass', 'kg', 'body', 30),
+  ('9dbc17fd-a00b-5111-b4f6-32e3d83e9fd0', 'Neck', 'cm', 'circumference', 40),
+  ('5f3e29f6-2f96-58a2-bf42-54981b9edaf9', 'Chest', 'cm', 'circumference', 50),
+  ('76449381-a449-5661-8a53-93dedc52363a', 'Waist', 'cm', 'circumference', 60),
+  ('c3f8d7de-61b0-5dc7-aed2-f69ff255d483', 'Hips', 'cm', 'circumference', 70),
+  ('390798cf-b5a4-56fb-837d-0cc8ad4508d4', 'Upper arm', 'cm', 'circumference', 80),
+  ('062dbe65-e159-589b-b314-6397822f1f98', 'Thigh', 'cm', 'circumference', 90),
+  ('f0bfe9c6-98af-57a3-a5b9-a3af75ab8882', 'Calf', 'cm', 'circumference', 100),
+  ('7d6db5c1-1d19-5c33-b45e-598ea2e9f7d7', 'Resting heart rate', 'bpm', 'health', 110),
+  ('730c6ece-b037-56c8-b300-4b9dfec490a5', 'Systolic blood pressure', 'mmHg', 'health', 120),
+  ('17fa4b5e-ff07-5149-9cad-ef184deb51bf', 'Diastolic blood pressure', 'mmHg', 'health', 130),
+  ('f9b8dc40-e09f-5ebd-b88a-ad94a301e634', 'VO2 max', 'ml/kg/min', 'fitness', 140),
+  ('197be251-86b3-52ec-bfa7-2e89aed75c4a', 'Plank', 's', 'fitness', 150),
+  ('f3f599f8-a7e1-5666-b1f8-282269ebf613', 'Push-ups', 'reps', 'fitness', 160);
 
 -- ── 50_messaging/data.sql ──
 

@@ -9,6 +9,7 @@ DIRECTORY_TABLES = (
     "public.role_permissions",
     "public.profiles",
     "public.platform_admins",
+    "public.measurement_types",
     "private.job_runs",
     "private.rate_limits",
     "private.platform_audit_log",

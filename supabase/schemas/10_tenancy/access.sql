@@ -24,7 +24,7 @@ create policy orgs_select_people on public.orgs for select to authenticated
 create policy orgs_insert_founder on public.orgs for insert to authenticated
   with check (created_by = (select auth.uid()));
 create policy orgs_update_members on public.orgs for update to authenticated
-  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.is_platform_admin()));
+  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.may_operate('orgs.write')));
 
 -- roles, role_permissions: the same for everyone who signs in.
 grant select on public.roles, public.role_permissions to authenticated, service_role;

@@ -1,5 +1,4 @@
--- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names. `support` is given by support access
--- alone: whatever is not listed for it (money, members, roles, exports, words to clients) is refused under it.
+-- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
 
 insert into public.roles (role, description) values
   ('owner', 'Owns the business: everything, including members and roles'),
@@ -13,29 +12,38 @@ insert into public.roles (role, description) values
 insert into public.role_permissions (role, permission)
 select r.role, p.permission
   from (values
-    ('org.read',          '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'::text[]),
+    ('org.read',          '{owner,manager,coach,staff,front_desk,accountant_readonly}'::text[]),
     ('org.write',         '{owner,manager}'),
-    ('members.read',      '{owner,manager,coach,staff,front_desk,support}'),
+    ('members.read',      '{owner,manager,coach,staff,front_desk}'),
     ('members.write',     '{owner,manager}'),
     ('owners.write',      '{owner}'),
-    ('settings.write',    '{owner,manager,coach,staff,support}'),
-    ('audit.read',        '{owner,manager,support}'),
-    ('alerts.read',       '{owner,manager,coach,staff,front_desk,support}'),
-    ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
-    ('clients.write',     '{owner,manager,coach,staff,front_desk,support}'),
+    ('settings.write',    '{owner,manager,coach,staff}'),
+    ('audit.read',        '{owner,manager}'),
+    ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
+    ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('progress.read',     '{owner,manager,coach,staff}'),
+    ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
-    ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
+    ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
-    ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
+    ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('packages.sell',     '{owner,manager,coach,staff,front_desk}'),
-    ('packages.correct',  '{owner,manager,coach,staff,support}'),
-    ('sessions.use',      '{owner,manager,coach,staff,front_desk,support}'),
-    ('sessions.release',  '{owner,manager,coach,staff,front_desk,support}'),
+    ('packages.correct',  '{owner,manager,coach,staff}'),
+    ('sessions.use',      '{owner,manager,coach,staff,front_desk}'),
+    ('sessions.release',  '{owner,manager,coach,staff,front_desk}'),
     ('staff.write',       '{owner,manager}'),
-    ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly,support}'),
-    ('bookings.write',    '{owner,manager,coach,staff,front_desk,support}'),
-    ('messages.read',     '{owner,manager,coach,staff,front_desk,support}'),
+    ('bookings.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
+    ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- Support access: whatever is not listed here (money, members, roles, exports, words to clients) is refused under it.
+insert into public.role_permissions (role, permission)
+select 'support', p.permission
+  from unnest('{org.read,members.read,settings.write,audit.read,alerts.read,clients.read,clients.write,offers.read,packages.read,packages.correct,sessions.use,sessions.release,bookings.read,bookings.write,messages.read}'::text[]) as p (permission);

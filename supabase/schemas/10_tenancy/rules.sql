@@ -151,7 +151,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if new.commission_rate is distinct from (case tg_op when 'INSERT' then 0.05 else old.commission_rate end)
-     and auth.role() = 'authenticated' and not private.is_platform_admin() then
+     and auth.role() = 'authenticated' and not private.may_operate('orgs.write') then
     perform private.fail(403, 'commission_rate_protected', 'The commission rate is set by the platform.',
                          'Leave commission_rate as it is.');
   end if;

@@ -7,7 +7,7 @@ alter table private.job_runs enable row level security;
 revoke all on public.platform_admins, public.audit_log, public.alerts from public, anon, authenticated, service_role;
 revoke all on private.job_runs from public, anon, authenticated, service_role;
 
-grant execute on function private.is_platform_admin() to authenticated;
+grant execute on function private.is_platform_admin(), private.may_operate(text) to authenticated;
 
 grant select on public.platform_admins to authenticated, service_role;
 create policy platform_admins_select_self on public.platform_admins for select to authenticated

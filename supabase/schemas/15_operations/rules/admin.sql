@@ -51,7 +51,7 @@ begin
       null, p_action, v_action.subject_type,
       coalesce(p_args ->> 'client_id', p_args ->> 'message_id', p_args ->> 'access_id', p_args ->> 'org_id')::uuid,
       '{}', null, null, p_args ->> 'reason', v_slug);
-    return private.refusal(right(v_state, 3)::integer, v_slug, v_message, v_hint);
+    return private.caught_refusal(v_state, v_message, v_slug, v_hint);
   end;
   perform private.write_audit(
     v_acted.org_id, p_action, v_action.subject_type, v_acted.subject_id,
@@ -64,6 +64,17 @@ end;
 $$;
 comment on function private.act is
   'Does one of private.admin_actions with its arguments and writes its one audit row; a refusal is returned, not raised. p_is_trusted: an operator at the command line, who needs no permission.';
+
+create function private.caught_refusal(p_sqlstate text, p_message text, p_slug text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', right(p_sqlstate, 3), true);
+  return jsonb_build_object('code', p_sqlstate, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.caught_refusal is 'What was raised, as an answer in the form of private.refusal.';
 
 create function private.admin_act(p_action text, p_args jsonb)
 returns jsonb
@@ -399,7 +410,7 @@ create function private.platform_permissions()
 returns text[]
 language sql immutable security invoker set search_path = ''
 as $$
-  select '{*,orgs.*,clients.*,orgs.read,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
 $$;
 comment on function private.platform_permissions is 'What a platform admin may be given.';
 
