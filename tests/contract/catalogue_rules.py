@@ -22,6 +22,7 @@ DIRECTORY_TABLES = (
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.work_kinds",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
