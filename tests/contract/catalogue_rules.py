@@ -15,6 +15,7 @@ DIRECTORY_TABLES = (
     "private.platform_audit_log",
     "private.audited_columns",
     "private.brakes",
+    "private.admin_actions",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
@@ -37,6 +38,8 @@ DIRECTORIES_OF_TENANTS = (
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "banner",
+    "banners",
     "portal_book",
     "portal_cancel",
     "portal_dates",
