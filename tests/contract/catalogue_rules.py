@@ -15,6 +15,7 @@ DIRECTORY_TABLES = (
     "private.platform_audit_log",
     "private.audited_columns",
     "private.brakes",
+    "private.admin_actions",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
@@ -24,6 +25,9 @@ DIRECTORY_TABLES = (
     "private.stripe_events",
     "private.stripe_fetches",
     "private.stripe_cursors",
+    "private.features",
+    "public.plans",
+    "private.plan_prices",
     "private.work_kinds",
 )
 
@@ -35,10 +39,13 @@ DIRECTORIES_OF_TENANTS = (
     "private.stripe_fetches",
     "public.push_tokens",
     "public.stripe_accounts",
+    "private.billing_customers",
 )
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "banner",
+    "banners",
     "portal_book",
     "portal_cancel",
     "portal_dates",
