@@ -1,6 +1,6 @@
 -- tenant_wall: of another organisation one sees no row, changes none, deletes none and adds none, in any table.
 begin;
-select plan(211);
+select plan(264);
 
 create temp table walled (name text, update_column text, may_delete boolean) on commit drop;
 insert into walled values
@@ -14,7 +14,10 @@ insert into walled values
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
   ('sms_settings', 'enabled', false), ('sms_templates', 'is_active', false), ('sms_schedules', 'label', true), ('sms_suppression', null, true), ('marketing_sends', null, false),
   ('outbox_messages', null, false), ('outbox_attempts', null, false), ('outbox_events', null, false), ('inbound_messages', null, false), ('sms_messages', null, false),
-  ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false);
+  ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false),
+  ('inquiries', 'status', true), ('inquiry_events', null, false), ('referral_links', 'is_active', false), ('referrals', null, false),
+  ('referral_rewards', null, false), ('credit_entries', null, false), ('client_invites', 'redeemed_at', false), ('member_invites', null, false),
+  ('waiver_texts', null, false), ('client_waivers', 'status', false);
 -- push_tokens is left to sql_tests/messaging/push.sql: no member reads it.
 grant select on walled to public;
 
@@ -57,6 +60,16 @@ select count(*) from service.claim_messages('w', 10, '{sms}');
 select service.record_messages(jsonb_agg(jsonb_build_object('org_id', m.org_id, 'id', m.id, 'claim', m.claim, 'outcome', 'sent', 'provider_message_id', 'SM1', 'provider_status', 'queued')))
   from public.outbox_messages as m where m.status = 'sending';
 select service.record_sms_status(null, 'SM1', 'delivered'), service.receive_sms('SM2', 'AC', '+61480000009', '+61400000000', 'STOP');
+insert into public.inquiries (org_id, name, email) values (:'kilo', 'A lead', 'lead@kilo.example') returning id as inquiry \gset
+insert into public.referral_links (org_id, code, name, reward_type, reward_value) values (:'kilo', 'KILO', 'Bring a friend', 'credit', 1000) returning id as link \gset
+insert into public.referrals (org_id, referral_link_id, referred_email, status, signed_up_at)
+values (:'kilo', :'link', 'lead@kilo.example', 'signed_up', now() - interval '1 hour') returning id as referral \gset
+update public.inquiries set referral_id = :'referral' where id = :'inquiry';
+select private.convert_inquiry(:'kilo', :'inquiry', null);
+insert into public.client_invites (org_id, client_id, invite_code, expires_at) values (:'kilo', :'kilo_client', 'KILOCODE99', now() + interval '1 day');
+insert into public.member_invites (org_id, email, role, token_hash, expires_at) values (:'kilo', 'new@kilo.example', 'coach', 'x', now() + interval '1 day');
+update public.orgs set waiver_template = 'I know the risks.' where id = :'kilo';
+insert into public.client_waivers (org_id, client_id) values (:'kilo', :'kilo_client');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$
@@ -125,6 +138,9 @@ select tests.forbids(format('insert into public.%I (org_id, %s) values (tests.id
     ('message_threads', 'client_id', 'tests.id(''kilo_client'')'),
     ('client_communications', 'client_id, type, direction, content', 'tests.id(''kilo_client''), ''phone'', ''outbound'', ''x'''),
     ('push_tokens', 'client_id, expo_token', 'tests.id(''kilo_client''), ''x'''),
+    ('inquiries', 'name', '''x'''),
+    ('referral_links', 'code, name', '''KILO'', ''x'''),
+    ('client_waivers', 'client_id', 'tests.id(''kilo_client'')'),
     ('blocked_times', 'day_of_week, start_time, end_time', '2, ''06:00'', ''07:00''')) as t (name, columns, row);
 select tests.forbids($$ insert into public.booking_settings (org_id) values (tests.id('kilo')) $$, 'nor settings, and learns not that there are some');
 select tests.forbids($$ insert into public.session_entries (org_id, purchase_id, kind, used_delta, reason)

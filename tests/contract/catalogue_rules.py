@@ -17,13 +17,15 @@ DIRECTORY_TABLES = (
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.allow_list",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "public.push_tokens")
+DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "private.referral_codes", "public.push_tokens")
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "capture_inquiry",
     "portal_book",
     "portal_cancel",
     "portal_dates",
@@ -36,6 +38,8 @@ ANON_MAY_CALL = (
     "public_dates",
     "public_page",
     "public_slots",
+    "refer",
+    "referral_page",
 )
 
 # What the secret key reaches in private: the same pages, and what the existing servers and functions ask.
@@ -51,7 +55,7 @@ SERVICE_MAY_CALL_IN_PRIVATE = (
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log,public.outbox_events}'::text[]"
+_LEDGERS = "'{public.session_entries,public.audit_log,public.outbox_events,public.credit_entries,public.waiver_texts}'::text[]"
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c

@@ -21,6 +21,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
     ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),

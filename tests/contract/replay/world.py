@@ -97,6 +97,8 @@ class World:
         parent = self.catalogue.parent_of(column.table, column.name)
         if column.name == "org_id":
             return str(self.row("orgs")["id"])
+        if (column.table, column.name) == ("client_invites", "redeemed_by"):
+            return self.client.id  # By redeem_client_invite, before the app writes the same.
         if parent == "auth.users" or column.name == "user_id":
             return self.admin.id if column.table == "platform_admins" else person and person.id
         if parent and not is_set_by_contract(column):
