@@ -1,6 +1,6 @@
--- audit: every write that changes a rule leaves who, what and which columns; never a value.
+-- audit: every write that changes a rule leaves who, what, which columns, and of the listed ones the values; never another value.
 begin;
-select plan(31);
+select plan(43);
 
 create function pg_temp.last_audit(p_type text) returns text language sql as $$
   select format('%s by %s: %s', action,
@@ -75,9 +75,40 @@ select tests.as_owner();
 select is(count(*), 0::bigint, 'what did not happen is not written') from public.audit_log
   where actor_id = tests.id('kilo_desk') and subject_type = 'client_purchases';
 
--- Names, not values.
-select is_empty($$ select a::text from public.audit_log as a where a::text ~* 'secret|half|berlin|kilo|@' $$,
-                'no row of it holds a value');
+-- Values of the listed columns, names of the others.
+select is_empty($$ select a::text from public.audit_log as a where a::text ~* 'secret|half|kilo|@' $$,
+                'no row of it holds a value of any other column');
+select is(before || after, '{"timezone": "Europe/Berlin", "no_show_policy": "charge"}', 'a listed setting is kept before and after')
+  from public.audit_log where subject_type = 'booking_settings' and action = 'update' order by happened_at desc limit 1;
+select is(before, '{"timezone": "Australia/Brisbane", "no_show_policy": "free"}', 'as it was')
+  from public.audit_log where subject_type = 'booking_settings' and action = 'update' order by happened_at desc limit 1;
+select is(after, null, 'a change of unlisted columns alone keeps no values')
+  from public.audit_log where subject_type = 'branding' order by happened_at desc limit 1;
+
+-- record_audit: what an RPC did, with what it rests on.
+select set_config('request.headers', '{"x-request-id": "r-17"}', true) is not null as given \gset
+select private.record_audit(:'kilo', 'change_offer', 'offers', :'kilo_offer',
+  '{"price_cents": 1, "name": "Secret"}', '{"price_cents": 2, "name": "Secret two", "is_active": true}', 'a typing error');
+select is((action, subject_id, changed_columns, before, after, reason, refused, request_id),
+          ('change_offer'::text, :'kilo_offer'::uuid, '{is_active,name,price_cents}'::text[], '{"price_cents": 1}'::jsonb,
+           '{"price_cents": 2, "is_active": true}'::jsonb, 'a typing error'::text, null::text, 'r-17'::text),
+          'one row: the names of all that changed, the values of what may be kept, the reason, the request')
+  from public.audit_log order by happened_at desc limit 1;
+select set_config('request.headers', '', true) is not null as taken \gset
+select private.record_audit(null, 'change_platform', 'nothing_listed', null, null, '{"email": "secret@kilo.example"}');
+select is((actor_role, action, changed_columns, after), ('postgres'::text, 'change_platform'::text, '{email}'::text[], null::jsonb),
+          'without an organisation it is the platform''s; a type that lists nothing keeps nothing')
+  from private.platform_audit_log order by happened_at desc limit 1;
+select is_empty($$ select a::text from public.audit_log as a where a::text ~* 'secret' $$, 'no secret came in by this door');
+select tests.refuses($$ update private.platform_audit_log set action = 'x' $$, 403, 'ledger_append_only', 'the platform''s log is not changed');
+select tests.refuses($$ delete from private.platform_audit_log $$, 403, 'ledger_append_only', 'nor emptied');
+select tests.refuses($$ truncate private.platform_audit_log $$, 403, 'ledger_append_only', 'in no way');
+select tests.sign_in('coach@kilo.example');
+select tests.forbids($$ select from private.platform_audit_log $$, 'no member reads the platform''s log');
+select tests.forbids($$ select private.record_audit(tests.id('kilo'), 'x', 'x', null) $$, 'nor writes a row');
+select tests.as_service();
+select tests.forbids($$ select private.record_audit(tests.id('kilo'), 'x', 'x', null) $$, 'nor does the service by itself');
+select tests.as_owner();
 
 -- Who reads it.
 select tests.sign_in('manager@kilo.example');

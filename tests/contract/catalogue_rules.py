@@ -9,8 +9,12 @@ DIRECTORY_TABLES = (
     "public.role_permissions",
     "public.profiles",
     "public.platform_admins",
+    "public.measurement_types",
     "private.job_runs",
     "private.rate_limits",
+    "private.platform_audit_log",
+    "private.audited_columns",
+    "private.brakes",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
@@ -21,7 +25,7 @@ DIRECTORY_TABLES = (
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "private.referral_codes", "public.push_tokens")
+DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "private.referral_codes", "public.push_tokens", "private.brakes")
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
@@ -55,7 +59,7 @@ SERVICE_MAY_CALL_IN_PRIVATE = (
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log,public.outbox_events,public.credit_entries,public.waiver_texts}'::text[]"
+_LEDGERS = "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,public.credit_entries,public.waiver_texts}'::text[]"
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c

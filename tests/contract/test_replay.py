@@ -10,9 +10,6 @@ from tests.contract.replay.replay import Outcome
 
 TOLD = Path(__file__).parents[2] / "docs" / "frontend-changes.md"
 
-# Calls by table and function, but for what no table or function stands behind.
-SERVICES = {"storage", "realtime"}
-
 
 def test_each_call_succeeds_unless_it_is_listed(outcomes: list[Outcome]) -> None:
     surprises = [f"{o.problem}: {o.call}" for o in outcomes if o.problem and not expected(o.call)]
@@ -41,7 +38,7 @@ def test_what_comes_later_is_not_there_yet(stack: Stack) -> None:
         "select relname as name from pg_class where relnamespace = 'public'::regnamespace"
         " union select proname from pg_proc where pronamespace = 'public'::regnamespace"
     ).fetchall()
-    assert not {row["name"] for row in there} & (set(absent()) - SERVICES)
+    assert not {row["name"] for row in there} & set(absent())
 
 
 def test_what_is_refused_or_absent_is_told_to_the_frontend() -> None:

@@ -26,6 +26,7 @@ OURS = {
         "session_click_window_secs",
         "waitlist_offer_mins",
     },
+    "automations": {"actions", "conditions", "enabled", "guardrails", "name", "trigger"},
     "availability": {"specific_date", "staff_id", "user_id"},
     "blocked_times": {"reason", "staff_id"},
     "location_hours": {"closes_time", "day_of_week", "location_id", "opens_time", "org_id"},
@@ -38,7 +39,13 @@ OURS = {
     "inquiries": {"assigned_to", "email", "expected_value", "message", "name", "phone", "services_interested"},
     "profiles": {"full_name"},
     "referral_links": {"description", "expires_at", "name", "referrer_reward_type", "referrer_reward_value"},
+    "risk_settings": {"amber_from", "inactive_days", "org_id", "red_from"},
+    "webhook_endpoints": {"is_active", "name"},
     "client_communications": {"user_id"},
+    "client_habits": {"client_id", "habit_id", "org_id"},
+    "client_measurements": {"measured_at"},
+    "habits": {"is_active", "name", "org_id"},
+    "products": {"currency"},
     "push_tokens": {"device_id"},
     "sms_schedules": {"sort_order"},
     "sms_settings": {
@@ -60,7 +67,10 @@ OURS = {
 }
 
 #: Columns that nobody reads, so that `*` is refused.
-SECRETS = {"sms_settings": {"twilio_account_sid", "twilio_auth_token_encrypted"}}
+SECRETS = {
+    "sms_settings": {"twilio_account_sid", "twilio_auth_token_encrypted"},
+    "webhook_endpoints": {"secret_encrypted"},
+}
 
 RETURNS = {
     "bookable_sessions_remaining": "integer",

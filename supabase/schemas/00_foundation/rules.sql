@@ -56,7 +56,8 @@ declare
   -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
   v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
-    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
+    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid)
+             or coalesce((v_row ->> 'client_id')::uuid = any (private.my_client_ids()), false));
 begin
   for v_rule in
     select a.attname
@@ -88,7 +89,8 @@ begin
                              format('The rule is %s.', v_rule.conname));
       end if;
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
-      -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
+      -- Whether a row or a value exists in an organisation is not told to people outside it, unless the row is about themselves as
+      -- its client: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
       continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.

@@ -23,6 +23,9 @@ select r.role, p.permission
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
     ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
     ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
+    ('progress.read',     '{owner,manager,coach,staff}'),
+    ('progress.write',    '{owner,manager,coach,staff}'),
+    ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
     ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
@@ -35,6 +38,8 @@ select r.role, p.permission
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);

@@ -30,3 +30,11 @@ create policy job_runs_select_nobody on private.job_runs for select to service_r
 alter table private.rate_limits enable row level security;
 revoke all on private.rate_limits from public, anon, authenticated, service_role;
 create policy rate_limits_select_nobody on private.rate_limits for select to service_role using (false);
+
+alter table private.platform_audit_log enable row level security;
+alter table private.audited_columns enable row level security;
+alter table private.brakes enable row level security;
+revoke all on private.platform_audit_log, private.audited_columns, private.brakes from public, anon, authenticated, service_role;
+create policy platform_audit_log_select_nobody on private.platform_audit_log for select to service_role using (false);
+create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
+create policy brakes_select_nobody on private.brakes for select to service_role using (false);

@@ -1,4 +1,4 @@
--- Operations rules: auditing of every write that changes a rule, and the record of job runs.
+-- Operations rules: what other tables attach to (auditing of their writes), alerts, and who calls how often.
 
 create function private.is_platform_admin()
 returns boolean
@@ -22,21 +22,30 @@ begin
   select coalesce(array_agg(k order by k), '{}') into v_changed
     from jsonb_object_keys(v_row) as k
    where tg_op = 'UPDATE' and v_new -> k is distinct from v_old -> k and k <> all (tg_argv::text[] || '{updated_at}'::text[]);
-  if tg_op <> 'UPDATE' or v_changed <> '{}' then
-    insert into public.audit_log (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns)
-    select o.id, auth.uid(), coalesce(nullif(current_setting('role', true), 'none'), session_user), lower(tg_op), tg_table_name,
-           coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed
-      from public.orgs as o
-     where o.id = (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid;
+  if tg_op = 'UPDATE' then
+    if v_changed = '{}' then
+      return null;
+    end if;
+    select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+      into v_old, v_new from unnest(v_changed) as c (name);
   end if;
+  perform private.write_audit(
+    (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid, lower(tg_op), tg_table_name,
+    coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed, v_old, v_new, null, null);
   return null;
 end;
 $$;
-comment on function private.tg__audit is 'Writes one audit row for an insert, update or delete: names of the changed columns, no values.';
+comment on function private.tg__audit is
+  'Writes one audit row for an insert, update or delete: the names of the changed columns, and the values that may be kept.';
 
 create trigger audit_log__append_only before update or delete on public.audit_log
   for each row execute function private.tg__append_only();
 create trigger audit_log__no_truncate before truncate on public.audit_log
+  for each statement execute function private.tg__append_only();
+
+create trigger platform_audit_log__append_only before update or delete on private.platform_audit_log
+  for each row execute function private.tg__append_only();
+create trigger platform_audit_log__no_truncate before truncate on private.platform_audit_log
   for each statement execute function private.tg__append_only();
 
 create trigger orgs__audit after insert or update on public.orgs

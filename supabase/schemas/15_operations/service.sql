@@ -105,3 +105,47 @@ comment on function service.sweep_rate_limits is
   'Deletes counts of calls that are older than a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
+
+create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+end;
+$$;
+comment on function service.pull_brake is
+  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
+grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+
+create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.release_brake(p_kind, p_org_id, p_reason);
+end;
+$$;
+comment on function service.release_brake is
+  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
+grant execute on function service.release_brake(text, text, uuid) to service_role;
+
+create function service.list_brakes()
+returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
+    from private.brakes as b left join public.orgs as o on o.id = b.org_id
+   order by b.pulled_at, b.id;
+$$;
+comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
+revoke all on function service.list_brakes() from public, anon, authenticated;
+grant execute on function service.list_brakes() to service_role;

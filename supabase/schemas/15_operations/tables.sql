@@ -1,6 +1,6 @@
 -- Operations: who did what, what ran, and what a person must be told.
--- Invariant: audit_log only grows and holds ids and column names, never values.
--- Not here: brakes, support access, pulse (they come with the operator's console).
+-- Invariant: the audit logs only grow; they hold ids and column names, and values of the columns in private.audited_columns alone.
+-- Not here: pulse (95_overview), what a brake stops (each domain asks private.is_braked).
 
 create table public.platform_admins (
   id uuid not null default gen_random_uuid() primary key,
@@ -22,12 +22,71 @@ create table public.audit_log (
   subject_type text not null,
   subject_id uuid,
   changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  support_access_id uuid,
+  request_id text,
   primary key (org_id, id)
 );
-comment on table public.audit_log is 'Who changed a rule, when, and which columns: ids and names only, append-only.';
+comment on table public.audit_log is 'Who changed what in an organisation, and when; append-only.';
 comment on column public.audit_log.actor_id is 'The signed-in person; null for the service and the owner (see actor_role). No key: the log outlives people.';
 comment on column public.audit_log.actor_role is 'The database role that the change came through.';
+comment on column public.audit_log.changed_columns is 'The names of what changed, whether its values may be kept or not.';
+comment on column public.audit_log.before is 'The values before, of the columns in private.audited_columns alone; null where there are none.';
+comment on column public.audit_log.after is 'The values after, likewise.';
+comment on column public.audit_log.refused is 'The slug of the refusal, where the attempt is what must be known; null: it was done.';
+comment on column public.audit_log.support_access_id is 'The support access it was done under: the actor is the person of the platform, not a member.';
+comment on column public.audit_log.request_id is 'The request it came with, as the service''s log names it.';
 create index audit_log_latest_idx on public.audit_log (org_id, happened_at desc);
+create index audit_log_happened_idx on public.audit_log (happened_at);
+comment on index public.audit_log_happened_idx is 'Retention, and the operators'' list across organisations.';
+
+create table private.platform_audit_log (
+  id uuid not null default gen_random_uuid() primary key,
+  happened_at timestamptz not null default clock_timestamp(),
+  actor_id uuid,
+  actor_role text not null,
+  action text not null,
+  subject_type text not null,
+  subject_id uuid,
+  changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  request_id text
+);
+comment on table private.platform_audit_log is 'What was done to the platform itself, or refused to an operator; append-only, columns as in audit_log.';
+create index platform_audit_log_happened_idx on private.platform_audit_log (happened_at desc);
+
+create table private.audited_columns (
+  subject_type text not null,
+  column_name text not null,
+  primary key (subject_type, column_name)
+);
+comment on table private.audited_columns is 'Whose values the audit logs may keep: nothing of a person, no secret. Any other column is kept by name alone.';
+
+create table private.brakes (
+  id uuid not null default gen_random_uuid() primary key,
+  kind text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  reason text not null,
+  banner text,
+  pulled_by uuid references auth.users (id) on delete set null,
+  pulled_at timestamptz not null default now(),
+  constraint brakes_kind_known check (kind in ('sms', 'email', 'push', 'payments', 'imports', 'automations', 'assistant', 'sign_up')),
+  constraint brakes_reason_length check (char_length(btrim(reason)) between 1 and 500),
+  constraint brakes_banner_length check (char_length(btrim(banner)) between 1 and 500),
+  constraint brakes_kind_once unique nulls not distinct (kind, org_id)
+);
+comment on table private.brakes is 'What is stopped now: a row is a brake that is on, its history is in the audit logs.';
+comment on column private.brakes.org_id is 'Null: for everybody.';
+comment on column private.brakes.reason is 'For the operators; apps show the banner.';
+comment on column private.brakes.banner is 'What people read meanwhile; null: the apps'' own words.';
+create index brakes_org_idx on private.brakes (org_id) where org_id is not null;
+create index brakes_pulled_by_idx on private.brakes (pulled_by) where pulled_by is not null;
 
 create table public.alerts (
   org_id uuid not null references public.orgs (id) on delete cascade,

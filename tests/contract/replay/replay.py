@@ -1,6 +1,7 @@
 """Makes one call as the app makes it, by supabase-js, and judges what came of it."""
 
 import re
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.clients.supabase_js import Call as Chain
 from tests.contract.replay.calls import Call
 from tests.contract.replay.values import beyond, plausible
 from tests.contract.replay.world import Row, World
+from tests.harness.storage import Storage
 
 #: What a literal in a filter stands for.
 _LITERALS = {"null": None, "true": True, "false": False}
@@ -34,7 +36,7 @@ class Replay:
     def make(self, call: Call) -> Outcome:
         """Makes one call."""
         makers = {"table": self._table, "raw_rest": self._table, "rpc": self._rpc, "auth": self._auth}
-        makers["functions"] = self._function
+        makers |= {"functions": self._function, "storage": self._storage, "realtime": self._realtime}
         maker = makers.get(call.kind)
         return Outcome(call, maker(call) if maker else f"no {call.function or call.kind}")
 
@@ -130,6 +132,23 @@ class Replay:
         functions = Chain(self.actor(call)[1], (("functions",),))
         answer = functions.invoke(call.function, {"body": body}).run()
         return f"no {call.function}" if answer.error else None
+
+    # The embedded stack has no Storage and no Realtime. What their servers ask the database decides: it is asked here.
+    def _storage(self, call: Call) -> str | None:
+        with closing(self.world.caller(self.actor(call)[0])) as caller:
+            if call.op == "storage.getPublicUrl":
+                public = self.stack.value("select public from storage.buckets where id = 'progress-photos'")
+                return None if public else "not public"
+            path = f"{self.world.row('clients')['id']}/2026-11-29/front-{next(self.world.numbers)}.jpg"
+            return None if Storage(caller).upload(path, upsert=True) else "403 storage"
+
+    def _realtime(self, call: Call) -> str | None:
+        message = self.world.row("messages")
+        published = self.stack.value(
+            "select bool_or(tablename = 'messages') from pg_publication_tables where pubname = 'supabase_realtime'"
+        )
+        heard = self.actor(call)[1].from_("messages").select("id, org_id").eq("id", message["id"]).run().ok()
+        return None if published and heard else "hears nothing"
 
     def _auth(self, call: Call) -> str | None:
         person, _ = self.actor(call)

@@ -10,6 +10,11 @@ from tests.clients.stack import Person, Stack
 from tests.contract.replay.calls import Call
 from tests.contract.replay.catalogue import Catalogue, Column
 from tests.contract.replay.values import is_set_by_contract, plausible
+from tests.harness.database import Caller
+from tests.harness.storage import SCHEMA as STORAGE
+
+from coach_os.stack.schemas import schemas_directory
+from coach_os.stack.statements import split_statements
 
 Row = dict[str, Any]
 
@@ -99,11 +104,24 @@ class World:
             return str(self.row("orgs")["id"])
         if (column.table, column.name) == ("client_invites", "redeemed_by"):
             return self.client.id  # By redeem_client_invite, before the app writes the same.
+        if column.name in ("storage_path", "photo_paths"):
+            path = f"{self.row('clients')['id']}/2026-11-29/front-{n}.jpg"
+            return path if column.type == "text" else [path]
         if parent == "auth.users" or column.name == "user_id":
             return self.admin.id if column.table == "platform_admins" else person and person.id
         if parent and not is_set_by_contract(column):
             return str(self.row(parent)["id"])
         return plausible(self.catalogue, column, n)
+
+    def caller(self, person: Person | None) -> Caller:
+        """Somebody at the database itself, as Storage's server speaks for them; set up as on hosted Supabase."""
+        if not self.stack.value("select to_regclass('storage.objects') is not null"):
+            self.stack.owner.execute(STORAGE.read_text().encode())
+            for statement in split_statements((schemas_directory() / "27_progress/access.sql").read_text()):
+                if "storage.buckets" in statement.text:
+                    self.stack.owner.execute(statement.text.encode())
+        claims = {"role": "authenticated", "sub": person.id} if person else {"role": "anon"}
+        return Caller(self.stack.state.database_url, claims["role"], claims)
 
     def end_thread(self) -> None:
         """No conversation yet: the apps open one where they found none."""
@@ -153,6 +171,9 @@ class World:
             base = self.row(BASES[table])
             statement = sql.SQL("select * from public.{} where id = %s").format(sql.Identifier(table))
             return self.stack.owner.execute(statement, [base["id"]]).fetchone()
+        if table == "measurement_types":
+            # The migrations have filled it, and the apps only read it.
+            return self.stack.owner.execute("select * from public.measurement_types limit 1").fetchone()
         if table in conditions:
             where = sql.SQL("where {} = %s").format(sql.Identifier(conditions[table]))
         elif table in ONE_EACH or table not in self.catalogue.primary_keys:
