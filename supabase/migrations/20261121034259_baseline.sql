@@ -141,8 +141,8 @@ create index location_hours_location_idx on public.location_hours (org_id, locat
 -- ── 15_operations/tables.sql ──
 
 -- Operations: who did what, what ran, and what a person must be told.
--- Invariant: audit_log only grows and holds ids and column names, never values.
--- Not here: brakes, support access, pulse (they come with the operator's console).
+-- Invariant: the audit logs only grow; they hold ids and column names, and values of the columns in private.audited_columns alone.
+-- Not here: pulse (95_overview), what a brake stops (each domain asks private.is_braked).
 
 create table public.platform_admins (
   id uuid not null default gen_random_uuid() primary key,
@@ -164,12 +164,71 @@ create table public.audit_log (
   subject_type text not null,
   subject_id uuid,
   changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  support_access_id uuid,
+  request_id text,
   primary key (org_id, id)
 );
-comment on table public.audit_log is 'Who changed a rule, when, and which columns: ids and names only, append-only.';
+comment on table public.audit_log is 'Who changed what in an organisation, and when; append-only.';
 comment on column public.audit_log.actor_id is 'The signed-in person; null for the service and the owner (see actor_role). No key: the log outlives people.';
 comment on column public.audit_log.actor_role is 'The database role that the change came through.';
+comment on column public.audit_log.changed_columns is 'The names of what changed, whether its values may be kept or not.';
+comment on column public.audit_log.before is 'The values before, of the columns in private.audited_columns alone; null where there are none.';
+comment on column public.audit_log.after is 'The values after, likewise.';
+comment on column public.audit_log.refused is 'The slug of the refusal, where the attempt is what must be known; null: it was done.';
+comment on column public.audit_log.support_access_id is 'The support access it was done under: the actor is the person of the platform, not a member.';
+comment on column public.audit_log.request_id is 'The request it came with, as the service''s log names it.';
 create index audit_log_latest_idx on public.audit_log (org_id, happened_at desc);
+create index audit_log_happened_idx on public.audit_log (happened_at);
+comment on index public.audit_log_happened_idx is 'Retention, and the operators'' list across organisations.';
+
+create table private.platform_audit_log (
+  id uuid not null default gen_random_uuid() primary key,
+  happened_at timestamptz not null default clock_timestamp(),
+  actor_id uuid,
+  actor_role text not null,
+  action text not null,
+  subject_type text not null,
+  subject_id uuid,
+  changed_columns text[] not null default '{}',
+  before jsonb,
+  after jsonb,
+  reason text,
+  refused text,
+  request_id text
+);
+comment on table private.platform_audit_log is 'What was done to the platform itself, or refused to an operator; append-only, columns as in audit_log.';
+create index platform_audit_log_happened_idx on private.platform_audit_log (happened_at desc);
+
+create table private.audited_columns (
+  subject_type text not null,
+  column_name text not null,
+  primary key (subject_type, column_name)
+);
+comment on table private.audited_columns is 'Whose values the audit logs may keep: nothing of a person, no secret. Any other column is kept by name alone.';
+
+create table private.brakes (
+  id uuid not null default gen_random_uuid() primary key,
+  kind text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  reason text not null,
+  banner text,
+  pulled_by uuid references auth.users (id) on delete set null,
+  pulled_at timestamptz not null default now(),
+  constraint brakes_kind_known check (kind in ('sms', 'email', 'push', 'payments', 'imports', 'automations', 'assistant', 'sign_up')),
+  constraint brakes_reason_length check (char_length(btrim(reason)) between 1 and 500),
+  constraint brakes_banner_length check (char_length(btrim(banner)) between 1 and 500),
+  constraint brakes_kind_once unique nulls not distinct (kind, org_id)
+);
+comment on table private.brakes is 'What is stopped now: a row is a brake that is on, its history is in the audit logs.';
+comment on column private.brakes.org_id is 'Null: for everybody.';
+comment on column private.brakes.reason is 'For the operators; apps show the banner.';
+comment on column private.brakes.banner is 'What people read meanwhile; null: the apps'' own words.';
+create index brakes_org_idx on private.brakes (org_id) where org_id is not null;
+create index brakes_pulled_by_idx on private.brakes (pulled_by) where pulled_by is not null;
 
 create table public.alerts (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -571,6 +630,123 @@ create unique index credit_entries_reward_once on public.credit_entries (org_id,
 create unique index credit_entries_request_once on public.credit_entries (org_id, request_id) where request_id is not null;
 create index credit_entries_client_idx on public.credit_entries (org_id, client_id, created_at desc);
 
+-- ── 27_progress/tables.sql ──
+
+-- Progress: what clients do between sessions and how they develop: check-ins, habits, measurements, photos.
+-- Invariant: a photo's path begins with the id of the client it shows, in a row as in the bucket, so that one rule guards both.
+-- Not here: what happens in a session (40_scheduling), training plans and imported activities (70_training).
+
+create table public.activity_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  type text not null,
+  payload jsonb not null,
+  photo_paths text[],
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint activity_events_type_known check (type in ('weight', 'habit', 'workout', 'checkin')),
+  constraint activity_events_payload_is_object check (jsonb_typeof(payload) = 'object'),
+  constraint activity_events_payload_length check (octet_length(payload::text) <= 20000),
+  constraint activity_events_photo_paths_count check (cardinality(photo_paths) <= 20)
+);
+comment on table public.activity_events is 'What a client reports: a weight, a habit kept, a workout, a check-in. Facts: added, never changed.';
+comment on column public.activity_events.payload is
+  'By type: weight {value, unit}, habit {habit_id, habit_name}, workout {completed}, checkin {notes}; further keys are kept.';
+comment on column public.activity_events.photo_paths is 'Paths in the bucket progress-photos, each beginning with the client''s id.';
+create index activity_events_id_idx on public.activity_events (id);
+create index activity_events_client_idx on public.activity_events (org_id, client_id, created_at desc);
+create index activity_events_latest_idx on public.activity_events (client_id, created_at desc);
+comment on index public.activity_events_latest_idx is 'The mobile app and the automations ask by client alone.';
+
+create table public.habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint habits_name_length check (char_length(btrim(name)) between 1 and 200)
+);
+comment on table public.habits is 'What an organisation''s clients may be asked to keep up every day.';
+create index habits_id_idx on public.habits (id);
+
+create table public.client_habits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  habit_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, habit_id) references public.habits (org_id, id) on delete cascade,
+  constraint client_habits_once unique (org_id, client_id, habit_id)
+);
+comment on table public.client_habits is 'Which habits a client keeps up; that one was kept is an activity event.';
+create index client_habits_client_idx on public.client_habits (client_id);
+create index client_habits_habit_idx on public.client_habits (org_id, habit_id);
+
+create table public.measurement_types (
+  id uuid primary key,
+  name text not null,
+  unit text not null,
+  category text not null,
+  sort_order integer default 0,
+  constraint measurement_types_name_unique unique (name)
+);
+comment on table public.measurement_types is 'What the apps propose to measure, the same for every organisation.';
+
+create table public.client_measurements (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  measurement_type text not null,
+  value numeric not null,
+  unit text not null,
+  notes text,
+  measured_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_measurements_measurement_type_length check (char_length(btrim(measurement_type)) between 1 and 100),
+  constraint client_measurements_value_plausible check (value between -100000 and 100000),
+  constraint client_measurements_unit_length check (char_length(unit) between 1 and 20),
+  constraint client_measurements_notes_length check (char_length(notes) <= 2000),
+  constraint client_measurements_measured_at_past check (measured_at <= created_at + interval '1 day')
+);
+comment on table public.client_measurements is 'What a coach has measured of a client.';
+comment on column public.client_measurements.measurement_type is 'A name of measurement_types, or the coach''s own.';
+create index client_measurements_id_idx on public.client_measurements (id);
+create index client_measurements_client_idx on public.client_measurements (org_id, client_id, measured_at desc);
+create index client_measurements_latest_idx on public.client_measurements (client_id, measured_at desc);
+
+create table public.checkin_photos (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  activity_event_id uuid,
+  storage_path text not null,
+  photo_type text,
+  notes text,
+  taken_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, activity_event_id) references public.activity_events (org_id, id) on delete cascade,
+  constraint checkin_photos_storage_path_once unique (org_id, storage_path),
+  constraint checkin_photos_storage_path_is_the_clients check (starts_with(storage_path, client_id::text || '/')),
+  constraint checkin_photos_storage_path_form check (char_length(storage_path) <= 500 and storage_path !~ '(^|/)\.{1,2}(/|$)'),
+  constraint checkin_photos_photo_type_known check (photo_type in ('front', 'side', 'back', 'other')),
+  constraint checkin_photos_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.checkin_photos is 'Progress photos of a client; the picture itself lies in the private bucket progress-photos.';
+comment on column public.checkin_photos.storage_path is 'Its path in the bucket, <client_id>/…; shown by a signed URL, since the bucket is never public.';
+create index checkin_photos_id_idx on public.checkin_photos (id);
+create index checkin_photos_client_idx on public.checkin_photos (org_id, client_id, taken_at desc);
+create index checkin_photos_latest_idx on public.checkin_photos (client_id, taken_at desc);
+create index checkin_photos_event_idx on public.checkin_photos (org_id, activity_event_id) where activity_event_id is not null;
+
 -- ── 30_sessions/tables.sql ──
 
 -- Sessions: what is offered, prepaid sessions (a row of client_purchases is a package) and the ledger that spends them.
@@ -752,6 +928,41 @@ create unique index session_entries_release_once on public.session_entries (org_
 create index session_entries_latest_idx on public.session_entries (org_id, purchase_id, created_at desc);
 comment on index public.session_entries_charge_once is
   'One charge of a booking per number; entries without a number never collide, and every entry of a booking is found here.';
+
+-- ── 35_products/tables.sql ──
+
+-- Products: goods an organisation sells beside its sessions.
+-- Not here: sessions and subscriptions (offers, 30_sessions), money taken for goods (60_payments).
+
+create table public.products (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  description text,
+  category text,
+  price_cents integer not null default 0,
+  cost_cents integer,
+  currency text not null default 'aud',
+  stock_quantity integer,
+  sku text,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint products_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint products_description_length check (char_length(description) <= 5000),
+  constraint products_category_length check (char_length(category) <= 100),
+  constraint products_price_cents_range check (price_cents between 0 and 100000000),
+  constraint products_cost_cents_range check (cost_cents between 0 and 100000000),
+  constraint products_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint products_stock_quantity_range check (stock_quantity between -1000000 and 1000000),
+  constraint products_sku_length check (char_length(sku) <= 100)
+);
+comment on table public.products is 'Goods that an organisation sells: price, cost and how many are in stock.';
+comment on column public.products.price_cents is 'In the minor unit of `currency`, as is cost_cents.';
+comment on column public.products.stock_quantity is 'Null: not counted; below zero: sold before it was counted.';
+create index products_id_idx on public.products (id);
+create index products_name_idx on public.products (org_id, name);
 
 -- ── 40_scheduling/tables.sql ──
 
@@ -1718,6 +1929,181 @@ comment on table public.client_communications is 'The log of what was exchanged 
 create index client_communications_client_idx on public.client_communications (org_id, client_id, created_at desc);
 create index client_communications_user_idx on public.client_communications (user_id) where user_id is not null;
 
+-- ── 55_automations/tables.sql ──
+
+-- Automations: what happens to clients by itself, at a local time or when something happened; and how likely a client is to leave.
+-- Invariant: an automation fires once for each due time and once for each event, however many workers there are.
+-- Invariant: a run with a failed action is failed, and says which.
+-- Not here: the outbox that texts and pushes leave through (50_messaging).
+
+create table public.automations (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  enabled boolean not null default true,
+  trigger jsonb not null,
+  conditions jsonb not null,
+  actions jsonb not null,
+  guardrails jsonb not null,
+  next_run_at timestamptz,
+  enabled_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint automations_name_length check (char_length(btrim(name)) between 1 and 200)
+) with (fillfactor = 80);
+comment on table public.automations is 'What happens by itself: when (trigger), to whom (conditions), what (actions), and how often at most (guardrails).';
+comment on column public.automations.trigger is
+  '{type: schedule, schedule: hourly | daily | weekly | fortnightly | monthly, time, minute, day_of_week, day_of_month, starts_on, missed, grace_hours} or {type: event, event, days}; checked when saved.';
+comment on column public.automations.conditions is 'Array of {field, operator, value}: a client meets all of them.';
+comment on column public.automations.actions is 'Array of {type: send_message | send_push | notify_trainer | webhook, params}; checked when saved.';
+comment on column public.automations.guardrails is
+  '{max_per_client_per_day, max_per_client_per_week, quiet_hours_start, quiet_hours_end, dedupe_hours}, each of which may be left out.';
+comment on column public.automations.next_run_at is 'When it is due next; null where an event starts it, and while it is off.';
+comment on column public.automations.enabled_at is 'Since when it is on: what happened before starts nothing.';
+create index automations_id_idx on public.automations (id);
+create index automations_due_idx on public.automations (next_run_at) where next_run_at is not null;
+-- What is looked up whenever something happens.
+create index automations_event_idx on public.automations (org_id, (trigger ->> 'event')) where enabled and trigger ->> 'event' is not null;
+
+create table public.automation_firings (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  automation_id uuid not null,
+  due_at timestamptz not null,
+  next_at timestamptz not null,
+  event text,
+  event_key text,
+  client_id uuid,
+  status text not null default 'pending',
+  reason text,
+  missed integer not null default 0,
+  ok_count integer not null default 0,
+  failed_count integer not null default 0,
+  skipped jsonb not null default '{}',
+  fired_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_firings_status_known check (status in ('pending', 'ok', 'failed', 'skipped')),
+  constraint automation_firings_event_is_whole check (num_nonnulls(event, event_key, client_id) in (0, 3))
+) with (fillfactor = 80);
+comment on table public.automation_firings is 'Each time an automation was due, by its schedule or by an event, and what came of it; its recipients are in automation_runs.';
+comment on column public.automation_firings.next_at is 'When it may fire: due_at, or when quiet hours end.';
+comment on column public.automation_firings.event_key is 'What happened, by the name its rule gave: the same again fires nothing.';
+comment on column public.automation_firings.client_id is 'Whom the event is about; null where a schedule is due for everybody.';
+comment on column public.automation_firings.reason is 'Why it is skipped or failed: a slug, or the action that failed.';
+comment on column public.automation_firings.missed is 'How many due times before this one were passed over, since nothing swept then.';
+comment on column public.automation_firings.skipped is 'How many of the audience were left out, by reason.';
+create unique index automation_firings_due_once on public.automation_firings (org_id, automation_id, due_at) where event_key is null;
+create unique index automation_firings_event_once on public.automation_firings (org_id, automation_id, event_key) where event_key is not null;
+create index automation_firings_pending_idx on public.automation_firings (next_at) where status = 'pending';
+create index automation_firings_automation_idx on public.automation_firings (org_id, automation_id, due_at desc);
+create index automation_firings_client_idx on public.automation_firings (org_id, client_id) where client_id is not null;
+
+create table public.automation_runs (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  firing_id uuid not null,
+  automation_id uuid not null,
+  client_id uuid not null,
+  fired_at timestamptz not null default now(),
+  status text not null,
+  reason text,
+  actions_fired jsonb not null default '[]',
+  primary key (org_id, id),
+  foreign key (org_id, firing_id) references public.automation_firings (org_id, id) on delete cascade,
+  foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint automation_runs_recipient_once unique (org_id, firing_id, client_id),
+  constraint automation_runs_status_known check (status in ('ok', 'skipped', 'failed'))
+) with (fillfactor = 80);
+comment on table public.automation_runs is 'What an automation did for one client: ok, skipped for a reason, or failed.';
+comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again has no new row.';
+comment on column public.automation_runs.actions_fired is 'Array of {type, status: ok | failed | pending, reason, message_id | delivery_id}, in the order of the actions.';
+-- Caps and dedupe count what a client got of an automation lately; the app lists an organisation's latest.
+create index automation_runs_client_idx on public.automation_runs (org_id, automation_id, client_id, fired_at desc);
+create index automation_runs_latest_idx on public.automation_runs (org_id, fired_at desc);
+create index automation_runs_of_client_idx on public.automation_runs (org_id, client_id);
+
+create table public.webhook_endpoints (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  url text not null,
+  secret_encrypted text not null,
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint webhook_endpoints_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint webhook_endpoints_url_form check (url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(url) <= 2000)
+);
+comment on table public.webhook_endpoints is 'Where an organisation''s webhook actions post to.';
+comment on column public.webhook_endpoints.secret_encrypted is 'What signs a post, encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
+
+create table public.webhook_deliveries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  endpoint_id uuid not null,
+  run_id uuid not null,
+  action_index integer not null,
+  payload jsonb not null,
+  status text not null default 'pending',
+  next_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  attempts integer not null default 0,
+  claim uuid,
+  http_status integer,
+  error_code text,
+  delivered_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, endpoint_id) references public.webhook_endpoints (org_id, id) on delete cascade,
+  foreign key (org_id, run_id) references public.automation_runs (org_id, id) on delete cascade,
+  constraint webhook_deliveries_action_once unique (org_id, run_id, action_index),
+  constraint webhook_deliveries_status_known check (status in ('pending', 'sending', 'ok', 'failed'))
+) with (fillfactor = 70);
+comment on table public.webhook_deliveries is 'Each post of a webhook action: tried again with growing pauses until it is taken or expires; its id lets the receiver tell a repeat.';
+comment on column public.webhook_deliveries.next_at is 'When it may be tried; while sending, until when it is the claim''s.';
+create index webhook_deliveries_due_idx on public.webhook_deliveries (next_at) where status in ('pending', 'sending');
+create index webhook_deliveries_endpoint_idx on public.webhook_deliveries (org_id, endpoint_id, created_at desc);
+
+create table public.risk_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  red_from integer not null default 50,
+  amber_from integer not null default 25,
+  inactive_days integer not null default 14,
+  updated_at timestamptz not null default now(),
+  constraint risk_settings_red_from_range check (red_from between 1 and 100),
+  constraint risk_settings_amber_from_range check (amber_from between 1 and 100),
+  constraint risk_settings_amber_below_red check (amber_from < red_from),
+  constraint risk_settings_inactive_days_range check (inactive_days between 1 and 365)
+);
+comment on table public.risk_settings is 'From which score on a client is at risk; an absent row means the defaults.';
+comment on column public.risk_settings.inactive_days is 'After so many days without activity a client counts as inactive.';
+
+-- One row for each client, their latest: a list of who is at risk shows nobody twice, and nobody as they were.
+create table public.client_risk (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  as_of_date date not null,
+  score integer not null,
+  tier text not null,
+  reasons text[] not null default '{}',
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_risk_score_range check (score between 0 and 100),
+  constraint client_risk_tier_known check (tier in ('green', 'amber', 'red'))
+) with (fillfactor = 80);
+comment on table public.client_risk is 'How likely a client is to leave, as of their organisation''s latest scored day: 0 to 100, the tier by risk_settings, and why.';
+-- An index, not a constraint: the apps read a client's risk as an array.
+create unique index client_risk_client_once on public.client_risk (org_id, client_id);
+create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
+create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
+
 -- ── 00_foundation/rules.sql ──
 
 -- Foundation rules: how everything here refuses, and the trigger functions that any table may use.
@@ -1778,7 +2164,8 @@ declare
   -- Where apps upsert by the primary key: that it is taken is what they mean to meet.
   v_is_upserted boolean := tg_nargs > 0 and tg_argv[0] = 'upserted';
   v_is_outsider boolean := auth.role() = 'authenticated' and v_row ? 'org_id'
-    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid));
+    and not ((v_row ->> 'org_id')::uuid = any (private.orgs_with('org.read')) or private.founds((v_row ->> 'org_id')::uuid)
+             or coalesce((v_row ->> 'client_id')::uuid = any (private.my_client_ids()), false));
 begin
   for v_rule in
     select a.attname
@@ -1810,7 +2197,8 @@ begin
                              format('The rule is %s.', v_rule.conname));
       end if;
     elsif not exists (select from unnest(v_rule.own) as c (name) where v_row ->> c.name is null) then
-      -- Whether a row or a value exists in an organisation is not told to people outside it: the policies refuse them next.
+      -- Whether a row or a value exists in an organisation is not told to people outside it, unless the row is about themselves as
+      -- its client: the policies refuse them next.
       -- A key that is made here (an id) collides with nothing.
       continue when v_is_outsider or v_rule.contype = 'p' and (v_rule.is_made_here or v_is_upserted);
       -- Only what this write sets: an update that leaves a key alone is not asked about it again.
@@ -2169,7 +2557,7 @@ comment on function private.member_team is 'The team, for a member with members.
 
 -- ── 15_operations/rules.sql ──
 
--- Operations rules: auditing of every write that changes a rule, and the record of job runs.
+-- Operations rules: what other tables attach to (auditing of their writes), alerts, and who calls how often.
 
 create function private.is_platform_admin()
 returns boolean
@@ -2193,21 +2581,30 @@ begin
   select coalesce(array_agg(k order by k), '{}') into v_changed
     from jsonb_object_keys(v_row) as k
    where tg_op = 'UPDATE' and v_new -> k is distinct from v_old -> k and k <> all (tg_argv::text[] || '{updated_at}'::text[]);
-  if tg_op <> 'UPDATE' or v_changed <> '{}' then
-    insert into public.audit_log (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns)
-    select o.id, auth.uid(), coalesce(nullif(current_setting('role', true), 'none'), session_user), lower(tg_op), tg_table_name,
-           coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed
-      from public.orgs as o
-     where o.id = (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid;
+  if tg_op = 'UPDATE' then
+    if v_changed = '{}' then
+      return null;
+    end if;
+    select jsonb_object_agg(c.name, v_old -> c.name), jsonb_object_agg(c.name, v_new -> c.name)
+      into v_old, v_new from unnest(v_changed) as c (name);
   end if;
+  perform private.write_audit(
+    (case tg_table_name when 'orgs' then v_row ->> 'id' else v_row ->> 'org_id' end)::uuid, lower(tg_op), tg_table_name,
+    coalesce(v_row ->> 'id', v_row ->> 'org_id')::uuid, v_changed, v_old, v_new, null, null);
   return null;
 end;
 $$;
-comment on function private.tg__audit is 'Writes one audit row for an insert, update or delete: names of the changed columns, no values.';
+comment on function private.tg__audit is
+  'Writes one audit row for an insert, update or delete: the names of the changed columns, and the values that may be kept.';
 
 create trigger audit_log__append_only before update or delete on public.audit_log
   for each row execute function private.tg__append_only();
 create trigger audit_log__no_truncate before truncate on public.audit_log
+  for each statement execute function private.tg__append_only();
+
+create trigger platform_audit_log__append_only before update or delete on private.platform_audit_log
+  for each row execute function private.tg__append_only();
+create trigger platform_audit_log__no_truncate before truncate on private.platform_audit_log
   for each statement execute function private.tg__append_only();
 
 create trigger orgs__audit after insert or update on public.orgs
@@ -2349,6 +2746,16 @@ comment on function private.tg_client_invites__keep is 'Takes the existing app''
 create trigger client_invites__keep before update of redeemed_at, redeemed_by on public.client_invites
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_client_invites__keep();
 
+create function private.my_invite_id()
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select i.id from public.client_invites as i
+   where i.redeemed_by = (select auth.uid()) order by i.redeemed_at desc nulls last, i.created_at desc limit 1;
+$$;
+comment on function private.my_invite_id is
+  'The invite that the signed-in person redeemed last: the app reads one, also where they are a client of several organisations.';
+
 -- ── 25_leads/rules.sql ──
 
 -- Lead rules: what a lead goes through is kept, a lead becomes one client, and a referral code leads to one link.
@@ -2435,6 +2842,87 @@ $$;
 comment on function private.tg_referral_links__name is 'Enters a link''s code into the directory: referral_code_taken 409.';
 create trigger referral_links__name after insert on public.referral_links
   for each row execute function private.tg_referral_links__name();
+
+-- ── 27_progress/rules.sql ──
+
+-- Progress rules: what a reported fact must hold, and whose photos a path may name.
+
+-- A number as the apps send it: as a number, or as text from a field.
+create function private.json_number(p_value jsonb)
+returns numeric
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_value) = 'number' or jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~ '^\s*-?[0-9]{1,9}(\.[0-9]{1,9})?\s*$'
+              then (p_value #>> '{}')::numeric end;
+$$;
+comment on function private.json_number is 'A JSON number, or a text that is one; null for anything else.';
+
+-- What a fact says of its type is what screens and automations count on. Photos and habits must be the client's own: a row of one
+-- client that names another's would be shown as theirs.
+create function private.tg_activity_events__check_fact()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_weight numeric;
+begin
+  -- People outside the organisation learn nothing of its habits here: the policies refuse them next.
+  if auth.role() = 'authenticated' and not (new.org_id = any (private.orgs_with('progress.write')) or new.client_id = any (private.my_client_ids())) then
+    return new;
+  end if;
+  if exists (select from unnest(new.photo_paths) as p (path)
+              where p.path is null or char_length(p.path) > 500 or p.path ~ '(^|/)\.{1,2}(/|$)' or not starts_with(p.path, new.client_id::text || '/')) then
+    perform private.fail(422, 'photo_path_invalid', 'A photo does not lie in the client''s own folder.', 'Upload it below the client''s id.');
+  end if;
+  case new.type
+    when 'weight' then
+      v_weight := private.json_number(new.payload -> 'value');
+      if v_weight is null or v_weight <= 0 or v_weight >= 2500 then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a weight as {value, unit}.');
+      end if;
+    when 'habit' then
+      -- A habit that was taken off the client's list since the screen was opened still is a fact.
+      if not exists (select from public.habits as h
+                      where h.org_id = new.org_id and h.id::text = lower(new.payload ->> 'habit_id')) then
+        perform private.fail(422, 'fact_invalid', 'This fact lacks what its type needs.', 'Send a habit as {habit_id, habit_name}, one of the organisation''s.');
+      end if;
+    else null;
+  end case;
+  return new;
+end;
+$$;
+comment on function private.tg_activity_events__check_fact is
+  'Refuses a weight without a number, a habit that is none and a photo outside the client''s folder: fact_invalid 422, photo_path_invalid 422.';
+create trigger activity_events__check_fact before insert on public.activity_events
+  for each row execute function private.tg_activity_events__check_fact();
+
+-- A photo belongs to the check-in of the same client.
+create function private.tg_checkin_photos__check_event()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.activity_events as e
+              where e.org_id = new.org_id and e.id = new.activity_event_id and e.client_id <> new.client_id) then
+    perform private.fail(404, 'reference_not_found', 'Something this row points to does not exist.', 'Check activity_event_id.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_checkin_photos__check_event is 'Refuses a photo on another client''s check-in: reference_not_found 404.';
+create trigger checkin_photos__check_event before insert on public.checkin_photos
+  for each row when (new.activity_event_id is not null) execute function private.tg_checkin_photos__check_event();
+
+-- For the bucket's policies: the client whose folder a path lies in, null where it lies in none.
+create function private.photo_client(p_path text)
+returns uuid
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when split_part(p_path, '/', 1) ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' and split_part(p_path, '/', 2) <> ''
+                   and char_length(p_path) <= 500 and p_path !~ '(^|/)\.{1,2}(/|$)'
+              then split_part(p_path, '/', 1)::uuid end;
+$$;
+comment on function private.photo_client is 'The client whose folder of progress-photos a path lies in; null where it lies in none.';
 
 -- ── 30_sessions/rules.sql ──
 
@@ -2838,6 +3326,17 @@ create trigger offers__touch before update on public.offers
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
 create trigger promo_codes__touch before update on public.promo_codes
   for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+-- ── 35_products/rules.sql ──
+
+-- Product rules: a product stays where it is; the app sends org_id with every change.
+
+create trigger products__keep_org before update of org_id on public.products
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+create trigger products__touch before update on public.products
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger products__audit after insert or update or delete on public.products
+  for each row execute function private.tg__audit('stock_quantity');
 
 -- ── 40_scheduling/rules.sql ──
 
@@ -3392,6 +3891,203 @@ create trigger client_waivers__keep_evidence before update on public.client_waiv
   for each row when (old.signed_at is not null and (old.client_id, old.signed_at, old.signed_ip, old.waiver_text_id, old.signer_name, old.recorded_by)
                        is distinct from (new.client_id, new.signed_at, new.signed_ip, new.waiver_text_id, new.signer_name, new.recorded_by))
   execute function private.tg_client_waivers__keep_evidence();
+
+-- ── 95_overview/rules.sql ──
+
+-- Overviews: what a page shows at once, in sections that stand or fall alone; money by month; the pulse of the work that runs by itself.
+-- Invariant: nothing here writes, and no figure is kept: each is read off the tables whose it is, at the moment it is asked for.
+-- Not here: the rules that make those rows.
+
+-- One section. Each is a function (organisation, whom or when it is about, now) returning its data; what goes wrong in it stays in it.
+-- The words of a foreign error may quote a row, so an answer names our slug or none, and the log the SQLSTATE.
+create function private.section(p_function text, p_is_allowed boolean, p_org_id uuid, p_subject text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_data jsonb;
+  v_state text;
+  v_slug text;
+begin
+  if not p_is_allowed then
+    return jsonb_build_object('status', 'refused', 'data', null, 'error', 'permission_missing');
+  end if;
+  execute format('select private.%I($1, %L, $2)', p_function, p_subject) into v_data using p_org_id, p_now;
+  return jsonb_build_object('status', 'ok', 'data', v_data, 'error', null);
+exception when others then
+  get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+  raise log 'overview section % failed: SQLSTATE %', p_function, v_state;
+  return jsonb_build_object('status', 'failed', 'data', null, 'error', case when v_state ~ '^PT4' then v_slug else 'section_failed' end);
+end;
+$$;
+comment on function private.section is
+  'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
+
+-- ── 15_operations/rules/audit.sql ──
+
+-- The audit logs: who did what to what, on whose behalf, and why. One writer; who did it is never an argument.
+-- Invariant: a value is kept only where private.audited_columns names its column. Everything else leaves its name.
+
+create function private.audited_values(p_subject_type text, p_values jsonb)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_object_agg(v.key, v.value)
+    from jsonb_each(p_values) as v
+    join private.audited_columns as c on c.subject_type = p_subject_type and c.column_name = v.key;
+$$;
+comment on function private.audited_values is 'Of a row''s values those that the audit logs may keep; null where there are none.';
+
+create function private.request_id()
+returns text
+language sql stable security invoker set search_path = ''
+as $$
+  select left(nullif(current_setting('request.headers', true), '')::json ->> 'x-request-id', 100);
+$$;
+comment on function private.request_id is 'The id that the caller gave its request (x-request-id); null where there is none.';
+
+create function private.write_audit(
+  p_org_id uuid, p_action text, p_subject_type text, p_subject_id uuid, p_changed_columns text[], p_before jsonb, p_after jsonb,
+  p_reason text, p_refused text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+  v_before jsonb := private.audited_values(p_subject_type, p_before);
+  v_after jsonb := private.audited_values(p_subject_type, p_after);
+begin
+  if p_org_id is null then
+    insert into private.platform_audit_log
+      (actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+    values (auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
+            left(p_reason, 500), p_refused, private.request_id());
+  else
+    insert into public.audit_log
+      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+    -- Not where the organisation itself is going: its log goes with it.
+    select o.id, auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
+           left(p_reason, 500), p_refused, private.request_id()
+      from public.orgs as o where o.id = p_org_id;
+  end if;
+end;
+$$;
+comment on function private.write_audit is 'Adds one row to an organisation''s audit log, or with no organisation to the platform''s; who did it is found here.';
+
+create function private.record_audit(
+  p_org_id uuid, p_action text, p_subject_type text, p_subject_id uuid, p_before jsonb default null, p_after jsonb default null,
+  p_reason text default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.write_audit(
+           p_org_id, p_action, p_subject_type, p_subject_id,
+           coalesce((select array_agg(k.name order by k.name)
+                       from (select jsonb_object_keys(p_before) union select jsonb_object_keys(p_after)) as k (name)
+                      where p_before -> k.name is distinct from p_after -> k.name), '{}'),
+           p_before, p_after, p_reason, null);
+$$;
+comment on function private.record_audit is
+  'One audit row (no organisation: the platform''s). p_before and p_after are values by column, of which only those in private.audited_columns are kept; actor, support access and request are filled in.';
+
+-- ── 15_operations/rules/brakes.sql ──
+
+-- Brakes: an operator stops a kind of work, everywhere or in one organisation, at once and with a reason.
+-- Invariant: a brake loses nothing. What is due stays due; whoever asks is told (423) and has changed nothing.
+-- Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
+
+create function private.is_braked(p_kind text, p_org_id uuid default null)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id));
+$$;
+comment on function private.is_braked is
+  'True while a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) is stopped for everybody, or for this organisation.';
+
+create function private.braked_orgs(p_kind text)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(b.org_id), '{}') from private.brakes as b where b.kind = p_kind and b.org_id is not null;
+$$;
+comment on function private.braked_orgs is 'The organisations that a kind of work is stopped for, for set-based sweeps; is_braked(kind) tells of everybody.';
+
+create function private.require_unbraked(p_kind text, p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if private.is_braked(p_kind, p_org_id) then
+    perform private.fail(423, 'brake_on', 'This is paused for the moment.', 'Nothing was changed; try again later.');
+  end if;
+end;
+$$;
+comment on function private.require_unbraked is 'Refuses while a kind of work is stopped: brake_on 423.';
+
+-- Pulled twice is pulled once: the first reason stays, and one audit row is written.
+create function private.pull_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_brake_kind(p_kind);
+  perform private.require_reason(p_reason);
+  perform private.require_value(coalesce(char_length(btrim(p_banner)), 1) between 1 and 500, 'banner');
+  insert into private.brakes (kind, org_id, reason, banner, pulled_by)
+  values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
+  on conflict (kind, org_id) do nothing
+  returning id into v_id;
+  if v_id is null then
+    return false;
+  end if;
+  perform private.record_audit(p_org_id, 'pull_brake', 'brakes', v_id, null, jsonb_build_object('kind', p_kind), p_reason);
+  return true;
+end;
+$$;
+comment on function private.pull_brake is 'Stops a kind of work; false when it was stopped already. The caller has authorised.';
+
+create function private.release_brake(p_kind text, p_org_id uuid, p_reason text)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_brake_kind(p_kind);
+  perform private.require_reason(p_reason);
+  delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_id;
+  if v_id is null then
+    return false;
+  end if;
+  perform private.record_audit(p_org_id, 'release_brake', 'brakes', v_id, jsonb_build_object('kind', p_kind), null, p_reason);
+  return true;
+end;
+$$;
+comment on function private.release_brake is 'Lets a kind of work go on; false when nothing stopped it there. The caller has authorised.';
+
+create function private.require_brake_kind(p_kind text)
+returns void
+language sql stable security definer set search_path = ''
+as $$
+  select private.require_value(
+           coalesce(p_kind in ('sms', 'email', 'push', 'payments', 'imports', 'automations', 'assistant', 'sign_up'), false), 'kind');
+$$;
+comment on function private.require_brake_kind is 'Refuses a kind of work that has no brake: value_not_allowed 422.';
+
+create function private.require_reason(p_reason text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if coalesce(char_length(btrim(p_reason)), 0) not between 1 and 500 then
+    perform private.fail(422, 'reason_missing', 'This needs a reason.', 'Say why, in at most 500 characters.');
+  end if;
+end;
+$$;
+comment on function private.require_reason is 'Refuses what an operator must account for without a reason: reason_missing 422.';
 
 -- ── 25_leads/rules/capture.sql ──
 
@@ -9965,6 +10661,287 @@ end;
 $$;
 comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
 
+-- ── 55_automations/rules/events.sql ──
+
+-- Events: something happened to a client; each automation that waits for it gets a firing, once.
+
+-- Never fails its caller: an unknown client or organisation fires nothing, nor does what nobody waits for.
+create function private.notice_event(
+  p_org_id uuid, p_event text, p_client_id uuid, p_key text, p_at timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  select a.org_id, a.id, p_at, p_at, p_event, p_event || '-' || p_key, p_client_id
+    from public.automations as a
+    join public.clients as c on c.org_id = a.org_id and c.id = p_client_id
+   where a.org_id = p_org_id and a.enabled and a.trigger ->> 'event' = p_event and a.enabled_at <= p_at
+     and p_key is not null
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing;
+$$;
+comment on function private.notice_event is
+  'Tells automations that something happened to a client: inactivity, risk_red, payment_failed, booking_completed, package_low, birthday. The same key again does nothing.';
+
+-- ── 55_automations/rules/plan.sql ──
+
+-- Planning: when an automation is due next.
+
+create function private.tg_automations__plan()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.enabled then
+    new.enabled_at := null;
+  elsif tg_op = 'INSERT' or not old.enabled then
+    new.enabled_at := now();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_automations__plan is 'Says since when an automation is on.';
+create trigger automations__plan before insert or update of enabled, trigger on public.automations
+  for each row execute function private.tg_automations__plan();
+create trigger automations__touch before update of name, enabled, trigger, conditions, actions, guardrails on public.automations
+  for each row execute function private.tg__touch_updated_at();
+create trigger webhook_endpoints__touch before update on public.webhook_endpoints
+  for each row execute function private.tg__touch_updated_at();
+create trigger risk_settings__touch before update on public.risk_settings
+  for each row execute function private.tg__touch_updated_at();
+
+-- ── 95_overview/rules/client_detail.sql ──
+
+-- client_detail: all a coach's page of one client shows, in one call. Lists are the latest and say how many there are in all.
+
+create function private.client_profile(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Open links are not shown: whoever may send one makes a new one.
+  select to_jsonb(c) - '{onboarding_token,portal_token,auth_user_id,phone_e164}'::text[]
+         || jsonb_build_object('has_account', c.auth_user_id is not null, 'has_portal_link', c.portal_token is not null)
+    from public.clients as c
+   where c.org_id = p_org_id and c.id = p_client_id;
+$$;
+comment on function private.client_profile is 'Section profile: the client''s record, without the tokens of open links.';
+
+create function private.client_packages(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with open_bookings as (
+    select b.purchase_id, count(*)::integer as n
+      from public.bookings as b
+     where b.org_id = p_org_id and b.client_id = p_client_id and b.purchase_id is not null
+       and (b.settlement = 'due' or (b.settlement is null and b.status in ('pending', 'confirmed')))
+     group by b.purchase_id),
+  packages as (
+    select p.*, o.name as offer_name, p.valid_during @> p_now as is_valid,
+           case when p.valid_during @> p_now then greatest(p.sessions_remaining - coalesce(b.n, 0), 0) else 0 end as bookable
+      from public.client_purchases as p
+      join public.offers as o on o.org_id = p.org_id and o.id = p.offer_id
+      left join open_bookings as b on b.purchase_id = p.id
+     where p.org_id = p_org_id and p.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from packages),
+    'sessions_left', (select coalesce(sum(p.sessions_remaining), 0) from packages as p where p.is_valid),
+    'sessions_bookable', (select coalesce(sum(p.bookable), 0) from packages as p),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'id', p.id, 'offer_id', p.offer_id, 'offer_name', p.offer_name, 'amount_paid_cents', p.amount_paid_cents, 'currency', p.currency,
+               'sessions_total', p.sessions_total, 'sessions_used', p.sessions_used, 'sessions_remaining', p.sessions_remaining,
+               'sessions_bookable', p.bookable, 'is_valid', p.is_valid, 'is_frozen', p.frozen_periods @> p_now,
+               'payment_status', p.payment_status, 'payment_method', p.payment_method,
+               'purchased_at', p.purchased_at, 'expires_at', p.expires_at) order by p.purchased_at desc, p.id), '[]')
+        from (select * from packages as q order by q.purchased_at desc, q.id limit 50) as p));
+$$;
+comment on function private.client_packages is
+  'Section packages: {total, sessions_left, sessions_bookable, latest: the newest 50}.';
+
+create function private.client_bookings(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with bookings as (
+    select b.*, s.full_name as staff_name, b.status in ('pending', 'confirmed') and b.end_time > p_now as is_upcoming,
+           jsonb_build_object(
+             'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'settlement', b.settlement,
+             'session_type', b.session_type, 'session_type_id', b.session_type_id, 'staff_id', b.staff_id, 'staff_name', s.full_name,
+             'purchase_id', b.purchase_id, 'client_confirmed', coalesce(b.client_confirmed, false)) as shown
+      from public.bookings as b
+      join public.staff as s on s.org_id = b.org_id and s.id = b.staff_id
+     where b.org_id = p_org_id and b.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', count(*),
+    'upcoming_total', count(*) filter (where b.is_upcoming),
+    'completed', count(*) filter (where b.status = 'completed'),
+    'cancelled', count(*) filter (where b.status = 'cancelled'),
+    'no_shows', count(*) filter (where b.status = 'no_show'),
+    'upcoming', (select coalesce(jsonb_agg(u.shown order by u.start_time, u.id), '[]')
+                   from (select * from bookings as x where x.is_upcoming order by x.start_time, x.id limit 20) as u),
+    'latest', (select coalesce(jsonb_agg(l.shown order by l.start_time desc, l.id), '[]')
+                 from (select * from bookings as x where not x.is_upcoming order by x.start_time desc, x.id limit 20) as l))
+    from bookings as b;
+$$;
+comment on function private.client_bookings is
+  'Section bookings: {total, upcoming_total, completed, cancelled, no_shows, upcoming: the next 20, latest: of the others the last 20}.';
+
+create function private.client_communications_log(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_communications as c where c.org_id = p_org_id and c.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'type', c.type, 'direction', c.direction, 'subject', c.subject,
+                                                   'content', c.content, 'created_at', c.created_at) order by c.created_at desc, c.id), '[]')
+        from (select * from public.client_communications as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.created_at desc, x.id limit 50) as c));
+$$;
+comment on function private.client_communications_log is 'Section communications: {total, latest: the newest 50}.';
+
+create function private.client_threads(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', t.id, 'trainer_last_read_at', t.trainer_last_read_at,
+    'unread', (select count(*) from public.messages as m
+                where m.org_id = t.org_id and m.thread_id = t.id and m.sender_type = 'client'
+                  and m.created_at > coalesce(t.trainer_last_read_at, '-infinity')),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'sender_type', m.sender_type, 'body', m.body, 'created_at', m.created_at)
+                                order by m.created_at desc, m.id), '[]')
+        from (select * from public.messages as x
+               where x.org_id = t.org_id and x.thread_id = t.id order by x.created_at desc, x.id limit 20) as m))), '[]')
+    from public.message_threads as t
+   where t.org_id = p_org_id and t.client_id = p_client_id;
+$$;
+comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
+
+-- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
+create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id
+    from public.clients as c where c.id = p_client_id and c.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  end if;
+  return (
+    select jsonb_build_object('client_id', p_client_id, 'org_id', v_org_id, 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, v_org_id = any (private.orgs_with(s.permission)), v_org_id, p_client_id::text, p_now)))
+      from (values
+        ('profile', 'client_profile', 'clients.read'),
+        ('packages', 'client_packages', 'packages.read'),
+        ('bookings', 'client_bookings', 'bookings.read'),
+        ('communications', 'client_communications_log', 'messages.read'),
+        ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_client_detail is 'client_detail for a member of the client''s organisation. Fails: client_not_found 404.';
+
+-- ── 95_overview/rules/dashboard.sql ──
+
+-- dashboard: an organisation's figures around one of its local days. Every day and month is the organisation's own: bounds are local dates
+-- that are converted once, so a day has 23 or 25 hours where it has, and begins at 01:00 where it does.
+
+create function private.local_range(p_org_id uuid, p_days daterange)
+returns tstzrange
+language sql stable security definer set search_path = ''
+as $$
+  select tstzrange(private.local_to_instant(t.timezone, lower(p_days)::timestamp), private.local_to_instant(t.timezone, upper(p_days)::timestamp))
+    from (select private.org_timezone(p_org_id) as timezone) as t;
+$$;
+comment on function private.local_range is 'The instants of an organisation''s local dates: [first moment of the first, first moment after the last).';
+
+-- A booking belongs to the day it starts on.
+create function private.booking_figures(p_org_id uuid, p_days daterange, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', lower(p_days), 'until_on', upper(p_days) - 1, 'from', lower(r.range), 'until', upper(r.range),
+    'sessions', count(b.id) filter (where b.status <> 'cancelled'),
+    'completed', count(b.id) filter (where b.status = 'completed'),
+    'no_shows', count(b.id) filter (where b.status = 'no_show'),
+    'upcoming', count(b.id) filter (where b.status in ('pending', 'confirmed') and b.start_time > p_now),
+    'cancelled', count(b.id) filter (where b.status = 'cancelled'))
+    from (select private.local_range(p_org_id, p_days) as range offset 0) as r
+    left join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(r.range) and b.start_time < upper(r.range)
+   group by r.range;
+$$;
+comment on function private.booking_figures is
+  'Bookings that start on these local dates: {from_on, until_on, from, until, sessions (all that are not cancelled), completed, no_shows, upcoming, cancelled}.';
+
+create function private.dashboard_today(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, daterange(p_on, p_on + 1), p_now);
+$$;
+comment on function private.dashboard_today is 'Section today: booking_figures of the local day.';
+
+create function private.dashboard_week(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.booking_figures(p_org_id, private.view_range(p_org_id, 'week', p_on), p_now);
+$$;
+comment on function private.dashboard_week is 'Section week: booking_figures of the local week, which begins on Monday.';
+
+-- Of the sessions that came to an end one way or the other; a cancelled one was not missed.
+create function private.dashboard_no_show(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'from_on', f ->> 'from_on', 'until_on', f ->> 'until_on', 'no_shows', f -> 'no_shows',
+    'denominator', (f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 'denominator_is', 'completed and no_show',
+    'rate', round((f ->> 'no_shows')::numeric / nullif((f ->> 'completed')::integer + (f ->> 'no_shows')::integer, 0), 4))
+    from private.booking_figures(p_org_id, daterange(p_on - 29, p_on + 1), p_now) as f;
+$$;
+comment on function private.dashboard_no_show is
+  'Section no_show: over the 30 local days up to the date, {no_shows, denominator: completed and no-shows, rate: null when there were none}.';
+
+create function private.dashboard_outstanding(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('sessions', coalesce(sum(p.sessions_remaining), 0), 'packages', count(*), 'clients', count(distinct p.client_id))
+    from public.client_purchases as p
+   where p.org_id = p_org_id and p.payment_status = 'succeeded' and p.sessions_remaining > 0
+     and (p.expires_at is null or p.expires_at > p_now);
+$$;
+comment on function private.dashboard_outstanding is
+  'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
+
+create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_on date;
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  v_on := coalesce(p_on, private.org_today(p_org_id, p_now));
+  perform private.require_value(v_on between '2000-01-01' and '2100-01-01', 'on');
+  return (
+    select jsonb_build_object('org_id', p_org_id, 'on', v_on, 'timezone', private.org_timezone(p_org_id), 'as_of', p_now, 'sections', jsonb_object_agg(
+             s.name, private.section(s.function, p_org_id = any (private.orgs_with(s.permission)), p_org_id, v_on::text, p_now)))
+      from (values
+        ('today', 'dashboard_today', 'bookings.read'),
+        ('week', 'dashboard_week', 'bookings.read'),
+        ('no_show', 'dashboard_no_show', 'bookings.read'),
+        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+end;
+$$;
+comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -10099,6 +11076,14 @@ alter table private.rate_limits enable row level security;
 revoke all on private.rate_limits from public, anon, authenticated, service_role;
 create policy rate_limits_select_nobody on private.rate_limits for select to service_role using (false);
 
+alter table private.platform_audit_log enable row level security;
+alter table private.audited_columns enable row level security;
+alter table private.brakes enable row level security;
+revoke all on private.platform_audit_log, private.audited_columns, private.brakes from public, anon, authenticated, service_role;
+create policy platform_audit_log_select_nobody on private.platform_audit_log for select to service_role using (false);
+create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
+create policy brakes_select_nobody on private.brakes for select to service_role using (false);
+
 -- ── 20_clients/access.sql ──
 
 -- Who may see and write clients. Ids, tokens' owners and the sign-in link are never written by an app.
@@ -10140,12 +11125,13 @@ revoke all on public.client_invites, public.member_invites, private.allow_list f
 create policy allow_list_select_nobody on private.allow_list for select to service_role using (false);
 
 -- Whoever has redeemed a code sees it: the app finds its client by it. What it writes there is what redeem_client_invite wrote.
+grant execute on function private.my_invite_id() to authenticated;
 grant select on public.client_invites to authenticated;
 grant update (redeemed_at, redeemed_by) on public.client_invites to authenticated;
 create policy client_invites_select_people on public.client_invites for select to authenticated
-  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or redeemed_by = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = (select private.my_invite_id()));
 create policy client_invites_update_redeemer on public.client_invites for update to authenticated
-  using (redeemed_by = (select auth.uid()));
+  using (id = (select private.my_invite_id()));
 create trigger client_invites__audit after insert or update or delete on public.client_invites
   for each row execute function private.tg__audit();
 
@@ -10230,6 +11216,111 @@ create trigger credit_entries__append_only before update or delete on public.cre
 create trigger credit_entries__no_truncate before truncate on public.credit_entries
   for each statement execute function private.tg__append_only();
 
+-- ── 27_progress/access.sql ──
+
+-- Who may see and write progress: the client whose it is, and those who train them. The desk and the accountant see none of it.
+
+alter table public.activity_events enable row level security;
+alter table public.habits enable row level security;
+alter table public.client_habits enable row level security;
+alter table public.measurement_types enable row level security;
+alter table public.client_measurements enable row level security;
+alter table public.checkin_photos enable row level security;
+revoke all on public.activity_events, public.habits, public.client_habits, public.measurement_types, public.client_measurements,
+  public.checkin_photos from public, anon, authenticated, service_role;
+
+-- activity_events: the client reports, a coach may for them.
+grant select on public.activity_events to authenticated, service_role;
+grant insert (org_id, client_id, type, payload, photo_paths) on public.activity_events to authenticated;
+create policy activity_events_select_people on public.activity_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy activity_events_insert_people on public.activity_events for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- habits and who keeps them: coaches write, a client sees their own.
+grant select, insert (org_id, name), update (name, is_active) on public.habits to authenticated;
+grant select on public.habits to service_role;
+create policy habits_select_people on public.habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[])
+         or id in (select h.habit_id from public.client_habits as h where h.client_id = any ((select private.my_client_ids())::uuid[])));
+create policy habits_insert_members on public.habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy habits_update_members on public.habits for update to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+grant select, insert (org_id, client_id, habit_id), delete on public.client_habits to authenticated;
+grant select on public.client_habits to service_role;
+create policy client_habits_select_people on public.client_habits for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_habits_insert_members on public.client_habits for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_habits_delete_members on public.client_habits for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- measurement_types: the same for everyone who signs in.
+grant select on public.measurement_types to authenticated, service_role;
+create policy measurement_types_select_all on public.measurement_types for select to authenticated
+  using ((select auth.uid()) is not null);
+
+grant select, insert (org_id, client_id, measurement_type, value, unit, notes, measured_at), delete on public.client_measurements to authenticated;
+grant select on public.client_measurements to service_role;
+create policy client_measurements_select_people on public.client_measurements for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy client_measurements_insert_members on public.client_measurements for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+create policy client_measurements_delete_members on public.client_measurements for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]));
+
+-- checkin_photos: a client adds and takes away their own, a coach who takes the picture does too.
+grant select, insert (org_id, client_id, activity_event_id, storage_path, photo_type), delete on public.checkin_photos to authenticated;
+grant select on public.checkin_photos to service_role;
+create policy checkin_photos_select_people on public.checkin_photos for select to authenticated
+  using (org_id = any ((select private.orgs_with('progress.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_insert_people on public.checkin_photos for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create policy checkin_photos_delete_people on public.checkin_photos for delete to authenticated
+  using (org_id = any ((select private.orgs_with('progress.write'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+
+create trigger zz_refuse_clearly before insert on public.activity_events
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_habits
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.client_measurements
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert on public.checkin_photos
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- The pictures themselves, where Supabase Storage is there: a private bucket whose folders are clients.
+grant execute on function private.photo_client(text) to authenticated;
+do $$
+declare
+  v_is_allowed constant text := $allowed$(
+        private.photo_client(name) = any ((select private.my_client_ids())::uuid[])
+        or exists (select from public.clients as c
+                    where c.id = private.photo_client(objects.name) and c.org_id = any ((select private.orgs_with(%L))::uuid[])))$allowed$;
+begin
+  if to_regclass('storage.objects') is null or to_regclass('storage.buckets') is null then
+    return;
+  end if;
+  insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
+  values ('progress-photos', 'progress-photos', false, 10485760, '{image/jpeg,image/png,image/webp,image/heic}')
+  on conflict (id) do update
+     set public = false, file_size_limit = excluded.file_size_limit, allowed_mime_types = excluded.allowed_mime_types;
+  execute format($policy$
+    create policy progress_photos_select_people on storage.objects for select to authenticated
+      using (bucket_id = 'progress-photos' and %1$s);
+    create policy progress_photos_insert_people on storage.objects for insert to authenticated
+      with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_update_people on storage.objects for update to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) with check (bucket_id = 'progress-photos' and %2$s);
+    create policy progress_photos_delete_people on storage.objects for delete to authenticated
+      using (bucket_id = 'progress-photos' and %2$s) $policy$,
+    format(v_is_allowed, 'progress.read'), format(v_is_allowed, 'progress.write'));
+end;
+$$;
+
 -- ── 30_sessions/access.sql ──
 
 -- Who may see and write offers, promo codes, packages and the ledger directly.
@@ -10307,6 +11398,27 @@ create trigger zz_refuse_clearly before insert or update on public.offers
 create trigger zz_refuse_clearly before insert or update on public.promo_codes
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.client_purchases
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 35_products/access.sql ──
+
+-- Who may see and write products: members. What a thing cost is nobody else's to know.
+
+alter table public.products enable row level security;
+revoke all on public.products from public, anon, authenticated, service_role;
+grant select, delete on public.products to authenticated;
+grant select on public.products to service_role;
+grant insert (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+grant update (org_id, name, description, category, price_cents, cost_cents, currency, stock_quantity, sku, is_active) on public.products to authenticated;
+create policy products_select_members on public.products for select to authenticated
+  using (org_id = any ((select private.orgs_with('offers.read'))::uuid[]));
+create policy products_insert_members on public.products for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_update_members on public.products for update to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create policy products_delete_members on public.products for delete to authenticated
+  using (org_id = any ((select private.orgs_with('offers.write'))::uuid[]));
+create trigger zz_refuse_clearly before insert or update on public.products
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
 -- ── 40_scheduling/access.sql ──
@@ -10714,6 +11826,80 @@ begin
   end if;
 end;
 $$;
+
+-- ── 55_automations/access.sql ──
+
+-- Who may see and write what: members write automations and thresholds; what fired, scores and posts are written by RPC alone.
+
+alter table public.automations enable row level security;
+alter table public.automation_firings enable row level security;
+alter table public.automation_runs enable row level security;
+alter table public.webhook_endpoints enable row level security;
+alter table public.webhook_deliveries enable row level security;
+alter table public.risk_settings enable row level security;
+alter table public.client_risk enable row level security;
+revoke all on public.automations, public.automation_firings, public.automation_runs, public.webhook_endpoints, public.webhook_deliveries,
+  public.risk_settings, public.client_risk from public, anon, authenticated, service_role;
+
+grant select, delete on public.automations to authenticated;
+grant select on public.automations to service_role;
+grant insert (org_id, name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+grant update (name, enabled, trigger, conditions, actions, guardrails) on public.automations to authenticated;
+create policy automations_select_members on public.automations for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automations_insert_members on public.automations for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_update_members on public.automations for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy automations_delete_members on public.automations for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger automations__audit after insert or update or delete on public.automations
+  for each row execute function private.tg__audit('next_run_at', 'enabled_at');
+
+grant select on public.automation_firings, public.automation_runs, public.webhook_deliveries to authenticated, service_role;
+create policy automation_firings_select_members on public.automation_firings for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy automation_runs_select_members on public.automation_runs for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_deliveries_select_members on public.webhook_deliveries for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+
+-- webhook_endpoints: made by the service, which encrypts the secret; nobody reads that.
+grant select (org_id, id, name, url, is_active, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
+grant update (name, is_active), delete on public.webhook_endpoints to authenticated;
+create policy webhook_endpoints_select_members on public.webhook_endpoints for select to authenticated
+  using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
+create policy webhook_endpoints_update_members on public.webhook_endpoints for update to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create policy webhook_endpoints_delete_members on public.webhook_endpoints for delete to authenticated
+  using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
+create trigger webhook_endpoints__audit after insert or update or delete on public.webhook_endpoints
+  for each row execute function private.tg__audit();
+
+grant select on public.risk_settings to authenticated, service_role;
+grant insert (org_id, red_from, amber_from, inactive_days), update (org_id, red_from, amber_from, inactive_days)
+  on public.risk_settings to authenticated;
+create policy risk_settings_select_members on public.risk_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[]));
+create policy risk_settings_insert_members on public.risk_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create policy risk_settings_update_members on public.risk_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('settings.write'))::uuid[]));
+create trigger risk_settings__keep_org before update of org_id on public.risk_settings
+  for each row when (old.org_id <> new.org_id) execute function private.tg__keep_org();
+create trigger risk_settings__audit after insert or update on public.risk_settings
+  for each row execute function private.tg__audit();
+
+grant select on public.client_risk to authenticated, service_role;
+create policy client_risk_select_members on public.client_risk for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.automations
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.webhook_endpoints
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.risk_settings
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 
 -- ── 10_tenancy/api.sql ──
 
@@ -11650,6 +12836,34 @@ revoke all on function public.render_sms_template(text, jsonb) from public, anon
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
 
+-- ── 95_overview/api.sql ──
+
+-- Overviews for apps.
+
+create function public.client_detail(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_client_detail(p_client_id);
+end;
+comment on function public.client_detail is
+  'All of one client in one call: {client_id, org_id, as_of, sections: {profile, packages, bookings, money, waivers, communications, measurements, threads}}. Each section is {status: ok | refused | failed, data, error}: refused (permission_missing) where the caller''s role may not see it, failed (section_failed, or the slug of a rule) where it could not be read; neither touches the others, and a page shows a failed one as failed, with a retry. Lists are the newest, beside a total. For members of the client''s organisation. Fails: client_not_found 404.';
+revoke all on function public.client_detail(uuid) from public, anon, service_role;
+grant execute on function public.client_detail(uuid) to authenticated;
+grant execute on function private.member_client_detail(uuid, timestamptz) to authenticated;
+
+create function public.dashboard(p_org_id uuid, p_on date default null)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_dashboard(p_org_id, p_on);
+end;
+comment on function public.dashboard is
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
+grant execute on function public.dashboard(uuid, date) to authenticated;
+grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
 -- ── 10_tenancy/service.sql ──
 
 -- Tenancy for operators: organisations, their members and their locations.
@@ -11945,6 +13159,50 @@ comment on function service.sweep_rate_limits is
   'Deletes counts of calls that are older than a day, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
+
+create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+end;
+$$;
+comment on function service.pull_brake is
+  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
+grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+
+create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
+  end if;
+  return private.release_brake(p_kind, p_org_id, p_reason);
+end;
+$$;
+comment on function service.release_brake is
+  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
+grant execute on function service.release_brake(text, text, uuid) to service_role;
+
+create function service.list_brakes()
+returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
+    from private.brakes as b left join public.orgs as o on o.id = b.org_id
+   order by b.pulled_at, b.id;
+$$;
+comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
+revoke all on function service.list_brakes() from public, anon, authenticated;
+grant execute on function service.list_brakes() to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -12799,6 +14057,9 @@ select r.role, p.permission
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
     ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
     ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
+    ('progress.read',     '{owner,manager,coach,staff}'),
+    ('progress.write',    '{owner,manager,coach,staff}'),
+    ('finance.read',      '{owner,manager,accountant_readonly}'),
     ('offers.read',       '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('offers.write',      '{owner,manager,coach,staff}'),
     ('packages.read',     '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
@@ -12811,9 +14072,51 @@ select r.role, p.permission
     ('bookings.write',    '{owner,manager,coach,staff,front_desk}'),
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
-    ('marketing.send',    '{owner,manager,coach,staff}')
+    ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
+    ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- ── 15_operations/data.sql ──
+
+-- Whose values the audit logs keep: settings, prices and states. Never a name, an address, a text that a person wrote, or a secret.
+
+insert into private.audited_columns (subject_type, column_name)
+select t.subject_type, c.column_name
+  from (values
+    ('brakes', '{kind}'::text[]),
+    ('orgs', '{commission_rate,onboarding_completed}'),
+    ('org_members', '{role}'),
+    ('offers', '{offer_type,price_cents,sessions_included,is_active}'),
+    ('promo_codes', '{discount_type,discount_value,is_active}'),
+    ('client_purchases', '{payment_status,expires_at,sessions_total}'),
+    ('booking_settings', '{timezone,no_show_policy,late_cancellation_policy,buffer_between_mins,min_notice_hours,max_advance_days}'),
+    ('session_types', '{duration_mins,price_cents,is_active}')
+  ) as t (subject_type, columns)
+ cross join unnest(t.columns) as c (column_name);
+
+-- ── 27_progress/data.sql ──
+
+-- What the apps propose to measure.
+
+insert into public.measurement_types (id, name, unit, category, sort_order) values
+  ('ae76e1e4-6e12-5bc7-82ea-b2f95c735677', 'Weight', 'kg', 'body', 10),
+  ('6364fb28-f15b-5416-8aba-cd199c7f7e09', 'Body fat', '%', 'body', 20),
+  ('b3aa4bcf-5507-58ce-9e63-6b5f12cb9df9', 'Muscle mass', 'kg', 'body', 30),
+  ('9dbc17fd-a00b-5111-b4f6-32e3d83e9fd0', 'Neck', 'cm', 'circumference', 40),
+  ('5f3e29f6-2f96-58a2-bf42-54981b9edaf9', 'Chest', 'cm', 'circumference', 50),
+  ('76449381-a449-5661-8a53-93dedc52363a', 'Waist', 'cm', 'circumference', 60),
+  ('c3f8d7de-61b0-5dc7-aed2-f69ff255d483', 'Hips', 'cm', 'circumference', 70),
+  ('390798cf-b5a4-56fb-837d-0cc8ad4508d4', 'Upper arm', 'cm', 'circumference', 80),
+  ('062dbe65-e159-589b-b314-6397822f1f98', 'Thigh', 'cm', 'circumference', 90),
+  ('f0bfe9c6-98af-57a3-a5b9-a3af75ab8882', 'Calf', 'cm', 'circumference', 100),
+  ('7d6db5c1-1d19-5c33-b45e-598ea2e9f7d7', 'Resting heart rate', 'bpm', 'health', 110),
+  ('730c6ece-b037-56c8-b300-4b9dfec490a5', 'Systolic blood pressure', 'mmHg', 'health', 120),
+  ('17fa4b5e-ff07-5149-9cad-ef184deb51bf', 'Diastolic blood pressure', 'mmHg', 'health', 130),
+  ('f9b8dc40-e09f-5ebd-b88a-ad94a301e634', 'VO2 max', 'ml/kg/min', 'fitness', 140),
+  ('197be251-86b3-52ec-bfa7-2e89aed75c4a', 'Plank', 's', 'fitness', 150),
+  ('f3f599f8-a7e1-5666-b1f8-282269ebf613', 'Push-ups', 'reps', 'fitness', 160);
 
 -- ── 50_messaging/data.sql ──
 
