@@ -25,7 +25,12 @@ DIRECTORY_TABLES = (
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "private.referral_codes", "public.push_tokens", "private.brakes")
+DIRECTORIES_OF_TENANTS = (
+    "private.calendar_feed_tokens",
+    "private.referral_codes",
+    "public.push_tokens",
+    "private.brakes",
+)
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
@@ -59,7 +64,10 @@ SERVICE_MAY_CALL_IN_PRIVATE = (
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,public.credit_entries,public.waiver_texts}'::text[]"
+_LEDGERS = (
+    "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,"
+    "public.credit_entries,public.waiver_texts}'::text[]"
+)
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c
