@@ -9,6 +9,7 @@ DIRECTORY_TABLES = (
     "public.role_permissions",
     "public.profiles",
     "public.platform_admins",
+    "private.allow_list",
     "public.measurement_types",
     "private.job_runs",
     "private.rate_limits",
@@ -21,7 +22,7 @@ DIRECTORY_TABLES = (
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
-    "private.allow_list",
+    "private.work_kinds",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.

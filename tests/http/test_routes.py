@@ -254,7 +254,7 @@ def test_the_api_is_documented() -> None:
     document = ask(get("/openapi.json")).json()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert {path for path in document["paths"] if not path.startswith("/api/")} == {
-        *("/healthz", "/readyz", "/functions/v1/cron-{sweep}"),
+        *("/healthz", "/readyz", "/metrics", "/functions/v1/cron-{sweep}"),
         *("/functions/v1/sms-inbound", "/functions/v1/twilio-webhook", "/functions/v1/sms-send"),
         "/functions/v1/push-dispatch",
     }

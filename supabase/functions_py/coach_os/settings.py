@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         validation_alias="CRON_SECRET",
         description="The bearer secret of POST /functions/v1/cron-…. Unset: those routes refuse.",
     )
+    metrics_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="METRICS_SECRET",
+        description="The bearer secret of GET /metrics. Unset: that route refuses.",
+    )
     data_api_url: str | None = Field(
         default=None,
         validation_alias="COACH_DATA_API_URL",
