@@ -2104,6 +2104,38 @@ create unique index client_risk_client_once on public.client_risk (org_id, clien
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
 
+-- ── 95_overview/tables.sql ──
+
+-- Overviews keep nothing but the list of work that runs by itself, with the thresholds that the pulse judges it by.
+
+create table private.work_kinds (
+  kind text primary key,
+  description text not null,
+  jobs text[] not null default '{}',
+  done_keys text[] not null default '{}',
+  brake text,
+  degraded_after interval not null,
+  failing_after interval not null,
+  degraded_error_rate numeric not null default 0.05,
+  failing_error_rate numeric not null default 0.25,
+  least_errors integer not null default 3,
+  fix text not null,
+  constraint work_kinds_kind_form check (kind ~ '^[a-z_]{1,40}$'),
+  constraint work_kinds_failing_later check (failing_after > degraded_after and degraded_after > interval '0'),
+  constraint work_kinds_error_rates_ordered check (0 < degraded_error_rate and degraded_error_rate < failing_error_rate and failing_error_rate <= 1),
+  constraint work_kinds_least_errors_range check (least_errors >= 1)
+);
+comment on table private.work_kinds is
+  'The kinds of work that run by themselves and how the pulse judges each. A kind is a row here and a function private.pulse_<kind>(now) that reads what waits; a domain adds its own.';
+comment on column private.work_kinds.jobs is 'The jobs (private.job_runs) that do it: a last run that ended in an error counts against it.';
+comment on column private.work_kinds.done_keys is 'Which counts of those jobs'' results are its throughput, where its function does not say.';
+comment on column private.work_kinds.brake is 'The brake that stops it, if any: what waits then is no fault of its own.';
+comment on column private.work_kinds.degraded_after is 'How long what is due longest may wait; failing_after: from when on nobody can be said to work on it.';
+comment on column private.work_kinds.degraded_error_rate is 'Share of the last hour''s attempts that failed, judged from least_errors failures on.';
+comment on column private.work_kinds.fix is 'The command that gets it going.';
+-- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
+create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+
 -- ── 00_foundation/rules.sql ──
 
 -- Foundation rules: how everything here refuses, and the trigger functions that any table may use.
@@ -10942,6 +10974,227 @@ end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
 
+-- ── 95_overview/rules/pulse.sql ──
+
+-- Pulse: for every kind of work that runs by itself, what waits and since when, how it goes, what is stuck, and what fixes it.
+-- Each kind's function is a few looks at partial indexes of what is due, so that it costs what waits and not what was ever done; a count
+-- stops at 10,000. The thresholds are rows of private.work_kinds.
+
+-- What waits for one kind: {backlog, oldest_due_at, done, failed, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}]},
+-- each of which a function may leave out.
+create function private.pulse_bookings(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    (select b.id, b.end_time as due_at from public.bookings as b
+      where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now order by b.end_time limit 10000)
+    union all
+    (select b.id, b.due_since + interval '2 minutes' from public.bookings as b
+      where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes' order by b.due_since limit 10000))
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.due_at), 'stuck', (
+    select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.due_at, 'reason', 'not_settled', 'fix', 'coach booking complete ' || s.id) order by s.due_at)
+      from (select * from due as x where x.due_at < p_now - interval '1 day' order by x.due_at limit 10) as s))
+    from due as d;
+$$;
+comment on function private.pulse_bookings is 'Pulse: bookings that are over and not completed, or due and not settled; stuck after a day.';
+
+create function private.pulse_holds(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.expires_at))
+    from (select h.expires_at from private.holds as h where h.status = 'held' and h.expires_at < p_now order by h.expires_at limit 10000) as d;
+$$;
+comment on function private.pulse_holds is 'Pulse: holds that have run out and still keep their row.';
+
+-- What is due is what the sweep itself finds out, at its cost; here it is enough that it has run where somebody wants reminders.
+create function private.pulse_reminders(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('oldest_due_at', greatest(
+    (select min(s.created_at) from public.sms_schedules as s where s.enabled),
+    (select j.started_at from private.job_runs as j
+      where j.job = 'sweep_reminders' and j.error is null and j.finished_at is not null order by j.started_at desc limit 1)));
+$$;
+comment on function private.pulse_reminders is 'Pulse: since when nobody has asked what reminders are due, where an organisation has a schedule.';
+
+create function private.pulse_channel(p_channel text, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    select m.next_at
+      from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
+             where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
+     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+  tries as (
+    select a.status, a.error_code
+      from public.outbox_attempts as a
+      join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id
+     where a.created_at > p_now - interval '1 hour' and m.channel = p_channel),
+  stuck as (
+    select m.id, m.claimed_at from public.outbox_messages as m
+     where m.status = 'sending' and m.next_at < p_now - interval '15 minutes' and m.channel = p_channel order by m.next_at limit 10)
+  select jsonb_build_object(
+    'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.next_at) from due as d),
+    'done', (select count(*) from tries as t where t.status = 'sent'),
+    'failed', (select count(*) from tries as t where t.status in ('failed', 'unknown')),
+    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.channel = p_channel and l.until_at > p_now),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(t.error_code, t.status) as reason, count(*) as n
+                           from tries as t where t.status in ('failed', 'unknown') group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'lease_ran_out', 'fix', 'coach sweep messages') order by s.claimed_at)
+                from stuck as s));
+$$;
+comment on function private.pulse_channel is 'Pulse of one channel: what may leave and has not, the last hour''s attempts, and claims that were never given back.';
+
+create function private.pulse_sms(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('sms', p_now); $$;
+comment on function private.pulse_sms is 'Pulse: texts.';
+
+create function private.pulse_email(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('email', p_now); $$;
+comment on function private.pulse_email is 'Pulse: emails.';
+
+create function private.pulse_push(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('push', p_now); $$;
+comment on function private.pulse_push is 'Pulse: push messages.';
+
+-- A text is looked up for three days; of an email or a push message nobody can be asked. What is not found then is for somebody to send
+-- again or to leave, and told for a day.
+create function private.pulse_unknown_messages(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with unknown as (
+    select m.org_id, m.id, m.next_at, m.claimed_at, case m.channel when 'sms' then m.claimed_at + interval '3 days' else m.claimed_at end as given_up_at
+      from public.outbox_messages as m
+     where m.status = 'unknown' order by m.next_at limit 10000)
+  select jsonb_build_object(
+    'backlog', count(*) filter (where u.given_up_at > p_now), 'oldest_due_at', min(u.next_at) filter (where u.next_at <= p_now and u.given_up_at > p_now),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'never_found', 'fix', 'coach messages retry ' || s.id) order by s.claimed_at)
+                from (select * from unknown as x
+                       where x.given_up_at between p_now - interval '1 day' and p_now
+                         and not exists (select from public.outbox_messages as f where f.org_id = x.org_id and f.cause_id = x.id)
+                       order by x.claimed_at limit 10) as s))
+    from unknown as u;
+$$;
+comment on function private.pulse_unknown_messages is 'Pulse: messages that may have been sent; stuck when they can no longer be looked up and nobody has sent them again, for a day.';
+
+create function private.pulse_callbacks(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Kept for a week, for messages that are recorded late: what lies there longer was not cleared.
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(e.received_at) filter (where e.received_at < p_now - interval '7 days') + interval '7 days')
+    from (select x.received_at from private.unmatched_sms_events as x order by x.received_at limit 10000) as e;
+$$;
+comment on function private.pulse_callbacks is 'Pulse: status callbacks of messages that nobody knows.';
+
+create function private.pulse_clean_up(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(r.window_started_at) + interval '1 day')
+    from (select x.window_started_at from private.rate_limits as x
+           where x.window_started_at < p_now - interval '1 day' order by x.window_started_at limit 10000) as r;
+$$;
+comment on function private.pulse_clean_up is 'Pulse: counts of calls that are older than a day.';
+
+-- What a kind's function says; one that cannot be read says so and hides no other.
+create function private.read_pulse(p_kind text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_reading jsonb;
+begin
+  execute format('select private.%I($1)', 'pulse_' || p_kind) into v_reading using p_now;
+  return jsonb_strip_nulls(v_reading);
+exception when others then
+  raise log 'pulse of % failed: SQLSTATE %', p_kind, sqlstate;
+  return jsonb_build_object('unreadable', sqlstate);
+end;
+$$;
+comment on function private.read_pulse is 'The reading of private.pulse_<kind>, or {unreadable: SQLSTATE}.';
+
+create function private.pulse(p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with readings as (
+    select k.*, r.reading, j.runs, j.failed_runs, j.last_run_at, j.last_error, j.done as jobs_done,
+           coalesce((r.reading ->> 'backlog')::bigint, 0) as backlog, (r.reading ->> 'oldest_due_at')::timestamptz as oldest_due_at,
+           coalesce((r.reading ->> 'done')::bigint, j.done) as done, coalesce((r.reading ->> 'failed')::bigint, 0) as failed,
+           (r.reading ->> 'deferred_until')::timestamptz as deferred_until, coalesce(r.reading -> 'failures', '[]') as failures,
+           coalesce(r.reading -> 'stuck', '[]') as stuck, r.reading ? 'unreadable' as is_unreadable,
+           k.brake is not null and private.is_braked(k.brake) as is_braked
+      from private.work_kinds as k
+     cross join lateral (select private.read_pulse(k.kind, p_now) as reading offset 0) as r
+     cross join lateral (
+       select count(*) as runs, count(*) filter (where x.error is not null) as failed_runs, max(x.started_at) as last_run_at,
+              (array_agg(x.error order by x.started_at desc))[1] as last_error,
+              coalesce(sum((select sum((x.result ->> key)::bigint) from unnest(k.done_keys) as key)), 0)::bigint as done
+         from private.job_runs as x
+        where x.job = any (k.jobs) and x.started_at > p_now - interval '1 hour' and x.started_at <= p_now and x.finished_at is not null) as j),
+  judged as (
+    select r.*, r.failed::numeric / nullif(r.done + r.failed, 0) as error_rate, w.failing, w.degraded
+      from readings as r
+     cross join lateral (
+       select array_remove(array[
+                case when r.is_unreadable then 'unreadable' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.failing_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.failing_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.runs >= 3 and r.failed_runs = r.runs then 'runs_fail' end], null) as failing,
+              array_remove(array[
+                case when r.is_braked then 'brake_on' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.degraded_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.degraded_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.last_error is not null then 'last_run_failed' end,
+                case when r.deferred_until > p_now then 'deferred' end,
+                case when r.stuck <> '[]' then 'stuck' end], null) as degraded) as w),
+  verdicts as (
+    select j.*, case when j.failing <> '{}' then 'failing' when j.degraded <> '{}' then 'degraded' else 'healthy' end as verdict,
+           case when j.failing <> '{}' then j.failing else j.degraded end as reasons
+      from judged as j)
+  select jsonb_build_object(
+    'as_of', p_now,
+    'verdict', coalesce((array_agg(v.verdict order by array_position('{failing,degraded,healthy}'::text[], v.verdict)))[1], 'healthy'),
+    'kinds', jsonb_agg(jsonb_build_object(
+      'kind', v.kind, 'description', v.description, 'verdict', v.verdict, 'reasons', v.reasons,
+      'backlog', v.backlog, 'oldest_due_at', v.oldest_due_at,
+      'oldest_due_secs', greatest(extract(epoch from p_now - v.oldest_due_at), 0)::bigint,
+      'done', v.done, 'failed', v.failed, 'error_rate', round(v.error_rate, 4), 'deferred_until', v.deferred_until,
+      'failures', v.failures || case when v.last_error is null then '[]' else jsonb_build_array(jsonb_build_object('reason', v.last_error, 'count', v.failed_runs)) end,
+      'stuck', v.stuck, 'runs', v.runs, 'last_run_at', v.last_run_at,
+      'degraded_after_secs', extract(epoch from v.degraded_after)::bigint, 'failing_after_secs', extract(epoch from v.failing_after)::bigint,
+      'fix', case when v.verdict = 'healthy' then null when v.is_braked then 'coach brake list' else v.fix end) order by v.kind))
+    from verdicts as v;
+$$;
+comment on function private.pulse is
+  'The pulse: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures, stuck, runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}; done, failed and runs are of the last hour.';
+
+create function private.admin_pulse()
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.is_platform_admin() then
+    perform private.refuse_permission();
+  end if;
+  return private.pulse();
+end;
+$$;
+comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -11900,6 +12153,14 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- ── 95_overview/access.sql ──
+
+-- Who may see what overviews keep: nobody but the definers here.
+
+alter table private.work_kinds enable row level security;
+revoke all on private.work_kinds from public, anon, authenticated, service_role;
+create policy work_kinds_select_nobody on private.work_kinds for select to service_role using (false);
 
 -- ── 10_tenancy/api.sql ──
 
@@ -12863,6 +13124,18 @@ comment on function public.dashboard is
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
+create function public.pulse()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.admin_pulse();
+end;
+comment on function public.pulse is
+  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+revoke all on function public.pulse() from public, anon, service_role;
+grant execute on function public.pulse() to authenticated;
+grant execute on function private.admin_pulse() to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -14030,6 +14303,21 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 95_overview/service.sql ──
+
+-- Overviews for operators and monitors.
+
+create function service.pulse()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.pulse();
+$$;
+comment on function service.pulse is
+  'Every kind of work that runs by itself: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}], runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}. done, failed and runs are of the last hour.';
+revoke all on function service.pulse() from public, anon, authenticated;
+grant execute on function service.pulse() to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -14226,3 +14514,18 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
+
+-- ── 95_overview/data.sql ──
+
+-- The work that runs by itself, and when it is late. A sweep that runs every minute or ten leaves nothing waiting this long.
+
+insert into private.work_kinds (kind, description, jobs, done_keys, brake, degraded_after, failing_after, fix) values
+  ('bookings', 'Bookings that are over are completed and settled', '{sweep_bookings}', '{completed}', null, '30 minutes', '3 hours', 'coach sweep bookings'),
+  ('holds', 'Held times that ran out are freed and offered on', '{sweep_holds}', '{expired}', null, '20 minutes', '2 hours', 'coach sweep holds'),
+  ('reminders', 'Reminders and follow-ups are queued', '{sweep_reminders}', '{queued}', null, '1 hour', '6 hours', 'coach sweep reminders'),
+  ('sms', 'Texts leave', '{sweep_messages}', '{}', 'sms', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('email', 'Emails leave', '{sweep_messages}', '{}', 'email', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('push', 'Push messages leave', '{sweep_messages}', '{}', 'push', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('unknown_messages', 'Texts that may have been sent are looked up', '{sweep_messages_unknown}', '{settled}', null, '30 minutes', '6 hours', 'coach sweep messages-unknown'),
+  ('callbacks', 'Status callbacks find their message', '{sweep_message_leftovers}', '{}', null, '1 day', '3 days', 'coach sweep message-leftovers'),
+  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits');
