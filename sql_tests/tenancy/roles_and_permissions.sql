@@ -10,7 +10,7 @@ create function pg_temp.all_permissions() returns setof text language sql stable
 $$;
 
 select set_eq($$ select role from public.roles $$,
-              array['owner', 'manager', 'coach', 'staff', 'front_desk', 'accountant_readonly'],
+              array['owner', 'manager', 'coach', 'staff', 'front_desk', 'accountant_readonly', 'support'],
               'there are these roles');
 select set_eq($$ select pg_temp.permissions_of('owner') $$, $$ select pg_temp.all_permissions() $$,
               'an owner may do everything');

@@ -9,7 +9,7 @@ insert into walled values
   ('offers', 'name', true),
   ('promo_codes', 'code', true), ('client_purchases', 'payment_method', true), ('session_entries', null, false),
   ('booking_settings', 'timezone', false), ('session_types', 'name', true), ('bookings', 'notes', false), ('audit_log', null, false),
-  ('alerts', 'resolved_at', false),
+  ('alerts', 'resolved_at', false), ('support_access', null, false),
   ('locations', 'name', false), ('location_hours', 'opens_time', true), ('staff', 'full_name', false), ('staff_locations', null, true),
   ('session_type_staff', null, true), ('session_type_prices', 'price_cents', true), ('availability', null, true),
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
@@ -91,6 +91,7 @@ insert into public.webhook_endpoints (org_id, name, url, secret_encrypted) value
 insert into public.webhook_deliveries (org_id, endpoint_id, run_id, action_index, payload, expires_at)
 values (:'kilo', :'endpoint', :'run', 0, '{}', now() + interval '1 day');
 insert into public.client_risk (org_id, client_id, as_of_date, score, tier) values (:'kilo', :'kilo_client', current_date, 60, 'red');
+insert into public.support_access (org_id, user_id, reason, expires_at) values (:'kilo', :'kilo_manager', 'a question', now() + interval '1 hour');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$

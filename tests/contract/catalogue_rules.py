@@ -16,6 +16,7 @@ DIRECTORY_TABLES = (
     "private.platform_audit_log",
     "private.audited_columns",
     "private.brakes",
+    "private.admin_actions",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
@@ -36,6 +37,10 @@ DIRECTORIES_OF_TENANTS = (
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
     "capture_inquiry",
+    "banner",
+    "banners",
+    "client_invite",
+    "onboarding_form",
     "portal_book",
     "portal_cancel",
     "portal_dates",
@@ -50,6 +55,9 @@ ANON_MAY_CALL = (
     "public_slots",
     "refer",
     "referral_page",
+    "sign_waiver",
+    "submit_onboarding",
+    "waiver_form",
 )
 
 # What the secret key reaches in private: the same pages, and what the existing servers and functions ask.

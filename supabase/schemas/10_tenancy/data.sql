@@ -6,7 +6,8 @@ insert into public.roles (role, description) values
   ('coach', 'Trains clients: clients, bookings, sessions and sales'),
   ('front_desk', 'Serves the desk: clients, bookings, check-ins and sales'),
   ('staff', 'The existing app''s coach'),
-  ('accountant_readonly', 'Reads what accounting needs');
+  ('accountant_readonly', 'Reads what accounting needs'),
+  ('support', 'Helps for a while, from the platform: nothing that is of high risk');
 
 insert into public.role_permissions (role, permission)
 select r.role, p.permission
@@ -43,3 +44,8 @@ select r.role, p.permission
     ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- Support access: whatever is not listed here (money, members, roles, exports, words to clients) is refused under it.
+insert into public.role_permissions (role, permission)
+select 'support', p.permission
+  from unnest('{org.read,members.read,settings.write,audit.read,alerts.read,clients.read,clients.write,offers.read,packages.read,packages.correct,sessions.use,sessions.release,bookings.read,bookings.write,messages.read}'::text[]) as p (permission);
