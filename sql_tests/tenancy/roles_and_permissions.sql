@@ -32,7 +32,7 @@ select set_eq($$ select pg_temp.permissions_of('front_desk') $$,
                     'sessions.use', 'sessions.release', 'bookings.read', 'bookings.write', 'messages.read', 'messages.write', 'automations.read'],
               'a front desk serves, writes and sells, and corrects nothing');
 select set_eq($$ select pg_temp.permissions_of('accountant_readonly') $$,
-              array['org.read', 'finance.read', 'clients.read', 'offers.read', 'packages.read', 'bookings.read', 'automations.read'],
+              array['org.read', 'finance.read', 'billing.read', 'clients.read', 'offers.read', 'packages.read', 'bookings.read', 'automations.read'],
               'an accountant reads');
 
 -- The helper behind every policy.

@@ -22,6 +22,7 @@ insert into walled values
   ('webhook_deliveries', null, false), ('risk_settings', 'red_from', false), ('client_risk', null, false),
   ('activity_events', null, false), ('habits', 'name', false), ('client_habits', null, true), ('client_measurements', null, true),
   ('checkin_photos', null, true), ('products', 'name', true),
+  ('plan_grants', null, false), ('org_subscriptions', null, false),
   ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false);
 -- push_tokens is left to sql_tests/messaging/push.sql: no member reads it.
 grant select on walled to public;
@@ -67,6 +68,10 @@ values (:'kilo', 'Paid?', '{"type": "event", "event": "payment_failed"}', '[]', 
 insert into public.risk_settings (org_id) values (:'kilo');
 select suppress_phone(:'kilo_client');
 select tests.as_owner();
+insert into public.plans (plan, name, price_cents, features) values ('pro', 'Pro', 4900, '{marketing}');
+insert into public.plan_grants (org_id, source, plan, ends_at) values (:'kilo', 'comp', 'pro', now() + interval '1 year');
+insert into public.org_subscriptions (org_id, stripe_subscription_id, stripe_price_id, plan, status, started_at, current_period_ends_at, as_of)
+values (:'kilo', 'sub_1', 'price_1', 'pro', 'active', now(), now() + interval '1 month', now());
 insert into public.checkin_photos (org_id, client_id, storage_path) values (:'kilo', :'kilo_client', :'kilo_client' || '/front.jpg');
 update public.sms_settings set quiet_hours_end = quiet_hours_start where org_id = :'kilo';
 delete from public.sms_suppression;

@@ -23,6 +23,9 @@ DIRECTORY_TABLES = (
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.features",
+    "public.plans",
+    "private.plan_prices",
     "private.work_kinds",
 )
 
@@ -32,6 +35,7 @@ DIRECTORIES_OF_TENANTS = (
     "private.referral_codes",
     "public.push_tokens",
     "private.brakes",
+    "private.billing_customers",
 )
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.

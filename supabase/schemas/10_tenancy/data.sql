@@ -40,6 +40,8 @@ select r.role, p.permission
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
     ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('billing.read',      '{owner,manager,accountant_readonly}'),
+    ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('automations.write', '{owner,manager,coach,staff}')
   ) as p (permission, roles)
