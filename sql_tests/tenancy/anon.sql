@@ -21,8 +21,8 @@ select is_empty(
         and has_function_privilege('anon', p.oid, 'execute')
         and not (p.pronamespace in ('public'::regnamespace, 'private'::regnamespace) and p.proname in (
           'portal_overview', 'portal_dates', 'portal_slots', 'portal_book', 'portal_reschedule', 'portal_cancel', 'portal_join_waitlist',
-          'portal_leave_waitlist', 'public_page', 'public_dates', 'public_slots', 'public_book')) $$,
-  'a visitor may call no function but the portal''s and the public page''s');
+          'portal_leave_waitlist', 'public_page', 'public_dates', 'public_slots', 'public_book', 'banner', 'banners')) $$,
+  'a visitor may call no function but the portal''s and the public page''s, and what tells of a pause');
 select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p
       where p.pronamespace = 'service'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute') $$,

@@ -10,7 +10,7 @@ create function pg_temp.all_permissions() returns setof text language sql stable
 $$;
 
 select set_eq($$ select role from public.roles $$,
-              array['owner', 'manager', 'coach', 'staff', 'front_desk', 'accountant_readonly'],
+              array['owner', 'manager', 'coach', 'staff', 'front_desk', 'accountant_readonly', 'support'],
               'there are these roles');
 select set_eq($$ select pg_temp.permissions_of('owner') $$, $$ select pg_temp.all_permissions() $$,
               'an owner may do everything');
@@ -32,7 +32,7 @@ select set_eq($$ select pg_temp.permissions_of('front_desk') $$,
                     'sessions.use', 'sessions.release', 'bookings.read', 'bookings.write', 'messages.read', 'messages.write', 'automations.read'],
               'a front desk serves, writes and sells, and corrects nothing');
 select set_eq($$ select pg_temp.permissions_of('accountant_readonly') $$,
-              array['org.read', 'finance.read', 'clients.read', 'offers.read', 'packages.read', 'bookings.read', 'automations.read'],
+              array['org.read', 'finance.read', 'billing.read', 'clients.read', 'offers.read', 'packages.read', 'bookings.read', 'automations.read'],
               'an accountant reads');
 
 -- The helper behind every policy.

@@ -9,7 +9,7 @@ insert into walled values
   ('offers', 'name', true),
   ('promo_codes', 'code', true), ('client_purchases', 'payment_method', true), ('session_entries', null, false),
   ('booking_settings', 'timezone', false), ('session_types', 'name', true), ('bookings', 'notes', false), ('audit_log', null, false),
-  ('alerts', 'resolved_at', false),
+  ('alerts', 'resolved_at', false), ('support_access', null, false),
   ('locations', 'name', false), ('location_hours', 'opens_time', true), ('staff', 'full_name', false), ('staff_locations', null, true),
   ('session_type_staff', null, true), ('session_type_prices', 'price_cents', true), ('availability', null, true),
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
@@ -19,6 +19,7 @@ insert into walled values
   ('webhook_deliveries', null, false), ('risk_settings', 'red_from', false), ('client_risk', null, false),
   ('activity_events', null, false), ('habits', 'name', false), ('client_habits', null, true), ('client_measurements', null, true),
   ('checkin_photos', null, true), ('products', 'name', true),
+  ('plan_grants', null, false), ('org_subscriptions', null, false),
   ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false);
 -- push_tokens is left to sql_tests/messaging/push.sql: no member reads it.
 grant select on walled to public;
@@ -64,6 +65,10 @@ values (:'kilo', 'Paid?', '{"type": "event", "event": "payment_failed"}', '[]', 
 insert into public.risk_settings (org_id) values (:'kilo');
 select suppress_phone(:'kilo_client');
 select tests.as_owner();
+insert into public.plans (plan, name, price_cents, features) values ('pro', 'Pro', 4900, '{marketing}');
+insert into public.plan_grants (org_id, source, plan, ends_at) values (:'kilo', 'comp', 'pro', now() + interval '1 year');
+insert into public.org_subscriptions (org_id, stripe_subscription_id, stripe_price_id, plan, status, started_at, current_period_ends_at, as_of)
+values (:'kilo', 'sub_1', 'price_1', 'pro', 'active', now(), now() + interval '1 month', now());
 insert into public.checkin_photos (org_id, client_id, storage_path) values (:'kilo', :'kilo_client', :'kilo_client' || '/front.jpg');
 update public.sms_settings set quiet_hours_end = quiet_hours_start where org_id = :'kilo';
 delete from public.sms_suppression;
@@ -78,6 +83,7 @@ insert into public.webhook_endpoints (org_id, name, url, secret_encrypted) value
 insert into public.webhook_deliveries (org_id, endpoint_id, run_id, action_index, payload, expires_at)
 values (:'kilo', :'endpoint', :'run', 0, '{}', now() + interval '1 day');
 insert into public.client_risk (org_id, client_id, as_of_date, score, tier) values (:'kilo', :'kilo_client', current_date, 60, 'red');
+insert into public.support_access (org_id, user_id, reason, expires_at) values (:'kilo', :'kilo_manager', 'a question', now() + interval '1 hour');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$

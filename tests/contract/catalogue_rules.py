@@ -15,20 +15,31 @@ DIRECTORY_TABLES = (
     "private.platform_audit_log",
     "private.audited_columns",
     "private.brakes",
+    "private.admin_actions",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.features",
+    "public.plans",
+    "private.plan_prices",
     "private.work_kinds",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "public.push_tokens", "private.brakes")
+DIRECTORIES_OF_TENANTS = (
+    "private.calendar_feed_tokens",
+    "public.push_tokens",
+    "private.brakes",
+    "private.billing_customers",
+)
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "banner",
+    "banners",
     "portal_book",
     "portal_cancel",
     "portal_dates",

@@ -22,4 +22,3 @@ def outcomes(stack: Stack, pytestconfig: pytest.Config) -> list[Outcome]:
     write(made, ARTIFACTS)
     tell(pytestconfig, "the existing apps' calls", list(lines(made)))
     return made
-
