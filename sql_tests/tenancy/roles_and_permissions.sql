@@ -18,7 +18,7 @@ select set_eq($$ select pg_temp.permissions_of('manager') $$,
               $$ select p from pg_temp.all_permissions() as p where p <> 'owners.write' $$,
               'a manager everything but making owners');
 select set_eq($$ select pg_temp.permissions_of('coach') $$,
-              array['org.read', 'members.read', 'settings.write', 'alerts.read', 'clients.read', 'clients.write',
+              array['org.read', 'members.read', 'settings.write', 'alerts.read', 'clients.read', 'clients.write', 'leads.read', 'leads.write',
                     'progress.read', 'progress.write', 'offers.read', 'offers.write',
                     'packages.read', 'packages.sell', 'packages.correct', 'sessions.use', 'sessions.release',
                     'bookings.read', 'bookings.write', 'messages.read', 'messages.write', 'marketing.send',
@@ -27,7 +27,7 @@ select set_eq($$ select pg_temp.permissions_of('coach') $$,
 select set_eq($$ select pg_temp.permissions_of('staff') $$, $$ select pg_temp.permissions_of('coach') $$,
               'the existing app''s staff are coaches');
 select set_eq($$ select pg_temp.permissions_of('front_desk') $$,
-              array['org.read', 'members.read', 'alerts.read', 'clients.read', 'clients.write', 'offers.read',
+              array['org.read', 'members.read', 'alerts.read', 'clients.read', 'clients.write', 'leads.read', 'leads.write', 'offers.read',
                     'packages.read', 'packages.sell',
                     'sessions.use', 'sessions.release', 'bookings.read', 'bookings.write', 'messages.read', 'messages.write', 'automations.read'],
               'a front desk serves, writes and sells, and corrects nothing');

@@ -373,6 +373,288 @@ create index clients_email_idx on public.clients (org_id, lower(email)) where em
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
 
+-- ── 22_invites/tables.sql ──
+
+-- Invites: how a client comes into the mobile app, how a member comes into an organisation, and who may have an account at all.
+-- Invariant: an invite is used once, by one person, before it ends; in invite-only mode no account is born that nothing allows.
+-- Not here: links of waivers and onboarding (45_waivers), referral codes (25_leads).
+
+create table public.client_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  invite_code text not null,
+  expires_at timestamptz not null,
+  redeemed_at timestamptz,
+  redeemed_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_invites_invite_code_form check (invite_code ~ '^[A-Za-z0-9_-]{6,60}$')
+);
+comment on table public.client_invites is 'An invitation of a client into the mobile app, by a code that is redeemed once.';
+comment on column public.client_invites.invite_code is
+  'Ten random letters and digits without those that look alike; whoever has it becomes the client.';
+comment on column public.client_invites.redeemed_by is 'Who signed up with it; clients.auth_user_id is set with it.';
+create index client_invites_id_idx on public.client_invites (id);
+create index client_invites_code_idx on public.client_invites (invite_code);
+create index client_invites_client_idx on public.client_invites (org_id, client_id);
+create index client_invites_redeemed_by_idx on public.client_invites (redeemed_by) where redeemed_by is not null;
+create index client_invites_created_by_idx on public.client_invites (created_by) where created_by is not null;
+
+create table public.member_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  role text not null references public.roles (role) on delete restrict,
+  token_hash bytea not null,
+  expires_at timestamptz not null,
+  accepted_at timestamptz,
+  accepted_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint member_invites_email_form check (char_length(email) <= 320 and email = lower(btrim(email)) and position('@' in email) > 1)
+);
+comment on table public.member_invites is 'An invitation of a person, by email, to join an organisation with a role; accepted once, by whoever has that email.';
+comment on column public.member_invites.token_hash is 'SHA-256 of the link''s token, which only the email holds.';
+create unique index member_invites_open_once on public.member_invites (org_id, email) where accepted_at is null and revoked_at is null;
+create index member_invites_id_idx on public.member_invites (id);
+create index member_invites_token_idx on public.member_invites (token_hash);
+create index member_invites_email_idx on public.member_invites (email) where accepted_at is null and revoked_at is null;
+create index member_invites_role_idx on public.member_invites (role);
+create index member_invites_accepted_by_idx on public.member_invites (accepted_by) where accepted_by is not null;
+create index member_invites_created_by_idx on public.member_invites (created_by) where created_by is not null;
+
+create table private.allow_list (
+  entry text primary key,
+  note text,
+  created_at timestamptz not null default now(),
+  constraint allow_list_entry_form check (entry = lower(btrim(entry)) and char_length(entry) between 3 and 320 and entry ~ '^[^@[:space:]]*@[^@[:space:]]+$'),
+  constraint allow_list_note_length check (char_length(note) <= 500)
+);
+comment on table private.allow_list is 'Who may sign up while the platform is invite-only: an email, or @domain for all of a domain.';
+
+-- ── 25_leads/tables.sql ──
+
+-- Leads: people who have asked, the pipeline they go through, and who sent them.
+-- Invariant: an inquiry becomes one client, a referral is rewarded once for each side, and what a client is owed is the sum of their credit entries.
+-- Not here: the packages and promo codes that rewards become (30_sessions), texts to leads (50_messaging).
+
+create table public.referral_links (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  code text not null,
+  name text not null,
+  description text,
+  reward_type text default 'discount',
+  reward_value integer,
+  referrer_reward_type text default 'credit',
+  referrer_reward_value integer,
+  clicks integer not null default 0,
+  signups integer not null default 0,
+  conversions integer not null default 0,
+  is_active boolean not null default true,
+  expires_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint referral_links_code_form check (code ~ '^[A-Za-z0-9_-]{3,60}$'),
+  constraint referral_links_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint referral_links_description_length check (char_length(description) <= 2000),
+  constraint referral_links_reward_type_known check (reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_referrer_reward_type_known check (referrer_reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_reward_value_range
+    check (reward_value between 0 and case reward_type when 'credit' then 10000000 else 100 end),
+  constraint referral_links_referrer_reward_value_range
+    check (referrer_reward_value between 0 and case referrer_reward_type when 'credit' then 10000000 else 100 end)
+);
+comment on table public.referral_links is 'A link that clients hand on: whoever comes by it, and whoever handed it on, is rewarded.';
+comment on column public.referral_links.code is 'The link''s name in addresses, unique everywhere whatever its case.';
+comment on column public.referral_links.reward_value is
+  'What the referred person gets: percent (discount), sessions (free_session), or the minor unit of the organisation''s currency (credit).';
+comment on column public.referral_links.referrer_reward_value is 'What the referrer gets, in the same units.';
+comment on column public.referral_links.clicks is 'Visitors, each counted once; counted here alone, as are signups and conversions.';
+create index referral_links_id_idx on public.referral_links (id);
+
+create table private.referral_codes (
+  code text primary key,
+  org_id uuid not null,
+  referral_link_id uuid not null,
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_codes_code_lower check (code = lower(code))
+);
+comment on table private.referral_codes is 'Which link a code leads to: unique across organisations, in lower case.';
+create index referral_codes_link_idx on private.referral_codes (org_id, referral_link_id);
+
+create table private.referral_clicks (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  visitor_hash bytea not null,
+  clicked_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_clicks_visitor_once unique (org_id, referral_link_id, visitor_hash)
+);
+comment on table private.referral_clicks is 'Who has opened a referral link, as a hash: each visitor is counted once.';
+
+create table public.referrals (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  referrer_client_id uuid,
+  referred_email text not null,
+  referred_name text,
+  referred_client_id uuid,
+  status text not null default 'pending',
+  referrer_rewarded boolean not null default false,
+  referrer_reward_cents integer,
+  referred_rewarded boolean not null default false,
+  referred_reward_cents integer,
+  clicked_at timestamptz not null default now(),
+  signed_up_at timestamptz,
+  converted_at timestamptz,
+  rewarded_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  foreign key (org_id, referrer_client_id) references public.clients (org_id, id) on delete set null (referrer_client_id),
+  foreign key (org_id, referred_client_id) references public.clients (org_id, id) on delete set null (referred_client_id),
+  constraint referrals_status_known check (status in ('pending', 'signed_up', 'converted', 'rewarded', 'expired')),
+  constraint referrals_referred_email_length check (char_length(referred_email) <= 320),
+  constraint referrals_referred_name_length check (char_length(referred_name) <= 200)
+);
+comment on table public.referrals is 'One person whom a link brought: from signing up, through becoming a client, to the rewards.';
+comment on column public.referrals.status is
+  'signed_up: they left their details; converted: they became a client; rewarded: both sides have what they were promised; expired: they were a client before.';
+comment on column public.referrals.referrer_client_id is 'Who handed the link on; null when nobody was named.';
+comment on column public.referrals.referrer_reward_cents is 'Of a credit; what else was given stands in referral_rewards.';
+create unique index referrals_person_once on public.referrals (org_id, referral_link_id, lower(referred_email));
+create index referrals_id_idx on public.referrals (id);
+create index referrals_link_idx on public.referrals (org_id, referral_link_id);
+create index referrals_referrer_idx on public.referrals (org_id, referrer_client_id) where referrer_client_id is not null;
+create index referrals_referred_idx on public.referrals (org_id, referred_client_id) where referred_client_id is not null;
+
+create table public.inquiries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null default 'other',
+  name text not null,
+  email text,
+  phone text,
+  phone_e164 text,
+  message text,
+  status text not null default 'NEW',
+  assigned_to uuid references auth.users (id) on delete set null,
+  expected_value numeric,
+  converted_client_id uuid,
+  converted_at timestamptz,
+  services_interested text[],
+  follow_up_date date,
+  referral_code text,
+  referral_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, converted_client_id) references public.clients (org_id, id) on delete set null (converted_client_id),
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete set null (referral_id),
+  constraint inquiries_source_known check (source in ('website', 'instagram', 'facebook', 'referral', 'other')),
+  constraint inquiries_status_known check (status in ('NEW', 'CONTACTED', 'BOOKED', 'WON', 'LOST')),
+  constraint inquiries_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint inquiries_email_form check (char_length(email) <= 320 and (email = '' or position('@' in email) > 1)),
+  constraint inquiries_phone_length check (char_length(phone) <= 40),
+  constraint inquiries_message_length check (char_length(message) <= 5000),
+  constraint inquiries_expected_value_range check (expected_value between 0 and 100000000),
+  constraint inquiries_services_interested_count check (cardinality(services_interested) <= 50),
+  constraint inquiries_referral_code_length check (char_length(referral_code) <= 60)
+);
+comment on table public.inquiries is 'A lead: somebody who asked, and how far they have come. Stays when they become a client.';
+comment on column public.inquiries.status is 'NEW, CONTACTED, BOOKED are open; WON and LOST are closed.';
+comment on column public.inquiries.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
+comment on column public.inquiries.expected_value is 'In the major unit of the organisation''s currency, as the app shows it.';
+comment on column public.inquiries.converted_client_id is 'The client they became, set once.';
+comment on column public.inquiries.referral_id is 'The referral that brought them; written here.';
+create index inquiries_id_idx on public.inquiries (id);
+create index inquiries_latest_idx on public.inquiries (org_id, created_at desc);
+create index inquiries_email_idx on public.inquiries (org_id, lower(email)) where email is not null;
+create index inquiries_phone_idx on public.inquiries (org_id, phone_e164) where phone_e164 is not null;
+create index inquiries_assigned_to_idx on public.inquiries (assigned_to) where assigned_to is not null;
+create index inquiries_client_idx on public.inquiries (org_id, converted_client_id) where converted_client_id is not null;
+create index inquiries_referral_idx on public.inquiries (org_id, referral_id) where referral_id is not null;
+
+create table public.inquiry_events (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  inquiry_id uuid not null,
+  kind text not null,
+  status text not null,
+  message text,
+  actor_id uuid,
+  happened_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, inquiry_id) references public.inquiries (org_id, id) on delete cascade,
+  constraint inquiry_events_kind_known check (kind in ('received', 'repeated', 'moved', 'converted'))
+);
+comment on table public.inquiry_events is 'What happened to a lead, in order: received, repeated (they asked again), moved along the pipeline, converted.';
+comment on column public.inquiry_events.actor_id is 'The signed-in person; null for a visitor. No key: the history outlives people.';
+create index inquiry_events_inquiry_idx on public.inquiry_events (org_id, inquiry_id, happened_at);
+
+create table public.referral_rewards (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_id uuid not null,
+  side text not null,
+  client_id uuid not null,
+  reward_type text not null,
+  reward_value integer not null,
+  purchase_id uuid,
+  promo_code_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  constraint referral_rewards_side_once unique (org_id, referral_id, side),
+  constraint referral_rewards_side_known check (side in ('referrer', 'referred')),
+  constraint referral_rewards_reward_type_known check (reward_type in ('discount', 'free_session', 'credit'))
+);
+comment on table public.referral_rewards is 'What a side of a referral was given: at most one for each, which is what makes it once.';
+comment on column public.referral_rewards.purchase_id is 'The package of free sessions; without a key, since packages with entries are never deleted.';
+comment on column public.referral_rewards.promo_code_id is 'The discount, a promo code for one sale.';
+create index referral_rewards_client_idx on public.referral_rewards (org_id, client_id);
+
+create table public.credit_entries (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  kind text not null,
+  amount_cents bigint not null,
+  currency text not null,
+  referral_reward_id uuid,
+  note text,
+  request_id uuid,
+  actor_id uuid,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, referral_reward_id) references public.referral_rewards (org_id, id) on delete restrict,
+  constraint credit_entries_kind_known check (kind in ('reward', 'spent', 'correction')),
+  constraint credit_entries_sign check (case kind when 'reward' then amount_cents > 0 when 'spent' then amount_cents < 0 else amount_cents <> 0 end),
+  constraint credit_entries_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint credit_entries_note_length check (char_length(note) <= 500)
+);
+comment on table public.credit_entries is 'The ledger of what an organisation owes its clients in credit: earned, spent, corrected. Append-only.';
+comment on column public.credit_entries.amount_cents is 'In the minor unit of `currency`; spending is negative.';
+create unique index credit_entries_reward_once on public.credit_entries (org_id, referral_reward_id) where referral_reward_id is not null;
+create unique index credit_entries_request_once on public.credit_entries (org_id, request_id) where request_id is not null;
+create index credit_entries_client_idx on public.credit_entries (org_id, client_id, created_at desc);
+
 -- ── 27_progress/tables.sql ──
 
 -- Progress: what clients do between sessions and how they develop: check-ins, habits, measurements, photos.
@@ -602,7 +884,7 @@ create table public.client_purchases (
   constraint client_purchases_currency_form check (currency ~ '^[a-z]{3}$'),
   constraint client_purchases_payment_status_known check (payment_status in ('pending', 'succeeded', 'failed', 'refunded')),
   constraint client_purchases_payment_method_known check (payment_method in ('cash', 'card', 'bank_transfer', 'stripe')),
-  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import')),
+  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import', 'reward')),
   constraint client_purchases_session_duration_mins_range check (session_duration_mins between 1 and 1440)
 ) with (fillfactor = 70);
 comment on table public.client_purchases is 'A package: sessions a client has bought and how many of them are used.';
@@ -664,7 +946,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
@@ -1193,6 +1475,69 @@ create table private.calendar_feed_tokens (
 );
 comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
 create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
+
+-- ── 45_waivers/tables.sql ──
+
+-- Waivers and onboarding: what a client reads and signs by a link, without an account.
+-- Invariant: a signed waiver names the very text that was read, who signed, when and from where, and none of it changes again.
+-- Not here: the onboarding answers, which are columns of clients, nor its link (clients.onboarding_token).
+
+create table public.waiver_texts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  version integer not null,
+  body text not null,
+  created_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint waiver_texts_version_once unique (org_id, version)
+);
+comment on table public.waiver_texts is 'Every text that orgs.waiver_template ever held, numbered: the latest is what is signed now. Append-only.';
+comment on column public.waiver_texts.created_by is 'Who wrote it. No key: the text outlives people.';
+
+create table public.client_waivers (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  name text not null default 'Waiver',
+  token uuid not null default gen_random_uuid(),
+  status text not null default 'sent',
+  sent_at timestamptz not null default now(),
+  signed_at timestamptz,
+  signed_ip text,
+  expires_at timestamptz default now() + interval '30 days',
+  source text not null default 'coach',
+  waiver_text_id uuid,
+  signer_name text,
+  recorded_by uuid,
+  booking_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, waiver_text_id) references public.waiver_texts (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  constraint client_waivers_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint client_waivers_status_known check (status in ('sent', 'signed', 'expired')),
+  constraint client_waivers_source_known check (source in ('coach', 'onboarding', 'public_page')),
+  constraint client_waivers_signer_name_length check (char_length(btrim(signer_name)) between 1 and 200),
+  constraint client_waivers_signed_is_dated check (status <> 'signed' or signed_at is not null),
+  constraint client_waivers_signer_read_it check ((signer_name is null) = (waiver_text_id is null))
+);
+comment on table public.client_waivers is 'A waiver that a client is asked to sign, and the evidence that they did.';
+comment on column public.client_waivers.token is 'What opens the signing page, once; members hand it over.';
+comment on column public.client_waivers.status is 'sent, signed, or expired: no longer to be signed, or no longer valid.';
+comment on column public.client_waivers.expires_at is 'Until when the link works.';
+comment on column public.client_waivers.source is 'coach: sent; onboarding: signed with the form; public_page: a booking waits for it.';
+comment on column public.client_waivers.waiver_text_id is 'The text as it was read and signed.';
+comment on column public.client_waivers.signed_ip is 'The address it was signed from.';
+comment on column public.client_waivers.recorded_by is 'The member who marked it as signed, on paper say; null when the client signed by the link. No key: the evidence outlives people.';
+comment on column public.client_waivers.booking_id is 'The booking that is confirmed when this is signed, and let go when it is not in time.';
+create index client_waivers_id_idx on public.client_waivers (id);
+create index client_waivers_token_idx on public.client_waivers (token);
+create index client_waivers_client_idx on public.client_waivers (org_id, client_id, created_at desc);
+create index client_waivers_text_idx on public.client_waivers (org_id, waiver_text_id) where waiver_text_id is not null;
+create index client_waivers_booking_idx on public.client_waivers (org_id, booking_id) where booking_id is not null;
+create index client_waivers_open_idx on public.client_waivers (expires_at) where status = 'sent';
 
 -- ── 50_messaging/tables.sql ──
 
@@ -2143,6 +2488,27 @@ end;
 $$;
 comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';
 
+-- What a visitor typed, as a line: no control characters, and none that turn the direction of what is shown beside it.
+create function private.clean_line(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u2028\u2029\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0020\u007F-\u00A0]+', ' ', 'g')), '');
+$$;
+comment on function private.clean_line is 'A visitor''s text as one line, without control and direction characters; null where nothing is left.';
+
+create function private.clean_text(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0008\u000B-\u001F\u007F-\u009F]+', ' ', 'g'), e' \t\n'), '');
+$$;
+comment on function private.clean_text is 'A visitor''s text with its lines, without other control and direction characters; null where nothing is left.';
+
 -- ── 10_tenancy/rules.sql ──
 
 -- Tenancy rules: whose organisation is it, who may do what in it, and how a coach signs up with the existing app alone.
@@ -2614,6 +2980,122 @@ create trigger clients__guard_audience before update on public.clients
 
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 22_invites/rules.sql ──
+
+-- Invite rules: the existing app's own writes. Redeeming is in rules/clients.sql, members in rules/members.sql, accounts in rules/sign_up.sql.
+
+-- The app writes redeemed_at and redeemed_by after it has redeemed: what redeem_client_invite wrote stands.
+create function private.tg_client_invites__keep()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.redeemed_at := old.redeemed_at;
+  new.redeemed_by := old.redeemed_by;
+  return new;
+end;
+$$;
+comment on function private.tg_client_invites__keep is 'Takes the existing app''s write of what is there already, and changes nothing.';
+create trigger client_invites__keep before update of redeemed_at, redeemed_by on public.client_invites
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_client_invites__keep();
+
+create function private.my_invite_id()
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select i.id from public.client_invites as i
+   where i.redeemed_by = (select auth.uid()) order by i.redeemed_at desc nulls last, i.created_at desc limit 1;
+$$;
+comment on function private.my_invite_id is
+  'The invite that the signed-in person redeemed last: the app reads one, also where they are a client of several organisations.';
+
+-- ── 25_leads/rules.sql ──
+
+-- Lead rules: what a lead goes through is kept, a lead becomes one client, and a referral code leads to one link.
+-- Capturing is in rules/capture.sql, becoming a client in rules/convert.sql, rewards and credit in rules/rewards.sql.
+
+create function private.refuse_inquiry()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'inquiry_not_found', 'There is no such lead.', 'Reload the leads.');
+$$;
+comment on function private.refuse_inquiry is 'Refuses an unknown lead, or another tenant''s: inquiry_not_found 404.';
+
+create function private.tg_inquiries__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.phone_e164 := private.e164(new.phone, private.phone_region(new.org_id));
+  if new.converted_client_id is not null and (tg_op = 'INSERT' or old.converted_client_id is null) then
+    new.converted_at := now();
+    new.status := case tg_op when 'INSERT' then new.status else 'WON' end;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__name is 'Keeps phone_e164 in step, and says when a lead became a client.';
+create trigger inquiries__name before insert or update on public.inquiries
+  for each row execute function private.tg_inquiries__name();
+
+-- A second tab that has made a client of its own must not take the first one's place.
+create function private.tg_inquiries__keep_client()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__keep_client is 'Lets a lead become one client, once: inquiry_converted 409.';
+create trigger inquiries__keep_client before update of converted_client_id on public.inquiries
+  for each row when (current_user in ('authenticated', 'service_role') and old.converted_client_id is not null
+                     and new.converted_client_id is distinct from old.converted_client_id)
+  execute function private.tg_inquiries__keep_client();
+
+create function private.tg_inquiries__note()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_is_converted boolean := tg_op = 'UPDATE' and new.converted_client_id is not null and old.converted_client_id is null;
+begin
+  if tg_op = 'INSERT' or v_is_converted or new.status <> old.status then
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message, actor_id)
+    values (new.org_id, new.id, case when tg_op = 'INSERT' then 'received' when v_is_converted then 'converted' else 'moved' end, new.status,
+            case when tg_op = 'INSERT' then new.message end, auth.uid());
+  end if;
+  if v_is_converted then
+    perform private.note_lead(new);
+    perform private.convert_referral(new.org_id, new.referral_id, new.converted_client_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_inquiries__note is 'Keeps what happened to a lead; once they are a client, tells it there and settles the referral.';
+create trigger inquiries__note after insert or update of status, converted_client_id on public.inquiries
+  for each row execute function private.tg_inquiries__note();
+
+create function private.tg_referral_links__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- Two organisations that want one code at once: the directory's key decides.
+  insert into private.referral_codes (code, org_id, referral_link_id) values (lower(new.code), new.org_id, new.id)
+  on conflict (code) do nothing;
+  if not found then
+    perform private.fail(409, 'referral_code_taken', 'This code is taken.', 'Choose another code.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_referral_links__name is 'Enters a link''s code into the directory: referral_code_taken 409.';
+create trigger referral_links__name after insert on public.referral_links
+  for each row execute function private.tg_referral_links__name();
 
 -- ── 27_progress/rules.sql ──
 
@@ -3590,6 +4072,79 @@ as $$
   select private.undo_completion(private.member_booking_org(p_booking_id, 'sessions.release'), p_booking_id, (select auth.uid()));
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
+
+-- ── 45_waivers/rules.sql ──
+
+-- Waiver rules: texts are kept by version, and what was signed stays as it was.
+-- Signing by link is in rules/sign.sql, onboarding in rules/onboarding.sql.
+
+create function private.tg_orgs__keep_waiver_text()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The organisation's row is locked by this very write: versions do not collide.
+  insert into public.waiver_texts (org_id, version, body, created_by)
+  select new.id, coalesce(max(t.version), 0) + 1, new.waiver_template, auth.uid()
+    from public.waiver_texts as t where t.org_id = new.id
+  having (select t.body from public.waiver_texts as t where t.org_id = new.id order by t.version desc limit 1) is distinct from new.waiver_template;
+  return null;
+end;
+$$;
+comment on function private.tg_orgs__keep_waiver_text is 'Keeps each text that an organisation lets its clients sign, numbered.';
+create trigger orgs__keep_first_waiver_text after insert on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '') execute function private.tg_orgs__keep_waiver_text();
+create trigger orgs__keep_waiver_text after update of waiver_template on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '' and new.waiver_template is distinct from old.waiver_template)
+  execute function private.tg_orgs__keep_waiver_text();
+
+-- The text that is signed now; null where the organisation has none.
+create function private.waiver_text_of(p_org_id uuid)
+returns public.waiver_texts
+language sql stable security definer set search_path = ''
+as $$
+  select t.*
+    from public.waiver_texts as t
+    join public.orgs as o on o.id = t.org_id and btrim(coalesce(o.waiver_template, '')) <> ''
+   where t.org_id = p_org_id
+   order by t.version desc limit 1;
+$$;
+comment on function private.waiver_text_of is 'The waiver that an organisation''s clients sign now; null where there is none.';
+
+-- The coach's page writes a status: signed means that the coach has it on paper, and says so.
+create function private.tg_client_waivers__record()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.status = 'signed' and new.status = 'sent' then
+    perform private.fail(409, 'waiver_signed', 'This waiver is signed.', 'Send a new one.');
+  elsif new.status = 'signed' and new.signed_at is null then
+    new.signed_at := now();
+    new.recorded_by := auth.uid();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__record is 'Says who marked a waiver as signed by hand: waiver_signed 409 when it is to become unsigned.';
+create trigger client_waivers__record before insert or update of status on public.client_waivers
+  for each row execute function private.tg_client_waivers__record();
+
+-- Evidence: what was signed, by whom, when and from where is never another.
+create function private.tg_client_waivers__keep_evidence()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'waiver_evidence_kept', 'What was signed stays as it was signed.', 'Send a new waiver.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__keep_evidence is 'Refuses to change what a waiver''s signature rests on: waiver_evidence_kept 403.';
+create trigger client_waivers__keep_evidence before update on public.client_waivers
+  for each row when (old.signed_at is not null and (old.client_id, old.signed_at, old.signed_ip, old.waiver_text_id, old.signer_name, old.recorded_by)
+                       is distinct from (new.client_id, new.signed_at, new.signed_ip, new.waiver_text_id, new.signer_name, new.recorded_by))
+  execute function private.tg_client_waivers__keep_evidence();
 
 -- ── 65_billing/rules.sql ──
 
@@ -4846,6 +5401,613 @@ as $$
    order by b.pulled_at, b.kind;
 $$;
 comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
+
+-- ── 25_leads/rules/capture.sql ──
+
+-- Capturing: what a form of an organisation's website and the page of a referral link leave behind. Anonymous and rate-limited, so
+-- refusals that count are returned, not raised (private.refusal).
+
+-- One person's open lead: their second question is noted on the first, and said to be so.
+create function private.capture_lead(
+  p_org_id uuid, p_source text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referral_code text, p_referral_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_phone text := private.e164(p_phone, private.phone_region(p_org_id));
+  v_id uuid;
+begin
+  -- The same person in two tabs queues here; by name of what identifies them, in one order.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(k.key, 3))
+     from (select p_org_id::text || x as key from unnest(array[p_email, v_phone]) as x where x is not null order by 1) as k;
+  select i.id into v_id
+    from public.inquiries as i
+   where i.org_id = p_org_id and i.status in ('NEW', 'CONTACTED', 'BOOKED') and (lower(i.email) = p_email or i.phone_e164 = v_phone)
+   order by lower(i.email) = p_email desc, i.created_at limit 1
+     for no key update;
+  if found then
+    -- What they ask is added; an hour's repetitions of one question are one.
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message)
+    select i.org_id, i.id, 'repeated', i.status, p_message
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = v_id
+       and not exists (select from public.inquiry_events as e
+                        where e.org_id = i.org_id and e.inquiry_id = i.id and e.happened_at > now() - interval '1 hour'
+                          and e.kind in ('received', 'repeated') and e.message is not distinct from p_message);
+    update public.inquiries as i
+       set referral_id = coalesce(i.referral_id, p_referral_id), referral_code = coalesce(i.referral_code, p_referral_code),
+           email = coalesce(nullif(i.email, ''), p_email), phone = coalesce(nullif(i.phone, ''), p_phone)
+     where i.org_id = p_org_id and i.id = v_id;
+    return private.outcome('known', jsonb_build_object('inquiry_id', v_id));
+  end if;
+  insert into public.inquiries (org_id, source, name, email, phone, message, services_interested, referral_code, referral_id)
+  values (p_org_id, p_source, p_name, p_email, p_phone, p_message, p_services, p_referral_code, p_referral_id)
+  returning id into v_id;
+  return private.outcome('captured', jsonb_build_object('inquiry_id', v_id));
+end;
+$$;
+comment on function private.capture_lead is
+  'Adds a lead, or notes the question on the person''s open one: {outcome: captured | known, inquiry_id}. What is given is clean.';
+
+create function private.require_lead(p_name text, p_email text, p_phone text, p_message text, p_services text[])
+returns void
+language plpgsql immutable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(coalesce(char_length(p_name) between 1 and 200, false), 'name');
+  perform private.require_value(coalesce(char_length(p_email) <= 320 and p_email ~ '^[^@\s<>"]+@[^@\s<>"]+\.[^@\s<>"]+$', p_email is null), 'email');
+  perform private.require_value(coalesce(char_length(p_phone) <= 40 and p_phone ~ '^[0-9+() ./-]*$' and p_phone ~ '[0-9]', p_phone is null), 'phone');
+  perform private.require_value(p_email is not null or p_phone is not null, 'email');
+  perform private.require_value(coalesce(char_length(p_message), 0) <= 5000, 'message');
+  perform private.require_value(coalesce(cardinality(p_services), 0) <= 20, 'services');
+  perform private.require_value(not exists (select from unnest(p_services) as s where char_length(s) > 200), 'services');
+end;
+$$;
+comment on function private.require_lead is 'Refuses what no form should send: value_not_allowed 422.';
+
+create function private.capture_inquiry(
+  p_org_slug text, p_name text, p_email text, p_phone text, p_message text, p_source text, p_services text[])
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_org_slug);
+  v_org public.orgs := v_page.org;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_org.id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_org.id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  return private.capture_lead(
+    v_org.id, case when p_source in ('website', 'instagram', 'facebook', 'referral', 'other') then p_source when p_source is null then 'website' else 'other' end,
+    v_name, v_email, v_phone, v_message, v_services, null, null);
+end;
+$$;
+comment on function private.capture_inquiry is
+  'Takes in what somebody asks through a form. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- The link a code leads to; null when it leads to none that is open, which is counted.
+create function private.open_referral_link(p_code text, out link public.referral_links, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  select l.* into link
+    from private.referral_codes as c
+    join public.referral_links as l on l.org_id = c.org_id and l.id = c.referral_link_id
+   where c.code = lower(btrim(p_code)) and l.is_active and coalesce(l.expires_at > now(), true);
+  if link.id is null then
+    refusal := case when private.is_within_rate('referral_miss', private.caller_address(), 30, '10 minutes')
+                    then private.refusal(404, 'referral_not_found', 'This link does not work any more.', 'Ask for a new link.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('referral', private.caller_address() || '/' || link.id, 60, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.open_referral_link is 'The open link of a code, or the refusal to answer: referral_not_found 404, rate_limited 429.';
+
+-- A visitor is who the page says (an id it keeps), else where they call from. An address is several visitors a day at most.
+create function private.referral_page(p_code text, p_visitor_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_visitor bytea := sha256(convert_to(coalesce(p_visitor_id::text, private.caller_address()), 'UTF8'));
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  if private.is_within_rate('referral_click', private.caller_address() || '/' || v_link.id, 20, '1 day') then
+    with clicked as (
+      insert into private.referral_clicks (org_id, referral_link_id, visitor_hash) values (v_link.org_id, v_link.id, v_visitor)
+      on conflict (org_id, referral_link_id, visitor_hash) do nothing
+      returning 1)
+    update public.referral_links as l set clicks = l.clicks + 1
+     where l.org_id = v_link.org_id and l.id = v_link.id and exists (select from clicked);
+  end if;
+  return (
+    select jsonb_build_object(
+      'code', v_link.code, 'name', v_link.name, 'description', v_link.description,
+      'reward_type', v_link.reward_type, 'reward_value', v_link.reward_value, 'expires_at', v_link.expires_at,
+      'org_name', o.name, 'org_slug', o.slug,
+      'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                     from public.branding as b where b.org_id = o.id),
+      'offers', (select coalesce(jsonb_agg(jsonb_build_object(
+                          'id', f.id, 'name', f.name, 'description', f.description, 'price_cents', f.price_cents, 'currency', f.currency,
+                          'session_count', f.session_count, 'duration_minutes', f.duration_minutes) order by f.sort_order, f.price_cents, f.id), '[]')
+                   from public.offers as f where f.org_id = o.id and f.is_active))
+      from public.orgs as o where o.id = v_link.org_id);
+end;
+$$;
+comment on function private.referral_page is 'What the page of a referral link shows; counts the visitor once.';
+
+-- Whoever refers themselves, or was a client before, is a lead like any other and no referral.
+create function private.refer(
+  p_code text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referred_by text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+  v_phone_e164 text;
+  v_referral_id uuid;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_link.org_id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_link.org_id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  perform private.require_value(v_email is not null, 'email');
+  v_phone_e164 := private.e164(v_phone, private.phone_region(v_link.org_id));
+
+  if not exists (select from public.clients as c
+                  where c.org_id = v_link.org_id and (lower(c.email) = v_email or c.phone_e164 = v_phone_e164)) then
+    insert into public.referrals (org_id, referral_link_id, referrer_client_id, referred_email, referred_name, status, signed_up_at)
+    values (v_link.org_id, v_link.id,
+            (select c.id from public.clients as c where c.org_id = v_link.org_id and c.referral_code = upper(btrim(p_referred_by)) limit 1),
+            v_email, v_name, 'signed_up', now())
+    on conflict (org_id, referral_link_id, lower(referred_email)) do nothing
+    returning id into v_referral_id;
+    if v_referral_id is not null then
+      update public.referral_links as l set signups = l.signups + 1 where l.org_id = v_link.org_id and l.id = v_link.id;
+    else
+      select r.id into v_referral_id
+        from public.referrals as r
+       where r.org_id = v_link.org_id and r.referral_link_id = v_link.id and lower(r.referred_email) = v_email;
+    end if;
+  end if;
+  return private.capture_lead(v_link.org_id, 'referral', v_name, v_email, v_phone, v_message, v_services, v_link.code, v_referral_id);
+end;
+$$;
+comment on function private.refer is
+  'Takes in somebody who came by a referral link, and counts the sign-up once: as capture_inquiry. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- ── 25_leads/rules/convert.sql ──
+
+-- Converting: a lead becomes a client, once, and what they said before is read where the client is.
+
+create function private.member_inquiry_org(p_inquiry_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id and i.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.member_inquiry_org is
+  'The organisation of a lead in which the signed-in person has the permission. Fails: inquiry_not_found 404, permission_missing 403.';
+
+create function private.inquiry_org(p_inquiry_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id;
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.inquiry_org is 'The organisation of a lead, for operators. Fails: inquiry_not_found 404.';
+
+-- The row is the lock: the second of two people gets the first one's client.
+create function private.convert_inquiry(p_org_id uuid, p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_lead public.inquiries;
+  v_client_id uuid := p_client_id;
+  v_is_new boolean := false;
+begin
+  select i.* into v_lead from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id for no key update;
+  if not found then
+    perform private.refuse_inquiry();
+  elsif v_lead.converted_client_id is not null then
+    if p_client_id <> v_lead.converted_client_id then
+      perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+    end if;
+    return private.outcome('converted', jsonb_build_object('client_id', v_lead.converted_client_id, 'is_new', false, 'was_converted', true));
+  end if;
+
+  if p_client_id is not null then
+    perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+    if not found then
+      perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+    end if;
+  else
+    -- One person once: public_book takes the same lock.
+    if v_lead.email <> '' then
+      perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || lower(v_lead.email), 1));
+    end if;
+    -- By email; by phone only where the lead has no email, since families share one.
+    select c.id into v_client_id
+      from public.clients as c
+     where c.org_id = p_org_id
+       and case when v_lead.email <> '' then lower(c.email) = lower(v_lead.email) else c.phone_e164 = v_lead.phone_e164 end
+     order by c.created_at, c.id limit 1;
+    if not found then
+      insert into public.clients (org_id, full_name, email, phone, source, referral_id)
+      values (p_org_id, v_lead.name, nullif(v_lead.email, ''), nullif(v_lead.phone, ''), 'lead', v_lead.referral_id)
+      returning id into v_client_id;
+      v_is_new := true;
+    end if;
+  end if;
+  update public.inquiries as i set converted_client_id = v_client_id where i.org_id = p_org_id and i.id = p_inquiry_id;
+  return private.outcome('converted', jsonb_build_object('client_id', v_client_id, 'is_new', v_is_new, 'was_converted', false));
+end;
+$$;
+comment on function private.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}; again answers the same client. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409.';
+
+create function private.member_convert_inquiry(p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_inquiry_org(p_inquiry_id, 'leads.write');
+begin
+  perform private.require_org(v_org_id, 'clients.write');
+  return private.convert_inquiry(v_org_id, p_inquiry_id, p_client_id);
+end;
+$$;
+comment on function private.member_convert_inquiry is 'convert_inquiry for a member with leads.write and clients.write.';
+
+-- Everything they wrote, as one note in the client's log: the lead keeps its own history too.
+create function private.note_lead(p_lead public.inquiries)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.log_communication(
+           p_lead.org_id, p_lead.converted_client_id, 'note', 'inbound',
+           'Came as a lead (' || p_lead.source || ')' || coalesce(': ' || string_agg(e.message, e'\n' order by e.happened_at), ''), auth.uid())
+    from public.inquiry_events as e
+   where e.org_id = p_lead.org_id and e.inquiry_id = p_lead.id and e.message is not null;
+$$;
+comment on function private.note_lead is 'Writes what a lead had asked into the log of the client they became.';
+
+create function private.inquiry_history(p_org_id uuid, p_inquiry_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+           'inquiry', to_jsonb(i),
+           'events', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'kind', e.kind, 'status', e.status, 'message', e.message, 'actor_id', e.actor_id, 'happened_at', e.happened_at)
+                               order by e.happened_at), '[]')
+                        from public.inquiry_events as e where e.org_id = i.org_id and e.inquiry_id = i.id))
+    from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id;
+$$;
+comment on function private.inquiry_history is 'A lead with what happened to it, oldest first: {inquiry, events}.';
+
+create function private.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(s.status, jsonb_build_object('count', coalesce(n.count, 0), 'expected_value', coalesce(n.expected_value, 0))), '{}')
+    from unnest('{NEW,CONTACTED,BOOKED,WON,LOST}'::text[]) as s (status)
+    left join (select i.status, count(*) as count, sum(i.expected_value) as expected_value
+                 from public.inquiries as i where i.org_id = p_org_id group by 1) as n on n.status = s.status;
+$$;
+comment on function private.inquiry_pipeline is 'How many leads stand where, and what they are expected to be worth: {STATUS: {count, expected_value}}.';
+
+create function private.member_inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'leads.read');
+  return private.inquiry_pipeline(p_org_id);
+end;
+$$;
+comment on function private.member_inquiry_pipeline is 'inquiry_pipeline for a member with leads.read.';
+
+-- ── 25_leads/rules/rewards.sql ──
+
+-- Rewards and credit: what a referral earns is booked where it is spent, once for each side, and credit is spent within what there is.
+-- Lock order: referral, then client; a package is new, so nobody else has it.
+
+-- Somebody who became a client: new since they signed up, it is a referral; a client before, it is none.
+create function private.convert_referral(p_org_id uuid, p_referral_id uuid, p_client_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_referral public.referrals;
+  v_link public.referral_links;
+  v_referred boolean;
+  v_referrer boolean;
+begin
+  select r.* into v_referral
+    from public.referrals as r
+   where r.org_id = p_org_id and r.id = p_referral_id and r.status in ('pending', 'signed_up')
+     for no key update;
+  if not found then
+    return;
+  end if;
+  if exists (select from public.clients as c
+              where c.org_id = p_org_id and c.id = p_client_id and c.created_at < coalesce(v_referral.signed_up_at, v_referral.created_at))
+     -- One person, once: whichever link was first.
+     or exists (select from public.referrals as r
+                 where r.org_id = p_org_id and r.referred_client_id = p_client_id and r.status in ('converted', 'rewarded'))
+     or v_referral.referrer_client_id = p_client_id then
+    update public.referrals as r set status = 'expired', referred_client_id = p_client_id where r.org_id = p_org_id and r.id = p_referral_id;
+    return;
+  end if;
+  update public.referral_links as l set conversions = l.conversions + 1
+   where l.org_id = p_org_id and l.id = v_referral.referral_link_id
+  returning l.* into v_link;
+  v_referred := private.give_reward(p_org_id, p_referral_id, 'referred', p_client_id, v_link.reward_type, v_link.reward_value);
+  v_referrer := private.give_reward(
+    p_org_id, p_referral_id, 'referrer', v_referral.referrer_client_id, v_link.referrer_reward_type, v_link.referrer_reward_value);
+  update public.referrals as r
+     set status = case when v_referred or v_referrer then 'rewarded' else 'converted' end, referred_client_id = p_client_id, converted_at = now(),
+         rewarded_at = case when v_referred or v_referrer then now() end, referred_rewarded = v_referred, referrer_rewarded = v_referrer,
+         referred_reward_cents = case when v_referred and v_link.reward_type = 'credit' then v_link.reward_value end,
+         referrer_reward_cents = case when v_referrer and v_link.referrer_reward_type = 'credit' then v_link.referrer_reward_value end
+   where r.org_id = p_org_id and r.id = p_referral_id;
+end;
+$$;
+comment on function private.convert_referral is 'Settles a referral whose person became a client: counts it, and rewards both sides, once.';
+
+-- True when this side has been given something now.
+create function private.give_reward(
+  p_org_id uuid, p_referral_id uuid, p_side text, p_client_id uuid, p_reward_type text, p_reward_value integer)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_reward_id uuid;
+begin
+  if p_client_id is null or coalesce(p_reward_type, 'none') = 'none' or coalesce(p_reward_value, 0) = 0 then
+    return false;
+  end if;
+  insert into public.referral_rewards (org_id, referral_id, side, client_id, reward_type, reward_value)
+  values (p_org_id, p_referral_id, p_side, p_client_id, p_reward_type, p_reward_value)
+  on conflict (org_id, referral_id, side) do nothing
+  returning id into v_reward_id;
+  if v_reward_id is null then
+    return false;
+  end if;
+  case p_reward_type
+    when 'credit' then
+      insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, referral_reward_id, actor_id)
+      values (p_org_id, p_client_id, 'reward', p_reward_value, private.credit_currency(p_org_id), v_reward_id, auth.uid());
+    when 'free_session' then
+      update public.referral_rewards as w set purchase_id = private.give_sessions(p_org_id, p_client_id, p_reward_value)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+    else
+      -- For one sale; the client shows it, or the coach finds it with the referral.
+      with code as (
+        insert into public.promo_codes (org_id, code, discount_type, discount_value, max_uses)
+        values (p_org_id, 'REF-' || upper(substr(replace(v_reward_id::text, '-', ''), 1, 12)), 'percentage', p_reward_value, 1)
+        returning id)
+      update public.referral_rewards as w set promo_code_id = (select code.id from code)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+  end case;
+  return true;
+end;
+$$;
+comment on function private.give_reward is 'Gives one side of a referral what the link promised, at most once; true when it was given now.';
+
+-- An organisation's prices are in one currency; before it has any, credit is in the app's.
+create function private.credit_currency(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select o.currency from public.offers as o where o.org_id = p_org_id order by o.is_active desc, o.created_at desc limit 1), 'aud');
+$$;
+comment on function private.credit_currency is 'The currency in which an organisation gives credit: its price list''s.';
+
+-- A package like any other, paid in full for nothing; its ledger opens with where it is from.
+create function private.give_sessions(p_org_id uuid, p_client_id uuid, p_sessions integer)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_offer_id uuid;
+  v_package public.client_purchases;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 4));
+  select o.id into v_offer_id
+    from public.offers as o where o.org_id = p_org_id and o.name = 'Referral reward' and o.price_cents = 0 order by o.created_at limit 1;
+  if not found then
+    insert into public.offers (org_id, name, offer_type, price_cents, currency, sessions_included, is_active)
+    values (p_org_id, 'Referral reward', 'session_pack', 0, private.credit_currency(p_org_id), 1, false)
+    returning id into v_offer_id;
+  end if;
+  insert into public.client_purchases (
+    org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, payment_status, source)
+  values (p_org_id, p_client_id, v_offer_id, 0, private.credit_currency(p_org_id), p_sessions, 'succeeded', 'reward')
+  returning * into v_package;
+  perform private.enter_session(v_package, 'opening', 0, 'referral_reward', auth.uid(), clock_timestamp());
+  return v_package.id;
+end;
+$$;
+comment on function private.give_sessions is 'Gives a client free sessions as a package and returns its id.';
+
+create function private.credit_balance(p_org_id uuid, p_client_id uuid)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(sum(e.amount_cents), 0)::bigint from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id;
+$$;
+comment on function private.credit_balance is 'What a client has in credit, in the minor unit of its currency.';
+
+-- The client's row is the lock: two desks that spend the last of it queue here.
+create function private.spend_credit(p_org_id uuid, p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid, p_actor_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_first public.credit_entries;
+  v_balance bigint;
+begin
+  perform private.require_value(p_amount_cents between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  select e.* into v_first from public.credit_entries as e where e.org_id = p_org_id and e.request_id = p_request_id;
+  if found then
+    if (v_first.client_id, v_first.amount_cents) <> (p_client_id, -p_amount_cents) then
+      perform private.refuse_request();
+    end if;
+    return private.credit_balance(p_org_id, p_client_id);
+  end if;
+  v_balance := private.credit_balance(p_org_id, p_client_id);
+  if v_balance < p_amount_cents then
+    perform private.fail(409, 'credit_exhausted', 'The client does not have so much credit.', 'Spend what there is.');
+  end if;
+  insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, note, request_id, actor_id)
+  select p_org_id, p_client_id, 'spent', -p_amount_cents,
+         (select e.currency from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1),
+         private.clean_line(p_note), p_request_id, p_actor_id
+  on conflict (org_id, request_id) where request_id is not null do nothing;
+  if not found then
+    perform private.refuse_request();
+  end if;
+  return v_balance - p_amount_cents;
+end;
+$$;
+comment on function private.spend_credit is
+  'Takes credit and returns what is left; the same request takes once. Fails: credit_exhausted 409, request_reused 409, value_not_allowed 422.';
+
+create function private.member_spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.spend_credit(private.require_client(p_client_id, 'packages.sell'), p_client_id, p_amount_cents, p_note, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_spend_credit is 'spend_credit for a member with packages.sell.';
+
+create function private.member_credit_balance(p_client_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  return jsonb_build_object(
+    'balance_cents', private.credit_balance(v_org_id, p_client_id),
+    'currency', coalesce((select e.currency from public.credit_entries as e where e.org_id = v_org_id and e.client_id = p_client_id
+                           order by e.created_at limit 1), private.credit_currency(v_org_id)));
+end;
+$$;
+comment on function private.member_credit_balance is 'A client''s credit, for members and for the client: {balance_cents, currency}.';
+
+-- A client's own code, which a link is handed on with; made when it is first asked for.
+create function private.client_referral_code(p_org_id uuid, p_client_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_code text;
+begin
+  -- Of an organisation's clients no two share one: 40 bits, and asked for under its lock.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 5));
+  select c.referral_code into v_code from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  while v_code is null or exists (
+    select from public.clients as c where c.org_id = p_org_id and c.referral_code = v_code and c.id <> p_client_id) loop
+    v_code := private.random_code(8);
+  end loop;
+  update public.clients as c set referral_code = v_code
+   where c.org_id = p_org_id and c.id = p_client_id and c.referral_code is distinct from v_code;
+  return v_code;
+end;
+$$;
+comment on function private.client_referral_code is 'The code by which a client is known as the one who referred somebody.';
+
+create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_link public.referral_links;
+  v_path text;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  select l.* into v_link
+    from public.referral_links as l
+   where l.org_id = v_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
+   order by l.created_at desc limit 1;
+  if not found then
+    perform private.fail(404, 'referral_not_found', 'There is no open referral link.', 'Make one first.');
+  end if;
+  v_path := '/refer/' || v_link.code || '?by=' || private.client_referral_code(v_org_id, p_client_id);
+  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name,
+                            'referral_code', private.client_referral_code(v_org_id, p_client_id), 'url', coalesce(private.app_link(v_path), v_path));
+end;
+$$;
+comment on function private.person_referral_link is
+  'The link a client hands on, for members and for the client: {referral_link_id, code, name, referral_code, url}. Fails: client_not_found 404, referral_not_found 404.';
+
+-- Letters and digits that nobody takes for others. Each byte of a random uuid's hash gives one: 256 is a multiple of 32.
+create function private.random_code(p_length integer)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select string_agg(substr('ABCDEFGHJKLMNPQRSTUVWXYZ23456789', get_byte(h.bytes, n) % 32 + 1, 1), '' order by n)
+    from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as bytes) as h
+   cross join generate_series(0, least(p_length, 32) - 1) as n;
+$$;
+comment on function private.random_code is 'A random code of so many characters (at most 32), five bits each.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -11800,6 +12962,108 @@ create policy clients_insert_members on public.clients for insert to authenticat
 create policy clients_update_people on public.clients for update to authenticated
   using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
 
+-- ── 22_invites/access.sql ──
+
+-- Who may see invites. A client's codes are the members' to hand over, a member's token is the email's alone; all is written by RPCs.
+
+alter table public.client_invites enable row level security;
+alter table public.member_invites enable row level security;
+alter table private.allow_list enable row level security;
+revoke all on public.client_invites, public.member_invites, private.allow_list from public, anon, authenticated, service_role;
+create policy allow_list_select_nobody on private.allow_list for select to service_role using (false);
+
+-- Whoever has redeemed a code sees it: the app finds its client by it. What it writes there is what redeem_client_invite wrote.
+grant execute on function private.my_invite_id() to authenticated;
+grant select on public.client_invites to authenticated;
+grant update (redeemed_at, redeemed_by) on public.client_invites to authenticated;
+create policy client_invites_select_people on public.client_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = (select private.my_invite_id()));
+create policy client_invites_update_redeemer on public.client_invites for update to authenticated
+  using (id = (select private.my_invite_id()));
+create trigger client_invites__audit after insert or update or delete on public.client_invites
+  for each row execute function private.tg__audit();
+
+grant select (org_id, id, email, role, expires_at, accepted_at, accepted_by, revoked_at, created_by, created_at, updated_at)
+  on public.member_invites to authenticated;
+create policy member_invites_select_members on public.member_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('members.write'))::uuid[]));
+create trigger member_invites__audit after insert or update or delete on public.member_invites
+  for each row execute function private.tg__audit('token_hash', 'expires_at');
+
+-- ── 25_leads/access.sql ──
+
+-- Who may see and write leads and referrals. Counters, rewards and history are written by rules alone; a visitor reaches no table.
+
+alter table public.inquiries enable row level security;
+alter table public.inquiry_events enable row level security;
+alter table public.referral_links enable row level security;
+alter table public.referrals enable row level security;
+alter table public.referral_rewards enable row level security;
+alter table public.credit_entries enable row level security;
+alter table private.referral_codes enable row level security;
+alter table private.referral_clicks enable row level security;
+revoke all on public.inquiries, public.inquiry_events, public.referral_links, public.referrals, public.referral_rewards, public.credit_entries,
+  private.referral_codes, private.referral_clicks from public, anon, authenticated, service_role;
+create policy referral_codes_select_nobody on private.referral_codes for select to service_role using (false);
+create policy referral_clicks_select_nobody on private.referral_clicks for select to service_role using (false);
+
+grant select, delete on public.inquiries to authenticated;
+grant select on public.inquiries to service_role;
+grant insert (org_id, name, email, phone, source, message, status, services_interested, follow_up_date, assigned_to, expected_value)
+  on public.inquiries to authenticated;
+grant insert (org_id, name, email, phone, source, message, status) on public.inquiries to service_role;
+grant update (name, email, phone, message, status, services_interested, follow_up_date, assigned_to, expected_value, converted_client_id)
+  on public.inquiries to authenticated;
+create policy inquiries_select_members on public.inquiries for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy inquiries_insert_members on public.inquiries for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_update_members on public.inquiries for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_delete_members on public.inquiries for delete to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger inquiries__audit after delete on public.inquiries
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.inquiries
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.inquiry_events to authenticated;
+create policy inquiry_events_select_members on public.inquiry_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+grant select on public.referral_links to authenticated, service_role;
+grant insert (org_id, code, name, description, reward_type, reward_value, referrer_reward_type, referrer_reward_value, is_active, expires_at)
+  on public.referral_links to authenticated;
+grant update (name, description, is_active, expires_at) on public.referral_links to authenticated;
+create policy referral_links_select_members on public.referral_links for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_links_insert_members on public.referral_links for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy referral_links_update_members on public.referral_links for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger referral_links__audit after insert or update on public.referral_links
+  for each row execute function private.tg__audit('clicks', 'signups', 'conversions');
+create trigger referral_links__touch before update on public.referral_links
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger zz_refuse_clearly before insert or update on public.referral_links
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.referrals, public.referral_rewards to authenticated;
+grant select on public.referrals to service_role;
+create policy referrals_select_members on public.referrals for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_rewards_select_members on public.referral_rewards for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+-- credit_entries: members, and a client their own.
+grant select on public.credit_entries to authenticated;
+create policy credit_entries_select_people on public.credit_entries for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create trigger credit_entries__append_only before update or delete on public.credit_entries
+  for each row execute function private.tg__append_only();
+create trigger credit_entries__no_truncate before truncate on public.credit_entries
+  for each statement execute function private.tg__append_only();
+
 -- ── 27_progress/access.sql ──
 
 -- Who may see and write progress: the client whose it is, and those who train them. The desk and the accountant see none of it.
@@ -12206,6 +13470,36 @@ begin
   end if;
 end;
 $$;
+
+-- ── 45_waivers/access.sql ──
+
+-- Who may see and write waivers: members. A visitor with a link comes through RPCs; evidence is written there alone.
+
+alter table public.waiver_texts enable row level security;
+alter table public.client_waivers enable row level security;
+revoke all on public.waiver_texts, public.client_waivers from public, anon, authenticated, service_role;
+
+grant select on public.waiver_texts to authenticated;
+create policy waiver_texts_select_members on public.waiver_texts for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create trigger waiver_texts__append_only before update or delete on public.waiver_texts
+  for each row execute function private.tg__append_only();
+create trigger waiver_texts__no_truncate before truncate on public.waiver_texts
+  for each statement execute function private.tg__append_only();
+
+grant select on public.client_waivers to authenticated, service_role;
+grant insert (org_id, client_id, name, status, sent_at) on public.client_waivers to authenticated;
+grant update (status) on public.client_waivers to authenticated;
+create policy client_waivers_select_members on public.client_waivers for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create policy client_waivers_insert_members on public.client_waivers for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create policy client_waivers_update_members on public.client_waivers for update to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create trigger client_waivers__audit after insert or update or delete on public.client_waivers
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.client_waivers
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
 -- ── 50_messaging/access.sql ──
 
@@ -12821,6 +14115,110 @@ comment on function public.admin_remove is
   'Takes the platform from somebody, and ends their support accesses. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_admin_not_found 404, last_admin 409, reason_missing 422.';
 revoke all on function public.admin_remove(text, text) from public, anon, service_role;
 grant execute on function public.admin_remove(text, text) to authenticated;
+
+-- ── 25_leads/api.sql ──
+
+-- Leads for apps: the form and the referral page for visitors, the pipeline and credit for members and clients.
+
+create function public.capture_inquiry(
+  p_org_slug text, p_name text, p_email text default null, p_phone text default null, p_message text default null,
+  p_source text default null, p_services text[] default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.capture_inquiry(p_org_slug, p_name, p_email, p_phone, p_message, p_source, p_services);
+end;
+comment on function public.capture_inquiry is
+  'Takes in what somebody asks through a form: {outcome: captured, inquiry_id}, or {outcome: known, inquiry_id} where they have an open inquiry, to which this is added. Needs an email or a phone. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.capture_inquiry(text, text, text, text, text, text, text[]) from public, anon, authenticated, service_role;
+grant execute on function public.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+grant execute on function private.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+
+create function public.referral_page(p_code text, p_visitor_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.referral_page(p_code, p_visitor_id);
+end;
+comment on function public.referral_page is
+  'What the page of a referral link shows: {code, name, description, reward_type, reward_value, expires_at, org_name, org_slug, branding, offers}. Counts the visitor once: send an id that the page keeps. Fails: referral_not_found 404, rate_limited 429.';
+revoke all on function public.referral_page(text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.referral_page(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.referral_page(text, uuid) to anon, authenticated, service_role;
+
+create function public.refer(
+  p_code text, p_name text, p_email text, p_phone text default null, p_message text default null, p_services text[] default null,
+  p_referred_by text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.refer(p_code, p_name, p_email, p_phone, p_message, p_services, p_referred_by);
+end;
+comment on function public.refer is
+  'Takes in somebody who came by a referral link and counts their sign-up once: {outcome: captured | known, inquiry_id}. p_referred_by is the link''s ?by=. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.refer(text, text, text, text, text, text[], text) from public, anon, authenticated, service_role;
+grant execute on function public.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+grant execute on function private.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+
+create function public.convert_inquiry(p_inquiry_id uuid, p_client_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_convert_inquiry(p_inquiry_id, p_client_id);
+end;
+comment on function public.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}. Whoever has the lead''s email (or, without one, phone) is that client, else a new one is made; the lead stays, WON, and what they asked is in the client''s log. Again answers the same client. Rewards a referral. Needs leads.write and clients.write. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409, permission_missing 403.';
+revoke all on function public.convert_inquiry(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.convert_inquiry(uuid, uuid) to authenticated;
+grant execute on function private.member_convert_inquiry(uuid, uuid) to authenticated;
+
+create function public.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_inquiry_pipeline(p_org_id);
+end;
+comment on function public.inquiry_pipeline is
+  'How many leads stand where: {NEW: {count, expected_value}, CONTACTED, BOOKED, WON, LOST}. Needs leads.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.inquiry_pipeline(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.inquiry_pipeline(uuid) to authenticated;
+grant execute on function private.member_inquiry_pipeline(uuid) to authenticated;
+
+create function public.client_referral_link(p_client_id uuid, p_referral_link_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_referral_link(p_client_id, p_referral_link_id);
+end;
+comment on function public.client_referral_link is
+  'The link a client hands on: {referral_link_id, code, name, referral_code, url}; of the newest open link where none is named. For members with clients.read, and for the client. Fails: client_not_found 404, referral_not_found 404, permission_missing 403.';
+revoke all on function public.client_referral_link(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.client_referral_link(uuid, uuid) to authenticated;
+grant execute on function private.person_referral_link(uuid, uuid) to authenticated;
+
+create function public.credit_balance(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_credit_balance(p_client_id);
+end;
+comment on function public.credit_balance is
+  'A client''s credit: {balance_cents, currency}. For members with clients.read, and for the client. Fails: client_not_found 404, permission_missing 403.';
+revoke all on function public.credit_balance(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.credit_balance(uuid) to authenticated;
+grant execute on function private.member_credit_balance(uuid) to authenticated;
+
+create function public.spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text default null, p_request_id uuid default null)
+returns bigint
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_spend_credit(p_client_id, p_amount_cents, p_note, p_request_id);
+end;
+comment on function public.spend_credit is
+  'Takes credit from a client and returns what is left, in cents; the same request id takes once. Needs packages.sell. Fails: client_not_found 404, credit_exhausted 409, request_reused 409, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.spend_credit(uuid, bigint, text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.spend_credit(uuid, bigint, text, uuid) to authenticated;
+grant execute on function private.member_spend_credit(uuid, bigint, text, uuid) to authenticated;
 
 -- ── 30_sessions/api.sql ──
 
@@ -15255,6 +16653,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),

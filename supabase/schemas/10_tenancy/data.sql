@@ -22,6 +22,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
