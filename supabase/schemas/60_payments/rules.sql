@@ -30,20 +30,20 @@ begin
   elsif p_type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') then
     select e.* into v_income from public.money_events as e
      where e.org_id = p_org_id and e.type = 'INCOME'
-       and case when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+       and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
                 when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
-                when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
                 else e.booking_id = p_booking_id end
      order by e.created_at desc
      limit 1;
-    if v_income.tax_cat = 'GST' and v_income.currency = p_currency then
+    if v_income.tax_cat = 'GST' and v_income.currency = lower(p_currency) then
       select coalesce(sum(e.amount_cents), 0), coalesce(sum(e.tax_cents), 0) into v_returned, v_tax_returned
         from public.money_events as e
        where e.org_id = p_org_id and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') and e.created_at >= v_income.created_at
-         and case when v_income.stripe_payment_intent_id is not null then e.stripe_payment_intent_id = v_income.stripe_payment_intent_id
-                  when v_income.stripe_invoice_id is not null then e.stripe_invoice_id = v_income.stripe_invoice_id
-                  when v_income.purchase_id is not null then e.purchase_id = v_income.purchase_id
-                  else e.booking_id = v_income.booking_id end;
+         and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                  when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                  when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                  else e.booking_id = p_booking_id end;
       v_tax_cat := 'GST';
       v_tax := round(v_income.tax_cents * (v_returned + p_amount_cents) / v_income.amount_cents::numeric) - v_tax_returned;
     end if;
@@ -62,6 +62,67 @@ end;
 $$;
 comment on function private.book_money is
   'Writes one money event and returns its id; null when the fact (organisation, source, reference, type) is booked already, or the amount is zero. Amounts carry their sign: income positive, what leaves negative. The caller has authorised.';
+
+-- A package is worth the money that is still there for it: what was given back, or taken by a dispute, takes its share of the sessions
+-- that were sold, never those that were used; what comes back brings them back. Whoever books the money, and in whatever order.
+create function private.settle_package(p_org_id uuid, p_purchase_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_package public.client_purchases := private.lock_package(p_org_id, p_purchase_id);
+  v_there bigint;
+  v_sold integer;
+  v_taken integer;
+  v_due integer;
+  v_delta integer;
+  v_status text;
+begin
+  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+    return;
+  end if;
+  select coalesce(sum(e.amount_cents), 0) into v_there
+    from public.money_events as e
+   where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
+  v_there := greatest(least(v_there, v_package.amount_paid_cents), 0);
+  if v_package.sessions_total is not null then
+    select v_package.sessions_total - coalesce(sum(e.total_delta), 0), coalesce(-sum(e.total_delta) filter (where e.reason = 'refund'), 0)
+      into v_sold, v_taken
+      from public.session_entries as e
+     where e.org_id = p_org_id and e.purchase_id = p_purchase_id;
+    v_due := v_sold::bigint * (v_package.amount_paid_cents - v_there) / v_package.amount_paid_cents;
+    v_delta := greatest(v_taken - v_due, v_package.sessions_used - v_package.sessions_total);
+    if v_delta <> 0 then
+      perform private.enter_session(v_package, 'correction', 0, 'refund', null, clock_timestamp(), p_total_delta => v_delta);
+    end if;
+    if v_due > v_taken - v_delta then
+      perform private.raise_alert(p_org_id, 'refund_exceeds_unused', v_package.client_id, p_purchase_id, null);
+    end if;
+  end if;
+  -- Held money may come back: the package is refunded once it is not coming.
+  v_status := case when v_there = 0 and not exists (select from public.disputes as d where d.org_id = p_org_id
+                                                       and d.purchase_id = p_purchase_id and d.status = 'held')
+                   then 'refunded' else 'succeeded' end;
+  if v_package.source = 'stripe' and v_status <> v_package.payment_status then
+    update public.client_purchases as p set payment_status = v_status where p.org_id = p_org_id and p.id = p_purchase_id;
+  end if;
+end;
+$$;
+comment on function private.settle_package is
+  'Brings a package''s sessions, and the status of one sold through Stripe, in line with the money that is there for it; alerts refund_exceeds_unused when more was given back than is unused.';
+
+create function private.tg_money_events__settle_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_package(new.org_id, new.purchase_id);
+  return null;
+end;
+$$;
+create trigger money_events__settle_package after insert on public.money_events
+  for each row when (new.purchase_id is not null and new.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  execute function private.tg_money_events__settle_package();
 
 create trigger money_events__append_only before update or delete on public.money_events
   for each row execute function private.tg__append_only();

@@ -47,6 +47,7 @@ create table private.stripe_events (
 );
 comment on table private.stripe_events is
   'What Stripe told, each event once, and what came of it. Kept is what the effects read, by an allow-list (private.stripe_kept): ids, amounts, states, times; no card, name, email, address or secret. Deleted after 90 days, after 400 where it was refused or failed.';
+comment on column private.stripe_events.payload is 'What is kept of the event, and all that its effect reads, so that a replay sees what the first try saw.';
 comment on column private.stripe_events.account is 'The connected account that the event is of; null: the platform''s own.';
 comment on column private.stripe_events.created_at is 'When it happened, by Stripe''s clock, to the second.';
 comment on column private.stripe_events.status is
@@ -230,10 +231,6 @@ create table private.stripe_payments (
   booking_id uuid,
   amount_cents bigint not null,
   currency text not null,
-  refunded_cents bigint not null default 0,
-  disputed_cents bigint not null default 0,
-  sessions_sold integer,
-  sessions_taken_back integer not null default 0,
   paid_at timestamptz,
   created_at timestamptz not null default clock_timestamp(),
   primary key (org_id, id),
@@ -244,17 +241,13 @@ create table private.stripe_payments (
   constraint stripe_payments_kind_known check (kind in ('package', 'renewal', 'deposit', 'invoice')),
   constraint stripe_payments_is_named check (coalesce(payment_intent_id, invoice_id) is not null),
   constraint stripe_payments_currency_form check (currency ~ '^[a-z]{3}$'),
-  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999),
-  constraint stripe_payments_returned_within_amount
-    check (refunded_cents between 0 and amount_cents and disputed_cents between 0 and amount_cents)
+  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999)
 );
 comment on table private.stripe_payments is
   'A payment of ours through Stripe and what it paid for; a charge, refund or dispute that finds none here is not ours, or waits for it. Lock order: package, booking, payment.';
 comment on column private.stripe_payments.kind is
   'package (a checkout), renewal (a period of a subscription that grants sessions), invoice (one that grants none), deposit (for a booking).';
 comment on column private.stripe_payments.paid_at is 'Null until it is paid.';
-comment on column private.stripe_payments.sessions_sold is 'What the package held when it was sold: a refunded share is a share of this.';
-comment on column private.stripe_payments.sessions_taken_back is 'By refunds and lost disputes so far, also those that could not be taken since they were used.';
 create unique index stripe_payments_intent_once on private.stripe_payments (org_id, payment_intent_id) where payment_intent_id is not null;
 create unique index stripe_payments_invoice_once on private.stripe_payments (org_id, invoice_id) where invoice_id is not null;
 create index stripe_payments_charge_idx on private.stripe_payments (org_id, charge_id) where charge_id is not null;
@@ -287,7 +280,7 @@ create table public.disputes (
   constraint disputes_currency_form check (currency ~ '^[a-z]{3}$')
 );
 comment on table public.disputes is
-  'Payments that a client''s bank took up: held (the package is frozen), then won or lost (its sessions are taken back as by a refund).';
+  'Payments that a client took up with their bank: held, then won or lost. While the money is gone its share of the package is too.';
 create index disputes_payment_idx on public.disputes (org_id, payment_id);
 create index disputes_client_idx on public.disputes (org_id, client_id) where client_id is not null;
 create index disputes_purchase_idx on public.disputes (org_id, purchase_id) where purchase_id is not null;
