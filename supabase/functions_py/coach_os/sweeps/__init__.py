@@ -13,13 +13,13 @@ from typing import Protocol
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
 from coach_os.sweeps.deposits import settle_deposits
-from coach_os.sweeps.in_database import BOOKINGS, HOLDS, MESSAGE_LEFTOVERS, RATE_LIMITS, RECEIPTS, REMINDERS
 from coach_os.sweeps.in_database import (
     AUDIT,
     BOOKINGS,
     HOLDS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
+    RECEIPTS,
     REMINDERS,
     SUPPORT_ACCESS,
 )
