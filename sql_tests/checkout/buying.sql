@@ -26,12 +26,12 @@ select is((t ->> 'mode', t ->> 'interval', t ->> 'interval_count')::text, b.expe
  cross join lateral (select portal_checkout(tests.id('ann_token')::text, tests.id(b.period)) as t) as x;
 select tests.refuses(format($$ select portal_checkout(tests.id('ann_token')::text, tests.id(%L)) $$, t.name), t.status, t.slug, t.title) from (values
   ('free', 409, 'offer_not_for_sale', 'what is free is not bought'), ('old', 404, 'offer_not_found', 'nor what is not offered any more'), ('endless', 409, 'offer_not_for_sale', 'nor a subscription without a period')) as t (name, status, slug, title);
-select private.pull_brake('payments', :'kilo', 'Fraud', null);
+select private.set_brake('payments', :'kilo', 'Fraud', null, true);
 select tests.refuses($$ select portal_checkout(tests.id('ann_token')::text, tests.id('kilo_offer')) $$, 423, 'brake_on', 'under the brake nothing is sold');
 select tests.sign_in('coach@kilo.example');
 select tests.refuses($$ select connect_begin(tests.id('kilo')) $$, 423, 'brake_on', 'nor connected');
 select tests.as_owner();
-select private.release_brake('payments', :'kilo', 'None');
+select private.set_brake('payments', :'kilo', 'None', null, false);
 delete from public.stripe_accounts where org_id = :'kilo';
 select tests.refuses($$ select portal_checkout(tests.id('ann_token')::text, tests.id('kilo_offer')) $$, 409, 'payments_not_set_up', 'without an account nothing is sold');
 

@@ -53,12 +53,12 @@ select tests.sign_out();
 select tests.refuses($$ select tests.ask_deposit('x', tests.at(10, '09:00')) $$, 409, 'payments_not_set_up', 'where no card can be taken nothing is held');
 select tests.as_owner();
 update public.stripe_accounts set charges_enabled = true where org_id = tests.id('kilo');
-select private.pull_brake('payments', tests.id('kilo'), 'Stripe is down', null);
+select private.set_brake('payments', tests.id('kilo'), 'Stripe is down', null, true);
 select tests.sign_out();
 select tests.refuses($$ select tests.ask_deposit('x', tests.at(10, '09:00')) $$, 423, 'brake_on', 'nor under the brake');
 select tests.as_owner();
 select is((service.claim_deposits(p_now => now() + interval '1 hour') -> 'work')::text, '[]', 'under which the sweep leaves everything due');
-select private.release_brake('payments', tests.id('kilo'), 'It is up');
+select private.set_brake('payments', tests.id('kilo'), 'It is up', null, false);
 
 -- The intent.
 select is(service.open_deposit(tests.id('first')) - 'client_id', jsonb_build_object('org_id', :'kilo', 'deposit_id', tests.id('first'), 'account', 'acct_kilo', 'payment_intent_id', null, 'amount_cents', 2500,

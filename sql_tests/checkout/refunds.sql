@@ -41,12 +41,12 @@ select is_empty($$ select from refunds $$, 'and no refunds');
 
 -- Carried.
 select tests.as_owner();
-select private.pull_brake('payments', null, 'Stripe is down', null);
+select private.set_brake('payments', null, 'Stripe is down', null, true);
 select is(pg_temp.take(), '', 'under the brake nothing is claimed');
-select private.release_brake('payments', null, 'It is up');
-select private.pull_brake('payments', :'kilo', 'Fraud', null);
+select private.set_brake('payments', null, 'It is up', null, false);
+select private.set_brake('payments', :'kilo', 'Fraud', null, true);
 select is(pg_temp.take(), '', 'nor under the organisation''s');
-select private.release_brake('payments', :'kilo', 'None');
+select private.set_brake('payments', :'kilo', 'None', null, false);
 select is(service.refunds_state() ->> 'due', '2', 'it stays due');
 select is(pg_temp.take(p_limit => 1), 'part 1', 'one is claimed') union all select is(pg_temp.take(), 'rest 1', 'another by another');
 select is(pg_temp.take(), '', 'none twice');
