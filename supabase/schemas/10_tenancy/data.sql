@@ -22,6 +22,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
@@ -38,8 +40,12 @@ select r.role, p.permission
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
     ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('billing.read',      '{owner,manager,accountant_readonly}'),
+    ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 

@@ -168,6 +168,7 @@ begin
     end if;
     return private.marketing_answer(v_send);
   end if;
+  perform private.require_feature(p_org_id, 'marketing');
 
   with audience as materialized (
     select c.id, c.phone_e164,
