@@ -388,6 +388,288 @@ create index clients_email_idx on public.clients (org_id, lower(email)) where em
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
 
+-- ── 22_invites/tables.sql ──
+
+-- Invites: how a client comes into the mobile app, how a member comes into an organisation, and who may have an account at all.
+-- Invariant: an invite is used once, by one person, before it ends; in invite-only mode no account is born that nothing allows.
+-- Not here: links of waivers and onboarding (45_waivers), referral codes (25_leads).
+
+create table public.client_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  invite_code text not null,
+  expires_at timestamptz not null,
+  redeemed_at timestamptz,
+  redeemed_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_invites_invite_code_form check (invite_code ~ '^[A-Za-z0-9_-]{6,60}$')
+);
+comment on table public.client_invites is 'An invitation of a client into the mobile app, by a code that is redeemed once.';
+comment on column public.client_invites.invite_code is
+  'Ten random letters and digits without those that look alike; whoever has it becomes the client.';
+comment on column public.client_invites.redeemed_by is 'Who signed up with it; clients.auth_user_id is set with it.';
+create index client_invites_id_idx on public.client_invites (id);
+create index client_invites_code_idx on public.client_invites (invite_code);
+create index client_invites_client_idx on public.client_invites (org_id, client_id);
+create index client_invites_redeemed_by_idx on public.client_invites (redeemed_by) where redeemed_by is not null;
+create index client_invites_created_by_idx on public.client_invites (created_by) where created_by is not null;
+
+create table public.member_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  role text not null references public.roles (role) on delete restrict,
+  token_hash bytea not null,
+  expires_at timestamptz not null,
+  accepted_at timestamptz,
+  accepted_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint member_invites_email_form check (char_length(email) <= 320 and email = lower(btrim(email)) and position('@' in email) > 1)
+);
+comment on table public.member_invites is 'An invitation of a person, by email, to join an organisation with a role; accepted once, by whoever has that email.';
+comment on column public.member_invites.token_hash is 'SHA-256 of the link''s token, which only the email holds.';
+create unique index member_invites_open_once on public.member_invites (org_id, email) where accepted_at is null and revoked_at is null;
+create index member_invites_id_idx on public.member_invites (id);
+create index member_invites_token_idx on public.member_invites (token_hash);
+create index member_invites_email_idx on public.member_invites (email) where accepted_at is null and revoked_at is null;
+create index member_invites_role_idx on public.member_invites (role);
+create index member_invites_accepted_by_idx on public.member_invites (accepted_by) where accepted_by is not null;
+create index member_invites_created_by_idx on public.member_invites (created_by) where created_by is not null;
+
+create table private.allow_list (
+  entry text primary key,
+  note text,
+  created_at timestamptz not null default now(),
+  constraint allow_list_entry_form check (entry = lower(btrim(entry)) and char_length(entry) between 3 and 320 and entry ~ '^[^@[:space:]]*@[^@[:space:]]+$'),
+  constraint allow_list_note_length check (char_length(note) <= 500)
+);
+comment on table private.allow_list is 'Who may sign up while the platform is invite-only: an email, or @domain for all of a domain.';
+
+-- ── 25_leads/tables.sql ──
+
+-- Leads: people who have asked, the pipeline they go through, and who sent them.
+-- Invariant: an inquiry becomes one client, a referral is rewarded once for each side, and what a client is owed is the sum of their credit entries.
+-- Not here: the packages and promo codes that rewards become (30_sessions), texts to leads (50_messaging).
+
+create table public.referral_links (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  code text not null,
+  name text not null,
+  description text,
+  reward_type text default 'discount',
+  reward_value integer,
+  referrer_reward_type text default 'credit',
+  referrer_reward_value integer,
+  clicks integer not null default 0,
+  signups integer not null default 0,
+  conversions integer not null default 0,
+  is_active boolean not null default true,
+  expires_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint referral_links_code_form check (code ~ '^[A-Za-z0-9_-]{3,60}$'),
+  constraint referral_links_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint referral_links_description_length check (char_length(description) <= 2000),
+  constraint referral_links_reward_type_known check (reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_referrer_reward_type_known check (referrer_reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_reward_value_range
+    check (reward_value between 0 and case reward_type when 'credit' then 10000000 else 100 end),
+  constraint referral_links_referrer_reward_value_range
+    check (referrer_reward_value between 0 and case referrer_reward_type when 'credit' then 10000000 else 100 end)
+);
+comment on table public.referral_links is 'A link that clients hand on: whoever comes by it, and whoever handed it on, is rewarded.';
+comment on column public.referral_links.code is 'The link''s name in addresses, unique everywhere whatever its case.';
+comment on column public.referral_links.reward_value is
+  'What the referred person gets: percent (discount), sessions (free_session), or the minor unit of the organisation''s currency (credit).';
+comment on column public.referral_links.referrer_reward_value is 'What the referrer gets, in the same units.';
+comment on column public.referral_links.clicks is 'Visitors, each counted once; counted here alone, as are signups and conversions.';
+create index referral_links_id_idx on public.referral_links (id);
+
+create table private.referral_codes (
+  code text primary key,
+  org_id uuid not null,
+  referral_link_id uuid not null,
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_codes_code_lower check (code = lower(code))
+);
+comment on table private.referral_codes is 'Which link a code leads to: unique across organisations, in lower case.';
+create index referral_codes_link_idx on private.referral_codes (org_id, referral_link_id);
+
+create table private.referral_clicks (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  visitor_hash bytea not null,
+  clicked_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_clicks_visitor_once unique (org_id, referral_link_id, visitor_hash)
+);
+comment on table private.referral_clicks is 'Who has opened a referral link, as a hash: each visitor is counted once.';
+
+create table public.referrals (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  referrer_client_id uuid,
+  referred_email text not null,
+  referred_name text,
+  referred_client_id uuid,
+  status text not null default 'pending',
+  referrer_rewarded boolean not null default false,
+  referrer_reward_cents integer,
+  referred_rewarded boolean not null default false,
+  referred_reward_cents integer,
+  clicked_at timestamptz not null default now(),
+  signed_up_at timestamptz,
+  converted_at timestamptz,
+  rewarded_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  foreign key (org_id, referrer_client_id) references public.clients (org_id, id) on delete set null (referrer_client_id),
+  foreign key (org_id, referred_client_id) references public.clients (org_id, id) on delete set null (referred_client_id),
+  constraint referrals_status_known check (status in ('pending', 'signed_up', 'converted', 'rewarded', 'expired')),
+  constraint referrals_referred_email_length check (char_length(referred_email) <= 320),
+  constraint referrals_referred_name_length check (char_length(referred_name) <= 200)
+);
+comment on table public.referrals is 'One person whom a link brought: from signing up, through becoming a client, to the rewards.';
+comment on column public.referrals.status is
+  'signed_up: they left their details; converted: they became a client; rewarded: both sides have what they were promised; expired: they were a client before.';
+comment on column public.referrals.referrer_client_id is 'Who handed the link on; null when nobody was named.';
+comment on column public.referrals.referrer_reward_cents is 'Of a credit; what else was given stands in referral_rewards.';
+create unique index referrals_person_once on public.referrals (org_id, referral_link_id, lower(referred_email));
+create index referrals_id_idx on public.referrals (id);
+create index referrals_link_idx on public.referrals (org_id, referral_link_id);
+create index referrals_referrer_idx on public.referrals (org_id, referrer_client_id) where referrer_client_id is not null;
+create index referrals_referred_idx on public.referrals (org_id, referred_client_id) where referred_client_id is not null;
+
+create table public.inquiries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null default 'other',
+  name text not null,
+  email text,
+  phone text,
+  phone_e164 text,
+  message text,
+  status text not null default 'NEW',
+  assigned_to uuid references auth.users (id) on delete set null,
+  expected_value numeric,
+  converted_client_id uuid,
+  converted_at timestamptz,
+  services_interested text[],
+  follow_up_date date,
+  referral_code text,
+  referral_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, converted_client_id) references public.clients (org_id, id) on delete set null (converted_client_id),
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete set null (referral_id),
+  constraint inquiries_source_known check (source in ('website', 'instagram', 'facebook', 'referral', 'other')),
+  constraint inquiries_status_known check (status in ('NEW', 'CONTACTED', 'BOOKED', 'WON', 'LOST')),
+  constraint inquiries_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint inquiries_email_form check (char_length(email) <= 320 and (email = '' or position('@' in email) > 1)),
+  constraint inquiries_phone_length check (char_length(phone) <= 40),
+  constraint inquiries_message_length check (char_length(message) <= 5000),
+  constraint inquiries_expected_value_range check (expected_value between 0 and 100000000),
+  constraint inquiries_services_interested_count check (cardinality(services_interested) <= 50),
+  constraint inquiries_referral_code_length check (char_length(referral_code) <= 60)
+);
+comment on table public.inquiries is 'A lead: somebody who asked, and how far they have come. Stays when they become a client.';
+comment on column public.inquiries.status is 'NEW, CONTACTED, BOOKED are open; WON and LOST are closed.';
+comment on column public.inquiries.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
+comment on column public.inquiries.expected_value is 'In the major unit of the organisation''s currency, as the app shows it.';
+comment on column public.inquiries.converted_client_id is 'The client they became, set once.';
+comment on column public.inquiries.referral_id is 'The referral that brought them; written here.';
+create index inquiries_id_idx on public.inquiries (id);
+create index inquiries_latest_idx on public.inquiries (org_id, created_at desc);
+create index inquiries_email_idx on public.inquiries (org_id, lower(email)) where email is not null;
+create index inquiries_phone_idx on public.inquiries (org_id, phone_e164) where phone_e164 is not null;
+create index inquiries_assigned_to_idx on public.inquiries (assigned_to) where assigned_to is not null;
+create index inquiries_client_idx on public.inquiries (org_id, converted_client_id) where converted_client_id is not null;
+create index inquiries_referral_idx on public.inquiries (org_id, referral_id) where referral_id is not null;
+
+create table public.inquiry_events (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  inquiry_id uuid not null,
+  kind text not null,
+  status text not null,
+  message text,
+  actor_id uuid,
+  happened_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, inquiry_id) references public.inquiries (org_id, id) on delete cascade,
+  constraint inquiry_events_kind_known check (kind in ('received', 'repeated', 'moved', 'converted'))
+);
+comment on table public.inquiry_events is 'What happened to a lead, in order: received, repeated (they asked again), moved along the pipeline, converted.';
+comment on column public.inquiry_events.actor_id is 'The signed-in person; null for a visitor. No key: the history outlives people.';
+create index inquiry_events_inquiry_idx on public.inquiry_events (org_id, inquiry_id, happened_at);
+
+create table public.referral_rewards (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_id uuid not null,
+  side text not null,
+  client_id uuid not null,
+  reward_type text not null,
+  reward_value integer not null,
+  purchase_id uuid,
+  promo_code_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  constraint referral_rewards_side_once unique (org_id, referral_id, side),
+  constraint referral_rewards_side_known check (side in ('referrer', 'referred')),
+  constraint referral_rewards_reward_type_known check (reward_type in ('discount', 'free_session', 'credit'))
+);
+comment on table public.referral_rewards is 'What a side of a referral was given: at most one for each, which is what makes it once.';
+comment on column public.referral_rewards.purchase_id is 'The package of free sessions; without a key, since packages with entries are never deleted.';
+comment on column public.referral_rewards.promo_code_id is 'The discount, a promo code for one sale.';
+create index referral_rewards_client_idx on public.referral_rewards (org_id, client_id);
+
+create table public.credit_entries (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  kind text not null,
+  amount_cents bigint not null,
+  currency text not null,
+  referral_reward_id uuid,
+  note text,
+  request_id uuid,
+  actor_id uuid,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, referral_reward_id) references public.referral_rewards (org_id, id) on delete restrict,
+  constraint credit_entries_kind_known check (kind in ('reward', 'spent', 'correction')),
+  constraint credit_entries_sign check (case kind when 'reward' then amount_cents > 0 when 'spent' then amount_cents < 0 else amount_cents <> 0 end),
+  constraint credit_entries_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint credit_entries_note_length check (char_length(note) <= 500)
+);
+comment on table public.credit_entries is 'The ledger of what an organisation owes its clients in credit: earned, spent, corrected. Append-only.';
+comment on column public.credit_entries.amount_cents is 'In the minor unit of `currency`; spending is negative.';
+create unique index credit_entries_reward_once on public.credit_entries (org_id, referral_reward_id) where referral_reward_id is not null;
+create unique index credit_entries_request_once on public.credit_entries (org_id, request_id) where request_id is not null;
+create index credit_entries_client_idx on public.credit_entries (org_id, client_id, created_at desc);
+
 -- ── 27_progress/tables.sql ──
 
 -- Progress: what clients do between sessions and how they develop: check-ins, habits, measurements, photos.
@@ -617,7 +899,7 @@ create table public.client_purchases (
   constraint client_purchases_currency_form check (currency ~ '^[a-z]{3}$'),
   constraint client_purchases_payment_status_known check (payment_status in ('pending', 'succeeded', 'failed', 'refunded')),
   constraint client_purchases_payment_method_known check (payment_method in ('cash', 'card', 'bank_transfer', 'stripe')),
-  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import')),
+  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import', 'reward')),
   constraint client_purchases_session_duration_mins_range check (session_duration_mins between 1 and 1440)
 ) with (fillfactor = 70);
 comment on table public.client_purchases is 'A package: sessions a client has bought and how many of them are used.';
@@ -679,7 +961,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
@@ -1208,6 +1490,69 @@ create table private.calendar_feed_tokens (
 );
 comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
 create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
+
+-- ── 45_waivers/tables.sql ──
+
+-- Waivers and onboarding: what a client reads and signs by a link, without an account.
+-- Invariant: a signed waiver names the very text that was read, who signed, when and from where, and none of it changes again.
+-- Not here: the onboarding answers, which are columns of clients, nor its link (clients.onboarding_token).
+
+create table public.waiver_texts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  version integer not null,
+  body text not null,
+  created_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint waiver_texts_version_once unique (org_id, version)
+);
+comment on table public.waiver_texts is 'Every text that orgs.waiver_template ever held, numbered: the latest is what is signed now. Append-only.';
+comment on column public.waiver_texts.created_by is 'Who wrote it. No key: the text outlives people.';
+
+create table public.client_waivers (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  name text not null default 'Waiver',
+  token uuid not null default gen_random_uuid(),
+  status text not null default 'sent',
+  sent_at timestamptz not null default now(),
+  signed_at timestamptz,
+  signed_ip text,
+  expires_at timestamptz default now() + interval '30 days',
+  source text not null default 'coach',
+  waiver_text_id uuid,
+  signer_name text,
+  recorded_by uuid,
+  booking_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, waiver_text_id) references public.waiver_texts (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  constraint client_waivers_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint client_waivers_status_known check (status in ('sent', 'signed', 'expired')),
+  constraint client_waivers_source_known check (source in ('coach', 'onboarding', 'public_page')),
+  constraint client_waivers_signer_name_length check (char_length(btrim(signer_name)) between 1 and 200),
+  constraint client_waivers_signed_is_dated check (status <> 'signed' or signed_at is not null),
+  constraint client_waivers_signer_read_it check ((signer_name is null) = (waiver_text_id is null))
+);
+comment on table public.client_waivers is 'A waiver that a client is asked to sign, and the evidence that they did.';
+comment on column public.client_waivers.token is 'What opens the signing page, once; members hand it over.';
+comment on column public.client_waivers.status is 'sent, signed, or expired: no longer to be signed, or no longer valid.';
+comment on column public.client_waivers.expires_at is 'Until when the link works.';
+comment on column public.client_waivers.source is 'coach: sent; onboarding: signed with the form; public_page: a booking waits for it.';
+comment on column public.client_waivers.waiver_text_id is 'The text as it was read and signed.';
+comment on column public.client_waivers.signed_ip is 'The address it was signed from.';
+comment on column public.client_waivers.recorded_by is 'The member who marked it as signed, on paper say; null when the client signed by the link. No key: the evidence outlives people.';
+comment on column public.client_waivers.booking_id is 'The booking that is confirmed when this is signed, and let go when it is not in time.';
+create index client_waivers_id_idx on public.client_waivers (id);
+create index client_waivers_token_idx on public.client_waivers (token);
+create index client_waivers_client_idx on public.client_waivers (org_id, client_id, created_at desc);
+create index client_waivers_text_idx on public.client_waivers (org_id, waiver_text_id) where waiver_text_id is not null;
+create index client_waivers_booking_idx on public.client_waivers (org_id, booking_id) where booking_id is not null;
+create index client_waivers_open_idx on public.client_waivers (expires_at) where status = 'sent';
 
 -- ── 50_messaging/tables.sql ──
 
@@ -1790,6 +2135,442 @@ create unique index client_risk_client_once on public.client_risk (org_id, clien
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
 
+-- ── 60_payments/tables.sql ──
+
+-- Payments: the ledger of money, and what Stripe tells that moves it.
+-- Invariant: money_events only grows, each fact once (organisation, source, reference, type), written by private.book_money alone.
+-- The organisation of whatever Stripe tells follows from the event's account, never from what the event says.
+-- Not here: what a client is charged before a session, refunds by policy, receipts (beside these); the platform's own plans (65_billing).
+
+create type public.money_event_type as enum ('INCOME', 'REFUND', 'FEE', 'PLATFORM_FEE', 'PAYOUT', 'EXPENSE', 'ADJUSTMENT', 'DISPUTE');
+comment on type public.money_event_type is 'What moved money: income is positive, what leaves is negative; ADJUSTMENT and DISPUTE go both ways.';
+
+create type public.tax_category as enum ('GST', 'GST_FREE', 'NONE');
+comment on type public.tax_category is 'How an amount is taxed: with GST inside, free of it, or not a taxable amount.';
+
+-- A directory: what Stripe sends names the account alone.
+create table public.stripe_accounts (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  stripe_account_id text not null,
+  charges_enabled boolean not null default false,
+  payouts_enabled boolean not null default false,
+  details_submitted boolean not null default false,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  constraint stripe_accounts_account_once unique (stripe_account_id),
+  constraint stripe_accounts_account_form check (stripe_account_id ~ '^acct_[A-Za-z0-9_]{1,100}$')
+);
+comment on table public.stripe_accounts is 'The connected account of an organisation: found by Stripe''s id, which says whose an event is.';
+comment on column public.stripe_accounts.as_of is 'The instant of Stripe''s that the flags are of; an older event does not change them.';
+
+-- A directory too: Stripe's ids of events are unique everywhere, and an event may be of nobody's account.
+create table private.stripe_events (
+  id text primary key,
+  account text,
+  org_id uuid references public.orgs (id) on delete cascade,
+  type text not null,
+  api_version text,
+  livemode boolean not null default false,
+  created_at timestamptz not null,
+  payload jsonb not null,
+  status text not null default 'received',
+  error text,
+  waits_for text,
+  attempts integer not null default 1,
+  received_at timestamptz not null default clock_timestamp(),
+  settled_at timestamptz,
+  constraint stripe_events_id_length check (char_length(id) between 1 and 255),
+  constraint stripe_events_status_known
+    check (status in ('received', 'applied', 'ignored', 'refused', 'failed', 'waiting', 'braked')),
+  constraint stripe_events_error_form check (error ~ '^[a-z0-9_]{1,80}$')
+);
+comment on table private.stripe_events is
+  'What Stripe told, each event once, and what came of it. Kept is what the effects read, by an allow-list (private.stripe_kept): ids, amounts, states, times; no card, name, email, address or secret. Deleted after 90 days, after 400 where it was refused or failed.';
+comment on column private.stripe_events.payload is 'What is kept of the event, and all that its effect reads, so that a replay sees what the first try saw.';
+comment on column private.stripe_events.account is 'The connected account that the event is of; null: the platform''s own.';
+comment on column private.stripe_events.created_at is 'When it happened, by Stripe''s clock, to the second.';
+comment on column private.stripe_events.status is
+  'applied; ignored (of a type, or of something, that is not ours); refused (a rule said no, see error); failed (Stripe sends it again, or coach stripe replay does); waiting (for what waits_for names); braked (kept until the brake is off).';
+comment on column private.stripe_events.error is 'The slug of what refused or failed it.';
+comment on column private.stripe_events.waits_for is 'Stripe''s id of the payment or subscription that this is about and that has not been told of yet.';
+create index stripe_events_org_idx on private.stripe_events (org_id, received_at desc);
+create index stripe_events_received_idx on private.stripe_events (received_at desc);
+create index stripe_events_open_idx on private.stripe_events (status, received_at) where status in ('failed', 'waiting', 'braked', 'refused');
+create index stripe_events_waiting_idx on private.stripe_events (account, waits_for) where status = 'waiting';
+
+-- What Python must ask Stripe for: an event names it, or may be older than what it tells.
+create table private.stripe_fetches (
+  account text not null,
+  kind text not null,
+  stripe_id text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  attempts integer not null default 0,
+  next_at timestamptz not null default now(),
+  claim uuid,
+  error text,
+  primary key (account, kind, stripe_id),
+  constraint stripe_fetches_kind_known check (kind in ('subscription', 'balance_transaction', 'invoice', 'charge', 'account'))
+);
+comment on table private.stripe_fetches is 'Objects to be fetched from Stripe: deleted once they are recorded, tried ever more rarely until then.';
+comment on column private.stripe_fetches.claim is 'Of the worker that is fetching it; next_at is when its lease ends.';
+create index stripe_fetches_due_idx on private.stripe_fetches (next_at);
+create index stripe_fetches_org_idx on private.stripe_fetches (org_id);
+
+create table private.stripe_cursors (
+  account text primary key,
+  seen_until timestamptz not null,
+  listed_at timestamptz
+);
+comment on table private.stripe_cursors is
+  'Up to when the events of an account (the empty text: the platform''s) have been listed and fed; reconciliation goes on from there.';
+
+create table public.org_payouts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  period_start date not null,
+  period_end date not null,
+  gross_amount_cents integer not null,
+  commission_cents integer not null,
+  net_amount_cents integer not null,
+  currency text not null default 'aud',
+  status text not null default 'pending',
+  paid_at timestamptz,
+  payout_method text,
+  payout_reference text,
+  notes text,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_payouts_period_ordered check (period_end >= period_start),
+  constraint org_payouts_amounts_range check (least(gross_amount_cents, commission_cents) >= 0),
+  constraint org_payouts_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint org_payouts_status_known check (status in ('pending', 'processing', 'paid')),
+  constraint org_payouts_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payouts_payout_reference_length check (char_length(payout_reference) <= 200),
+  constraint org_payouts_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.org_payouts is 'What the platform pays out to an organisation for a period; written by platform admins.';
+create index org_payouts_latest_idx on public.org_payouts (org_id, created_at desc);
+create index org_payouts_id_idx on public.org_payouts (id);
+
+create table public.org_payout_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payout_method text not null default 'bank_transfer',
+  bank_account_name text,
+  bank_bsb text,
+  bank_account_number text,
+  paypal_email text,
+  minimum_payout_cents integer not null default 5000,
+  payout_frequency text not null default 'weekly',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint org_payout_settings_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payout_settings_payout_frequency_known check (payout_frequency in ('weekly', 'fortnightly', 'monthly')),
+  constraint org_payout_settings_minimum_payout_cents_range check (minimum_payout_cents between 0 and 100000000),
+  constraint org_payout_settings_lengths
+    check (greatest(char_length(bank_account_name), char_length(bank_bsb), char_length(bank_account_number), char_length(paypal_email)) <= 320)
+);
+comment on table public.org_payout_settings is 'Where and how often an organisation is paid out; its owner writes it, and nobody in their place.';
+
+create table public.money_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  event_date timestamptz not null,
+  type public.money_event_type not null,
+  amount_cents bigint not null,
+  currency text not null default 'aud',
+  tax_cat public.tax_category not null default 'NONE',
+  tax_cents bigint not null default 0,
+  source text not null,
+  reference_id text not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  payout_id uuid,
+  notes text,
+  payment_status text,
+  failure_reason text,
+  stripe_payment_intent_id text,
+  stripe_invoice_id text,
+  retry_count integer default 0,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  foreign key (org_id, payout_id) references public.org_payouts (org_id, id) on delete restrict,
+  constraint money_events_fact_once unique (org_id, source, reference_id, type),
+  constraint money_events_amount_cents_range check (amount_cents between -999999999999 and 999999999999 and amount_cents <> 0),
+  constraint money_events_income_comes_in check (type <> 'INCOME' or amount_cents > 0),
+  constraint money_events_refund_goes_out check (type <> 'REFUND' or amount_cents < 0),
+  constraint money_events_tax_within_amount check (abs(tax_cents) <= abs(amount_cents)),
+  constraint money_events_tax_has_category check (tax_cat = 'GST' or tax_cents = 0),
+  constraint money_events_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint money_events_source_known check (source in ('stripe', 'manual')),
+  constraint money_events_reference_length check (char_length(reference_id) between 1 and 255)
+);
+comment on table public.money_events is
+  'The ledger of money: income, refunds, fees, payouts, disputes, each fact once. Append-only; what was wrong is corrected by an ADJUSTMENT.';
+comment on column public.money_events.event_date is 'When the money moved: a refund has its own date.';
+comment on column public.money_events.amount_cents is 'In the minor unit of `currency` (yen for jpy); INCOME is positive, what leaves is negative.';
+comment on column public.money_events.tax_cents is 'The GST inside the amount, with its sign; a refund takes back the income''s share of it.';
+comment on column public.money_events.reference_id is
+  'The fact''s own id: Stripe''s of the payment, invoice, charge, refund, dispute or payout; a package''s for a manual sale, with /n for its n-th change.';
+comment on column public.money_events.payment_status is 'succeeded for income; what failed is no money, so it is not here.';
+create index money_events_date_idx on public.money_events (org_id, event_date desc);
+create index money_events_client_idx on public.money_events (org_id, client_id, event_date desc);
+create index money_events_purchase_idx on public.money_events (org_id, purchase_id) where purchase_id is not null;
+create index money_events_booking_idx on public.money_events (org_id, booking_id) where booking_id is not null;
+create index money_events_payout_idx on public.money_events (org_id, payout_id) where payout_id is not null;
+create index money_events_intent_idx on public.money_events (org_id, stripe_payment_intent_id) where stripe_payment_intent_id is not null;
+
+create table public.subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  offer_id uuid,
+  stripe_customer_id text,
+  stripe_subscription_id text,
+  status text not null default 'none',
+  price_cents integer,
+  currency text,
+  current_period_end timestamptz,
+  cancel_at_period_end boolean not null default false,
+  manage_url text,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  constraint subscriptions_status_known check (status in ('active', 'past_due', 'canceled', 'none')),
+  constraint subscriptions_price_cents_range check (price_cents between 0 and 100000000),
+  constraint subscriptions_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.subscriptions is 'The latest subscription of a client, as Stripe last told it.';
+comment on column public.subscriptions.price_cents is 'For a month, whatever the billing period: what the dashboard adds up.';
+comment on column public.subscriptions.as_of is 'The instant of Stripe''s that this is of; an older event does not change it, one of the same second is asked about.';
+-- Indexes, not constraints: a unique constraint on the key would make the apps' embed an object where they read an array.
+create unique index subscriptions_client_once on public.subscriptions (org_id, client_id);
+create unique index subscriptions_stripe_once on public.subscriptions (org_id, stripe_subscription_id) where stripe_subscription_id is not null;
+create index subscriptions_customer_idx on public.subscriptions (org_id, stripe_customer_id) where stripe_customer_id is not null;
+create index subscriptions_offer_idx on public.subscriptions (org_id, offer_id) where offer_id is not null;
+
+-- A payment of ours through Stripe: what joins an intent, a charge and an invoice to a package or a booking.
+create table private.stripe_payments (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  payment_intent_id text,
+  charge_id text,
+  invoice_id text,
+  client_id uuid,
+  offer_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  paid_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint stripe_payments_kind_known check (kind in ('package', 'renewal', 'deposit', 'invoice')),
+  constraint stripe_payments_is_named check (coalesce(payment_intent_id, invoice_id) is not null),
+  constraint stripe_payments_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999)
+);
+comment on table private.stripe_payments is
+  'A payment of ours through Stripe and what it paid for; a charge, refund or dispute that finds none here is not ours, or waits for it. Lock order: package, booking, payment.';
+comment on column private.stripe_payments.kind is
+  'package (a checkout), renewal (a period of a subscription that grants sessions), invoice (one that grants none), deposit (for a booking).';
+comment on column private.stripe_payments.paid_at is 'Null until it is paid.';
+create unique index stripe_payments_intent_once on private.stripe_payments (org_id, payment_intent_id) where payment_intent_id is not null;
+create unique index stripe_payments_invoice_once on private.stripe_payments (org_id, invoice_id) where invoice_id is not null;
+create index stripe_payments_charge_idx on private.stripe_payments (org_id, charge_id) where charge_id is not null;
+create index stripe_payments_client_idx on private.stripe_payments (org_id, client_id) where client_id is not null;
+create index stripe_payments_offer_idx on private.stripe_payments (org_id, offer_id) where offer_id is not null;
+create index stripe_payments_purchase_idx on private.stripe_payments (org_id, purchase_id) where purchase_id is not null;
+create index stripe_payments_booking_idx on private.stripe_payments (org_id, booking_id) where booking_id is not null;
+
+create table public.disputes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_dispute_id text not null,
+  payment_id uuid not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text,
+  status text not null default 'held',
+  opened_at timestamptz not null,
+  closed_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references private.stripe_payments (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint disputes_stripe_once unique (org_id, stripe_dispute_id),
+  constraint disputes_status_known check (status in ('held', 'won', 'lost')),
+  constraint disputes_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.disputes is
+  'Payments that a client took up with their bank: held, then won or lost. While the money is gone its share of the package is too.';
+create index disputes_payment_idx on public.disputes (org_id, payment_id);
+create index disputes_client_idx on public.disputes (org_id, client_id) where client_id is not null;
+create index disputes_purchase_idx on public.disputes (org_id, purchase_id) where purchase_id is not null;
+create index disputes_booking_idx on public.disputes (org_id, booking_id) where booking_id is not null;
+
+-- A package is made once for each payment.
+create unique index client_purchases_payment_intent_once on public.client_purchases (org_id, stripe_payment_intent_id)
+  where stripe_payment_intent_id is not null;
+
+-- ── 65_billing/tables.sql ──
+
+-- Billing: what an organisation pays the platform, and what it may therefore use.
+-- Invariant: what an organisation may use is derived, whenever it is asked, from grants that know nothing of each other: trials and
+-- comps (plan_grants), the mirror of its subscriptions (org_subscriptions), the default plan. No event of one changes another.
+-- Not here: what clients pay an organisation (60_payments). Where there is no plan at all, everything is allowed.
+
+create table private.features (
+  feature text primary key,
+  description text not null,
+  is_limit boolean not null default false,
+  constraint features_feature_form check (feature ~ '^[a-z_]{1,40}$')
+);
+comment on table private.features is 'What a plan can have: doors that ask for it, and what is counted.';
+comment on column private.features.is_limit is 'True where a plan gives a number: how many there may be.';
+
+create table public.plans (
+  plan text primary key,
+  name text not null,
+  description text not null default '',
+  price_cents bigint not null,
+  currency text not null default 'aud',
+  billing_period text not null default 'monthly',
+  commission_rate numeric,
+  features text[] not null default '{}',
+  limits jsonb not null default '{}',
+  trial_days integer not null default 7,
+  grace_days integer not null default 7,
+  rank integer not null default 0,
+  is_default boolean not null default false,
+  is_active boolean not null default true,
+  stripe_price_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint plans_plan_form check (plan ~ '^[a-z0-9_-]{1,40}$'),
+  constraint plans_name_length check (char_length(btrim(name)) between 1 and 100),
+  constraint plans_description_length check (char_length(description) <= 2000),
+  constraint plans_price_cents_range check (price_cents between 0 and 1000000000),
+  constraint plans_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint plans_billing_period_known check (billing_period in ('monthly', 'yearly')),
+  constraint plans_commission_rate_share check (commission_rate between 0 and 1),
+  constraint plans_limits_object check (jsonb_typeof(limits) = 'object'),
+  constraint plans_trial_days_range check (trial_days between 0 and 365),
+  constraint plans_grace_days_range check (grace_days between 0 and 90),
+  constraint plans_stripe_price_id_form check (stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$')
+);
+comment on table public.plans is 'What an organisation can subscribe to; the platform''s, written by coach plan set alone. Without a row everything is allowed.';
+comment on column public.plans.commission_rate is 'The platform''s share of sales under this plan, 0 to 1; null: orgs.commission_rate.';
+comment on column public.plans.features is 'What it opens; see coach plan features.';
+comment on column public.plans.limits is '{name: how many}; a name that is missing is unlimited.';
+comment on column public.plans.trial_days is 'How long an owner may try it, once; 0: not.';
+comment on column public.plans.grace_days is 'How long a subscription still counts after its payment failed, or its renewal was not heard of.';
+comment on column public.plans.rank is 'Which of two plans is the better one: an organisation with both has the higher.';
+comment on column public.plans.is_default is 'What every organisation has that has nothing else.';
+comment on column public.plans.is_active is 'Whether it can still be chosen; who has it keeps it.';
+comment on column public.plans.stripe_price_id is 'What Checkout sells; earlier prices stay known in plan_prices.';
+create unique index plans_one_default on public.plans (is_default) where is_default;
+
+create table private.plan_prices (
+  stripe_price_id text primary key,
+  plan text not null references public.plans (plan) on delete cascade,
+  created_at timestamptz not null default now()
+);
+comment on table private.plan_prices is 'Every price a plan was ever sold at: a subscriber keeps the old one.';
+create index plan_prices_plan_idx on private.plan_prices (plan);
+
+create table public.plan_grants (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null,
+  plan text not null references public.plans (plan) on delete restrict,
+  starts_at timestamptz not null default now(),
+  ends_at timestamptz not null,
+  reason text,
+  is_self_serve boolean not null default false,
+  granted_by uuid,
+  request_id uuid,
+  revoked_at timestamptz,
+  revoked_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint plan_grants_source_known check (source in ('trial', 'comp')),
+  constraint plan_grants_ends_after_start check (ends_at > starts_at),
+  constraint plan_grants_self_serve_is_trial check (source = 'trial' or not is_self_serve),
+  constraint plan_grants_reason_length check (char_length(reason) <= 500)
+);
+comment on table public.plan_grants is 'A plan that somebody was given for a time without paying: counts from starts_at until ends_at or revoked_at, whatever else happens.';
+comment on column public.plan_grants.source is 'trial (the organisation''s own, once, or given by the platform) or comp (given by the platform).';
+comment on column public.plan_grants.granted_by is 'Who gave it; null: an operator at the command line. No key: grants outlive people.';
+create unique index plan_grants_self_serve_once on public.plan_grants (org_id) where is_self_serve;
+create unique index plan_grants_request_once on public.plan_grants (org_id, request_id) where request_id is not null;
+create index plan_grants_id_idx on public.plan_grants (id);
+create index plan_grants_plan_idx on public.plan_grants (plan);
+
+-- Whose customer it is at the provider is decided here, once, by us: an event's metadata is never asked.
+create table private.billing_customers (
+  stripe_customer_id text primary key,
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  created_at timestamptz not null default now(),
+  constraint billing_customers_org_once unique (org_id)
+);
+comment on table private.billing_customers is 'The directory from the platform''s customers at the provider to organisations.';
+
+create table public.org_subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_subscription_id text not null,
+  stripe_price_id text not null,
+  plan text references public.plans (plan) on delete restrict,
+  status text not null,
+  started_at timestamptz not null,
+  current_period_ends_at timestamptz not null,
+  cancels_at timestamptz,
+  ended_at timestamptz,
+  past_due_since timestamptz,
+  as_of timestamptz not null,
+  event_id text,
+  refetch_at timestamptz,
+  revision bigint not null default 0,
+  fetched_at timestamptz,
+  fetch_error text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_subscriptions_status_known check (status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused')),
+  constraint org_subscriptions_past_due_since_when check ((status = 'past_due') = (past_due_since is not null)),
+  constraint org_subscriptions_fetch_error_length check (char_length(fetch_error) <= 200)
+);
+comment on table public.org_subscriptions is 'The mirror of the organisation''s subscriptions at the provider; written by its events and by asking it, and by nothing else.';
+comment on column public.org_subscriptions.plan is 'The plan of its price; null: a price that no plan was sold at, which gives nothing.';
+comment on column public.org_subscriptions.past_due_since is 'When the payment failed first; the plan''s grace runs from here.';
+comment on column public.org_subscriptions.as_of is 'The provider''s time of what is written here: an earlier event changes nothing.';
+comment on column public.org_subscriptions.event_id is 'The event it comes from; null: asked for.';
+comment on column public.org_subscriptions.refetch_at is 'When the provider is to be asked: an event left open in which order things happened. Null: no need.';
+comment on column public.org_subscriptions.revision is 'Counts reasons to ask: an answer that was under way when another came does not settle it.';
+create unique index org_subscriptions_stripe_once on public.org_subscriptions (org_id, stripe_subscription_id);
+create index org_subscriptions_plan_idx on public.org_subscriptions (plan);
+-- The sweep's: what is to be asked about.
+create index org_subscriptions_refetch_idx on public.org_subscriptions (refetch_at) where refetch_at is not null;
+create index org_subscriptions_live_idx on public.org_subscriptions (current_period_ends_at) where status in ('trialing', 'active', 'past_due');
+
 -- ── 95_overview/tables.sql ──
 
 -- Overviews keep nothing but the list of work that runs by itself, with the thresholds that the pulse judges it by.
@@ -2006,6 +2787,27 @@ begin
 end;
 $$;
 comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';
+
+-- What a visitor typed, as a line: no control characters, and none that turn the direction of what is shown beside it.
+create function private.clean_line(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u2028\u2029\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0020\u007F-\u00A0]+', ' ', 'g')), '');
+$$;
+comment on function private.clean_line is 'A visitor''s text as one line, without control and direction characters; null where nothing is left.';
+
+create function private.clean_text(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0008\u000B-\u001F\u007F-\u009F]+', ' ', 'g'), e' \t\n'), '');
+$$;
+comment on function private.clean_text is 'A visitor''s text with its lines, without other control and direction characters; null where nothing is left.';
 
 -- ── 10_tenancy/rules.sql ──
 
@@ -2479,6 +3281,122 @@ create trigger clients__guard_audience before update on public.clients
 
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 22_invites/rules.sql ──
+
+-- Invite rules: the existing app's own writes. Redeeming is in rules/clients.sql, members in rules/members.sql, accounts in rules/sign_up.sql.
+
+-- The app writes redeemed_at and redeemed_by after it has redeemed: what redeem_client_invite wrote stands.
+create function private.tg_client_invites__keep()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.redeemed_at := old.redeemed_at;
+  new.redeemed_by := old.redeemed_by;
+  return new;
+end;
+$$;
+comment on function private.tg_client_invites__keep is 'Takes the existing app''s write of what is there already, and changes nothing.';
+create trigger client_invites__keep before update of redeemed_at, redeemed_by on public.client_invites
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_client_invites__keep();
+
+create function private.my_invite_id()
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select i.id from public.client_invites as i
+   where i.redeemed_by = (select auth.uid()) order by i.redeemed_at desc nulls last, i.created_at desc limit 1;
+$$;
+comment on function private.my_invite_id is
+  'The invite that the signed-in person redeemed last: the app reads one, also where they are a client of several organisations.';
+
+-- ── 25_leads/rules.sql ──
+
+-- Lead rules: what a lead goes through is kept, a lead becomes one client, and a referral code leads to one link.
+-- Capturing is in rules/capture.sql, becoming a client in rules/convert.sql, rewards and credit in rules/rewards.sql.
+
+create function private.refuse_inquiry()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'inquiry_not_found', 'There is no such lead.', 'Reload the leads.');
+$$;
+comment on function private.refuse_inquiry is 'Refuses an unknown lead, or another tenant''s: inquiry_not_found 404.';
+
+create function private.tg_inquiries__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.phone_e164 := private.e164(new.phone, private.phone_region(new.org_id));
+  if new.converted_client_id is not null and (tg_op = 'INSERT' or old.converted_client_id is null) then
+    new.converted_at := now();
+    new.status := case tg_op when 'INSERT' then new.status else 'WON' end;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__name is 'Keeps phone_e164 in step, and says when a lead became a client.';
+create trigger inquiries__name before insert or update on public.inquiries
+  for each row execute function private.tg_inquiries__name();
+
+-- A second tab that has made a client of its own must not take the first one's place.
+create function private.tg_inquiries__keep_client()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__keep_client is 'Lets a lead become one client, once: inquiry_converted 409.';
+create trigger inquiries__keep_client before update of converted_client_id on public.inquiries
+  for each row when (current_user in ('authenticated', 'service_role') and old.converted_client_id is not null
+                     and new.converted_client_id is distinct from old.converted_client_id)
+  execute function private.tg_inquiries__keep_client();
+
+create function private.tg_inquiries__note()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_is_converted boolean := tg_op = 'UPDATE' and new.converted_client_id is not null and old.converted_client_id is null;
+begin
+  if tg_op = 'INSERT' or v_is_converted or new.status <> old.status then
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message, actor_id)
+    values (new.org_id, new.id, case when tg_op = 'INSERT' then 'received' when v_is_converted then 'converted' else 'moved' end, new.status,
+            case when tg_op = 'INSERT' then new.message end, auth.uid());
+  end if;
+  if v_is_converted then
+    perform private.note_lead(new);
+    perform private.convert_referral(new.org_id, new.referral_id, new.converted_client_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_inquiries__note is 'Keeps what happened to a lead; once they are a client, tells it there and settles the referral.';
+create trigger inquiries__note after insert or update of status, converted_client_id on public.inquiries
+  for each row execute function private.tg_inquiries__note();
+
+create function private.tg_referral_links__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- Two organisations that want one code at once: the directory's key decides.
+  insert into private.referral_codes (code, org_id, referral_link_id) values (lower(new.code), new.org_id, new.id)
+  on conflict (code) do nothing;
+  if not found then
+    perform private.fail(409, 'referral_code_taken', 'This code is taken.', 'Choose another code.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_referral_links__name is 'Enters a link''s code into the directory: referral_code_taken 409.';
+create trigger referral_links__name after insert on public.referral_links
+  for each row execute function private.tg_referral_links__name();
 
 -- ── 27_progress/rules.sql ──
 
@@ -3455,6 +4373,515 @@ as $$
   select private.undo_completion(private.member_booking_org(p_booking_id, 'sessions.release'), p_booking_id, (select auth.uid()));
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
+
+-- ── 45_waivers/rules.sql ──
+
+-- Waiver rules: texts are kept by version, and what was signed stays as it was.
+-- Signing by link is in rules/sign.sql, onboarding in rules/onboarding.sql.
+
+create function private.tg_orgs__keep_waiver_text()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The organisation's row is locked by this very write: versions do not collide.
+  insert into public.waiver_texts (org_id, version, body, created_by)
+  select new.id, coalesce(max(t.version), 0) + 1, new.waiver_template, auth.uid()
+    from public.waiver_texts as t where t.org_id = new.id
+  having (select t.body from public.waiver_texts as t where t.org_id = new.id order by t.version desc limit 1) is distinct from new.waiver_template;
+  return null;
+end;
+$$;
+comment on function private.tg_orgs__keep_waiver_text is 'Keeps each text that an organisation lets its clients sign, numbered.';
+create trigger orgs__keep_first_waiver_text after insert on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '') execute function private.tg_orgs__keep_waiver_text();
+create trigger orgs__keep_waiver_text after update of waiver_template on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '' and new.waiver_template is distinct from old.waiver_template)
+  execute function private.tg_orgs__keep_waiver_text();
+
+-- The text that is signed now; null where the organisation has none.
+create function private.waiver_text_of(p_org_id uuid)
+returns public.waiver_texts
+language sql stable security definer set search_path = ''
+as $$
+  select t.*
+    from public.waiver_texts as t
+    join public.orgs as o on o.id = t.org_id and btrim(coalesce(o.waiver_template, '')) <> ''
+   where t.org_id = p_org_id
+   order by t.version desc limit 1;
+$$;
+comment on function private.waiver_text_of is 'The waiver that an organisation''s clients sign now; null where there is none.';
+
+-- The coach's page writes a status: signed means that the coach has it on paper, and says so.
+create function private.tg_client_waivers__record()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.status = 'signed' and new.status = 'sent' then
+    perform private.fail(409, 'waiver_signed', 'This waiver is signed.', 'Send a new one.');
+  elsif new.status = 'signed' and new.signed_at is null then
+    new.signed_at := now();
+    new.recorded_by := auth.uid();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__record is 'Says who marked a waiver as signed by hand: waiver_signed 409 when it is to become unsigned.';
+create trigger client_waivers__record before insert or update of status on public.client_waivers
+  for each row execute function private.tg_client_waivers__record();
+
+-- Evidence: what was signed, by whom, when and from where is never another.
+create function private.tg_client_waivers__keep_evidence()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'waiver_evidence_kept', 'What was signed stays as it was signed.', 'Send a new waiver.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__keep_evidence is 'Refuses to change what a waiver''s signature rests on: waiver_evidence_kept 403.';
+create trigger client_waivers__keep_evidence before update on public.client_waivers
+  for each row when (old.signed_at is not null and (old.client_id, old.signed_at, old.signed_ip, old.waiver_text_id, old.signer_name, old.recorded_by)
+                       is distinct from (new.client_id, new.signed_at, new.signed_ip, new.waiver_text_id, new.signer_name, new.recorded_by))
+  execute function private.tg_client_waivers__keep_evidence();
+
+-- ── 60_payments/rules.sql ──
+
+-- The ledger of money: private.book_money is the one way in, and manual sales book by it whichever door they come through.
+-- Lock order: package, booking, payment.
+
+-- Writes one fact, or finds it there. Tax follows from what it is: income has the organisation's, and what takes income back
+-- takes back its share of the tax, so that an income returned in parts leaves none behind.
+create function private.book_money(
+  p_org_id uuid, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_source text, p_reference_id text,
+  p_event_date timestamptz default now(), p_client_id uuid default null, p_purchase_id uuid default null, p_booking_id uuid default null,
+  p_stripe_payment_intent_id text default null, p_stripe_invoice_id text default null, p_payout_id uuid default null,
+  p_notes text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_income public.money_events;
+  v_returned bigint;
+  v_tax_returned bigint;
+  v_tax_cat public.tax_category := 'NONE';
+  v_tax bigint := 0;
+  v_id uuid;
+begin
+  if p_amount_cents = 0 then
+    return null;
+  end if;
+  if p_type = 'INCOME' then
+    if exists (select from public.booking_settings as s where s.org_id = p_org_id and s.gst_registered) then
+      v_tax_cat := 'GST';
+      v_tax := round(p_amount_cents / 11.0);
+    end if;
+  elsif p_type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') then
+    select e.* into v_income from public.money_events as e
+     where e.org_id = p_org_id and e.type = 'INCOME'
+       and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                else e.booking_id = p_booking_id end
+     order by e.created_at desc
+     limit 1;
+    if v_income.tax_cat = 'GST' and v_income.currency = lower(p_currency) then
+      select coalesce(sum(e.amount_cents), 0), coalesce(sum(e.tax_cents), 0) into v_returned, v_tax_returned
+        from public.money_events as e
+       where e.org_id = p_org_id and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') and e.created_at >= v_income.created_at
+         and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                  when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                  when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                  else e.booking_id = p_booking_id end;
+      v_tax_cat := 'GST';
+      v_tax := round(v_income.tax_cents * (v_returned + p_amount_cents) / v_income.amount_cents::numeric) - v_tax_returned;
+    end if;
+  end if;
+  insert into public.money_events (
+    org_id, event_date, type, amount_cents, currency, tax_cat, tax_cents, source, reference_id, client_id, purchase_id, booking_id,
+    payout_id, notes, payment_status, stripe_payment_intent_id, stripe_invoice_id)
+  values (
+    p_org_id, p_event_date, p_type, p_amount_cents, lower(p_currency), v_tax_cat, v_tax, p_source, p_reference_id, p_client_id,
+    p_purchase_id, p_booking_id, p_payout_id, p_notes, case when p_type = 'INCOME' then 'succeeded' end, p_stripe_payment_intent_id,
+    p_stripe_invoice_id)
+  on conflict (org_id, source, reference_id, type) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.book_money is
+  'Writes one money event and returns its id; null when the fact (organisation, source, reference, type) is booked already, or the amount is zero. Amounts carry their sign: income positive, what leaves negative. The caller has authorised.';
+
+-- A package is worth the money that is still there for it: what was given back, or taken by a dispute, takes its share of the sessions
+-- that were sold, never those that were used; what comes back brings them back. Whoever books the money, and in whatever order.
+create function private.settle_package(p_org_id uuid, p_purchase_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_package public.client_purchases := private.lock_package(p_org_id, p_purchase_id);
+  v_there bigint;
+  v_sold integer;
+  v_taken integer;
+  v_due integer;
+  v_delta integer;
+  v_status text;
+begin
+  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+    return;
+  end if;
+  select coalesce(sum(e.amount_cents), 0) into v_there
+    from public.money_events as e
+   where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
+  v_there := greatest(least(v_there, v_package.amount_paid_cents), 0);
+  if v_package.sessions_total is not null then
+    select v_package.sessions_total - coalesce(sum(e.total_delta), 0), coalesce(-sum(e.total_delta) filter (where e.reason = 'refund'), 0)
+      into v_sold, v_taken
+      from public.session_entries as e
+     where e.org_id = p_org_id and e.purchase_id = p_purchase_id;
+    v_due := v_sold::bigint * (v_package.amount_paid_cents - v_there) / v_package.amount_paid_cents;
+    v_delta := greatest(v_taken - v_due, v_package.sessions_used - v_package.sessions_total);
+    if v_delta <> 0 then
+      perform private.enter_session(v_package, 'correction', 0, 'refund', null, clock_timestamp(), p_total_delta => v_delta);
+    end if;
+    if v_due > v_taken - v_delta then
+      perform private.raise_alert(p_org_id, 'refund_exceeds_unused', v_package.client_id, p_purchase_id, null);
+    end if;
+  end if;
+  -- Held money may come back: the package is refunded once it is not coming.
+  v_status := case when v_there = 0 and not exists (select from public.disputes as d where d.org_id = p_org_id
+                                                       and d.purchase_id = p_purchase_id and d.status = 'held')
+                   then 'refunded' else 'succeeded' end;
+  if v_package.source = 'stripe' and v_status <> v_package.payment_status then
+    update public.client_purchases as p set payment_status = v_status where p.org_id = p_org_id and p.id = p_purchase_id;
+  end if;
+end;
+$$;
+comment on function private.settle_package is
+  'Brings a package''s sessions, and the status of one sold through Stripe, in line with the money that is there for it; alerts refund_exceeds_unused when more was given back than is unused.';
+
+create function private.tg_money_events__settle_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_package(new.org_id, new.purchase_id);
+  return null;
+end;
+$$;
+create trigger money_events__settle_package after insert on public.money_events
+  for each row when (new.purchase_id is not null and new.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  execute function private.tg_money_events__settle_package();
+
+create trigger money_events__append_only before update or delete on public.money_events
+  for each row execute function private.tg__append_only();
+create trigger money_events__no_truncate before truncate on public.money_events
+  for each statement execute function private.tg__append_only();
+
+-- A manual sale is worth its amount while it counts as paid, and nothing otherwise: the difference to what is booked is booked.
+-- The package's row is locked by the write that fires this.
+create function private.tg_client_purchases__book_sale()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booked bigint;
+  v_times bigint;
+  v_due bigint := case when new.payment_status = 'succeeded' then new.amount_paid_cents else 0 end;
+begin
+  select coalesce(sum(e.amount_cents), 0), count(*) into v_booked, v_times
+    from public.money_events as e
+   where e.org_id = new.org_id and e.purchase_id = new.id and e.source = 'manual';
+  perform private.book_money(
+    new.org_id,
+    case when v_due > v_booked and v_booked = 0 then 'INCOME' when new.payment_status = 'refunded' then 'REFUND' else 'ADJUSTMENT' end::public.money_event_type,
+    v_due - v_booked, new.currency, 'manual', new.id || case when v_times > 0 then '/' || v_times else '' end,
+    case tg_op when 'INSERT' then new.purchased_at else now() end, new.client_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__book_sale is 'Books a manual sale''s money when it is paid, refunded, or was not paid after all.';
+create trigger client_purchases__book_sale after insert on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status = 'succeeded') execute function private.tg_client_purchases__book_sale();
+create trigger client_purchases__book_change after update of payment_status on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__book_sale();
+
+-- What Stripe was paid, Stripe refunds: a status set by hand would part the ledger from the money.
+create function private.tg_client_purchases__guard_stripe_status()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'paid_through_stripe', 'This package was paid through Stripe, which says whether it is paid.',
+                       'Refund the payment instead.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_stripe_status is 'Refuses a direct change of a Stripe sale''s payment_status: paid_through_stripe 409.';
+create trigger client_purchases__guard_stripe_status before update of payment_status on public.client_purchases
+  for each row when (current_user in ('authenticated', 'service_role') and old.source = 'stripe'
+                     and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__guard_stripe_status();
+
+create function private.tg_client_purchases__guard_delete_booked()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.money_events as e where e.org_id = old.org_id and e.purchase_id = old.id) then
+    perform private.fail(409, 'purchase_in_use', 'A package that was paid for keeps its history.', 'Set it refunded, or let it expire.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_delete_booked is 'Refuses to delete a package with money booked: purchase_in_use 409.';
+create trigger client_purchases__guard_delete_booked before delete on public.client_purchases
+  for each row execute function private.tg_client_purchases__guard_delete_booked();
+
+-- Whoever acts in an owner's place may not redirect their money; a platform admin opens the row and leaves it empty.
+create function private.tg_org_payout_settings__guard_audience()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('payouts.write'))
+     and coalesce(new.bank_account_name, new.bank_bsb, new.bank_account_number, new.paypal_email) is not null then
+    perform private.fail(403, 'payout_account_protected', 'Only an owner says where an organisation is paid out.', 'Ask the owner.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payout_settings__guard_audience is 'Lets owners alone write accounts to be paid to: payout_account_protected 403.';
+create trigger org_payout_settings__guard_audience before insert on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg_org_payout_settings__guard_audience();
+create trigger org_payout_settings__keep_org before update of org_id on public.org_payout_settings
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+
+create trigger org_payout_settings__touch before update on public.org_payout_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger stripe_accounts__touch before update on public.stripe_accounts
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger subscriptions__touch before update on public.subscriptions
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create trigger org_payouts__audit after insert or update or delete on public.org_payouts
+  for each row execute function private.tg__audit();
+create trigger org_payout_settings__audit after insert or update or delete on public.org_payout_settings
+  for each row execute function private.tg__audit();
+create trigger stripe_accounts__audit after insert or update or delete on public.stripe_accounts
+  for each row execute function private.tg__audit('as_of');
+
+-- ── 65_billing/rules.sql ──
+
+-- Entitlements: what an organisation may use now, until when, and why. Nothing is stored; every answer is derived.
+
+-- When a subscription stops to count. A renewal that nobody heard of counts for the plan's grace: the sweep asks the provider meanwhile.
+create function private.subscription_counts_until(p_subscription public.org_subscriptions, p_grace_days integer)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+           when p_subscription.status in ('trialing', 'active') then
+             least(p_subscription.cancels_at, p_subscription.current_period_ends_at + make_interval(days => p_grace_days))
+           when p_subscription.status = 'past_due' then
+             least(p_subscription.cancels_at, p_subscription.past_due_since + make_interval(days => p_grace_days)) end;
+$$;
+comment on function private.subscription_counts_until is
+  'Until when a subscription gives its plan: to its end where it is cancelled, else over its period by the grace; past_due: the grace from the first failure. Null: not at all.';
+
+create function private.current_grants(p_org_id uuid, p_now timestamptz default now())
+returns table (source text, plan text, id uuid, starts_at timestamptz, ends_at timestamptz, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  select g.source, g.plan, g.id, g.starts_at, least(g.ends_at, g.revoked_at), g.source
+    from public.plan_grants as g
+   where g.org_id = p_org_id and g.starts_at <= p_now and p_now < least(g.ends_at, g.revoked_at)
+  union all
+  select 'subscription', s.plan, s.id, s.started_at, u.ends_at,
+         case when s.status = 'past_due' then 'payment_failed_grace'
+              when s.cancels_at is not null then 'subscription_ending'
+              when s.current_period_ends_at <= p_now then 'renewal_awaited'
+              when s.status = 'trialing' then 'subscription_trialing'
+              else 'subscription_active' end
+    from public.org_subscriptions as s
+    join public.plans as p on p.plan = s.plan
+   cross join lateral (select private.subscription_counts_until(s, p.grace_days) as ends_at) as u
+   where s.org_id = p_org_id and s.started_at <= p_now and p_now < u.ends_at
+  union all
+  select 'default', p.plan, null, null, null, 'default_plan'
+    from public.plans as p where p.is_default;
+$$;
+comment on function private.current_grants is
+  'What gives an organisation a plan now, each by itself: source trial, comp, subscription or default; ends_at null: no end.';
+
+create function private.has_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select not exists (select from public.plans)
+      or exists (select from private.current_grants(p_org_id, p_now) as g
+                   join public.plans as p on p.plan = g.plan
+                  where p_feature = any (p.features));
+$$;
+comment on function private.has_feature is 'Whether an organisation may use a feature now; true where there are no plans.';
+
+create function private.require_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.has_feature(p_org_id, p_feature, p_now) then
+    perform private.fail(402, 'feature_not_in_plan', 'This is not part of the organisation''s plan.',
+                         'Choose a plan that has it, or start its trial.');
+  end if;
+end;
+$$;
+comment on function private.require_feature is 'Refuses what the organisation''s plan does not have: feature_not_in_plan 402.';
+
+-- The most generous of what counts now. Nothing that counts is nothing allowed; a plan that names no number allows any.
+create function private.plan_limit(p_org_id uuid, p_name text, p_now timestamptz default now())
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select case when not exists (select from public.plans) or bool_or(not p.limits ? p_name) then null
+              else coalesce(max((p.limits ->> p_name)::integer), 0) end
+    from private.current_grants(p_org_id, p_now) as g
+    join public.plans as p on p.plan = g.plan;
+$$;
+comment on function private.plan_limit is 'How many of something an organisation may have now; null: any number.';
+
+-- For triggers that count after the fact: the organisation's row is the lock, so that two at once do not both fit.
+create function private.require_room(p_org_id uuid, p_name text, p_at_least integer default 0)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_limit integer := private.plan_limit(p_org_id, p_name);
+begin
+  if v_limit is null then
+    return;
+  end if;
+  perform from public.orgs as o where o.id = p_org_id for no key update;
+  if private.counted(p_org_id, p_name) > greatest(v_limit, p_at_least) then
+    perform private.fail(402, 'plan_limit_reached', 'The organisation''s plan allows no more of these.',
+                         'Choose a larger plan, or make one inactive.');
+  end if;
+end;
+$$;
+comment on function private.require_room is 'Refuses what is one too many for the organisation''s plan: plan_limit_reached 402.';
+
+create function private.counted(p_org_id uuid, p_name text)
+returns bigint
+language sql volatile security definer set search_path = ''
+as $$
+  select case p_name
+           when 'clients' then (select count(*) from public.clients as c where c.org_id = p_org_id and c.status = 'active')
+           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active)
+           when 'automations' then (select count(*) from public.automations as a where a.org_id = p_org_id and a.enabled) end;
+$$;
+comment on function private.counted is 'How many an organisation has of what a plan limits: active ones. Volatile, so that it sees what was committed while it waited.';
+
+-- Arguments: what is counted, the least that is always allowed. Once a statement: an import of thousands is counted once.
+create function private.tg__require_room()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  if exists (select from public.plans) then
+    for v_org_id in select distinct a.org_id from added as a order by 1 loop
+      perform private.require_room(v_org_id, tg_argv[0], tg_argv[1]::integer);
+    end loop;
+  end if;
+  return null;
+end;
+$$;
+
+-- What was inactive counts again: one row, since nobody wakes thousands.
+create function private.tg__require_room_again()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_room(new.org_id, tg_argv[0], tg_argv[1]::integer);
+  return null;
+end;
+$$;
+
+create trigger clients__require_room after insert on public.clients
+  referencing new table as added for each statement execute function private.tg__require_room('clients', '0');
+create trigger clients__require_room_again after update of status on public.clients
+  for each row when (new.status = 'active' and old.status <> 'active') execute function private.tg__require_room_again('clients', '0');
+create trigger staff__require_room after insert on public.staff
+  referencing new table as added for each statement execute function private.tg__require_room('staff', '1');
+create trigger staff__require_room_again after update of is_active on public.staff
+  for each row when (new.is_active and not old.is_active) execute function private.tg__require_room_again('staff', '1');
+
+create trigger automations__require_room after insert on public.automations
+  referencing new table as added for each statement execute function private.tg__require_room('automations', '0');
+create trigger automations__require_room_again after update of enabled on public.automations
+  for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
+
+create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
+returns public.plans
+language sql stable security definer set search_path = ''
+as $$
+  select p.* from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan
+   order by p.rank desc, p.plan limit 1;
+$$;
+comment on function private.current_plan is 'The best of the plans that an organisation has now; null: none.';
+
+create function private.platform_fee_rate(p_org_id uuid, p_now timestamptz default now())
+returns numeric
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((private.current_plan(p_org_id, p_now)).commission_rate,
+                  (select o.commission_rate from public.orgs as o where o.id = p_org_id));
+$$;
+comment on function private.platform_fee_rate is
+  'The platform''s share of an organisation''s sales, 0 to 1: its plan''s, where that names one, else orgs.commission_rate.';
+
+create function private.entitlements(p_org_id uuid, p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with configured as (select exists (select from public.plans) as yes),
+  granted as materialized (
+    select g.source, g.plan, g.id, g.starts_at, g.ends_at, g.reason, p.name, p.features, p.limits, p.rank
+      from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan),
+  best as (select c.plan, c.name from private.current_plan(p_org_id, p_now) as c where c.plan is not null)
+  select jsonb_build_object(
+    'org_id', p_org_id, 'is_configured', c.yes,
+    'plan', (select b.plan from best as b), 'plan_name', (select b.name from best as b),
+    'until', (select case when bool_or(g.ends_at is null) then null else max(g.ends_at) end from granted as g join best as b using (plan)),
+    'commission_rate', private.platform_fee_rate(p_org_id, p_now),
+    'trial', (select jsonb_build_object('is_used', count(*) filter (where t.is_self_serve) > 0) from public.plan_grants as t where t.org_id = p_org_id),
+    'grants', (select coalesce(jsonb_agg(jsonb_build_object(
+                 'source', g.source, 'id', g.id, 'plan', g.plan, 'from', g.starts_at, 'until', g.ends_at, 'why', g.reason)
+                 order by g.rank desc, g.plan, g.source, g.starts_at, g.id), '[]') from granted as g),
+    'features', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'is_allowed', not c.yes or x.n > 0, 'until', case when x.open then null else x.until end,
+               'why', case when not c.yes then '["no_plans"]' else coalesce(x.why, '[]') end)), '{}')
+        from private.features as f
+       cross join lateral (
+         select count(*) as n, bool_or(g.ends_at is null) as open, max(g.ends_at) as until,
+                jsonb_agg(jsonb_build_object('source', g.source, 'id', g.id, 'plan', g.plan, 'until', g.ends_at, 'why', g.reason)
+                          order by g.rank desc, g.plan, g.source, g.starts_at, g.id) as why
+           from granted as g where f.feature = any (g.features)) as x
+       where not f.is_limit),
+    'limits', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'allowed', private.plan_limit(p_org_id, f.feature, p_now), 'used', private.counted(p_org_id, f.feature))), '{}')
+        from private.features as f where f.is_limit))
+    from configured as c;
+$$;
+comment on function private.entitlements is
+  '{org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}; until null: no end.';
 
 -- ── 95_overview/rules.sql ──
 
@@ -4528,6 +5955,613 @@ as $$
    where l.provider = p_provider and l.account = coalesce(p_account, '') and l.until_at > p_now;
 $$;
 comment on function private.deferred_until is 'Until when a provider''s account (null: the platform''s) is left alone; null: it is not.';
+
+-- ── 25_leads/rules/capture.sql ──
+
+-- Capturing: what a form of an organisation's website and the page of a referral link leave behind. Anonymous and rate-limited, so
+-- refusals that count are returned, not raised (private.refusal).
+
+-- One person's open lead: their second question is noted on the first, and said to be so.
+create function private.capture_lead(
+  p_org_id uuid, p_source text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referral_code text, p_referral_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_phone text := private.e164(p_phone, private.phone_region(p_org_id));
+  v_id uuid;
+begin
+  -- The same person in two tabs queues here; by name of what identifies them, in one order.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(k.key, 3))
+     from (select p_org_id::text || x as key from unnest(array[p_email, v_phone]) as x where x is not null order by 1) as k;
+  select i.id into v_id
+    from public.inquiries as i
+   where i.org_id = p_org_id and i.status in ('NEW', 'CONTACTED', 'BOOKED') and (lower(i.email) = p_email or i.phone_e164 = v_phone)
+   order by lower(i.email) = p_email desc, i.created_at limit 1
+     for no key update;
+  if found then
+    -- What they ask is added; an hour's repetitions of one question are one.
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message)
+    select i.org_id, i.id, 'repeated', i.status, p_message
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = v_id
+       and not exists (select from public.inquiry_events as e
+                        where e.org_id = i.org_id and e.inquiry_id = i.id and e.happened_at > now() - interval '1 hour'
+                          and e.kind in ('received', 'repeated') and e.message is not distinct from p_message);
+    update public.inquiries as i
+       set referral_id = coalesce(i.referral_id, p_referral_id), referral_code = coalesce(i.referral_code, p_referral_code),
+           email = coalesce(nullif(i.email, ''), p_email), phone = coalesce(nullif(i.phone, ''), p_phone)
+     where i.org_id = p_org_id and i.id = v_id;
+    return private.outcome('known', jsonb_build_object('inquiry_id', v_id));
+  end if;
+  insert into public.inquiries (org_id, source, name, email, phone, message, services_interested, referral_code, referral_id)
+  values (p_org_id, p_source, p_name, p_email, p_phone, p_message, p_services, p_referral_code, p_referral_id)
+  returning id into v_id;
+  return private.outcome('captured', jsonb_build_object('inquiry_id', v_id));
+end;
+$$;
+comment on function private.capture_lead is
+  'Adds a lead, or notes the question on the person''s open one: {outcome: captured | known, inquiry_id}. What is given is clean.';
+
+create function private.require_lead(p_name text, p_email text, p_phone text, p_message text, p_services text[])
+returns void
+language plpgsql immutable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(coalesce(char_length(p_name) between 1 and 200, false), 'name');
+  perform private.require_value(coalesce(char_length(p_email) <= 320 and p_email ~ '^[^@\s<>"]+@[^@\s<>"]+\.[^@\s<>"]+$', p_email is null), 'email');
+  perform private.require_value(coalesce(char_length(p_phone) <= 40 and p_phone ~ '^[0-9+() ./-]*$' and p_phone ~ '[0-9]', p_phone is null), 'phone');
+  perform private.require_value(p_email is not null or p_phone is not null, 'email');
+  perform private.require_value(coalesce(char_length(p_message), 0) <= 5000, 'message');
+  perform private.require_value(coalesce(cardinality(p_services), 0) <= 20, 'services');
+  perform private.require_value(not exists (select from unnest(p_services) as s where char_length(s) > 200), 'services');
+end;
+$$;
+comment on function private.require_lead is 'Refuses what no form should send: value_not_allowed 422.';
+
+create function private.capture_inquiry(
+  p_org_slug text, p_name text, p_email text, p_phone text, p_message text, p_source text, p_services text[])
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_org_slug);
+  v_org public.orgs := v_page.org;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_org.id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_org.id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  return private.capture_lead(
+    v_org.id, case when p_source in ('website', 'instagram', 'facebook', 'referral', 'other') then p_source when p_source is null then 'website' else 'other' end,
+    v_name, v_email, v_phone, v_message, v_services, null, null);
+end;
+$$;
+comment on function private.capture_inquiry is
+  'Takes in what somebody asks through a form. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- The link a code leads to; null when it leads to none that is open, which is counted.
+create function private.open_referral_link(p_code text, out link public.referral_links, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  select l.* into link
+    from private.referral_codes as c
+    join public.referral_links as l on l.org_id = c.org_id and l.id = c.referral_link_id
+   where c.code = lower(btrim(p_code)) and l.is_active and coalesce(l.expires_at > now(), true);
+  if link.id is null then
+    refusal := case when private.is_within_rate('referral_miss', private.caller_address(), 30, '10 minutes')
+                    then private.refusal(404, 'referral_not_found', 'This link does not work any more.', 'Ask for a new link.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('referral', private.caller_address() || '/' || link.id, 60, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.open_referral_link is 'The open link of a code, or the refusal to answer: referral_not_found 404, rate_limited 429.';
+
+-- A visitor is who the page says (an id it keeps), else where they call from. An address is several visitors a day at most.
+create function private.referral_page(p_code text, p_visitor_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_visitor bytea := sha256(convert_to(coalesce(p_visitor_id::text, private.caller_address()), 'UTF8'));
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  if private.is_within_rate('referral_click', private.caller_address() || '/' || v_link.id, 20, '1 day') then
+    with clicked as (
+      insert into private.referral_clicks (org_id, referral_link_id, visitor_hash) values (v_link.org_id, v_link.id, v_visitor)
+      on conflict (org_id, referral_link_id, visitor_hash) do nothing
+      returning 1)
+    update public.referral_links as l set clicks = l.clicks + 1
+     where l.org_id = v_link.org_id and l.id = v_link.id and exists (select from clicked);
+  end if;
+  return (
+    select jsonb_build_object(
+      'code', v_link.code, 'name', v_link.name, 'description', v_link.description,
+      'reward_type', v_link.reward_type, 'reward_value', v_link.reward_value, 'expires_at', v_link.expires_at,
+      'org_name', o.name, 'org_slug', o.slug,
+      'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                     from public.branding as b where b.org_id = o.id),
+      'offers', (select coalesce(jsonb_agg(jsonb_build_object(
+                          'id', f.id, 'name', f.name, 'description', f.description, 'price_cents', f.price_cents, 'currency', f.currency,
+                          'session_count', f.session_count, 'duration_minutes', f.duration_minutes) order by f.sort_order, f.price_cents, f.id), '[]')
+                   from public.offers as f where f.org_id = o.id and f.is_active))
+      from public.orgs as o where o.id = v_link.org_id);
+end;
+$$;
+comment on function private.referral_page is 'What the page of a referral link shows; counts the visitor once.';
+
+-- Whoever refers themselves, or was a client before, is a lead like any other and no referral.
+create function private.refer(
+  p_code text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referred_by text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+  v_phone_e164 text;
+  v_referral_id uuid;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_link.org_id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_link.org_id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  perform private.require_value(v_email is not null, 'email');
+  v_phone_e164 := private.e164(v_phone, private.phone_region(v_link.org_id));
+
+  if not exists (select from public.clients as c
+                  where c.org_id = v_link.org_id and (lower(c.email) = v_email or c.phone_e164 = v_phone_e164)) then
+    insert into public.referrals (org_id, referral_link_id, referrer_client_id, referred_email, referred_name, status, signed_up_at)
+    values (v_link.org_id, v_link.id,
+            (select c.id from public.clients as c where c.org_id = v_link.org_id and c.referral_code = upper(btrim(p_referred_by)) limit 1),
+            v_email, v_name, 'signed_up', now())
+    on conflict (org_id, referral_link_id, lower(referred_email)) do nothing
+    returning id into v_referral_id;
+    if v_referral_id is not null then
+      update public.referral_links as l set signups = l.signups + 1 where l.org_id = v_link.org_id and l.id = v_link.id;
+    else
+      select r.id into v_referral_id
+        from public.referrals as r
+       where r.org_id = v_link.org_id and r.referral_link_id = v_link.id and lower(r.referred_email) = v_email;
+    end if;
+  end if;
+  return private.capture_lead(v_link.org_id, 'referral', v_name, v_email, v_phone, v_message, v_services, v_link.code, v_referral_id);
+end;
+$$;
+comment on function private.refer is
+  'Takes in somebody who came by a referral link, and counts the sign-up once: as capture_inquiry. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- ── 25_leads/rules/convert.sql ──
+
+-- Converting: a lead becomes a client, once, and what they said before is read where the client is.
+
+create function private.member_inquiry_org(p_inquiry_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id and i.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.member_inquiry_org is
+  'The organisation of a lead in which the signed-in person has the permission. Fails: inquiry_not_found 404, permission_missing 403.';
+
+create function private.inquiry_org(p_inquiry_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id;
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.inquiry_org is 'The organisation of a lead, for operators. Fails: inquiry_not_found 404.';
+
+-- The row is the lock: the second of two people gets the first one's client.
+create function private.convert_inquiry(p_org_id uuid, p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_lead public.inquiries;
+  v_client_id uuid := p_client_id;
+  v_is_new boolean := false;
+begin
+  select i.* into v_lead from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id for no key update;
+  if not found then
+    perform private.refuse_inquiry();
+  elsif v_lead.converted_client_id is not null then
+    if p_client_id <> v_lead.converted_client_id then
+      perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+    end if;
+    return private.outcome('converted', jsonb_build_object('client_id', v_lead.converted_client_id, 'is_new', false, 'was_converted', true));
+  end if;
+
+  if p_client_id is not null then
+    perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+    if not found then
+      perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+    end if;
+  else
+    -- One person once: public_book takes the same lock.
+    if v_lead.email <> '' then
+      perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || lower(v_lead.email), 1));
+    end if;
+    -- By email; by phone only where the lead has no email, since families share one.
+    select c.id into v_client_id
+      from public.clients as c
+     where c.org_id = p_org_id
+       and case when v_lead.email <> '' then lower(c.email) = lower(v_lead.email) else c.phone_e164 = v_lead.phone_e164 end
+     order by c.created_at, c.id limit 1;
+    if not found then
+      insert into public.clients (org_id, full_name, email, phone, source, referral_id)
+      values (p_org_id, v_lead.name, nullif(v_lead.email, ''), nullif(v_lead.phone, ''), 'lead', v_lead.referral_id)
+      returning id into v_client_id;
+      v_is_new := true;
+    end if;
+  end if;
+  update public.inquiries as i set converted_client_id = v_client_id where i.org_id = p_org_id and i.id = p_inquiry_id;
+  return private.outcome('converted', jsonb_build_object('client_id', v_client_id, 'is_new', v_is_new, 'was_converted', false));
+end;
+$$;
+comment on function private.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}; again answers the same client. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409.';
+
+create function private.member_convert_inquiry(p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_inquiry_org(p_inquiry_id, 'leads.write');
+begin
+  perform private.require_org(v_org_id, 'clients.write');
+  return private.convert_inquiry(v_org_id, p_inquiry_id, p_client_id);
+end;
+$$;
+comment on function private.member_convert_inquiry is 'convert_inquiry for a member with leads.write and clients.write.';
+
+-- Everything they wrote, as one note in the client's log: the lead keeps its own history too.
+create function private.note_lead(p_lead public.inquiries)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.log_communication(
+           p_lead.org_id, p_lead.converted_client_id, 'note', 'inbound',
+           'Came as a lead (' || p_lead.source || ')' || coalesce(': ' || string_agg(e.message, e'\n' order by e.happened_at), ''), auth.uid())
+    from public.inquiry_events as e
+   where e.org_id = p_lead.org_id and e.inquiry_id = p_lead.id and e.message is not null;
+$$;
+comment on function private.note_lead is 'Writes what a lead had asked into the log of the client they became.';
+
+create function private.inquiry_history(p_org_id uuid, p_inquiry_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+           'inquiry', to_jsonb(i),
+           'events', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'kind', e.kind, 'status', e.status, 'message', e.message, 'actor_id', e.actor_id, 'happened_at', e.happened_at)
+                               order by e.happened_at), '[]')
+                        from public.inquiry_events as e where e.org_id = i.org_id and e.inquiry_id = i.id))
+    from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id;
+$$;
+comment on function private.inquiry_history is 'A lead with what happened to it, oldest first: {inquiry, events}.';
+
+create function private.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(s.status, jsonb_build_object('count', coalesce(n.count, 0), 'expected_value', coalesce(n.expected_value, 0))), '{}')
+    from unnest('{NEW,CONTACTED,BOOKED,WON,LOST}'::text[]) as s (status)
+    left join (select i.status, count(*) as count, sum(i.expected_value) as expected_value
+                 from public.inquiries as i where i.org_id = p_org_id group by 1) as n on n.status = s.status;
+$$;
+comment on function private.inquiry_pipeline is 'How many leads stand where, and what they are expected to be worth: {STATUS: {count, expected_value}}.';
+
+create function private.member_inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'leads.read');
+  return private.inquiry_pipeline(p_org_id);
+end;
+$$;
+comment on function private.member_inquiry_pipeline is 'inquiry_pipeline for a member with leads.read.';
+
+-- ── 25_leads/rules/rewards.sql ──
+
+-- Rewards and credit: what a referral earns is booked where it is spent, once for each side, and credit is spent within what there is.
+-- Lock order: referral, then client; a package is new, so nobody else has it.
+
+-- Somebody who became a client: new since they signed up, it is a referral; a client before, it is none.
+create function private.convert_referral(p_org_id uuid, p_referral_id uuid, p_client_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_referral public.referrals;
+  v_link public.referral_links;
+  v_referred boolean;
+  v_referrer boolean;
+begin
+  select r.* into v_referral
+    from public.referrals as r
+   where r.org_id = p_org_id and r.id = p_referral_id and r.status in ('pending', 'signed_up')
+     for no key update;
+  if not found then
+    return;
+  end if;
+  if exists (select from public.clients as c
+              where c.org_id = p_org_id and c.id = p_client_id and c.created_at < coalesce(v_referral.signed_up_at, v_referral.created_at))
+     -- One person, once: whichever link was first.
+     or exists (select from public.referrals as r
+                 where r.org_id = p_org_id and r.referred_client_id = p_client_id and r.status in ('converted', 'rewarded'))
+     or v_referral.referrer_client_id = p_client_id then
+    update public.referrals as r set status = 'expired', referred_client_id = p_client_id where r.org_id = p_org_id and r.id = p_referral_id;
+    return;
+  end if;
+  update public.referral_links as l set conversions = l.conversions + 1
+   where l.org_id = p_org_id and l.id = v_referral.referral_link_id
+  returning l.* into v_link;
+  v_referred := private.give_reward(p_org_id, p_referral_id, 'referred', p_client_id, v_link.reward_type, v_link.reward_value);
+  v_referrer := private.give_reward(
+    p_org_id, p_referral_id, 'referrer', v_referral.referrer_client_id, v_link.referrer_reward_type, v_link.referrer_reward_value);
+  update public.referrals as r
+     set status = case when v_referred or v_referrer then 'rewarded' else 'converted' end, referred_client_id = p_client_id, converted_at = now(),
+         rewarded_at = case when v_referred or v_referrer then now() end, referred_rewarded = v_referred, referrer_rewarded = v_referrer,
+         referred_reward_cents = case when v_referred and v_link.reward_type = 'credit' then v_link.reward_value end,
+         referrer_reward_cents = case when v_referrer and v_link.referrer_reward_type = 'credit' then v_link.referrer_reward_value end
+   where r.org_id = p_org_id and r.id = p_referral_id;
+end;
+$$;
+comment on function private.convert_referral is 'Settles a referral whose person became a client: counts it, and rewards both sides, once.';
+
+-- True when this side has been given something now.
+create function private.give_reward(
+  p_org_id uuid, p_referral_id uuid, p_side text, p_client_id uuid, p_reward_type text, p_reward_value integer)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_reward_id uuid;
+begin
+  if p_client_id is null or coalesce(p_reward_type, 'none') = 'none' or coalesce(p_reward_value, 0) = 0 then
+    return false;
+  end if;
+  insert into public.referral_rewards (org_id, referral_id, side, client_id, reward_type, reward_value)
+  values (p_org_id, p_referral_id, p_side, p_client_id, p_reward_type, p_reward_value)
+  on conflict (org_id, referral_id, side) do nothing
+  returning id into v_reward_id;
+  if v_reward_id is null then
+    return false;
+  end if;
+  case p_reward_type
+    when 'credit' then
+      insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, referral_reward_id, actor_id)
+      values (p_org_id, p_client_id, 'reward', p_reward_value, private.credit_currency(p_org_id), v_reward_id, auth.uid());
+    when 'free_session' then
+      update public.referral_rewards as w set purchase_id = private.give_sessions(p_org_id, p_client_id, p_reward_value)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+    else
+      -- For one sale; the client shows it, or the coach finds it with the referral.
+      with code as (
+        insert into public.promo_codes (org_id, code, discount_type, discount_value, max_uses)
+        values (p_org_id, 'REF-' || upper(substr(replace(v_reward_id::text, '-', ''), 1, 12)), 'percentage', p_reward_value, 1)
+        returning id)
+      update public.referral_rewards as w set promo_code_id = (select code.id from code)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+  end case;
+  return true;
+end;
+$$;
+comment on function private.give_reward is 'Gives one side of a referral what the link promised, at most once; true when it was given now.';
+
+-- An organisation's prices are in one currency; before it has any, credit is in the app's.
+create function private.credit_currency(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select o.currency from public.offers as o where o.org_id = p_org_id order by o.is_active desc, o.created_at desc limit 1), 'aud');
+$$;
+comment on function private.credit_currency is 'The currency in which an organisation gives credit: its price list''s.';
+
+-- A package like any other, paid in full for nothing; its ledger opens with where it is from.
+create function private.give_sessions(p_org_id uuid, p_client_id uuid, p_sessions integer)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_offer_id uuid;
+  v_package public.client_purchases;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 4));
+  select o.id into v_offer_id
+    from public.offers as o where o.org_id = p_org_id and o.name = 'Referral reward' and o.price_cents = 0 order by o.created_at limit 1;
+  if not found then
+    insert into public.offers (org_id, name, offer_type, price_cents, currency, sessions_included, is_active)
+    values (p_org_id, 'Referral reward', 'session_pack', 0, private.credit_currency(p_org_id), 1, false)
+    returning id into v_offer_id;
+  end if;
+  insert into public.client_purchases (
+    org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, payment_status, source)
+  values (p_org_id, p_client_id, v_offer_id, 0, private.credit_currency(p_org_id), p_sessions, 'succeeded', 'reward')
+  returning * into v_package;
+  perform private.enter_session(v_package, 'opening', 0, 'referral_reward', auth.uid(), clock_timestamp());
+  return v_package.id;
+end;
+$$;
+comment on function private.give_sessions is 'Gives a client free sessions as a package and returns its id.';
+
+create function private.credit_balance(p_org_id uuid, p_client_id uuid)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(sum(e.amount_cents), 0)::bigint from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id;
+$$;
+comment on function private.credit_balance is 'What a client has in credit, in the minor unit of its currency.';
+
+-- The client's row is the lock: two desks that spend the last of it queue here.
+create function private.spend_credit(p_org_id uuid, p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid, p_actor_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_first public.credit_entries;
+  v_balance bigint;
+begin
+  perform private.require_value(p_amount_cents between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  select e.* into v_first from public.credit_entries as e where e.org_id = p_org_id and e.request_id = p_request_id;
+  if found then
+    if (v_first.client_id, v_first.amount_cents) <> (p_client_id, -p_amount_cents) then
+      perform private.refuse_request();
+    end if;
+    return private.credit_balance(p_org_id, p_client_id);
+  end if;
+  v_balance := private.credit_balance(p_org_id, p_client_id);
+  if v_balance < p_amount_cents then
+    perform private.fail(409, 'credit_exhausted', 'The client does not have so much credit.', 'Spend what there is.');
+  end if;
+  insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, note, request_id, actor_id)
+  select p_org_id, p_client_id, 'spent', -p_amount_cents,
+         (select e.currency from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1),
+         private.clean_line(p_note), p_request_id, p_actor_id
+  on conflict (org_id, request_id) where request_id is not null do nothing;
+  if not found then
+    perform private.refuse_request();
+  end if;
+  return v_balance - p_amount_cents;
+end;
+$$;
+comment on function private.spend_credit is
+  'Takes credit and returns what is left; the same request takes once. Fails: credit_exhausted 409, request_reused 409, value_not_allowed 422.';
+
+create function private.member_spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.spend_credit(private.require_client(p_client_id, 'packages.sell'), p_client_id, p_amount_cents, p_note, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_spend_credit is 'spend_credit for a member with packages.sell.';
+
+create function private.member_credit_balance(p_client_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  return jsonb_build_object(
+    'balance_cents', private.credit_balance(v_org_id, p_client_id),
+    'currency', coalesce((select e.currency from public.credit_entries as e where e.org_id = v_org_id and e.client_id = p_client_id
+                           order by e.created_at limit 1), private.credit_currency(v_org_id)));
+end;
+$$;
+comment on function private.member_credit_balance is 'A client''s credit, for members and for the client: {balance_cents, currency}.';
+
+-- A client's own code, which a link is handed on with; made when it is first asked for.
+create function private.client_referral_code(p_org_id uuid, p_client_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_code text;
+begin
+  -- Of an organisation's clients no two share one: 40 bits, and asked for under its lock.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 5));
+  select c.referral_code into v_code from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  while v_code is null or exists (
+    select from public.clients as c where c.org_id = p_org_id and c.referral_code = v_code and c.id <> p_client_id) loop
+    v_code := private.random_code(8);
+  end loop;
+  update public.clients as c set referral_code = v_code
+   where c.org_id = p_org_id and c.id = p_client_id and c.referral_code is distinct from v_code;
+  return v_code;
+end;
+$$;
+comment on function private.client_referral_code is 'The code by which a client is known as the one who referred somebody.';
+
+create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_link public.referral_links;
+  v_path text;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  select l.* into v_link
+    from public.referral_links as l
+   where l.org_id = v_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
+   order by l.created_at desc limit 1;
+  if not found then
+    perform private.fail(404, 'referral_not_found', 'There is no open referral link.', 'Make one first.');
+  end if;
+  v_path := '/refer/' || v_link.code || '?by=' || private.client_referral_code(v_org_id, p_client_id);
+  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name,
+                            'referral_code', private.client_referral_code(v_org_id, p_client_id), 'url', coalesce(private.app_link(v_path), v_path));
+end;
+$$;
+comment on function private.person_referral_link is
+  'The link a client hands on, for members and for the client: {referral_link_id, code, name, referral_code, url}. Fails: client_not_found 404, referral_not_found 404.';
+
+-- Letters and digits that nobody takes for others. Each byte of a random uuid's hash gives one: 256 is a multiple of 32.
+create function private.random_code(p_length integer)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select string_agg(substr('ABCDEFGHJKLMNPQRSTUVWXYZ23456789', get_byte(h.bytes, n) % 32 + 1, 1), '' order by n)
+    from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as bytes) as h
+   cross join generate_series(0, least(p_length, 32) - 1) as n;
+$$;
+comment on function private.random_code is 'A random code of so many characters (at most 32), five bits each.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -10151,6 +12185,7 @@ begin
     end if;
     return private.marketing_answer(v_send);
   end if;
+  perform private.require_feature(p_org_id, 'marketing');
 
   with audience as materialized (
     select c.id, c.phone_e164,
@@ -10545,6 +12580,308 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
   for each row execute function private.tg__touch_updated_at();
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
+
+-- ── 65_billing/rules/grants.sql ──
+
+-- Plans and who was given one: trials and comps. Each grant stands by itself; what ends one ends no other.
+
+create trigger plans__touch before update on public.plans
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger plan_grants__audit after insert or update or delete on public.plan_grants
+  for each row execute function private.tg__audit();
+
+create function private.require_plan(p_plan text)
+returns public.plans
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  select p.* into v_plan from public.plans as p where p.plan = p_plan;
+  if not found then
+    perform private.fail(404, 'plan_not_found', 'There is no such plan.', 'Choose one that the list of plans has.');
+  end if;
+  return v_plan;
+end;
+$$;
+comment on function private.require_plan is 'The plan of this name. Fails: plan_not_found 404.';
+
+-- A price that was ever a plan's stays it: who subscribed at it keeps paying it.
+create function private.tg_plans__remember_price()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.plan_prices (stripe_price_id, plan) values (new.stripe_price_id, new.plan) on conflict do nothing;
+  if not exists (select from private.plan_prices as p where p.stripe_price_id = new.stripe_price_id and p.plan = new.plan) then
+    perform private.fail(409, 'price_in_use', 'This price belongs to another plan.', 'Make a price for each plan.');
+  end if;
+  return null;
+end;
+$$;
+create trigger plans__remember_price after insert or update of stripe_price_id on public.plans
+  for each row when (new.stripe_price_id is not null) execute function private.tg_plans__remember_price();
+
+create function private.grant_of_request(p_org_id uuid, p_request_id uuid, p_source text, p_plan text)
+returns public.plan_grants
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_grant public.plan_grants;
+begin
+  select g.* into v_grant from public.plan_grants as g where g.org_id = p_org_id and g.request_id = p_request_id;
+  if found and (v_grant.source <> p_source or v_grant.plan <> coalesce(p_plan, v_grant.plan)) then
+    perform private.refuse_request();
+  end if;
+  return v_grant;
+end;
+$$;
+comment on function private.grant_of_request is 'What a request id was answered with before; refuses one that was used for something else: request_reused 409.';
+
+-- The unique index on self-serve trials decides between two tabs; both ask, one gets it.
+create function private.start_trial(p_org_id uuid, p_plan text, p_actor_id uuid, p_request_id uuid, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  if p_plan is null then
+    select p.* into v_plan from public.plans as p where p.is_active and p.trial_days > 0 order by p.rank desc, p.plan limit 1;
+  else
+    v_plan := private.require_plan(p_plan);
+  end if;
+  if v_plan.plan is null or v_plan.trial_days = 0 or not v_plan.is_active then
+    perform private.fail(409, 'trial_unavailable', 'This plan cannot be tried.', 'Choose another plan.');
+  end if;
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, is_self_serve, granted_by, request_id)
+  values (p_org_id, 'trial', v_plan.plan, p_now, p_now + make_interval(days => v_plan.trial_days), true, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    -- The same click on another connection, or another one that came first.
+    v_grant := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+  end if;
+  if v_grant.id is null then
+    perform private.fail(409, 'trial_used', 'The organisation has had its trial.', 'Subscribe to a plan.');
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.start_trial is
+  'An organisation''s own trial, once, for the plan''s trial_days; returns the grant. Fails: plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+
+create function private.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz, p_reason text, p_actor_id uuid, p_request_id uuid,
+  p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans := private.require_plan(p_plan);
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  perform private.require_value(p_source in ('trial', 'comp'), 'source');
+  perform private.require_value(p_ends_at is not null or p_source = 'trial', 'ends_at');
+  perform private.require_value(coalesce(p_ends_at > p_now and p_ends_at <= p_now + interval '10 years', true), 'ends_at');
+  perform private.require_value(coalesce(char_length(p_reason) <= 500, true), 'reason');
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, reason, granted_by, request_id)
+  values (p_org_id, p_source, v_plan.plan, p_now,
+          coalesce(p_ends_at, p_now + make_interval(days => greatest(v_plan.trial_days, 1))), p_reason, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    v_grant := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.grant_plan is
+  'Gives an organisation a plan for a time: a comp until p_ends_at, or a trial (without an end: as long as the plan''s trials are). Returns the grant. Fails: plan_not_found 404, value_not_allowed 422, request_reused 409.';
+
+-- Other grants and subscriptions go on: an organisation keeps what those give.
+create function private.revoke_grant(p_org_id uuid, p_grant_id uuid, p_actor_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.plan_grants as g set revoked_at = p_now, revoked_by = p_actor_id
+   where g.org_id = p_org_id and g.id = p_grant_id and g.revoked_at is null and p_now < g.ends_at;
+  if found then
+    return true;
+  end if;
+  if not exists (select from public.plan_grants as g where g.org_id = p_org_id and g.id = p_grant_id) then
+    perform private.fail(404, 'grant_not_found', 'There is no such grant.', 'List the organisation''s entitlements.');
+  end if;
+  return false;
+end;
+$$;
+comment on function private.revoke_grant is
+  'Ends one grant now; false where it had ended. Nothing else the organisation has is touched. Fails: grant_not_found 404.';
+
+-- ── 65_billing/rules/subscriptions.sql ──
+
+-- The mirror of what organisations subscribed to. What the provider says of a moment replaces what it said of earlier ones; where two
+-- things were said of the same second, nobody knows which came last, so the provider is asked (refetch_at, coach sweep billing).
+-- Lock: the customer's directory row; all that is said of one customer queues here.
+
+create trigger org_subscriptions__audit after insert or update or delete on public.org_subscriptions
+  for each row execute function private.tg__audit('as_of', 'event_id', 'refetch_at', 'revision', 'fetched_at', 'fetch_error');
+
+-- A reference is an id, or the whole thing where it was expanded.
+create function private.stripe_id(p_reference jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case jsonb_typeof(p_reference) when 'object' then p_reference ->> 'id' when 'string' then p_reference #>> '{}' end;
+$$;
+comment on function private.stripe_id is 'The id of a reference in a Stripe object, expanded or not.';
+
+create function private.stripe_instant(p_seconds jsonb)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_seconds) = 'number' then to_timestamp((p_seconds #>> '{}')::double precision) end;
+$$;
+comment on function private.stripe_instant is 'An instant of a Stripe object; null where there is none.';
+
+create function private.require_stripe_field(p_is_there boolean, p_name text)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if p_is_there is not true then
+    perform private.fail(422, 'stripe_field_missing', 'The provider''s answer lacks something that is needed.',
+                         format('Look at %s; the API version may have changed.', p_name));
+  end if;
+end;
+$$;
+comment on function private.require_stripe_field is 'Refuses what the provider sent without a field that counts: stripe_field_missing 422.';
+
+-- Both shapes: until 2025-03-31 the period was the subscription's, since then it is the item's.
+create function private.mirror_subscription(p_subscription jsonb, p_as_of timestamptz, p_event_id text, p_revision bigint, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_id text := p_subscription ->> 'id';
+  v_item jsonb := p_subscription #> '{items,data,0}';
+  v_status text := p_subscription ->> 'status';
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
+  v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
+  v_mirror public.org_subscriptions;
+  v_since timestamptz;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'),
+          private.require_stripe_field(private.stripe_id(p_subscription -> 'customer') is not null, 'customer'),
+          private.require_stripe_field(v_status is not null, 'status'),
+          private.require_stripe_field(v_price is not null, 'items.price'),
+          private.require_stripe_field(p_subscription ? 'created', 'created'),
+          private.require_stripe_field(v_ends_at is not null, 'current_period_end');
+  perform private.require_value(v_status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused'), 'status');
+  select c.org_id into v_org_id from private.billing_customers as c
+   where c.stripe_customer_id = private.stripe_id(p_subscription -> 'customer') for no key update;
+  if not found then
+    perform private.fail(404, 'billing_customer_unknown', 'Nobody here is this customer.', 'Link the customer, or leave the event.');
+  end if;
+
+  select s.* into v_mirror from public.org_subscriptions as s where s.org_id = v_org_id and s.stripe_subscription_id = v_id for no key update;
+  if found and p_as_of < v_mirror.as_of then
+    return 'stale';
+  elsif v_mirror.id is not null and p_as_of = v_mirror.as_of and p_event_id is not null then
+    if p_event_id = v_mirror.event_id then
+      return 'repeated';
+    end if;
+    perform private.ask_about_subscription(v_org_id, v_mirror.id, p_now);
+    -- What has ended does not begin again, so that much is known.
+    if v_status not in ('canceled', 'incomplete_expired') then
+      return 'refetch';
+    end if;
+  end if;
+
+  if v_status = 'past_due' then
+    v_since := coalesce(v_mirror.past_due_since, p_as_of);
+  end if;
+  insert into public.org_subscriptions as s (
+    org_id, stripe_subscription_id, stripe_price_id, plan, status, started_at, current_period_ends_at, cancels_at, ended_at, past_due_since,
+    as_of, event_id, fetched_at)
+  values (
+    v_org_id, v_id, v_price, (select p.plan from private.plan_prices as p where p.stripe_price_id = v_price), v_status,
+    private.stripe_instant(p_subscription -> 'created'), v_ends_at,
+    coalesce(private.stripe_instant(p_subscription -> 'cancel_at'),
+             case when (p_subscription ->> 'cancel_at_period_end')::boolean then v_ends_at end),
+    coalesce(v_ended_at, case when v_status in ('canceled', 'incomplete_expired') then p_as_of end), v_since,
+    p_as_of, p_event_id, case when p_event_id is null then p_now end)
+  on conflict (org_id, stripe_subscription_id) do update
+     set (stripe_price_id, plan, status, current_period_ends_at, cancels_at, ended_at, past_due_since, as_of, event_id, updated_at)
+       = (excluded.stripe_price_id, excluded.plan, excluded.status, excluded.current_period_ends_at, excluded.cancels_at, excluded.ended_at,
+          excluded.past_due_since, excluded.as_of, excluded.event_id, p_now),
+         fetched_at = coalesce(excluded.fetched_at, s.fetched_at),
+         fetch_error = case when excluded.fetched_at is null then s.fetch_error end,
+         -- An answer settles what was open when it was asked for, and not what came since.
+         refetch_at = case when excluded.fetched_at is not null and s.revision = p_revision then null else s.refetch_at end;
+  return 'mirrored';
+end;
+$$;
+comment on function private.mirror_subscription is
+  'Writes what the provider says of a subscription at a moment: mirrored, stale (something later is known), repeated, or refetch (something else was said of that second). p_event_id null: it was asked for, with the revision at that time. Fails: billing_customer_unknown 404, stripe_field_missing 422, value_not_allowed 422.';
+
+create function private.ask_about_subscription(p_org_id uuid, p_id uuid, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s
+     set refetch_at = least(s.refetch_at, p_now), revision = s.revision + 1
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function private.ask_about_subscription is 'Has the provider asked about a subscription by the next sweep.';
+
+-- Effects of the platform account's events; what comes from a connected account is the organisation's own matter and never reaches this.
+create function private.apply_platform_event(p_event jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type text := p_event ->> 'type';
+  v_object jsonb := p_event #> '{data,object}';
+  v_subscription_id text;
+  v_mirror public.org_subscriptions;
+begin
+  if v_type like 'customer.subscription.%' and v_type <> 'customer.subscription.trial_will_end' then
+    perform private.require_stripe_field(p_event ? 'created', 'created');
+    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null, p_now);
+  elsif v_type in ('invoice.paid', 'invoice.payment_failed') then
+    -- The subscription's own event says what became of it; this one notices when that event is missing.
+    v_subscription_id := private.stripe_id(coalesce(nullif(v_object -> 'subscription', 'null'),
+                                                    v_object #> '{parent,subscription_details,subscription}'));
+    select s.* into v_mirror
+      from private.billing_customers as c
+      join public.org_subscriptions as s on s.org_id = c.org_id and s.stripe_subscription_id = v_subscription_id
+     where c.stripe_customer_id = private.stripe_id(v_object -> 'customer');
+    if not found then
+      return 'ignored';
+    end if;
+    if (v_mirror.status in ('active', 'trialing')) <> (v_type = 'invoice.paid') then
+      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id, p_now);
+      return 'refetch';
+    end if;
+    return 'agreed';
+  end if;
+  return 'ignored';
+end;
+$$;
+comment on function private.apply_platform_event is
+  'The effect of an event of the platform''s own account: mirrored, stale, repeated, refetch, agreed or ignored. Fails as mirror_subscription does; the event is then kept with its error and can be replayed.';
 
 -- ── 95_overview/rules/client_detail.sql ──
 
@@ -11180,6 +13517,108 @@ create policy clients_insert_members on public.clients for insert to authenticat
 create policy clients_update_people on public.clients for update to authenticated
   using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
 
+-- ── 22_invites/access.sql ──
+
+-- Who may see invites. A client's codes are the members' to hand over, a member's token is the email's alone; all is written by RPCs.
+
+alter table public.client_invites enable row level security;
+alter table public.member_invites enable row level security;
+alter table private.allow_list enable row level security;
+revoke all on public.client_invites, public.member_invites, private.allow_list from public, anon, authenticated, service_role;
+create policy allow_list_select_nobody on private.allow_list for select to service_role using (false);
+
+-- Whoever has redeemed a code sees it: the app finds its client by it. What it writes there is what redeem_client_invite wrote.
+grant execute on function private.my_invite_id() to authenticated;
+grant select on public.client_invites to authenticated;
+grant update (redeemed_at, redeemed_by) on public.client_invites to authenticated;
+create policy client_invites_select_people on public.client_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = (select private.my_invite_id()));
+create policy client_invites_update_redeemer on public.client_invites for update to authenticated
+  using (id = (select private.my_invite_id()));
+create trigger client_invites__audit after insert or update or delete on public.client_invites
+  for each row execute function private.tg__audit();
+
+grant select (org_id, id, email, role, expires_at, accepted_at, accepted_by, revoked_at, created_by, created_at, updated_at)
+  on public.member_invites to authenticated;
+create policy member_invites_select_members on public.member_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('members.write'))::uuid[]));
+create trigger member_invites__audit after insert or update or delete on public.member_invites
+  for each row execute function private.tg__audit('token_hash', 'expires_at');
+
+-- ── 25_leads/access.sql ──
+
+-- Who may see and write leads and referrals. Counters, rewards and history are written by rules alone; a visitor reaches no table.
+
+alter table public.inquiries enable row level security;
+alter table public.inquiry_events enable row level security;
+alter table public.referral_links enable row level security;
+alter table public.referrals enable row level security;
+alter table public.referral_rewards enable row level security;
+alter table public.credit_entries enable row level security;
+alter table private.referral_codes enable row level security;
+alter table private.referral_clicks enable row level security;
+revoke all on public.inquiries, public.inquiry_events, public.referral_links, public.referrals, public.referral_rewards, public.credit_entries,
+  private.referral_codes, private.referral_clicks from public, anon, authenticated, service_role;
+create policy referral_codes_select_nobody on private.referral_codes for select to service_role using (false);
+create policy referral_clicks_select_nobody on private.referral_clicks for select to service_role using (false);
+
+grant select, delete on public.inquiries to authenticated;
+grant select on public.inquiries to service_role;
+grant insert (org_id, name, email, phone, source, message, status, services_interested, follow_up_date, assigned_to, expected_value)
+  on public.inquiries to authenticated;
+grant insert (org_id, name, email, phone, source, message, status) on public.inquiries to service_role;
+grant update (name, email, phone, message, status, services_interested, follow_up_date, assigned_to, expected_value, converted_client_id)
+  on public.inquiries to authenticated;
+create policy inquiries_select_members on public.inquiries for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy inquiries_insert_members on public.inquiries for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_update_members on public.inquiries for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_delete_members on public.inquiries for delete to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger inquiries__audit after delete on public.inquiries
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.inquiries
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.inquiry_events to authenticated;
+create policy inquiry_events_select_members on public.inquiry_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+grant select on public.referral_links to authenticated, service_role;
+grant insert (org_id, code, name, description, reward_type, reward_value, referrer_reward_type, referrer_reward_value, is_active, expires_at)
+  on public.referral_links to authenticated;
+grant update (name, description, is_active, expires_at) on public.referral_links to authenticated;
+create policy referral_links_select_members on public.referral_links for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_links_insert_members on public.referral_links for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy referral_links_update_members on public.referral_links for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger referral_links__audit after insert or update on public.referral_links
+  for each row execute function private.tg__audit('clicks', 'signups', 'conversions');
+create trigger referral_links__touch before update on public.referral_links
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger zz_refuse_clearly before insert or update on public.referral_links
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.referrals, public.referral_rewards to authenticated;
+grant select on public.referrals to service_role;
+create policy referrals_select_members on public.referrals for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_rewards_select_members on public.referral_rewards for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+-- credit_entries: members, and a client their own.
+grant select on public.credit_entries to authenticated;
+create policy credit_entries_select_people on public.credit_entries for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create trigger credit_entries__append_only before update or delete on public.credit_entries
+  for each row execute function private.tg__append_only();
+create trigger credit_entries__no_truncate before truncate on public.credit_entries
+  for each statement execute function private.tg__append_only();
+
 -- ── 27_progress/access.sql ──
 
 -- Who may see and write progress: the client whose it is, and those who train them. The desk and the accountant see none of it.
@@ -11587,6 +14026,36 @@ begin
 end;
 $$;
 
+-- ── 45_waivers/access.sql ──
+
+-- Who may see and write waivers: members. A visitor with a link comes through RPCs; evidence is written there alone.
+
+alter table public.waiver_texts enable row level security;
+alter table public.client_waivers enable row level security;
+revoke all on public.waiver_texts, public.client_waivers from public, anon, authenticated, service_role;
+
+grant select on public.waiver_texts to authenticated;
+create policy waiver_texts_select_members on public.waiver_texts for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create trigger waiver_texts__append_only before update or delete on public.waiver_texts
+  for each row execute function private.tg__append_only();
+create trigger waiver_texts__no_truncate before truncate on public.waiver_texts
+  for each statement execute function private.tg__append_only();
+
+grant select on public.client_waivers to authenticated, service_role;
+grant insert (org_id, client_id, name, status, sent_at) on public.client_waivers to authenticated;
+grant update (status) on public.client_waivers to authenticated;
+create policy client_waivers_select_members on public.client_waivers for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create policy client_waivers_insert_members on public.client_waivers for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create policy client_waivers_update_members on public.client_waivers for update to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create trigger client_waivers__audit after insert or update or delete on public.client_waivers
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.client_waivers
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
 -- ── 50_messaging/access.sql ──
 
 -- Who may see and write what: members write settings, templates, schedules and conversations; the outbox is written by RPC alone.
@@ -11832,6 +14301,105 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- ── 60_payments/access.sql ──
+
+-- Who may see and write the tables of payments directly. Money is never written by hand: no role may insert a money event.
+
+alter table public.stripe_accounts enable row level security;
+alter table public.money_events enable row level security;
+alter table public.subscriptions enable row level security;
+alter table public.disputes enable row level security;
+alter table public.org_payouts enable row level security;
+alter table public.org_payout_settings enable row level security;
+alter table private.stripe_events enable row level security;
+alter table private.stripe_fetches enable row level security;
+alter table private.stripe_cursors enable row level security;
+alter table private.stripe_payments enable row level security;
+revoke all on public.stripe_accounts, public.money_events, public.subscriptions, public.disputes, public.org_payouts,
+  public.org_payout_settings from public, anon, authenticated, service_role;
+revoke all on private.stripe_events, private.stripe_fetches, private.stripe_cursors, private.stripe_payments
+  from public, anon, authenticated, service_role;
+
+-- stripe_accounts, money_events, disputes: members who may see money.
+grant select on public.stripe_accounts, public.money_events, public.disputes to authenticated, service_role;
+create policy stripe_accounts_select_members on public.stripe_accounts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy money_events_select_members on public.money_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy disputes_select_members on public.disputes for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- subscriptions: members, and the client whose it is.
+grant select on public.subscriptions to authenticated, service_role;
+create policy subscriptions_select_people on public.subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- org_payouts: the platform's admins write, members who may see payouts read.
+grant select on public.org_payouts to authenticated, service_role;
+grant insert (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, status, payout_reference),
+      update (status, paid_at) on public.org_payouts to authenticated;
+create policy org_payouts_select_people on public.org_payouts for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payouts_insert_platform on public.org_payouts for insert to authenticated
+  with check ((select private.is_platform_admin()));
+create policy org_payouts_update_platform on public.org_payouts for update to authenticated
+  using ((select private.is_platform_admin()));
+
+-- org_payout_settings: the owner writes; a platform admin opens an empty row for a new organisation.
+grant select on public.org_payout_settings to authenticated, service_role;
+grant insert (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at),
+      update (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at)
+  on public.org_payout_settings to authenticated;
+create policy org_payout_settings_select_people on public.org_payout_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_insert_people on public.org_payout_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_update_owners on public.org_payout_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.org_payouts
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- Row level security without a policy that lets anybody in: only definers of the owner reach these.
+create policy stripe_events_select_nobody on private.stripe_events for select to service_role using (false);
+create policy stripe_fetches_select_nobody on private.stripe_fetches for select to service_role using (false);
+create policy stripe_cursors_select_nobody on private.stripe_cursors for select to service_role using (false);
+create policy stripe_payments_select_nobody on private.stripe_payments for select to service_role using (false);
+
+-- ── 65_billing/access.sql ──
+
+-- Who may see what an organisation pays for. Nobody writes here directly.
+
+alter table private.features enable row level security;
+alter table private.plan_prices enable row level security;
+alter table private.billing_customers enable row level security;
+alter table public.plans enable row level security;
+alter table public.plan_grants enable row level security;
+alter table public.org_subscriptions enable row level security;
+revoke all on private.features, private.plan_prices, private.billing_customers, public.plans, public.plan_grants, public.org_subscriptions
+  from public, anon, authenticated, service_role;
+
+-- Row level security without a policy for apps: only definers of the owner reach these.
+create policy features_select_nobody on private.features for select to service_role using (false);
+create policy plan_prices_select_nobody on private.plan_prices for select to service_role using (false);
+create policy billing_customers_select_nobody on private.billing_customers for select to service_role using (false);
+
+-- plans: what can be chosen, for everyone who signs in; and what one's own organisation has, chosen or not.
+grant select on public.plans to authenticated, service_role;
+create policy plans_select_offered on public.plans for select to authenticated
+  using (is_active and (select auth.uid()) is not null or is_default
+         or plan in (select s.plan from public.org_subscriptions as s) or plan in (select g.plan from public.plan_grants as g)
+         or (select private.is_platform_admin()));
+
+grant select on public.plan_grants, public.org_subscriptions to authenticated, service_role;
+create policy plan_grants_select_members on public.plan_grants for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
+create policy org_subscriptions_select_members on public.org_subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
 
 -- ── 95_overview/access.sql ──
 
@@ -12168,6 +14736,110 @@ comment on function public.admin_remove is
   'Takes the platform from somebody, and ends their support accesses. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_admin_not_found 404, last_admin 409, reason_missing 422.';
 revoke all on function public.admin_remove(text, text) from public, anon, service_role;
 grant execute on function public.admin_remove(text, text) to authenticated;
+
+-- ── 25_leads/api.sql ──
+
+-- Leads for apps: the form and the referral page for visitors, the pipeline and credit for members and clients.
+
+create function public.capture_inquiry(
+  p_org_slug text, p_name text, p_email text default null, p_phone text default null, p_message text default null,
+  p_source text default null, p_services text[] default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.capture_inquiry(p_org_slug, p_name, p_email, p_phone, p_message, p_source, p_services);
+end;
+comment on function public.capture_inquiry is
+  'Takes in what somebody asks through a form: {outcome: captured, inquiry_id}, or {outcome: known, inquiry_id} where they have an open inquiry, to which this is added. Needs an email or a phone. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.capture_inquiry(text, text, text, text, text, text, text[]) from public, anon, authenticated, service_role;
+grant execute on function public.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+grant execute on function private.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+
+create function public.referral_page(p_code text, p_visitor_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.referral_page(p_code, p_visitor_id);
+end;
+comment on function public.referral_page is
+  'What the page of a referral link shows: {code, name, description, reward_type, reward_value, expires_at, org_name, org_slug, branding, offers}. Counts the visitor once: send an id that the page keeps. Fails: referral_not_found 404, rate_limited 429.';
+revoke all on function public.referral_page(text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.referral_page(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.referral_page(text, uuid) to anon, authenticated, service_role;
+
+create function public.refer(
+  p_code text, p_name text, p_email text, p_phone text default null, p_message text default null, p_services text[] default null,
+  p_referred_by text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.refer(p_code, p_name, p_email, p_phone, p_message, p_services, p_referred_by);
+end;
+comment on function public.refer is
+  'Takes in somebody who came by a referral link and counts their sign-up once: {outcome: captured | known, inquiry_id}. p_referred_by is the link''s ?by=. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.refer(text, text, text, text, text, text[], text) from public, anon, authenticated, service_role;
+grant execute on function public.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+grant execute on function private.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+
+create function public.convert_inquiry(p_inquiry_id uuid, p_client_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_convert_inquiry(p_inquiry_id, p_client_id);
+end;
+comment on function public.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}. Whoever has the lead''s email (or, without one, phone) is that client, else a new one is made; the lead stays, WON, and what they asked is in the client''s log. Again answers the same client. Rewards a referral. Needs leads.write and clients.write. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409, permission_missing 403.';
+revoke all on function public.convert_inquiry(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.convert_inquiry(uuid, uuid) to authenticated;
+grant execute on function private.member_convert_inquiry(uuid, uuid) to authenticated;
+
+create function public.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_inquiry_pipeline(p_org_id);
+end;
+comment on function public.inquiry_pipeline is
+  'How many leads stand where: {NEW: {count, expected_value}, CONTACTED, BOOKED, WON, LOST}. Needs leads.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.inquiry_pipeline(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.inquiry_pipeline(uuid) to authenticated;
+grant execute on function private.member_inquiry_pipeline(uuid) to authenticated;
+
+create function public.client_referral_link(p_client_id uuid, p_referral_link_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_referral_link(p_client_id, p_referral_link_id);
+end;
+comment on function public.client_referral_link is
+  'The link a client hands on: {referral_link_id, code, name, referral_code, url}; of the newest open link where none is named. For members with clients.read, and for the client. Fails: client_not_found 404, referral_not_found 404, permission_missing 403.';
+revoke all on function public.client_referral_link(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.client_referral_link(uuid, uuid) to authenticated;
+grant execute on function private.person_referral_link(uuid, uuid) to authenticated;
+
+create function public.credit_balance(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_credit_balance(p_client_id);
+end;
+comment on function public.credit_balance is
+  'A client''s credit: {balance_cents, currency}. For members with clients.read, and for the client. Fails: client_not_found 404, permission_missing 403.';
+revoke all on function public.credit_balance(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.credit_balance(uuid) to authenticated;
+grant execute on function private.member_credit_balance(uuid) to authenticated;
+
+create function public.spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text default null, p_request_id uuid default null)
+returns bigint
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_spend_credit(p_client_id, p_amount_cents, p_note, p_request_id);
+end;
+comment on function public.spend_credit is
+  'Takes credit from a client and returns what is left, in cents; the same request id takes once. Needs packages.sell. Fails: client_not_found 404, credit_exhausted 409, request_reused 409, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.spend_credit(uuid, bigint, text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.spend_credit(uuid, bigint, text, uuid) to authenticated;
+grant execute on function private.member_spend_credit(uuid, bigint, text, uuid) to authenticated;
 
 -- ── 30_sessions/api.sql ──
 
@@ -12971,6 +15643,121 @@ comment on function public.render_sms_template is
 revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
+
+-- ── 65_billing/api.sql ──
+
+-- Billing for apps: what the organisation may use, its trial, and what the service needs to open Checkout and the Billing Portal.
+
+create function private.member_entitlements(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  return private.entitlements(p_org_id);
+end;
+$$;
+comment on function private.member_entitlements is 'entitlements for any member.';
+
+create function public.entitlements(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_entitlements(p_org_id);
+end;
+comment on function public.entitlements is
+  'What your organisation may use now, until when, and why: {org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source: trial | comp | subscription | default, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}. until null: no end; allowed null: any number; is_configured false: the platform has no plans, and everything is allowed. Fails: org_not_found 404.';
+revoke all on function public.entitlements(uuid) from public, anon, service_role;
+grant execute on function public.entitlements(uuid) to authenticated;
+grant execute on function private.member_entitlements(uuid) to authenticated;
+
+create function private.member_start_trial(p_org_id uuid, p_plan text, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  perform private.start_trial(p_org_id, p_plan, auth.uid(), p_request_id);
+  -- Of this moment: who waited for another tab began before that tab's trial did.
+  return private.entitlements(p_org_id, clock_timestamp());
+end;
+$$;
+comment on function private.member_start_trial is 'start_trial for a member with billing.write.';
+
+create function public.start_trial(p_org_id uuid, p_plan text default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_start_trial(p_org_id, p_plan, p_request_id);
+end;
+comment on function public.start_trial is
+  'Starts your organisation''s trial, once: of the plan named, else of the best that can be tried. Returns its entitlements. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+revoke all on function public.start_trial(uuid, text, uuid) from public, anon, service_role;
+grant execute on function public.start_trial(uuid, text, uuid) to authenticated;
+grant execute on function private.member_start_trial(uuid, text, uuid) to authenticated;
+
+create function private.member_plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  v_plan := private.require_plan(p_plan);
+  if v_plan.stripe_price_id is null or not v_plan.is_active then
+    perform private.fail(409, 'plan_not_sold', 'This plan is not for sale.', 'Choose another plan.');
+  end if;
+  -- A second one would be charged beside the first; changing plans is the portal's.
+  if exists (select from public.org_subscriptions as s
+              where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
+    perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+end;
+$$;
+comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
+
+create function public.plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_plan_checkout(p_org_id, p_plan);
+end;
+comment on function public.plan_checkout is
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
+grant execute on function public.plan_checkout(uuid, text) to authenticated;
+grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
+
+create function private.member_billing_customer(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if not found then
+    perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+end;
+$$;
+comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
+
+create function public.billing_customer(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_billing_customer(p_org_id);
+end;
+comment on function public.billing_customer is
+  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+revoke all on function public.billing_customer(uuid) from public, anon, service_role;
+grant execute on function public.billing_customer(uuid) to authenticated;
+grant execute on function private.member_billing_customer(uuid) to authenticated;
 
 -- ── 95_overview/api.sql ──
 
@@ -14225,6 +17012,243 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 65_billing/service.sql ──
+
+-- Billing for the Python side and for operators: plans, grants, the customer's directory, and what the sweep asks about.
+
+create function service.list_features()
+returns table (feature text, description text, is_limit boolean)
+language sql stable security definer set search_path = ''
+as $$
+  select f.feature, f.description, f.is_limit from private.features as f order by f.is_limit, f.feature;
+$$;
+comment on function service.list_features is 'What a plan can have: features, then limits.';
+revoke all on function service.list_features() from public, anon, authenticated;
+grant execute on function service.list_features() to service_role;
+
+create function service.list_plans()
+returns table (
+  plan text, name text, price_cents bigint, currency text, billing_period text, commission_rate numeric, features text[], limits jsonb,
+  trial_days integer, grace_days integer, rank integer, is_default boolean, is_active boolean, stripe_price_id text, orgs bigint)
+language sql stable security definer set search_path = ''
+as $$
+  select p.plan, p.name, p.price_cents, p.currency, p.billing_period, p.commission_rate, p.features, p.limits, p.trial_days, p.grace_days,
+         p.rank, p.is_default, p.is_active, p.stripe_price_id,
+         (select count(distinct x.org_id)
+            from (select s.org_id from public.org_subscriptions as s
+                   where s.plan = p.plan and private.subscription_counts_until(s, p.grace_days) > now()
+                  union all
+                  select g.org_id from public.plan_grants as g
+                   where g.plan = p.plan and g.starts_at <= now() and now() < least(g.ends_at, g.revoked_at)) as x)
+    from public.plans as p order by p.rank desc, p.plan;
+$$;
+comment on function service.list_plans is 'The plans, best first, with how many organisations have each by a subscription, a trial or a comp.';
+revoke all on function service.list_plans() from public, anon, authenticated;
+grant execute on function service.list_plans() to service_role;
+
+-- A parameter that is left out leaves an existing plan as it is.
+create function service.set_plan(
+  p_plan text, p_name text default null, p_price_cents bigint default null, p_currency text default null, p_billing_period text default null,
+  p_commission_rate numeric default null, p_features text[] default null, p_limits jsonb default null, p_trial_days integer default null,
+  p_grace_days integer default null, p_rank integer default null, p_is_default boolean default null, p_is_active boolean default null,
+  p_stripe_price_id text default null, p_description text default null)
+returns public.plans
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before jsonb := (select to_jsonb(p) from public.plans as p where p.plan = p_plan);
+  v_plan public.plans;
+begin
+  perform private.require_value(p_plan ~ '^[a-z0-9_-]{1,40}$', 'plan'),
+          private.require_value(coalesce(char_length(btrim(p_name)) between 1 and 100, true), 'name'),
+          private.require_value(coalesce(p_price_cents between 0 and 1000000000, true), 'price'),
+          private.require_value(coalesce(p_currency ~ '^[a-z]{3}$', true), 'currency'),
+          private.require_value(coalesce(p_billing_period in ('monthly', 'yearly'), true), 'billing_period'),
+          private.require_value(coalesce(p_commission_rate between 0 and 1, true), 'commission_rate'),
+          private.require_value(coalesce(p_features <@ (select array_agg(f.feature) from private.features as f where not f.is_limit), true), 'features'),
+          private.require_value(coalesce(jsonb_typeof(p_limits) = 'object', true), 'limits'),
+          private.require_value(coalesce(p_trial_days between 0 and 365, true), 'trial_days'),
+          private.require_value(coalesce(p_grace_days between 0 and 90, true), 'grace_days'),
+          private.require_value(coalesce(p_stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$', true), 'stripe_price_id'),
+          private.require_value(coalesce(char_length(p_description) <= 2000, true), 'description');
+  perform private.require_value(not exists (
+    select from jsonb_each(coalesce(p_limits, '{}')) as l
+     where not exists (select from private.features as f where f.is_limit and f.feature = l.key)
+        or jsonb_typeof(l.value) <> 'number' or (l.value #>> '{}') !~ '^[0-9]{1,7}$'), 'limits');
+  if v_before is null then
+    perform private.require_value(p_name is not null, 'name'), private.require_value(p_price_cents is not null, 'price');
+  end if;
+  if p_is_default then
+    update public.plans as p set is_default = false where p.is_default and p.plan <> p_plan;
+  end if;
+  insert into public.plans as p (
+    plan, name, description, price_cents, currency, billing_period, commission_rate, features, limits, trial_days, grace_days, rank, is_default,
+    is_active, stripe_price_id)
+  values (
+    p_plan, coalesce(btrim(p_name), p_plan), coalesce(p_description, ''), coalesce(p_price_cents, 0), coalesce(p_currency, 'aud'),
+    coalesce(p_billing_period, 'monthly'), p_commission_rate, coalesce(p_features, '{}'), coalesce(p_limits, '{}'), coalesce(p_trial_days, 7),
+    coalesce(p_grace_days, 7), coalesce(p_rank, 0), coalesce(p_is_default, false), coalesce(p_is_active, true), p_stripe_price_id)
+  on conflict (plan) do update
+     set name = coalesce(btrim(p_name), p.name), description = coalesce(p_description, p.description),
+         price_cents = coalesce(p_price_cents, p.price_cents), currency = coalesce(p_currency, p.currency),
+         billing_period = coalesce(p_billing_period, p.billing_period), commission_rate = coalesce(p_commission_rate, p.commission_rate),
+         features = coalesce(p_features, p.features), limits = coalesce(p_limits, p.limits), trial_days = coalesce(p_trial_days, p.trial_days),
+         grace_days = coalesce(p_grace_days, p.grace_days), rank = coalesce(p_rank, p.rank), is_default = coalesce(p_is_default, p.is_default),
+         is_active = coalesce(p_is_active, p.is_active), stripe_price_id = coalesce(p_stripe_price_id, p.stripe_price_id)
+  returning p.* into v_plan;
+  -- Who subscribed at this price before it was a plan's.
+  update public.org_subscriptions as s set plan = v_plan.plan where s.stripe_price_id = v_plan.stripe_price_id and s.plan is distinct from v_plan.plan;
+  perform private.record_audit(null, 'set_plan', 'plans', null, v_before - '{updated_at}'::text[], to_jsonb(v_plan) - '{updated_at}'::text[]);
+  return v_plan;
+end;
+$$;
+comment on function service.set_plan is
+  'Makes a plan, or changes what is given of it. Features and limits ({name: number}) replace the old ones; see list_features. Fails: value_not_allowed 422, price_in_use 409.';
+revoke all on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  from public, anon, authenticated;
+grant execute on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  to service_role;
+
+create function service.entitlements(p_org_id uuid, p_at timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.entitlements(p_org_id, p_at);
+end;
+$$;
+comment on function service.entitlements is
+  'What an organisation may use at an instant, until when, and why; as public.entitlements. Fails: org_not_found 404.';
+revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.entitlements(uuid, timestamptz) to service_role;
+
+create function service.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
+end;
+$$;
+comment on function service.grant_plan is
+  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
+revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
+grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
+
+create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.revoke_grant(p_org_id, p_grant_id, null);
+end;
+$$;
+comment on function service.revoke_grant is
+  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
+revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
+grant execute on function service.revoke_grant(uuid, uuid) to service_role;
+
+create function service.billing_customer(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select c.stripe_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+$$;
+comment on function service.billing_customer is 'The organisation''s customer at the provider; null: none yet.';
+revoke all on function service.billing_customer(uuid) from public, anon, authenticated;
+grant execute on function service.billing_customer(uuid) to service_role;
+
+-- The first one stays: two tabs that both made a customer go on with the same one.
+create function service.link_billing_customer(p_org_id uuid, p_customer_id text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_customer_id ~ '^cus_[A-Za-z0-9_]{1,200}$', 'customer_id');
+  insert into private.billing_customers (stripe_customer_id, org_id) values (p_customer_id, p_org_id) on conflict do nothing;
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if v_customer_id is null then
+    perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This customer is another organisation''s.');
+  end if;
+  return v_customer_id;
+end;
+$$;
+comment on function service.link_billing_customer is
+  'Notes which customer at the provider an organisation is; returns the one that counts, which is the first. Fails: org_not_found 404, value_not_allowed 422, value_taken 409.';
+revoke all on function service.link_billing_customer(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_billing_customer(uuid, text) to service_role;
+
+-- Besides what events left open: a period that ended an hour ago, of which nobody has heard since.
+create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (org_id uuid, id uuid, stripe_subscription_id text, revision bigint)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  if p_dry_run then
+    return query
+    select s.org_id, s.id, s.stripe_subscription_id, s.revision from public.org_subscriptions as s
+     where s.refetch_at <= p_now
+        or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+            and coalesce(s.fetched_at < p_now - interval '6 hours', true))
+     limit p_limit;
+    return;
+  end if;
+  return query
+  with left_open as (
+    select s.org_id, s.id from public.org_subscriptions as s where s.refetch_at <= p_now
+     order by s.refetch_at limit p_limit for no key update skip locked),
+  unheard as (
+    select s.org_id, s.id from public.org_subscriptions as s
+     where s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+       and coalesce(s.fetched_at < p_now - interval '6 hours', true)
+     order by s.current_period_ends_at limit p_limit for no key update skip locked),
+  due as (select o.org_id, o.id from left_open as o union all select u.org_id, u.id from unheard as u limit p_limit)
+  update public.org_subscriptions as s set refetch_at = p_now + interval '2 minutes'
+    from due as d where s.org_id = d.org_id and s.id = d.id
+  returning s.org_id, s.id, s.stripe_subscription_id, s.revision;
+end;
+$$;
+comment on function service.claim_subscription_checks is
+  'Subscriptions to ask the provider about, lent for two minutes: what events left open, and renewals nobody heard of. Fails: value_not_allowed 422.';
+revoke all on function service.claim_subscription_checks(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.claim_subscription_checks(integer, timestamptz, boolean) to service_role;
+
+create function service.record_subscription(p_org_id uuid, p_id uuid, p_subscription jsonb, p_as_of timestamptz, p_revision bigint)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not exists (select from public.org_subscriptions as s
+                  where s.org_id = p_org_id and s.id = p_id and s.stripe_subscription_id = p_subscription ->> 'id') then
+    perform private.fail(404, 'subscription_not_found', 'There is no such subscription.', 'Ask again.');
+  end if;
+  return private.mirror_subscription(p_subscription, p_as_of, null, p_revision);
+end;
+$$;
+comment on function service.record_subscription is
+  'Writes the provider''s answer about a subscription, as of the provider''s own time; revision: as it was claimed. Returns mirrored, or stale where an event said something later. Fails: subscription_not_found 404, stripe_field_missing 422.';
+revoke all on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) from public, anon, authenticated;
+grant execute on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) to service_role;
+
+create function service.record_subscription_failure(p_org_id uuid, p_id uuid, p_error text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s set fetch_error = left(p_error, 200), refetch_at = now() + interval '15 minutes'
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function service.record_subscription_failure is 'Notes that the provider could not be asked, by a slug, and asks again in a quarter of an hour.';
+revoke all on function service.record_subscription_failure(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function service.record_subscription_failure(uuid, uuid, text) to service_role;
+
 -- ── 95_overview/service.sql ──
 
 -- Overviews for operators and monitors.
@@ -14266,6 +17290,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
@@ -14282,8 +17308,12 @@ select r.role, p.permission
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
     ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('billing.read',      '{owner,manager,accountant_readonly}'),
+    ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 
@@ -14466,6 +17496,25 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
+
+-- ── 65_billing/data.sql ──
+
+-- What plans can have. A feature is here once a door asks for it.
+
+insert into private.features (feature, description, is_limit) values
+  ('marketing', 'Texts to many clients', false),
+  ('clients', 'Active clients', true),
+  ('automations', 'Automations that are on', true),
+  ('staff', 'Active staff members; the first is always free', true);
+
+insert into private.audited_columns (subject_type, column_name)
+select t.subject_type, c.column_name
+  from (values
+    ('plans', '{plan,price_cents,currency,billing_period,commission_rate,features,limits,trial_days,grace_days,rank,is_default,is_active}'::text[]),
+    ('plan_grants', '{source,plan,starts_at,ends_at,revoked_at,is_self_serve}'),
+    ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
+  ) as t (subject_type, columns)
+ cross join unnest(t.columns) as c (column_name);
 
 -- ── 95_overview/data.sql ──
 
