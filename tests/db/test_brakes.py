@@ -1,4 +1,4 @@
-"""A brake that is pulled while workers send: what is begun ends, nothing begins, nothing is lost, and all goes on after."""
+"""A brake that is pulled while workers send: what is begun ends, nothing begins, nothing is lost; then all goes on."""
 
 import asyncio
 import threading
