@@ -88,7 +88,7 @@ select is(private.apply_deposit_event(:'kilo', tests.id('first'), 'payment_inten
 select is((amount_cents, reason, stripe_payment_intent_id)::text, '(2500,paid_twice,pi_second)', 'goes back whole') from public.refunds where deposit_id = tests.id('first');
 select is(tests.money(), 'INCOME 2500, INCOME 2500, INCOME 2500', 'and all that came in is booked');
 select tests.ask_deposit('wrong', tests.at(10, '09:00'));
-select tests.refuses(format($$ select private.apply_deposit_event(tests.id('kilo'), tests.id('wrong'), 'payment_intent.succeeded', tests.intent('wrong', 'succeeded', %L)) $$, m.more), 409, 'payment_mismatch', m.title)
+select tests.refuses(format($$ select private.apply_deposit_event(tests.id('kilo'), tests.id('wrong'), 'payment_intent.succeeded', tests.intent('wrong', 'succeeded', %L)) $$, m.more), 422, 'payment_mismatch', m.title)
   from (values ('{"amount_received": 2499}', 'another amount is refused and kept'), ('{"currency": "usd"}', 'another currency too'), ('{"amount_received": 99999999999}', 'and one that overflows')) as m (more, title);
 select tests.refuses($$ select private.apply_deposit_event(tests.id('lima'), tests.id('wrong'), 'payment_intent.succeeded', tests.intent('wrong')) $$, 404, 'deposit_not_found', 'another organisation''s account pays nothing here');
 

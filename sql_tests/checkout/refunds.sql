@@ -58,14 +58,14 @@ select is(pg_temp.failed('part', false), 'requested', 'a try that came to nothin
 select is(pg_temp.take('100 seconds'), '', 'not at once') union all select is(pg_temp.take('5 minutes'), 'part 4, rest 4', 'but later');
 select is(pg_temp.told('part', 'succeeded'), 'succeeded', 'Stripe has it');
 select is(pg_temp.told('part', 'succeeded'), 'succeeded', 'told again');
-select is(tests.money(), 'INCOME 2500, REFUND -1000', 'it is booked once');
+select is(tests.money(), 'INCOME 2500, REFUND -1000, PLATFORM_FEE 50', 'it is booked once, and the platform gives back its share');
 select is((e.tax_cents, e.source, e.reference_id)::text, '(0,stripe,re_part)', 'by Stripe''s id') from public.money_events as e where e.type = 'REFUND' and e.org_id = :'kilo';
 select is(pg_temp.take('2 hours'), 'rest 5', 'and claimed no more');
 select is(service.record_refund(tests.id('rest'), gen_random_uuid(), jsonb_build_object('id', 're_rest', 'status', 'pending', 'amount', 1500)), 'pending', 'what Stripe has is recorded whoever tells it');
-select is(tests.money(), 'INCOME 2500, REFUND -1000', 'pending is not paid out');
+select is(tests.money(), 'INCOME 2500, REFUND -1000, PLATFORM_FEE 50, REFUND -1500, PLATFORM_FEE 75', 'and booked: the money has left');
 select is((c.stripe_refund_id), 're_rest', 'it is asked about') from service.claim_refunds(10, 60, now() + interval '7 hours') as c;
 select is(pg_temp.told('rest', 'succeeded'), 'succeeded', 'until it is');
-select is(tests.money(), 'INCOME 2500, REFUND -1000, REFUND -1500', 'then booked');
+select is(tests.money(), 'INCOME 2500, REFUND -1000, PLATFORM_FEE 50, REFUND -1500, PLATFORM_FEE 75', 'nothing twice');
 select tests.refuses($$ select service.record_refund(gen_random_uuid(), null) $$, 404, 'refund_not_found', 'no refund, no record');
 
 -- Refused by Stripe.

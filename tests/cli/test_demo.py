@@ -111,6 +111,9 @@ def check_story(summary: Any) -> None:
     assert answers(summary, "Mia Tanaka")[-1] == answers(summary, "the same text")[0] == "true (confirmed)"
     assert {message["status"] for message in summary["messages"]} <= {"delivered", "pending", "cancelled"}
     assert any("Reply Y to confirm" in message["body"] for message in summary["messages"])
+    # A deposit is booked once however often it is told, and goes back by the policy.
+    assert answers(summary, "Stripe") == ["true (paid: booked once, receipt 8 of 8)"]
+    assert answers(summary, "Sofia Rossi")[-1].startswith("true (AUD 25.00 back by the policy, requested")
 
 
 @pytest.mark.usefixtures("needs_node")

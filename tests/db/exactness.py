@@ -122,7 +122,7 @@ BROKEN_BY = {
         select p.id, p.amount_cents, b.booked, r.asked
           from public.money_events as p
          cross join lateral (select coalesce(-sum(e.amount_cents), 0) as booked from public.money_events as e
-                              where e.org_id = p.org_id and e.type = 'REFUND'
+                              where e.org_id = p.org_id and e.type in ('REFUND', 'ADJUSTMENT')
                                 and e.stripe_payment_intent_id = p.stripe_payment_intent_id) as b
          cross join lateral (select coalesce(sum(x.amount_cents), 0) as asked from public.refunds as x
                               where x.org_id = p.org_id and x.payment_id = p.id and x.status <> 'failed') as r

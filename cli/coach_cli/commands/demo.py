@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import typer
 
 from coach_cli import output
-from coach_cli.demo import people, report, scenes, schedule, studio, texting
+from coach_cli.demo import paying, people, report, scenes, schedule, studio, texting
 from coach_cli.demo.data_api_door import DataApiDoor
 from coach_cli.demo.database_door import DatabaseDoor
 from coach_cli.demo.doors import Door, Tab
@@ -92,8 +92,9 @@ async def _play(settings: Settings, up: Up) -> tuple[report.Played, report.Books
             texting.open_texting(place)
             planned = schedule.scenes(place, people.local_midnight())
             texted = await texting.text(database, place)
-        texts = await texting.read_texts(database, org_id)
-        played = report.Played(org_id, place.made, door.name, done, raced, refused, planned, texted, texts, swept)
+            texts = await texting.read_texts(database, org_id)
+            paid = await paying.pay(database, place, people.local_midnight())
+        played = report.Played(org_id, place.made, door.name, done, raced, refused, planned, texted, paid, texts, swept)
         return played, await report.read_books(database, org_id)
 
 

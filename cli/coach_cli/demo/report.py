@@ -48,6 +48,7 @@ class Played:
     refusals: list[Scene]
     calendar: list[Scene]
     texting: list[Scene]
+    paying: list[Scene]
     texts: list[Row]
     sweep: SweepResult
 
@@ -89,7 +90,8 @@ def summary(played: Played, books: Books, connection: Row, seconds: float) -> Ro
         "free_slots": books.free,
         "scenes": [
             scene.as_json()
-            for scene in (*played.scenes, *played.race, *played.refusals, *played.calendar, *played.texting)
+            for part in (played.scenes, played.race, played.refusals, played.calendar, played.texting, played.paying)
+            for scene in part
         ],
         "messages": played.texts,
         "sweep": played.sweep.as_json(),
@@ -110,6 +112,7 @@ def show(played: Played, books: Books, connection: Row, seconds: float) -> None:
     _scenes(console, "The calendar", played.calendar)
     _free(console, books)
     _texts(console, played)
+    _scenes(console, "A deposit, its receipt, and what goes back", played.paying)
     _alerts(console, books)
     _next(console, books, connection, seconds)
 
@@ -197,6 +200,7 @@ def _next(console: Console, books: Books, connection: Row, seconds: float) -> No
         ("give back", f"{coach} session release {package}"),
         ("what is free", f"{coach} slot list {_tomorrow()} --org {ORG_SLUG}"),
         ("the messages", f"{coach} messages list --org {ORG_SLUG}"),
+        ("the receipts", f"{coach} receipt list --org {ORG_SLUG}"),
         ("the alerts", f"{coach} alert list --org {ORG_SLUG}"),
         ("the sweep", f"{coach} sweep bookings --dry-run"),
         ("the rest", f"{coach} status, {coach} --help, docs/architecture.md, docs/rpc.md"),

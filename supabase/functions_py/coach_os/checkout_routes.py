@@ -58,13 +58,13 @@ async def show_receipt(
 
 @coach.post("/api/stripe/connect", summary="Connect a Stripe account")
 async def connect(
-    database: Db, person: Person, settings: Config, token: Token, form: stripe_connect.Connect
+    token: Token, database: Db, person: Person, settings: Config, form: stripe_connect.Connect
 ) -> stripe_connect.ConnectPage:
     """Begins, or goes on with, the onboarding of the organisation's own account; owners alone."""
     return await stripe_connect.run(database, person, settings, token, form.org_id)
 
 
 @coach.get("/api/stripe/connect", summary="How far is the Stripe account?")
-async def connect_status(person: Person, token: Token, org_id: OrgQuery = None) -> stripe_connect.ConnectStatus:
+async def connect_status(token: Token, person: Person, org_id: OrgQuery = None) -> stripe_connect.ConnectStatus:
     """As Stripe last told."""
     return await stripe_connect.status(person, token, org_id)

@@ -19,7 +19,7 @@ begin atomic
   select private.member_refund_payment(p_payment_id, p_amount_cents, p_note, p_request_id);
 end;
 comment on function public.refund_payment is
-  'Gives a payment (an INCOME row of money_events) back, in the currency''s minor unit, or all that is left of it; returns the refund''s id. By card it is carried to Stripe; cash is recorded as given. The same request id refunds once. Needs payments.refund. Fails: payment_not_found 404, permission_missing 403, value_not_allowed 422, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+  'Gives a payment (an INCOME row of money_events) back, in the currency''s minor unit, or all that is left of it; returns the refund''s id. By card it is carried to Stripe; cash is recorded as given. The same request id refunds once. Needs payments.refund. Fails: payment_not_found 404, permission_missing 403, value_not_allowed 422, refund_exceeds_payment 409, payment_unsettled 409, request_reused 409, request_in_progress 409.';
 revoke all on function public.refund_payment(uuid, bigint, text, uuid) from public, anon, service_role;
 grant execute on function public.refund_payment(uuid, bigint, text, uuid) to authenticated;
 grant execute on function private.member_refund_payment(uuid, bigint, text, uuid) to authenticated;

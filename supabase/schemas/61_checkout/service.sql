@@ -37,7 +37,7 @@ as $$
   select private.record_deposit(p_deposit_id, p_intent, p_error_code);
 $$;
 comment on function service.record_deposit is
-  'Takes in how a deposit''s intent stands ({id, status, amount, amount_received, currency, latest_charge}), or why it is not known; returns the deposit''s status, or cancel where it expired meanwhile. Fails: deposit_not_found 404, payment_mismatch 409.';
+  'Takes in how a deposit''s intent stands ({id, status, amount, amount_received, currency, latest_charge}), or why it is not known; returns the deposit''s status, or cancel where it expired meanwhile. Fails: deposit_not_found 404, payment_mismatch 422.';
 revoke all on function service.record_deposit(uuid, jsonb, text) from public, anon, authenticated;
 grant execute on function service.record_deposit(uuid, jsonb, text) to service_role;
 
@@ -86,13 +86,14 @@ grant execute on function service.refunds_state() to service_role;
 create function service.list_refunds(p_org_id uuid, p_status text default null, p_limit integer default 100)
 returns table (
   refund_id uuid, payment_id uuid, client_id uuid, amount_cents bigint, currency text, reason text, source text, status text, error_code text,
-  attempts integer, created_at timestamptz, settled_at timestamptz)
+  attempts integer, created_at timestamptz, settled_at timestamptz, amount text)
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
   perform private.require_known_org(p_org_id);
   return query
-  select r.id, r.payment_id, r.client_id, r.amount_cents, r.currency, r.reason, r.source, r.status, r.error_code, r.attempts, r.created_at, r.settled_at
+  select r.id, r.payment_id, r.client_id, r.amount_cents, r.currency, r.reason, r.source, r.status, r.error_code, r.attempts, r.created_at, r.settled_at,
+         private.money_text(r.amount_cents, r.currency)
     from public.refunds as r
    where r.org_id = p_org_id and (p_status is null or r.status = p_status)
    order by r.created_at desc, r.id
@@ -120,7 +121,7 @@ begin
 end;
 $$;
 comment on function service.refund_payment is
-  'public.refund_payment for operators. Fails: payment_not_found 404, value_not_allowed 422, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+  'public.refund_payment for operators. Fails: payment_not_found 404, value_not_allowed 422, refund_exceeds_payment 409, payment_unsettled 409, request_reused 409, request_in_progress 409.';
 revoke all on function service.refund_payment(uuid, bigint, text, uuid) from public, anon, authenticated;
 grant execute on function service.refund_payment(uuid, bigint, text, uuid) to service_role;
 
@@ -169,13 +170,14 @@ grant execute on function service.sweep_receipts(integer, timestamptz, boolean) 
 create function service.list_receipts(p_org_id uuid, p_client_id uuid default null, p_limit integer default 100)
 returns table (
   receipt_id uuid, number bigint, kind text, client_id uuid, description text, amount_cents bigint, currency text, tax_cents bigint,
-  happened_at timestamptz)
+  happened_at timestamptz, amount text, tax text)
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
   perform private.require_known_org(p_org_id);
   return query
-  select r.id, r.number, r.kind, r.client_id, r.description, r.amount_cents, r.currency, r.tax_cents, r.happened_at
+  select r.id, r.number, r.kind, r.client_id, r.description, r.amount_cents, r.currency, r.tax_cents, r.happened_at,
+         private.money_text(r.amount_cents, r.currency), case when r.tax_cat = 'GST' then private.money_text(r.tax_cents, r.currency) end
     from public.receipts as r
    where r.org_id = p_org_id and (p_client_id is null or r.client_id = p_client_id)
    order by r.number desc
@@ -207,14 +209,17 @@ grant execute on function service.issue_receipt(uuid) to service_role;
 
 create function service.list_payments(p_org_id uuid, p_client_id uuid default null, p_limit integer default 100)
 returns table (
-  payment_id uuid, client_id uuid, happened_at timestamptz, amount_cents bigint, currency text, source text, purchase_id uuid, refundable_cents bigint)
+  payment_id uuid, client_id uuid, happened_at timestamptz, amount_cents bigint, currency text, source text, purchase_id uuid, refundable_cents bigint,
+  amount text, refundable text)
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
   perform private.require_known_org(p_org_id);
   return query
-  select e.id, e.client_id, e.event_date, e.amount_cents, e.currency, e.source, e.purchase_id, private.refundable_cents(e)
+  select e.id, e.client_id, e.event_date, e.amount_cents, e.currency, e.source, e.purchase_id, x.left_cents,
+         private.money_text(e.amount_cents, e.currency), private.money_text(x.left_cents, e.currency)
     from public.money_events as e
+   cross join lateral (select private.refundable_cents(e) as left_cents) as x
    where e.org_id = p_org_id and e.type = 'INCOME' and (p_client_id is null or e.client_id = p_client_id)
    order by e.event_date desc, e.id
    limit least(greatest(p_limit, 1), 1000);
@@ -268,11 +273,11 @@ grant execute on function service.record_stripe_account(uuid, text, boolean, boo
 create function service.list_payouts(p_org_id uuid default null, p_status text default null, p_limit integer default 100)
 returns table (
   payout_id uuid, org_id uuid, org_name text, period_start date, period_end date, gross_amount_cents integer, commission_cents integer,
-  net_amount_cents integer, currency text, status text, paid_at timestamptz, payout_reference text)
+  net_amount_cents integer, currency text, status text, paid_at timestamptz, payout_reference text, pays text)
 language sql stable security definer set search_path = ''
 as $$
   select o.id, o.org_id, g.name, o.period_start, o.period_end, o.gross_amount_cents, o.commission_cents, o.net_amount_cents, o.currency, o.status,
-         o.paid_at, o.payout_reference
+         o.paid_at, o.payout_reference, private.money_text(o.net_amount_cents, o.currency)
     from public.org_payouts as o
     join public.orgs as g on g.id = o.org_id
    where (p_org_id is null or o.org_id = p_org_id) and (p_status is null or o.status = p_status)

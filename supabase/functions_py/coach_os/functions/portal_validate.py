@@ -20,7 +20,8 @@ class Portal(BaseModel):
     timezone: str = Field(examples=["Australia/Brisbane"])
     branding: dict[str, Any] | None
     active_purchases: list[dict[str, Any]] = Field(description="With `bookable_remaining`: sessions not yet booked.")
-    session_types: list[dict[str, Any]]
+    session_types: list[dict[str, Any]] = Field(description="With `deposit_cents`, asked where no package pays.")
+    refund_policy: list[dict[str, Any]] = Field(description="What of a deposit goes back: `{hours_before, percent}`.")
     bookings: list[dict[str, Any]] = Field(description="Those that are not over, with `local_start`.")
     waitlist_offers: list[dict[str, Any]] = Field(description="Times held for them; book one by its `hold_id`.")
     waitlist: list[dict[str, Any]] = Field(description="What they wait for; leave by `entry_id`.")

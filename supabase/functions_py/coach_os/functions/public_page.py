@@ -20,7 +20,8 @@ class Page(BaseModel):
     can_book: bool
     needs_waiver: bool = Field(description="A booking stays pending until a waiver is signed.")
     branding: dict[str, Any] | None
-    session_types: list[dict[str, Any]]
+    session_types: list[dict[str, Any]] = Field(description="With `deposit_cents`, which booking one asks.")
+    refund_policy: list[dict[str, Any]] = Field(description="What of a deposit goes back: `{hours_before, percent}`.")
     offers: list[dict[str, Any]]
     staff: list[dict[str, Any]]
 

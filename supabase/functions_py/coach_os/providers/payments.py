@@ -15,7 +15,7 @@ Work = Mapping[str, Any]
 
 #: What the database is told of an intent and of a refund.
 _INTENT = ("id", "status", "amount", "amount_received", "currency", "latest_charge", "metadata")
-_REFUND = ("id", "status", "amount", "currency", "charge", "payment_intent", "failure_reason", "metadata")
+_REFUND = ("id", "status", "amount", "currency", "created", "charge", "payment_intent", "failure_reason", "metadata")
 #: Refunds of one payment that are looked through for ours.
 _PAGE = 100
 

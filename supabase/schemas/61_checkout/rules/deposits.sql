@@ -1,7 +1,7 @@
 -- Deposits: a slot is held while its deposit is paid; paid in time it is booked, unpaid it is free again, paid late it is paid back.
 -- SQL does no I/O: it says which PaymentIntent is to be made or cancelled (claim), and takes in what came of it (record). The key of
 -- a creation is the deposit's id, so that a creation that nobody recorded is the same intent when it is asked for again.
--- Lock order: deposit, then what confirm_hold locks (occupancy, hold). Whoever makes a deposit holds the slot first, and waits for none.
+-- Lock order: deposit, then what confirm_hold locks (occupancy, hold), then the payment. Whoever makes a deposit holds the slot first, and waits for none.
 
 create function private.deposit_amount(p_type public.session_types)
 returns bigint
@@ -261,7 +261,7 @@ begin
 end;
 $$;
 comment on function private.record_deposit is
-  'Takes in how a deposit''s intent stands and returns the deposit''s status; cancel: it expired meanwhile, so the intent is to be cancelled. Fails: deposit_not_found 404, payment_mismatch 409.';
+  'Takes in how a deposit''s intent stands and returns the deposit''s status; cancel: it expired meanwhile, so the intent is to be cancelled. Fails: deposit_not_found 404, payment_mismatch 422.';
 
 -- The money is booked whatever becomes of the slot. Told twice, or by the webhook and the sweep at once, it is applied once.
 create function private.apply_deposit_payment(p_org_id uuid, p_deposit_id uuid, p_intent jsonb, p_now timestamptz default now())
@@ -278,11 +278,11 @@ begin
     perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
   elsif lower(p_intent ->> 'currency') <> v_deposit.currency
         or coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint <> v_deposit.amount_cents then
-    perform private.fail(409, 'payment_mismatch', 'A payment is not of the amount and currency that were asked.',
+    perform private.fail(422, 'payment_mismatch', 'A payment is not of the amount and currency that were asked.',
                          'Look at the payment in Stripe, and refund it there.');
   end if;
-  v_payment_id := private.book_payment(p_org_id, p_intent, v_deposit.client_id, v_deposit.id, p_now);
   if v_deposit.payment_id is not null then
+    v_payment_id := private.book_payment(p_org_id, p_intent, v_deposit.client_id, null, p_now);
     if v_deposit.payment_id <> v_payment_id then
       perform private.request_refund(p_org_id, v_payment_id, v_deposit.amount_cents, 'paid_twice', p_deposit_id => v_deposit.id, p_now => p_now);
       perform private.raise_alert(p_org_id, 'deposit_paid_twice', v_deposit.client_id, null, v_deposit.booking_id);
@@ -293,6 +293,7 @@ begin
     v_answer := private.confirm_hold(p_org_id, v_deposit.hold_id, v_deposit.client_id, null, 'client', 'client', v_deposit.client_notes, null,
                                      p_now, v_deposit.booking_status);
   end if;
+  v_payment_id := private.book_payment(p_org_id, p_intent, v_deposit.client_id, (v_answer ->> 'booking_id')::uuid, p_now);
   update public.deposits as d
      set status = case when v_answer ->> 'outcome' = 'booked' then 'paid' else 'late' end, payment_id = v_payment_id,
          booking_id = (v_answer ->> 'booking_id')::uuid, stripe_payment_intent_id = coalesce(d.stripe_payment_intent_id, p_intent ->> 'id'),
@@ -312,7 +313,7 @@ begin
 end;
 $$;
 comment on function private.apply_deposit_payment is
-  'A deposit''s payment has succeeded: books the money and the slot, or where the slot is gone refunds it and tells both; returns the deposit''s status. Fails: deposit_not_found 404, payment_mismatch 409.';
+  'A deposit''s payment has succeeded: books the money and the slot, or where the slot is gone refunds it and tells both; returns the deposit''s status. Fails: deposit_not_found 404, payment_mismatch 422.';
 
 -- The client is told by whatever reaches them: a text, else an email.
 create function private.queue_deposit_notice(p_deposit public.deposits, p_now timestamptz)
@@ -350,4 +351,4 @@ begin
 end;
 $$;
 comment on function private.apply_deposit_event is
-  'Applies payment_intent.succeeded, .canceled or .payment_failed of a deposit and returns its status; null when there is no such deposit. Fails: payment_mismatch 409, deposit_not_found 404.';
+  'Applies payment_intent.succeeded, .canceled or .payment_failed of a deposit and returns its status; null when there is no such deposit. Fails: payment_mismatch 422, deposit_not_found 404.';

@@ -1,34 +1,50 @@
 -- Where deposits and refunds meet the ledger: each fact is booked by its own id, whoever tells it first.
 
-create function private.book_payment(p_org_id uuid, p_intent jsonb, p_client_id uuid, p_deposit_id uuid, p_now timestamptz)
+create function private.book_payment(p_org_id uuid, p_intent jsonb, p_client_id uuid, p_booking_id uuid, p_now timestamptz)
 returns uuid
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  insert into private.stripe_payments (org_id, kind, payment_intent_id, charge_id, client_id, amount_cents, currency, paid_at)
-  values (p_org_id, 'deposit', p_intent ->> 'id', p_intent ->> 'latest_charge', p_client_id,
+  insert into private.stripe_payments (org_id, kind, payment_intent_id, charge_id, client_id, booking_id, amount_cents, currency, paid_at)
+  values (p_org_id, 'deposit', p_intent ->> 'id', p_intent ->> 'latest_charge', p_client_id, p_booking_id,
           coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, lower(p_intent ->> 'currency'), p_now)
   on conflict do nothing;
   perform private.book_money(
             p_org_id, 'INCOME', coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, p_intent ->> 'currency', 'stripe',
-            p_intent ->> 'id', p_now, p_client_id, p_stripe_payment_intent_id => p_intent ->> 'id');
+            p_intent ->> 'id', p_now, p_client_id, p_booking_id => p_booking_id, p_stripe_payment_intent_id => p_intent ->> 'id');
   return (select e.id from public.money_events as e
            where e.org_id = p_org_id and e.source = 'stripe' and e.reference_id = p_intent ->> 'id' and e.type = 'INCOME');
 end;
 $$;
 comment on function private.book_payment is 'Books a deposit''s payment, once, and returns the INCOME event''s id.';
 
-create function private.book_stripe_refund(p_refund public.refunds, p_stripe_refund jsonb, p_now timestamptz)
+-- The sweep's answer and the webhook's event are one fact, booked by one rule (private.apply_stripe_refund), which comes back here.
+-- The platform gives back its share with the money: as much of it in all as of the payment.
+create function private.book_returned_fee(p_refund public.refunds, p_stripe_refund_id text, p_now timestamptz)
 returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_payment public.money_events;
+  v_fee bigint;
+  v_given_back bigint;
+  v_returned bigint;
 begin
+  select e.* into v_payment from public.money_events as e where e.org_id = p_refund.org_id and e.id = p_refund.payment_id;
+  select coalesce(-sum(e.amount_cents) filter (where e.type = 'PLATFORM_FEE' and e.amount_cents < 0),
+                  (select d.application_fee_cents from public.deposits as d where d.org_id = p_refund.org_id and d.id = p_refund.deposit_id)),
+         coalesce(-sum(e.amount_cents) filter (where e.type = 'REFUND'), 0),
+         coalesce(sum(e.amount_cents) filter (where e.type = 'PLATFORM_FEE' and e.amount_cents > 0), 0)
+    into v_fee, v_given_back, v_returned
+    from public.money_events as e
+   where e.org_id = p_refund.org_id and e.stripe_payment_intent_id = p_refund.stripe_payment_intent_id;
   perform private.book_money(
-            p_refund.org_id, 'REFUND', -(p_stripe_refund ->> 'amount')::bigint, p_refund.currency, 'stripe', p_stripe_refund ->> 'id', p_now,
-            p_refund.client_id, p_refund.purchase_id, p_stripe_payment_intent_id => p_refund.stripe_payment_intent_id);
+            p_refund.org_id, 'PLATFORM_FEE', round(v_fee * v_given_back / v_payment.amount_cents::numeric)::bigint - v_returned, p_refund.currency,
+            'stripe', p_stripe_refund_id, p_now, p_refund.client_id, p_refund.purchase_id, v_payment.booking_id, p_refund.stripe_payment_intent_id)
+    where v_fee > 0;
 end;
 $$;
-comment on function private.book_stripe_refund is 'Books a refund that Stripe paid out, once.';
+comment on function private.book_returned_fee is 'Books what the platform gives back of its share with a refund, once.';
 
 create function private.book_manual_refund(p_refund public.refunds, p_now timestamptz)
 returns void

@@ -74,18 +74,27 @@ create trigger refund_tiers__audit after insert or update or delete on public.re
 create trigger refunds__audit after insert on public.refunds
   for each row execute function private.tg__audit();
 
--- What is booked of it already, at Stripe's end too, and what is on its way.
+-- An invoice's intent is told apart from it, and maybe later.
+create function private.intent_of(p_payment public.money_events)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_payment.stripe_payment_intent_id, (
+    select p.payment_intent_id from private.stripe_payments as p
+     where p.org_id = p_payment.org_id and p.invoice_id = p_payment.stripe_invoice_id));
+$$;
+comment on function private.intent_of is 'The PaymentIntent that an income came by; null for a manual one, and while Stripe has not told.';
+
+-- What is booked of it already, at Stripe's end too or by a dispute, and what is on its way.
 create function private.refundable_cents(p_payment public.money_events)
 returns bigint
 language sql stable security definer set search_path = ''
 as $$
   select p_payment.amount_cents
          + coalesce((select sum(e.amount_cents) from public.money_events as e
-                      where e.org_id = p_payment.org_id and e.type = 'REFUND'
-                        and case when p_payment.stripe_payment_intent_id is not null
-                                 then e.stripe_payment_intent_id = p_payment.stripe_payment_intent_id
-                                 when p_payment.stripe_invoice_id is not null then e.stripe_invoice_id = p_payment.stripe_invoice_id
-                                 else e.purchase_id = p_payment.purchase_id and e.source = 'manual' end), 0)
+                      where e.org_id = p_payment.org_id and e.source = p_payment.source and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')
+                        and (e.stripe_payment_intent_id = private.intent_of(p_payment) or e.stripe_invoice_id = p_payment.stripe_invoice_id
+                             or (p_payment.source = 'manual' and e.purchase_id = p_payment.purchase_id))), 0)
          - coalesce((select sum(r.amount_cents) from public.refunds as r
                       where r.org_id = p_payment.org_id and r.payment_id = p_payment.id and r.status in ('requested', 'sending', 'pending')
                         and not exists (select from public.money_events as e
@@ -104,6 +113,7 @@ declare
   v_payment public.money_events;
   v_refund public.refunds;
   v_left bigint;
+  v_intent_id text;
 begin
   perform private.lock_package(p_org_id, e.purchase_id)
      from public.money_events as e where e.org_id = p_org_id and e.id = p_payment_id and e.purchase_id is not null;
@@ -121,6 +131,10 @@ begin
     return v_refund.id;
   end if;
   v_left := private.refundable_cents(v_payment);
+  v_intent_id := private.intent_of(v_payment);
+  if v_payment.source = 'stripe' and v_intent_id is null then
+    perform private.fail(409, 'payment_unsettled', 'Stripe has not told how this was paid yet.', 'Try again in a minute.');
+  end if;
   if coalesce(p_amount_cents, v_left) not between 1 and v_left then
     perform private.fail(409, 'refund_exceeds_payment', 'More would be refunded than is left of this payment.',
                          'Reload the payment, and refund at most what is left.');
@@ -132,7 +146,7 @@ begin
     p_org_id, p_payment_id, v_payment.client_id, coalesce(p_deposit_id, (select d.id from public.deposits as d where d.org_id = p_org_id and d.payment_id = p_payment_id)),
     v_payment.purchase_id, coalesce(p_amount_cents, v_left), v_payment.currency, p_reason, p_note, v_payment.source,
     case when v_payment.source = 'stripe' then (select a.stripe_account_id from public.stripe_accounts as a where a.org_id = p_org_id) end,
-    v_payment.stripe_payment_intent_id, p_request_id, p_actor_id, case when v_payment.source = 'stripe' then p_now end, p_now)
+    v_intent_id, p_request_id, p_actor_id, case when v_payment.source = 'stripe' then p_now end, p_now)
   on conflict (org_id, request_id) where request_id is not null do nothing
   returning * into v_refund;
   if not found then
@@ -145,7 +159,7 @@ begin
 end;
 $$;
 comment on function private.request_refund is
-  'Asks for a refund of a payment and returns its id; a payment taken by hand is given back by hand, so its refund is booked at once. Fails: payment_not_found 404, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+  'Asks for a refund of a payment and returns its id; a payment taken by hand is given back by hand, so its refund is booked at once. Fails: payment_not_found 404, refund_exceeds_payment 409, payment_unsettled 409, request_reused 409, request_in_progress 409.';
 
 create function private.refuse_payment()
 returns void
@@ -260,7 +274,12 @@ begin
   if not found then
     perform private.fail(404, 'refund_not_found', 'There is no such refund.', 'Reload the refunds.');
   elsif p_stripe_refund is not null then
-    return private.apply_refund(v_refund.org_id, v_refund.id, p_stripe_refund, p_now);
+    -- As the webhook would tell it; that comes back to apply_refund by the refund's id.
+    perform private.apply_stripe_refund(
+              v_refund.org_id,
+              jsonb_build_object('currency', v_refund.currency, 'created', floor(extract(epoch from p_now))) || p_stripe_refund
+              || jsonb_build_object('payment_intent', v_refund.stripe_payment_intent_id, 'metadata', jsonb_build_object('refund_id', v_refund.id)), p_now);
+    return (select r.status from public.refunds as r where r.org_id = v_refund.org_id and r.id = v_refund.id);
   end if;
   update public.refunds as r
      set status = case when p_is_final then 'failed' when r.status = 'sending' then 'requested' else r.status end, claim = null,
@@ -278,7 +297,7 @@ end;
 $$;
 comment on function private.record_refund is 'Takes in what came of a try and returns the refund''s status, or stale where the claim was another''s by then. Fails: refund_not_found 404.';
 
--- From the sweep and from the webhook, in any order and as often as they like.
+-- Called by apply_stripe_refund, for the sweep and for the webhook, in any order and as often as they like.
 create function private.apply_refund(p_org_id uuid, p_refund_id uuid, p_stripe_refund jsonb, p_now timestamptz default now())
 returns text
 language plpgsql volatile security definer set search_path = ''
@@ -289,8 +308,10 @@ declare
   v_refund public.refunds;
 begin
   select r.* into v_refund from public.refunds as r where r.org_id = p_org_id and r.id = p_refund_id;
-  if v_status = 'succeeded' then
-    perform private.book_stripe_refund(v_refund, p_stripe_refund, p_now);
+  if not found or v_refund.source <> 'stripe' then
+    return null;
+  elsif v_status <> 'failed' then
+    perform private.book_returned_fee(v_refund, p_stripe_refund ->> 'id', p_now);
   end if;
   update public.refunds as r
      set status = v_status, stripe_refund_id = p_stripe_refund ->> 'id', claim = null, error_code = case when v_status = 'failed' then coalesce(p_stripe_refund ->> 'failure_reason', 'refund_failed') end,
@@ -306,4 +327,5 @@ begin
   return (select r.status from public.refunds as r where r.org_id = p_org_id and r.id = p_refund_id);
 end;
 $$;
-comment on function private.apply_refund is 'Applies how Stripe has a refund of ours: books it when it is paid out, alerts when it failed; returns its status.';
+comment on function private.apply_refund is
+  'Applies how Stripe has a refund of ours, whose money is booked: returns the platform''s share, alerts when it failed; returns its status, null when there is no such refund.';
