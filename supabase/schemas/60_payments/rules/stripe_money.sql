@@ -165,7 +165,7 @@ begin
   if p_refund ->> 'status' in ('failed', 'canceled') then
     perform private.book_of_payment(v_payment, 'ADJUSTMENT', v_amount, v_currency, v_id, p_now);
   end if;
-  if v_refund_id is not null then
+  if exists (select from public.refunds as r where r.org_id = p_org_id and r.id = v_refund_id) then
     perform private.apply_refund(p_org_id, v_refund_id, p_refund, p_now);
   end if;
 end;
