@@ -2868,13 +2868,18 @@ as $$
 $$;
 comment on function private.founds is 'True for the person who made this organisation, as long as nobody has joined it.';
 
-create function private.refuse_permission()
+create function private.refuse_permission(p_org_id uuid default null)
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+begin
+  perform private.refuse_blocked_org(p_org_id);
+  perform private.refuse_support_access(p_org_id);
+  perform private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+end;
 $$;
-comment on function private.refuse_permission is 'Refuses a member whose role lacks the permission: permission_missing 403.';
+comment on function private.refuse_permission is
+  'Refuses a member who lacks a permission, and says why: org_blocked 403, support_access_limited 403, else permission_missing 403.';
 
 create function private.refuse_org()
 returns void
@@ -2923,9 +2928,7 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
-    perform private.refuse_blocked_org(p_org_id);
-    perform private.refuse_support_access(p_org_id);
-    perform private.refuse_permission();
+    perform private.refuse_permission(p_org_id);
   end if;
   perform private.refuse_org();
 end;
@@ -3605,7 +3608,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('packages.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_purchase();
 end;
@@ -3666,7 +3669,7 @@ declare
 begin
   -- Asked first: what follows would tell people outside the organisation its prices.
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.sell')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   select o.* into v_offer from public.offers as o where o.org_id = new.org_id and o.id = new.offer_id;
   if not found then
@@ -3774,7 +3777,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   if private.held_recently(old, 'sessions_used', new.sessions_used, now()) then
     new.sessions_used := old.sessions_used;
@@ -3829,7 +3832,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   return new;
 end;
@@ -3992,9 +3995,8 @@ as $$
 declare
   v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
-  if not exists (select from public.clients as c
-                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
-    perform private.refuse_permission();
+  if not exists (select from private.my_clients() as c where c.org_id = p_booking.org_id and c.id = p_booking.client_id) then
+    perform private.refuse_permission(p_booking.org_id);
   elsif p_booking.purchase_id is not null then
     perform private.refuse_column();
   end if;
@@ -4350,7 +4352,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('bookings.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_booking();
 end;
@@ -7738,7 +7740,7 @@ begin
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
   elsif not v_is_own
         and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   return v_org_id;
 end;
@@ -9247,13 +9249,21 @@ $$;
 comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
 
 -- Counted like any other call, so returned.
+create function private.closed()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+$$;
+comment on function private.closed is 'The answer where no bookings are taken online, or not from this client: online_booking_off 403.';
+
 create function private.refuse_closed(p_org_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not (private.settings_of(p_org_id)).allow_client_booking then
-    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+    return private.closed();
   end if;
   return null;
 end;
@@ -9601,7 +9611,9 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
   select c.id into v_client_id
     from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
-  if not found then
+  if exists (select from public.clients as c where c.org_id = v_org.id and c.id = v_client_id and c.blocked_at is not null) then
+    return private.closed();
+  elsif v_client_id is null then
     insert into public.clients (org_id, full_name, email, phone, source)
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
