@@ -1,6 +1,6 @@
 -- dashboard: the figures of an organisation's own day, each section for itself.
 begin;
-select plan(21);
+select plan(25);
 select tests.open_studio();
 create function pg_temp.section(p_name text, p_on date default null) returns jsonb language sql as $$ select dashboard(tests.id('kilo'), p_on) #> array['sections', p_name, 'data'] $$;
 grant execute on function pg_temp.section(text, date) to public;
@@ -31,6 +31,16 @@ update public.client_purchases set frozen_periods = tstzmultirange(tstzrange(now
 select tests.sign_in('coach@kilo.example');
 select is(pg_temp.section('outstanding'), '{"sessions": 20, "packages": 3, "clients": 1}', 'not what is unpaid, expired or refunded; a frozen one is still owed');
 
+-- At risk: as of the latest scored day alone.
+select is(pg_temp.section('at_risk'), '{"as_of_date": null, "red": 0, "amber": 0, "clients": []}', 'nobody was scored yet');
+select tests.as_owner();
+insert into public.client_risk (org_id, client_id, as_of_date, score, tier, reasons) values
+  (:'kilo', tests.id('ann'), tests.day(-1), 70, 'red', '{no_booking}'), (:'kilo', tests.id('ben'), tests.day(-2), 90, 'red', '{}'), (:'kilo', :'kilo_client', tests.day(-1), 10, 'green', '{}'),
+  (:'lima', :'lima_client', tests.day(0), 99, 'red', '{}');
+select tests.sign_in('coach@kilo.example');
+select is(pg_temp.section('at_risk') - 'as_of_date', jsonb_build_object('red', 1, 'amber', 0, 'clients', jsonb_build_array(jsonb_build_object('client_id', tests.id('ann'), 'full_name', 'Ann', 'score', 70, 'tier', 'red', 'reasons', '["no_booking"]'::jsonb))),
+          'who was scored on an earlier day, is green or another''s is not in it');
+
 -- Sections stand alone.
 select tests.as_owner();
 create table sections (name text primary key, permission text, breaking text);
@@ -38,6 +48,7 @@ insert into sections values
   ('today', 'bookings.read', 'alter function private.dashboard_today(uuid, date, timestamptz) rename to gone'),
   ('week', 'bookings.read', 'alter function private.dashboard_week(uuid, date, timestamptz) rename to gone'),
   ('no_show', 'bookings.read', 'alter function private.dashboard_no_show(uuid, date, timestamptz) rename to gone'),
+  ('at_risk', 'clients.read', 'alter table public.client_risk rename column score to renamed'),
   ('outstanding', 'packages.read', 'revoke execute on function private.dashboard_outstanding(uuid, date, timestamptz) from postgres');
 create function pg_temp.statuses_after(p_change text) returns text language plpgsql as $$
 declare

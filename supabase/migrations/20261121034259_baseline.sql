@@ -9689,6 +9689,20 @@ as $$
 $$;
 comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
 
+create function private.client_measured(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_measurements as m where m.org_id = p_org_id and m.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'measurement_type', m.measurement_type, 'value', m.value, 'unit', m.unit,
+                                                   'notes', m.notes, 'measured_at', m.measured_at) order by m.measured_at desc, m.id), '[]')
+        from (select * from public.client_measurements as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.measured_at desc, x.id limit 100) as m));
+$$;
+comment on function private.client_measured is 'Section measurements: {total, latest: the newest 100}.';
+
 -- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
 create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
 returns jsonb
@@ -9710,6 +9724,7 @@ begin
         ('packages', 'client_packages', 'packages.read'),
         ('bookings', 'client_bookings', 'bookings.read'),
         ('communications', 'client_communications_log', 'messages.read'),
+        ('measurements', 'client_measured', 'clients.read'),
         ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
 end;
 $$;
@@ -9790,6 +9805,30 @@ $$;
 comment on function private.dashboard_outstanding is
   'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
 
+-- Of the day that was scored last: a client who was not scored on it is nobody's worry of today.
+create function private.dashboard_at_risk(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with latest as (
+    select max(r.as_of_date) as on_date from public.client_risk as r where r.org_id = p_org_id),
+  risks as (
+    select r.client_id, r.score, r.tier, r.reasons
+      from public.client_risk as r
+     where r.org_id = p_org_id and r.as_of_date = (select l.on_date from latest as l) and r.tier <> 'green')
+  select jsonb_build_object(
+    'as_of_date', (select l.on_date from latest as l),
+    'red', count(*) filter (where r.tier = 'red'), 'amber', count(*) filter (where r.tier = 'amber'),
+    'clients', (
+      select coalesce(jsonb_agg(jsonb_build_object('client_id', w.client_id, 'full_name', c.full_name, 'score', w.score, 'tier', w.tier,
+                                                   'reasons', to_jsonb(w.reasons)) order by w.score desc, w.client_id), '[]')
+        from (select * from risks as x order by x.score desc, x.client_id limit 20) as w
+        join public.clients as c on c.org_id = p_org_id and c.id = w.client_id))
+    from risks as r;
+$$;
+comment on function private.dashboard_at_risk is
+  'Section at_risk: of the latest scored day alone, {as_of_date, red, amber, clients: the 20 with the highest scores, green ones left out}.';
+
 create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
 returns jsonb
 language plpgsql stable security definer set search_path = ''
@@ -9807,7 +9846,8 @@ begin
         ('today', 'dashboard_today', 'bookings.read'),
         ('week', 'dashboard_week', 'bookings.read'),
         ('no_show', 'dashboard_no_show', 'bookings.read'),
-        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+        ('outstanding', 'dashboard_outstanding', 'packages.read'),
+        ('at_risk', 'dashboard_at_risk', 'clients.read')) as s (name, function, permission));
 end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';

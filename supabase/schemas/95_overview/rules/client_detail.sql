@@ -106,6 +106,20 @@ as $$
 $$;
 comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
 
+create function private.client_measured(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_measurements as m where m.org_id = p_org_id and m.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'measurement_type', m.measurement_type, 'value', m.value, 'unit', m.unit,
+                                                   'notes', m.notes, 'measured_at', m.measured_at) order by m.measured_at desc, m.id), '[]')
+        from (select * from public.client_measurements as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.measured_at desc, x.id limit 100) as m));
+$$;
+comment on function private.client_measured is 'Section measurements: {total, latest: the newest 100}.';
+
 -- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
 create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
 returns jsonb
@@ -127,6 +141,7 @@ begin
         ('packages', 'client_packages', 'packages.read'),
         ('bookings', 'client_bookings', 'bookings.read'),
         ('communications', 'client_communications_log', 'messages.read'),
+        ('measurements', 'client_measured', 'progress.read'),
         ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
 end;
 $$;

@@ -71,6 +71,30 @@ $$;
 comment on function private.dashboard_outstanding is
   'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
 
+-- Of the day that was scored last: a client who was not scored on it is nobody's worry of today.
+create function private.dashboard_at_risk(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with latest as (
+    select max(r.as_of_date) as on_date from public.client_risk as r where r.org_id = p_org_id),
+  risks as (
+    select r.client_id, r.score, r.tier, r.reasons
+      from public.client_risk as r
+     where r.org_id = p_org_id and r.as_of_date = (select l.on_date from latest as l) and r.tier <> 'green')
+  select jsonb_build_object(
+    'as_of_date', (select l.on_date from latest as l),
+    'red', count(*) filter (where r.tier = 'red'), 'amber', count(*) filter (where r.tier = 'amber'),
+    'clients', (
+      select coalesce(jsonb_agg(jsonb_build_object('client_id', w.client_id, 'full_name', c.full_name, 'score', w.score, 'tier', w.tier,
+                                                   'reasons', to_jsonb(w.reasons)) order by w.score desc, w.client_id), '[]')
+        from (select * from risks as x order by x.score desc, x.client_id limit 20) as w
+        join public.clients as c on c.org_id = p_org_id and c.id = w.client_id))
+    from risks as r;
+$$;
+comment on function private.dashboard_at_risk is
+  'Section at_risk: of the latest scored day alone, {as_of_date, red, amber, clients: the 20 with the highest scores, green ones left out}.';
+
 create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
 returns jsonb
 language plpgsql stable security definer set search_path = ''
@@ -88,7 +112,8 @@ begin
         ('today', 'dashboard_today', 'bookings.read'),
         ('week', 'dashboard_week', 'bookings.read'),
         ('no_show', 'dashboard_no_show', 'bookings.read'),
-        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+        ('outstanding', 'dashboard_outstanding', 'packages.read'),
+        ('at_risk', 'dashboard_at_risk', 'clients.read')) as s (name, function, permission));
 end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
