@@ -13,7 +13,7 @@ select is_empty(
 select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p
       where p.pronamespace = 'private'::regnamespace and has_function_privilege('service_role', p.oid, 'execute')
-        and p.proname !~ '^(portal|public)_' and p.proname not in ('is_slot_free', 'insert_sms_direct', 'queue_pending_sms', 'is_suppressed', 'render') $$,
+        and p.proname !~ '^(portal|public)_' and p.proname not in ('is_slot_free', 'insert_sms_direct', 'queue_pending_sms', 'is_suppressed', 'render', 'capture_inquiry', 'refer', 'referral_page') $$,
                 'and nothing behind them, but what stands behind the pages of a link or slug and the existing functions'' calls');
 select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p

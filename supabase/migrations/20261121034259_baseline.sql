@@ -40,6 +40,8 @@ create table public.orgs (
   waiver_template text,
   proforma_disclaimer text,
   onboarding_completed boolean not null default false,
+  allows_support boolean not null default true,
+  blocked_at timestamptz,
   created_by uuid default auth.uid() references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   constraint orgs_slug_unique unique (slug),
@@ -50,7 +52,11 @@ create table public.orgs (
 comment on table public.orgs is 'An organisation: one business, one tenant.';
 comment on column public.orgs.slug is 'The organisation''s name in addresses, unique everywhere; made from the name when it is not sent.';
 comment on column public.orgs.commission_rate is 'The platform''s share of sales, 0 to 1; only a platform admin changes it.';
+comment on column public.orgs.allows_support is 'Whether the platform''s people may be let in to help (support access).';
+comment on column public.orgs.blocked_at is
+  'Since when the platform has stopped it: its members read and write nothing, its clients and visitors are let in nowhere, nothing leaves.';
 comment on column public.orgs.created_by is 'Who signed the organisation up: the only one who may join it as its first member.';
+create index orgs_blocked_idx on public.orgs (id) where blocked_at is not null;
 create index orgs_created_by_idx on public.orgs (created_by);
 
 create table public.roles (
@@ -72,12 +78,15 @@ create table public.org_members (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
   role text not null references public.roles (role) on delete restrict,
+  ends_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
-  constraint org_members_user_once unique (org_id, user_id)
+  constraint org_members_user_once unique (org_id, user_id),
+  constraint org_members_support_ends check ((role = 'support') = (ends_at is not null))
 );
 comment on table public.org_members is
   'Who belongs to an organisation, and as what. A person sees their own row of their active organisation; list_members shows the team.';
+comment on column public.org_members.ends_at is 'From when on it counts no more: support access alone ends by itself.';
 create index org_members_user_idx on public.org_members (user_id);
 create index org_members_role_idx on public.org_members (role);
 
@@ -149,10 +158,14 @@ create table public.platform_admins (
   user_id uuid not null references auth.users (id) on delete cascade,
   email text not null,
   role text not null default 'admin',
+  permissions text[] not null default '{}',
   created_at timestamptz not null default now(),
-  constraint platform_admins_user_once unique (user_id)
+  constraint platform_admins_user_once unique (user_id),
+  constraint platform_admins_permissions_form check (array_to_string(permissions, ' ', '-') ~ '^([a-z.* ]*)$')
 );
-comment on table public.platform_admins is 'People who run the platform itself; written by its owner alone.';
+comment on table public.platform_admins is 'People who run the platform itself, and what each may do; the first is made by the command line.';
+comment on column public.platform_admins.permissions is
+  'noun.verb, noun.* or *: neither star implies system.*, whose permissions are given one by one.';
 
 create table public.audit_log (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -248,6 +261,16 @@ comment on column public.alerts.booking_id is 'What it is about; without a key, 
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
 
+create table private.admin_actions (
+  action text primary key,
+  permission text not null,
+  needs_reason boolean not null default true,
+  subject_type text not null,
+  constraint admin_actions_permission_form check (permission ~ '^[a-z]+\.[a-z]+$')
+);
+comment on table private.admin_actions is
+  'What operators do: private.act_<action> is the rule, the permission is the platform''s. private.act writes its one audit row.';
+
 create table private.job_runs (
   id uuid primary key default gen_random_uuid(),
   job text not null,
@@ -320,6 +343,7 @@ create table public.clients (
   sms_followup_enabled boolean not null default true,
   sms_opt_in boolean,
   email_opt_in boolean,
+  blocked_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
   constraint clients_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
@@ -339,6 +363,7 @@ comment on column public.clients.status is 'Free text of the organisation; `acti
 comment on column public.clients.preferred_time_windows is 'Array of {day, start, end}.';
 comment on column public.clients.onboarding_token is 'The open link of the onboarding page; null when none is open.';
 comment on column public.clients.portal_token is 'The open link of the portal; null when none is open.';
+comment on column public.clients.blocked_at is 'Since when the platform lets them in nowhere: not signed in, not by their link, not on the public page.';
 comment on column public.clients.sms_opt_in is 'Null: never asked.';
 create index clients_id_idx on public.clients (id);
 create index clients_auth_user_idx on public.clients (auth_user_id) where auth_user_id is not null;
@@ -347,6 +372,288 @@ create index clients_phone_idx on public.clients (phone_e164) where phone_e164 i
 create index clients_email_idx on public.clients (org_id, lower(email)) where email is not null;
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
+
+-- ── 22_invites/tables.sql ──
+
+-- Invites: how a client comes into the mobile app, how a member comes into an organisation, and who may have an account at all.
+-- Invariant: an invite is used once, by one person, before it ends; in invite-only mode no account is born that nothing allows.
+-- Not here: links of waivers and onboarding (45_waivers), referral codes (25_leads).
+
+create table public.client_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  invite_code text not null,
+  expires_at timestamptz not null,
+  redeemed_at timestamptz,
+  redeemed_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_invites_invite_code_form check (invite_code ~ '^[A-Za-z0-9_-]{6,60}$')
+);
+comment on table public.client_invites is 'An invitation of a client into the mobile app, by a code that is redeemed once.';
+comment on column public.client_invites.invite_code is
+  'Ten random letters and digits without those that look alike; whoever has it becomes the client.';
+comment on column public.client_invites.redeemed_by is 'Who signed up with it; clients.auth_user_id is set with it.';
+create index client_invites_id_idx on public.client_invites (id);
+create index client_invites_code_idx on public.client_invites (invite_code);
+create index client_invites_client_idx on public.client_invites (org_id, client_id);
+create index client_invites_redeemed_by_idx on public.client_invites (redeemed_by) where redeemed_by is not null;
+create index client_invites_created_by_idx on public.client_invites (created_by) where created_by is not null;
+
+create table public.member_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  role text not null references public.roles (role) on delete restrict,
+  token_hash bytea not null,
+  expires_at timestamptz not null,
+  accepted_at timestamptz,
+  accepted_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint member_invites_email_form check (char_length(email) <= 320 and email = lower(btrim(email)) and position('@' in email) > 1)
+);
+comment on table public.member_invites is 'An invitation of a person, by email, to join an organisation with a role; accepted once, by whoever has that email.';
+comment on column public.member_invites.token_hash is 'SHA-256 of the link''s token, which only the email holds.';
+create unique index member_invites_open_once on public.member_invites (org_id, email) where accepted_at is null and revoked_at is null;
+create index member_invites_id_idx on public.member_invites (id);
+create index member_invites_token_idx on public.member_invites (token_hash);
+create index member_invites_email_idx on public.member_invites (email) where accepted_at is null and revoked_at is null;
+create index member_invites_role_idx on public.member_invites (role);
+create index member_invites_accepted_by_idx on public.member_invites (accepted_by) where accepted_by is not null;
+create index member_invites_created_by_idx on public.member_invites (created_by) where created_by is not null;
+
+create table private.allow_list (
+  entry text primary key,
+  note text,
+  created_at timestamptz not null default now(),
+  constraint allow_list_entry_form check (entry = lower(btrim(entry)) and char_length(entry) between 3 and 320 and entry ~ '^[^@[:space:]]*@[^@[:space:]]+$'),
+  constraint allow_list_note_length check (char_length(note) <= 500)
+);
+comment on table private.allow_list is 'Who may sign up while the platform is invite-only: an email, or @domain for all of a domain.';
+
+-- ── 25_leads/tables.sql ──
+
+-- Leads: people who have asked, the pipeline they go through, and who sent them.
+-- Invariant: an inquiry becomes one client, a referral is rewarded once for each side, and what a client is owed is the sum of their credit entries.
+-- Not here: the packages and promo codes that rewards become (30_sessions), texts to leads (50_messaging).
+
+create table public.referral_links (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  code text not null,
+  name text not null,
+  description text,
+  reward_type text default 'discount',
+  reward_value integer,
+  referrer_reward_type text default 'credit',
+  referrer_reward_value integer,
+  clicks integer not null default 0,
+  signups integer not null default 0,
+  conversions integer not null default 0,
+  is_active boolean not null default true,
+  expires_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint referral_links_code_form check (code ~ '^[A-Za-z0-9_-]{3,60}$'),
+  constraint referral_links_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint referral_links_description_length check (char_length(description) <= 2000),
+  constraint referral_links_reward_type_known check (reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_referrer_reward_type_known check (referrer_reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_reward_value_range
+    check (reward_value between 0 and case reward_type when 'credit' then 10000000 else 100 end),
+  constraint referral_links_referrer_reward_value_range
+    check (referrer_reward_value between 0 and case referrer_reward_type when 'credit' then 10000000 else 100 end)
+);
+comment on table public.referral_links is 'A link that clients hand on: whoever comes by it, and whoever handed it on, is rewarded.';
+comment on column public.referral_links.code is 'The link''s name in addresses, unique everywhere whatever its case.';
+comment on column public.referral_links.reward_value is
+  'What the referred person gets: percent (discount), sessions (free_session), or the minor unit of the organisation''s currency (credit).';
+comment on column public.referral_links.referrer_reward_value is 'What the referrer gets, in the same units.';
+comment on column public.referral_links.clicks is 'Visitors, each counted once; counted here alone, as are signups and conversions.';
+create index referral_links_id_idx on public.referral_links (id);
+
+create table private.referral_codes (
+  code text primary key,
+  org_id uuid not null,
+  referral_link_id uuid not null,
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_codes_code_lower check (code = lower(code))
+);
+comment on table private.referral_codes is 'Which link a code leads to: unique across organisations, in lower case.';
+create index referral_codes_link_idx on private.referral_codes (org_id, referral_link_id);
+
+create table private.referral_clicks (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  visitor_hash bytea not null,
+  clicked_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_clicks_visitor_once unique (org_id, referral_link_id, visitor_hash)
+);
+comment on table private.referral_clicks is 'Who has opened a referral link, as a hash: each visitor is counted once.';
+
+create table public.referrals (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  referrer_client_id uuid,
+  referred_email text not null,
+  referred_name text,
+  referred_client_id uuid,
+  status text not null default 'pending',
+  referrer_rewarded boolean not null default false,
+  referrer_reward_cents integer,
+  referred_rewarded boolean not null default false,
+  referred_reward_cents integer,
+  clicked_at timestamptz not null default now(),
+  signed_up_at timestamptz,
+  converted_at timestamptz,
+  rewarded_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  foreign key (org_id, referrer_client_id) references public.clients (org_id, id) on delete set null (referrer_client_id),
+  foreign key (org_id, referred_client_id) references public.clients (org_id, id) on delete set null (referred_client_id),
+  constraint referrals_status_known check (status in ('pending', 'signed_up', 'converted', 'rewarded', 'expired')),
+  constraint referrals_referred_email_length check (char_length(referred_email) <= 320),
+  constraint referrals_referred_name_length check (char_length(referred_name) <= 200)
+);
+comment on table public.referrals is 'One person whom a link brought: from signing up, through becoming a client, to the rewards.';
+comment on column public.referrals.status is
+  'signed_up: they left their details; converted: they became a client; rewarded: both sides have what they were promised; expired: they were a client before.';
+comment on column public.referrals.referrer_client_id is 'Who handed the link on; null when nobody was named.';
+comment on column public.referrals.referrer_reward_cents is 'Of a credit; what else was given stands in referral_rewards.';
+create unique index referrals_person_once on public.referrals (org_id, referral_link_id, lower(referred_email));
+create index referrals_id_idx on public.referrals (id);
+create index referrals_link_idx on public.referrals (org_id, referral_link_id);
+create index referrals_referrer_idx on public.referrals (org_id, referrer_client_id) where referrer_client_id is not null;
+create index referrals_referred_idx on public.referrals (org_id, referred_client_id) where referred_client_id is not null;
+
+create table public.inquiries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null default 'other',
+  name text not null,
+  email text,
+  phone text,
+  phone_e164 text,
+  message text,
+  status text not null default 'NEW',
+  assigned_to uuid references auth.users (id) on delete set null,
+  expected_value numeric,
+  converted_client_id uuid,
+  converted_at timestamptz,
+  services_interested text[],
+  follow_up_date date,
+  referral_code text,
+  referral_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, converted_client_id) references public.clients (org_id, id) on delete set null (converted_client_id),
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete set null (referral_id),
+  constraint inquiries_source_known check (source in ('website', 'instagram', 'facebook', 'referral', 'other')),
+  constraint inquiries_status_known check (status in ('NEW', 'CONTACTED', 'BOOKED', 'WON', 'LOST')),
+  constraint inquiries_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint inquiries_email_form check (char_length(email) <= 320 and (email = '' or position('@' in email) > 1)),
+  constraint inquiries_phone_length check (char_length(phone) <= 40),
+  constraint inquiries_message_length check (char_length(message) <= 5000),
+  constraint inquiries_expected_value_range check (expected_value between 0 and 100000000),
+  constraint inquiries_services_interested_count check (cardinality(services_interested) <= 50),
+  constraint inquiries_referral_code_length check (char_length(referral_code) <= 60)
+);
+comment on table public.inquiries is 'A lead: somebody who asked, and how far they have come. Stays when they become a client.';
+comment on column public.inquiries.status is 'NEW, CONTACTED, BOOKED are open; WON and LOST are closed.';
+comment on column public.inquiries.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
+comment on column public.inquiries.expected_value is 'In the major unit of the organisation''s currency, as the app shows it.';
+comment on column public.inquiries.converted_client_id is 'The client they became, set once.';
+comment on column public.inquiries.referral_id is 'The referral that brought them; written here.';
+create index inquiries_id_idx on public.inquiries (id);
+create index inquiries_latest_idx on public.inquiries (org_id, created_at desc);
+create index inquiries_email_idx on public.inquiries (org_id, lower(email)) where email is not null;
+create index inquiries_phone_idx on public.inquiries (org_id, phone_e164) where phone_e164 is not null;
+create index inquiries_assigned_to_idx on public.inquiries (assigned_to) where assigned_to is not null;
+create index inquiries_client_idx on public.inquiries (org_id, converted_client_id) where converted_client_id is not null;
+create index inquiries_referral_idx on public.inquiries (org_id, referral_id) where referral_id is not null;
+
+create table public.inquiry_events (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  inquiry_id uuid not null,
+  kind text not null,
+  status text not null,
+  message text,
+  actor_id uuid,
+  happened_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, inquiry_id) references public.inquiries (org_id, id) on delete cascade,
+  constraint inquiry_events_kind_known check (kind in ('received', 'repeated', 'moved', 'converted'))
+);
+comment on table public.inquiry_events is 'What happened to a lead, in order: received, repeated (they asked again), moved along the pipeline, converted.';
+comment on column public.inquiry_events.actor_id is 'The signed-in person; null for a visitor. No key: the history outlives people.';
+create index inquiry_events_inquiry_idx on public.inquiry_events (org_id, inquiry_id, happened_at);
+
+create table public.referral_rewards (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_id uuid not null,
+  side text not null,
+  client_id uuid not null,
+  reward_type text not null,
+  reward_value integer not null,
+  purchase_id uuid,
+  promo_code_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  constraint referral_rewards_side_once unique (org_id, referral_id, side),
+  constraint referral_rewards_side_known check (side in ('referrer', 'referred')),
+  constraint referral_rewards_reward_type_known check (reward_type in ('discount', 'free_session', 'credit'))
+);
+comment on table public.referral_rewards is 'What a side of a referral was given: at most one for each, which is what makes it once.';
+comment on column public.referral_rewards.purchase_id is 'The package of free sessions; without a key, since packages with entries are never deleted.';
+comment on column public.referral_rewards.promo_code_id is 'The discount, a promo code for one sale.';
+create index referral_rewards_client_idx on public.referral_rewards (org_id, client_id);
+
+create table public.credit_entries (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  kind text not null,
+  amount_cents bigint not null,
+  currency text not null,
+  referral_reward_id uuid,
+  note text,
+  request_id uuid,
+  actor_id uuid,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, referral_reward_id) references public.referral_rewards (org_id, id) on delete restrict,
+  constraint credit_entries_kind_known check (kind in ('reward', 'spent', 'correction')),
+  constraint credit_entries_sign check (case kind when 'reward' then amount_cents > 0 when 'spent' then amount_cents < 0 else amount_cents <> 0 end),
+  constraint credit_entries_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint credit_entries_note_length check (char_length(note) <= 500)
+);
+comment on table public.credit_entries is 'The ledger of what an organisation owes its clients in credit: earned, spent, corrected. Append-only.';
+comment on column public.credit_entries.amount_cents is 'In the minor unit of `currency`; spending is negative.';
+create unique index credit_entries_reward_once on public.credit_entries (org_id, referral_reward_id) where referral_reward_id is not null;
+create unique index credit_entries_request_once on public.credit_entries (org_id, request_id) where request_id is not null;
+create index credit_entries_client_idx on public.credit_entries (org_id, client_id, created_at desc);
 
 -- ── 27_progress/tables.sql ──
 
@@ -577,7 +884,7 @@ create table public.client_purchases (
   constraint client_purchases_currency_form check (currency ~ '^[a-z]{3}$'),
   constraint client_purchases_payment_status_known check (payment_status in ('pending', 'succeeded', 'failed', 'refunded')),
   constraint client_purchases_payment_method_known check (payment_method in ('cash', 'card', 'bank_transfer', 'stripe')),
-  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import')),
+  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import', 'reward')),
   constraint client_purchases_session_duration_mins_range check (session_duration_mins between 1 and 1440)
 ) with (fillfactor = 70);
 comment on table public.client_purchases is 'A package: sessions a client has bought and how many of them are used.';
@@ -639,7 +946,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
@@ -1168,6 +1475,69 @@ create table private.calendar_feed_tokens (
 );
 comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
 create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
+
+-- ── 45_waivers/tables.sql ──
+
+-- Waivers and onboarding: what a client reads and signs by a link, without an account.
+-- Invariant: a signed waiver names the very text that was read, who signed, when and from where, and none of it changes again.
+-- Not here: the onboarding answers, which are columns of clients, nor its link (clients.onboarding_token).
+
+create table public.waiver_texts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  version integer not null,
+  body text not null,
+  created_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint waiver_texts_version_once unique (org_id, version)
+);
+comment on table public.waiver_texts is 'Every text that orgs.waiver_template ever held, numbered: the latest is what is signed now. Append-only.';
+comment on column public.waiver_texts.created_by is 'Who wrote it. No key: the text outlives people.';
+
+create table public.client_waivers (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  name text not null default 'Waiver',
+  token uuid not null default gen_random_uuid(),
+  status text not null default 'sent',
+  sent_at timestamptz not null default now(),
+  signed_at timestamptz,
+  signed_ip text,
+  expires_at timestamptz default now() + interval '30 days',
+  source text not null default 'coach',
+  waiver_text_id uuid,
+  signer_name text,
+  recorded_by uuid,
+  booking_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, waiver_text_id) references public.waiver_texts (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  constraint client_waivers_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint client_waivers_status_known check (status in ('sent', 'signed', 'expired')),
+  constraint client_waivers_source_known check (source in ('coach', 'onboarding', 'public_page')),
+  constraint client_waivers_signer_name_length check (char_length(btrim(signer_name)) between 1 and 200),
+  constraint client_waivers_signed_is_dated check (status <> 'signed' or signed_at is not null),
+  constraint client_waivers_signer_read_it check ((signer_name is null) = (waiver_text_id is null))
+);
+comment on table public.client_waivers is 'A waiver that a client is asked to sign, and the evidence that they did.';
+comment on column public.client_waivers.token is 'What opens the signing page, once; members hand it over.';
+comment on column public.client_waivers.status is 'sent, signed, or expired: no longer to be signed, or no longer valid.';
+comment on column public.client_waivers.expires_at is 'Until when the link works.';
+comment on column public.client_waivers.source is 'coach: sent; onboarding: signed with the form; public_page: a booking waits for it.';
+comment on column public.client_waivers.waiver_text_id is 'The text as it was read and signed.';
+comment on column public.client_waivers.signed_ip is 'The address it was signed from.';
+comment on column public.client_waivers.recorded_by is 'The member who marked it as signed, on paper say; null when the client signed by the link. No key: the evidence outlives people.';
+comment on column public.client_waivers.booking_id is 'The booking that is confirmed when this is signed, and let go when it is not in time.';
+create index client_waivers_id_idx on public.client_waivers (id);
+create index client_waivers_token_idx on public.client_waivers (token);
+create index client_waivers_client_idx on public.client_waivers (org_id, client_id, created_at desc);
+create index client_waivers_text_idx on public.client_waivers (org_id, waiver_text_id) where waiver_text_id is not null;
+create index client_waivers_booking_idx on public.client_waivers (org_id, booking_id) where booking_id is not null;
+create index client_waivers_open_idx on public.client_waivers (expires_at) where status = 'sent';
 
 -- ── 50_messaging/tables.sql ──
 
@@ -1759,6 +2129,442 @@ create unique index client_risk_client_once on public.client_risk (org_id, clien
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
 
+-- ── 60_payments/tables.sql ──
+
+-- Payments: the ledger of money, and what Stripe tells that moves it.
+-- Invariant: money_events only grows, each fact once (organisation, source, reference, type), written by private.book_money alone.
+-- The organisation of whatever Stripe tells follows from the event's account, never from what the event says.
+-- Not here: what a client is charged before a session, refunds by policy, receipts (beside these); the platform's own plans (65_billing).
+
+create type public.money_event_type as enum ('INCOME', 'REFUND', 'FEE', 'PLATFORM_FEE', 'PAYOUT', 'EXPENSE', 'ADJUSTMENT', 'DISPUTE');
+comment on type public.money_event_type is 'What moved money: income is positive, what leaves is negative; ADJUSTMENT and DISPUTE go both ways.';
+
+create type public.tax_category as enum ('GST', 'GST_FREE', 'NONE');
+comment on type public.tax_category is 'How an amount is taxed: with GST inside, free of it, or not a taxable amount.';
+
+-- A directory: what Stripe sends names the account alone.
+create table public.stripe_accounts (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  stripe_account_id text not null,
+  charges_enabled boolean not null default false,
+  payouts_enabled boolean not null default false,
+  details_submitted boolean not null default false,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  constraint stripe_accounts_account_once unique (stripe_account_id),
+  constraint stripe_accounts_account_form check (stripe_account_id ~ '^acct_[A-Za-z0-9_]{1,100}$')
+);
+comment on table public.stripe_accounts is 'The connected account of an organisation: found by Stripe''s id, which says whose an event is.';
+comment on column public.stripe_accounts.as_of is 'The instant of Stripe''s that the flags are of; an older event does not change them.';
+
+-- A directory too: Stripe's ids of events are unique everywhere, and an event may be of nobody's account.
+create table private.stripe_events (
+  id text primary key,
+  account text,
+  org_id uuid references public.orgs (id) on delete cascade,
+  type text not null,
+  api_version text,
+  livemode boolean not null default false,
+  created_at timestamptz not null,
+  payload jsonb not null,
+  status text not null default 'received',
+  error text,
+  waits_for text,
+  attempts integer not null default 1,
+  received_at timestamptz not null default clock_timestamp(),
+  settled_at timestamptz,
+  constraint stripe_events_id_length check (char_length(id) between 1 and 255),
+  constraint stripe_events_status_known
+    check (status in ('received', 'applied', 'ignored', 'refused', 'failed', 'waiting', 'braked')),
+  constraint stripe_events_error_form check (error ~ '^[a-z0-9_]{1,80}$')
+);
+comment on table private.stripe_events is
+  'What Stripe told, each event once, and what came of it. Kept is what the effects read, by an allow-list (private.stripe_kept): ids, amounts, states, times; no card, name, email, address or secret. Deleted after 90 days, after 400 where it was refused or failed.';
+comment on column private.stripe_events.payload is 'What is kept of the event, and all that its effect reads, so that a replay sees what the first try saw.';
+comment on column private.stripe_events.account is 'The connected account that the event is of; null: the platform''s own.';
+comment on column private.stripe_events.created_at is 'When it happened, by Stripe''s clock, to the second.';
+comment on column private.stripe_events.status is
+  'applied; ignored (of a type, or of something, that is not ours); refused (a rule said no, see error); failed (Stripe sends it again, or coach stripe replay does); waiting (for what waits_for names); braked (kept until the brake is off).';
+comment on column private.stripe_events.error is 'The slug of what refused or failed it.';
+comment on column private.stripe_events.waits_for is 'Stripe''s id of the payment or subscription that this is about and that has not been told of yet.';
+create index stripe_events_org_idx on private.stripe_events (org_id, received_at desc);
+create index stripe_events_received_idx on private.stripe_events (received_at desc);
+create index stripe_events_open_idx on private.stripe_events (status, received_at) where status in ('failed', 'waiting', 'braked', 'refused');
+create index stripe_events_waiting_idx on private.stripe_events (account, waits_for) where status = 'waiting';
+
+-- What Python must ask Stripe for: an event names it, or may be older than what it tells.
+create table private.stripe_fetches (
+  account text not null,
+  kind text not null,
+  stripe_id text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  attempts integer not null default 0,
+  next_at timestamptz not null default now(),
+  claim uuid,
+  error text,
+  primary key (account, kind, stripe_id),
+  constraint stripe_fetches_kind_known check (kind in ('subscription', 'balance_transaction', 'invoice', 'charge', 'account'))
+);
+comment on table private.stripe_fetches is 'Objects to be fetched from Stripe: deleted once they are recorded, tried ever more rarely until then.';
+comment on column private.stripe_fetches.claim is 'Of the worker that is fetching it; next_at is when its lease ends.';
+create index stripe_fetches_due_idx on private.stripe_fetches (next_at);
+create index stripe_fetches_org_idx on private.stripe_fetches (org_id);
+
+create table private.stripe_cursors (
+  account text primary key,
+  seen_until timestamptz not null,
+  listed_at timestamptz
+);
+comment on table private.stripe_cursors is
+  'Up to when the events of an account (the empty text: the platform''s) have been listed and fed; reconciliation goes on from there.';
+
+create table public.org_payouts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  period_start date not null,
+  period_end date not null,
+  gross_amount_cents integer not null,
+  commission_cents integer not null,
+  net_amount_cents integer not null,
+  currency text not null default 'aud',
+  status text not null default 'pending',
+  paid_at timestamptz,
+  payout_method text,
+  payout_reference text,
+  notes text,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_payouts_period_ordered check (period_end >= period_start),
+  constraint org_payouts_amounts_range check (least(gross_amount_cents, commission_cents) >= 0),
+  constraint org_payouts_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint org_payouts_status_known check (status in ('pending', 'processing', 'paid')),
+  constraint org_payouts_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payouts_payout_reference_length check (char_length(payout_reference) <= 200),
+  constraint org_payouts_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.org_payouts is 'What the platform pays out to an organisation for a period; written by platform admins.';
+create index org_payouts_latest_idx on public.org_payouts (org_id, created_at desc);
+create index org_payouts_id_idx on public.org_payouts (id);
+
+create table public.org_payout_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payout_method text not null default 'bank_transfer',
+  bank_account_name text,
+  bank_bsb text,
+  bank_account_number text,
+  paypal_email text,
+  minimum_payout_cents integer not null default 5000,
+  payout_frequency text not null default 'weekly',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint org_payout_settings_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payout_settings_payout_frequency_known check (payout_frequency in ('weekly', 'fortnightly', 'monthly')),
+  constraint org_payout_settings_minimum_payout_cents_range check (minimum_payout_cents between 0 and 100000000),
+  constraint org_payout_settings_lengths
+    check (greatest(char_length(bank_account_name), char_length(bank_bsb), char_length(bank_account_number), char_length(paypal_email)) <= 320)
+);
+comment on table public.org_payout_settings is 'Where and how often an organisation is paid out; its owner writes it, and nobody in their place.';
+
+create table public.money_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  event_date timestamptz not null,
+  type public.money_event_type not null,
+  amount_cents bigint not null,
+  currency text not null default 'aud',
+  tax_cat public.tax_category not null default 'NONE',
+  tax_cents bigint not null default 0,
+  source text not null,
+  reference_id text not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  payout_id uuid,
+  notes text,
+  payment_status text,
+  failure_reason text,
+  stripe_payment_intent_id text,
+  stripe_invoice_id text,
+  retry_count integer default 0,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  foreign key (org_id, payout_id) references public.org_payouts (org_id, id) on delete restrict,
+  constraint money_events_fact_once unique (org_id, source, reference_id, type),
+  constraint money_events_amount_cents_range check (amount_cents between -999999999999 and 999999999999 and amount_cents <> 0),
+  constraint money_events_income_comes_in check (type <> 'INCOME' or amount_cents > 0),
+  constraint money_events_refund_goes_out check (type <> 'REFUND' or amount_cents < 0),
+  constraint money_events_tax_within_amount check (abs(tax_cents) <= abs(amount_cents)),
+  constraint money_events_tax_has_category check (tax_cat = 'GST' or tax_cents = 0),
+  constraint money_events_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint money_events_source_known check (source in ('stripe', 'manual')),
+  constraint money_events_reference_length check (char_length(reference_id) between 1 and 255)
+);
+comment on table public.money_events is
+  'The ledger of money: income, refunds, fees, payouts, disputes, each fact once. Append-only; what was wrong is corrected by an ADJUSTMENT.';
+comment on column public.money_events.event_date is 'When the money moved: a refund has its own date.';
+comment on column public.money_events.amount_cents is 'In the minor unit of `currency` (yen for jpy); INCOME is positive, what leaves is negative.';
+comment on column public.money_events.tax_cents is 'The GST inside the amount, with its sign; a refund takes back the income''s share of it.';
+comment on column public.money_events.reference_id is
+  'The fact''s own id: Stripe''s of the payment, invoice, charge, refund, dispute or payout; a package''s for a manual sale, with /n for its n-th change.';
+comment on column public.money_events.payment_status is 'succeeded for income; what failed is no money, so it is not here.';
+create index money_events_date_idx on public.money_events (org_id, event_date desc);
+create index money_events_client_idx on public.money_events (org_id, client_id, event_date desc);
+create index money_events_purchase_idx on public.money_events (org_id, purchase_id) where purchase_id is not null;
+create index money_events_booking_idx on public.money_events (org_id, booking_id) where booking_id is not null;
+create index money_events_payout_idx on public.money_events (org_id, payout_id) where payout_id is not null;
+create index money_events_intent_idx on public.money_events (org_id, stripe_payment_intent_id) where stripe_payment_intent_id is not null;
+
+create table public.subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  offer_id uuid,
+  stripe_customer_id text,
+  stripe_subscription_id text,
+  status text not null default 'none',
+  price_cents integer,
+  currency text,
+  current_period_end timestamptz,
+  cancel_at_period_end boolean not null default false,
+  manage_url text,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  constraint subscriptions_status_known check (status in ('active', 'past_due', 'canceled', 'none')),
+  constraint subscriptions_price_cents_range check (price_cents between 0 and 100000000),
+  constraint subscriptions_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.subscriptions is 'The latest subscription of a client, as Stripe last told it.';
+comment on column public.subscriptions.price_cents is 'For a month, whatever the billing period: what the dashboard adds up.';
+comment on column public.subscriptions.as_of is 'The instant of Stripe''s that this is of; an older event does not change it, one of the same second is asked about.';
+-- Indexes, not constraints: a unique constraint on the key would make the apps' embed an object where they read an array.
+create unique index subscriptions_client_once on public.subscriptions (org_id, client_id);
+create unique index subscriptions_stripe_once on public.subscriptions (org_id, stripe_subscription_id) where stripe_subscription_id is not null;
+create index subscriptions_customer_idx on public.subscriptions (org_id, stripe_customer_id) where stripe_customer_id is not null;
+create index subscriptions_offer_idx on public.subscriptions (org_id, offer_id) where offer_id is not null;
+
+-- A payment of ours through Stripe: what joins an intent, a charge and an invoice to a package or a booking.
+create table private.stripe_payments (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  payment_intent_id text,
+  charge_id text,
+  invoice_id text,
+  client_id uuid,
+  offer_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  paid_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint stripe_payments_kind_known check (kind in ('package', 'renewal', 'deposit', 'invoice')),
+  constraint stripe_payments_is_named check (coalesce(payment_intent_id, invoice_id) is not null),
+  constraint stripe_payments_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999)
+);
+comment on table private.stripe_payments is
+  'A payment of ours through Stripe and what it paid for; a charge, refund or dispute that finds none here is not ours, or waits for it. Lock order: package, booking, payment.';
+comment on column private.stripe_payments.kind is
+  'package (a checkout), renewal (a period of a subscription that grants sessions), invoice (one that grants none), deposit (for a booking).';
+comment on column private.stripe_payments.paid_at is 'Null until it is paid.';
+create unique index stripe_payments_intent_once on private.stripe_payments (org_id, payment_intent_id) where payment_intent_id is not null;
+create unique index stripe_payments_invoice_once on private.stripe_payments (org_id, invoice_id) where invoice_id is not null;
+create index stripe_payments_charge_idx on private.stripe_payments (org_id, charge_id) where charge_id is not null;
+create index stripe_payments_client_idx on private.stripe_payments (org_id, client_id) where client_id is not null;
+create index stripe_payments_offer_idx on private.stripe_payments (org_id, offer_id) where offer_id is not null;
+create index stripe_payments_purchase_idx on private.stripe_payments (org_id, purchase_id) where purchase_id is not null;
+create index stripe_payments_booking_idx on private.stripe_payments (org_id, booking_id) where booking_id is not null;
+
+create table public.disputes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_dispute_id text not null,
+  payment_id uuid not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text,
+  status text not null default 'held',
+  opened_at timestamptz not null,
+  closed_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references private.stripe_payments (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint disputes_stripe_once unique (org_id, stripe_dispute_id),
+  constraint disputes_status_known check (status in ('held', 'won', 'lost')),
+  constraint disputes_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.disputes is
+  'Payments that a client took up with their bank: held, then won or lost. While the money is gone its share of the package is too.';
+create index disputes_payment_idx on public.disputes (org_id, payment_id);
+create index disputes_client_idx on public.disputes (org_id, client_id) where client_id is not null;
+create index disputes_purchase_idx on public.disputes (org_id, purchase_id) where purchase_id is not null;
+create index disputes_booking_idx on public.disputes (org_id, booking_id) where booking_id is not null;
+
+-- A package is made once for each payment.
+create unique index client_purchases_payment_intent_once on public.client_purchases (org_id, stripe_payment_intent_id)
+  where stripe_payment_intent_id is not null;
+
+-- ── 65_billing/tables.sql ──
+
+-- Billing: what an organisation pays the platform, and what it may therefore use.
+-- Invariant: what an organisation may use is derived, whenever it is asked, from grants that know nothing of each other: trials and
+-- comps (plan_grants), the mirror of its subscriptions (org_subscriptions), the default plan. No event of one changes another.
+-- Not here: what clients pay an organisation (60_payments). Where there is no plan at all, everything is allowed.
+
+create table private.features (
+  feature text primary key,
+  description text not null,
+  is_limit boolean not null default false,
+  constraint features_feature_form check (feature ~ '^[a-z_]{1,40}$')
+);
+comment on table private.features is 'What a plan can have: doors that ask for it, and what is counted.';
+comment on column private.features.is_limit is 'True where a plan gives a number: how many there may be.';
+
+create table public.plans (
+  plan text primary key,
+  name text not null,
+  description text not null default '',
+  price_cents bigint not null,
+  currency text not null default 'aud',
+  billing_period text not null default 'monthly',
+  commission_rate numeric,
+  features text[] not null default '{}',
+  limits jsonb not null default '{}',
+  trial_days integer not null default 7,
+  grace_days integer not null default 7,
+  rank integer not null default 0,
+  is_default boolean not null default false,
+  is_active boolean not null default true,
+  stripe_price_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint plans_plan_form check (plan ~ '^[a-z0-9_-]{1,40}$'),
+  constraint plans_name_length check (char_length(btrim(name)) between 1 and 100),
+  constraint plans_description_length check (char_length(description) <= 2000),
+  constraint plans_price_cents_range check (price_cents between 0 and 1000000000),
+  constraint plans_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint plans_billing_period_known check (billing_period in ('monthly', 'yearly')),
+  constraint plans_commission_rate_share check (commission_rate between 0 and 1),
+  constraint plans_limits_object check (jsonb_typeof(limits) = 'object'),
+  constraint plans_trial_days_range check (trial_days between 0 and 365),
+  constraint plans_grace_days_range check (grace_days between 0 and 90),
+  constraint plans_stripe_price_id_form check (stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$')
+);
+comment on table public.plans is 'What an organisation can subscribe to; the platform''s, written by coach plan set alone. Without a row everything is allowed.';
+comment on column public.plans.commission_rate is 'The platform''s share of sales under this plan, 0 to 1; null: orgs.commission_rate.';
+comment on column public.plans.features is 'What it opens; see coach plan features.';
+comment on column public.plans.limits is '{name: how many}; a name that is missing is unlimited.';
+comment on column public.plans.trial_days is 'How long an owner may try it, once; 0: not.';
+comment on column public.plans.grace_days is 'How long a subscription still counts after its payment failed, or its renewal was not heard of.';
+comment on column public.plans.rank is 'Which of two plans is the better one: an organisation with both has the higher.';
+comment on column public.plans.is_default is 'What every organisation has that has nothing else.';
+comment on column public.plans.is_active is 'Whether it can still be chosen; who has it keeps it.';
+comment on column public.plans.stripe_price_id is 'What Checkout sells; earlier prices stay known in plan_prices.';
+create unique index plans_one_default on public.plans (is_default) where is_default;
+
+create table private.plan_prices (
+  stripe_price_id text primary key,
+  plan text not null references public.plans (plan) on delete cascade,
+  created_at timestamptz not null default now()
+);
+comment on table private.plan_prices is 'Every price a plan was ever sold at: a subscriber keeps the old one.';
+create index plan_prices_plan_idx on private.plan_prices (plan);
+
+create table public.plan_grants (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null,
+  plan text not null references public.plans (plan) on delete restrict,
+  starts_at timestamptz not null default now(),
+  ends_at timestamptz not null,
+  reason text,
+  is_self_serve boolean not null default false,
+  granted_by uuid,
+  request_id uuid,
+  revoked_at timestamptz,
+  revoked_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint plan_grants_source_known check (source in ('trial', 'comp')),
+  constraint plan_grants_ends_after_start check (ends_at > starts_at),
+  constraint plan_grants_self_serve_is_trial check (source = 'trial' or not is_self_serve),
+  constraint plan_grants_reason_length check (char_length(reason) <= 500)
+);
+comment on table public.plan_grants is 'A plan that somebody was given for a time without paying: counts from starts_at until ends_at or revoked_at, whatever else happens.';
+comment on column public.plan_grants.source is 'trial (the organisation''s own, once, or given by the platform) or comp (given by the platform).';
+comment on column public.plan_grants.granted_by is 'Who gave it; null: an operator at the command line. No key: grants outlive people.';
+create unique index plan_grants_self_serve_once on public.plan_grants (org_id) where is_self_serve;
+create unique index plan_grants_request_once on public.plan_grants (org_id, request_id) where request_id is not null;
+create index plan_grants_id_idx on public.plan_grants (id);
+create index plan_grants_plan_idx on public.plan_grants (plan);
+
+-- Whose customer it is at the provider is decided here, once, by us: an event's metadata is never asked.
+create table private.billing_customers (
+  stripe_customer_id text primary key,
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  created_at timestamptz not null default now(),
+  constraint billing_customers_org_once unique (org_id)
+);
+comment on table private.billing_customers is 'The directory from the platform''s customers at the provider to organisations.';
+
+create table public.org_subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_subscription_id text not null,
+  stripe_price_id text not null,
+  plan text references public.plans (plan) on delete restrict,
+  status text not null,
+  started_at timestamptz not null,
+  current_period_ends_at timestamptz not null,
+  cancels_at timestamptz,
+  ended_at timestamptz,
+  past_due_since timestamptz,
+  as_of timestamptz not null,
+  event_id text,
+  refetch_at timestamptz,
+  revision bigint not null default 0,
+  fetched_at timestamptz,
+  fetch_error text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_subscriptions_status_known check (status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused')),
+  constraint org_subscriptions_past_due_since_when check ((status = 'past_due') = (past_due_since is not null)),
+  constraint org_subscriptions_fetch_error_length check (char_length(fetch_error) <= 200)
+);
+comment on table public.org_subscriptions is 'The mirror of the organisation''s subscriptions at the provider; written by its events and by asking it, and by nothing else.';
+comment on column public.org_subscriptions.plan is 'The plan of its price; null: a price that no plan was sold at, which gives nothing.';
+comment on column public.org_subscriptions.past_due_since is 'When the payment failed first; the plan''s grace runs from here.';
+comment on column public.org_subscriptions.as_of is 'The provider''s time of what is written here: an earlier event changes nothing.';
+comment on column public.org_subscriptions.event_id is 'The event it comes from; null: asked for.';
+comment on column public.org_subscriptions.refetch_at is 'When the provider is to be asked: an event left open in which order things happened. Null: no need.';
+comment on column public.org_subscriptions.revision is 'Counts reasons to ask: an answer that was under way when another came does not settle it.';
+create unique index org_subscriptions_stripe_once on public.org_subscriptions (org_id, stripe_subscription_id);
+create index org_subscriptions_plan_idx on public.org_subscriptions (plan);
+-- The sweep's: what is to be asked about.
+create index org_subscriptions_refetch_idx on public.org_subscriptions (refetch_at) where refetch_at is not null;
+create index org_subscriptions_live_idx on public.org_subscriptions (current_period_ends_at) where status in ('trialing', 'active', 'past_due');
+
 -- ── 95_overview/tables.sql ──
 
 -- Overviews keep nothing but the list of work that runs by itself, with the thresholds that the pulse judges it by.
@@ -1790,6 +2596,38 @@ comment on column private.work_kinds.degraded_error_rate is 'Share of the last h
 comment on column private.work_kinds.fix is 'The command that gets it going.';
 -- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
 create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+
+-- ── 97_support_access/tables.sql ──
+
+-- Support access: when a person of the platform is let in, where, for how long and why.
+-- Invariant: it ends by itself; until then private.orgs_with and private.my_client_ids honour it.
+-- Not here: who may start one (15_operations, private.admin_actions), what the role `support` may (10_tenancy, role_permissions).
+
+create table public.support_access (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  client_id uuid,
+  reason text not null,
+  started_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  ended_at timestamptz,
+  ended_by uuid references auth.users (id) on delete set null,
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint support_access_is_time_boxed check (expires_at > started_at and expires_at <= started_at + interval '8 hours'),
+  constraint support_access_reason_length check (char_length(btrim(reason)) between 1 and 500)
+);
+comment on table public.support_access is
+  'When a person of the platform was let into an organisation, or into one client''s place, and why; honoured by orgs_with and my_client_ids until it ends.';
+comment on column public.support_access.client_id is 'Whose place they see it from; null: as a member with the role support.';
+comment on column public.support_access.ended_by is 'Who ended it; null where it ran out, or an operator did.';
+create unique index support_access_open_once on public.support_access (org_id, user_id) where ended_at is null;
+create index support_access_id_idx on public.support_access (id);
+create index support_access_user_idx on public.support_access (user_id, expires_at);
+create index support_access_client_idx on public.support_access (org_id, client_id) where client_id is not null;
+create index support_access_ended_by_idx on public.support_access (ended_by) where ended_by is not null;
+create index support_access_due_idx on public.support_access (expires_at) where ended_at is null;
 
 -- ── 00_foundation/rules.sql ──
 
@@ -1944,6 +2782,27 @@ end;
 $$;
 comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';
 
+-- What a visitor typed, as a line: no control characters, and none that turn the direction of what is shown beside it.
+create function private.clean_line(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u2028\u2029\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0020\u007F-\u00A0]+', ' ', 'g')), '');
+$$;
+comment on function private.clean_line is 'A visitor''s text as one line, without control and direction characters; null where nothing is left.';
+
+create function private.clean_text(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0008\u000B-\u001F\u007F-\u009F]+', ' ', 'g'), e' \t\n'), '');
+$$;
+comment on function private.clean_text is 'A visitor''s text with its lines, without other control and direction characters; null where nothing is left.';
+
 -- ── 10_tenancy/rules.sql ──
 
 -- Tenancy rules: whose organisation is it, who may do what in it, and how a coach signs up with the existing app alone.
@@ -1957,7 +2816,9 @@ as $$
   select coalesce(array_agg(m.org_id), '{}')
     from public.org_members as m
     join public.role_permissions as p on p.role = m.role and p.permission = p_permission
-   where m.user_id = (select auth.uid());
+    -- Members of a blocked organisation read what is theirs, and change nothing.
+    join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
+   where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now());
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
@@ -1971,10 +2832,11 @@ as $$
     from (select p.active_org_id as org_id from public.profiles as p where p.id = (select auth.uid())
           union all
           (select m.org_id from public.org_members as m
-            where m.user_id = (select auth.uid())
+            where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now())
               and not exists (select
                                 from public.profiles as p
                                 join public.org_members as a on a.user_id = p.id and a.org_id = p.active_org_id
+                                 and (a.ends_at is null or a.ends_at > now())
                                where p.id = (select auth.uid()))
             order by m.created_at, m.org_id limit 1)) as s
    where s.org_id is not null;
@@ -1987,7 +2849,7 @@ create function private.has_members(p_org_id uuid)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from public.org_members as m where m.org_id = p_org_id);
+  select exists (select from public.org_members as m where m.org_id = p_org_id and m.role <> 'support');
 $$;
 comment on function private.has_members is 'True once somebody has joined the organisation.';
 
@@ -2055,12 +2917,14 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_blocked_org(p_org_id);
+    perform private.refuse_support_access(p_org_id);
     perform private.refuse_permission();
   end if;
   perform private.refuse_org();
 end;
 $$;
-comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404 or permission_missing 403.';
+comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404, org_blocked 403, support_access_limited 403 or permission_missing 403.';
 
 create function private.slug_from(p_name text)
 returns text
@@ -2094,7 +2958,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if new.commission_rate is distinct from (case tg_op when 'INSERT' then 0.05 else old.commission_rate end)
-     and auth.role() = 'authenticated' and not private.is_platform_admin() then
+     and auth.role() = 'authenticated' and not private.may_operate('orgs.write') then
     perform private.fail(403, 'commission_rate_protected', 'The commission rate is set by the platform.',
                          'Leave commission_rate as it is.');
   end if;
@@ -2205,7 +3069,7 @@ as $$
     from public.org_members as m
     join auth.users as u on u.id = m.user_id
     left join public.profiles as p on p.id = m.user_id
-   where m.org_id = p_org_id
+   where m.org_id = p_org_id and (m.ends_at is null or m.ends_at > now())
    order by m.created_at, m.id;
 $$;
 comment on function private.team is 'The members of an organisation; the caller has authorised.';
@@ -2275,8 +3139,11 @@ create trigger platform_audit_log__no_truncate before truncate on private.platfo
 
 create trigger orgs__audit after insert or update on public.orgs
   for each row execute function private.tg__audit();
-create trigger org_members__audit after insert or update or delete on public.org_members
-  for each row execute function private.tg__audit();
+-- A support membership comes and goes with its access, whose own row says why.
+create trigger org_members__audit after insert or update on public.org_members
+  for each row when (new.role <> 'support') execute function private.tg__audit();
+create trigger org_members__audit_end after delete on public.org_members
+  for each row when (old.role <> 'support') execute function private.tg__audit();
 create trigger branding__audit after insert or update or delete on public.branding
   for each row execute function private.tg__audit();
 create trigger offers__audit after insert or update or delete on public.offers
@@ -2357,11 +3224,26 @@ comment on function private.rate_limited is 'The answer to a caller who calls to
 
 -- Client rules: who a signed-in client is, and which of their own columns they may write.
 
+-- Their own rows, and the one that support access lends them. A blocked client is nobody's, nor is a blocked organisation's.
+create function private.my_clients()
+returns table (org_id uuid, id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id
+    from public.clients as c join public.orgs as o on o.id = c.org_id
+   where c.auth_user_id = (select auth.uid()) and c.blocked_at is null and o.blocked_at is null
+  union
+  select s.org_id, s.client_id
+    from public.support_access as s
+   where s.user_id = (select auth.uid()) and s.ended_at is null and s.expires_at > now() and s.client_id is not null;
+$$;
+comment on function private.my_clients is 'The client rows that the signed-in person acts for.';
+
 create function private.my_client_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(c.id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(c.id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_ids is 'The client rows of the signed-in person; empty, never null.';
 
@@ -2369,7 +3251,7 @@ create function private.my_client_org_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(distinct c.org_id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(distinct c.org_id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_org_ids is 'The organisations the signed-in person is a client of; empty, never null.';
 
@@ -2392,6 +3274,122 @@ create trigger clients__guard_audience before update on public.clients
 
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 22_invites/rules.sql ──
+
+-- Invite rules: the existing app's own writes. Redeeming is in rules/clients.sql, members in rules/members.sql, accounts in rules/sign_up.sql.
+
+-- The app writes redeemed_at and redeemed_by after it has redeemed: what redeem_client_invite wrote stands.
+create function private.tg_client_invites__keep()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.redeemed_at := old.redeemed_at;
+  new.redeemed_by := old.redeemed_by;
+  return new;
+end;
+$$;
+comment on function private.tg_client_invites__keep is 'Takes the existing app''s write of what is there already, and changes nothing.';
+create trigger client_invites__keep before update of redeemed_at, redeemed_by on public.client_invites
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_client_invites__keep();
+
+create function private.my_invite_id()
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select i.id from public.client_invites as i
+   where i.redeemed_by = (select auth.uid()) order by i.redeemed_at desc nulls last, i.created_at desc limit 1;
+$$;
+comment on function private.my_invite_id is
+  'The invite that the signed-in person redeemed last: the app reads one, also where they are a client of several organisations.';
+
+-- ── 25_leads/rules.sql ──
+
+-- Lead rules: what a lead goes through is kept, a lead becomes one client, and a referral code leads to one link.
+-- Capturing is in rules/capture.sql, becoming a client in rules/convert.sql, rewards and credit in rules/rewards.sql.
+
+create function private.refuse_inquiry()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'inquiry_not_found', 'There is no such lead.', 'Reload the leads.');
+$$;
+comment on function private.refuse_inquiry is 'Refuses an unknown lead, or another tenant''s: inquiry_not_found 404.';
+
+create function private.tg_inquiries__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.phone_e164 := private.e164(new.phone, private.phone_region(new.org_id));
+  if new.converted_client_id is not null and (tg_op = 'INSERT' or old.converted_client_id is null) then
+    new.converted_at := now();
+    new.status := case tg_op when 'INSERT' then new.status else 'WON' end;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__name is 'Keeps phone_e164 in step, and says when a lead became a client.';
+create trigger inquiries__name before insert or update on public.inquiries
+  for each row execute function private.tg_inquiries__name();
+
+-- A second tab that has made a client of its own must not take the first one's place.
+create function private.tg_inquiries__keep_client()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__keep_client is 'Lets a lead become one client, once: inquiry_converted 409.';
+create trigger inquiries__keep_client before update of converted_client_id on public.inquiries
+  for each row when (current_user in ('authenticated', 'service_role') and old.converted_client_id is not null
+                     and new.converted_client_id is distinct from old.converted_client_id)
+  execute function private.tg_inquiries__keep_client();
+
+create function private.tg_inquiries__note()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_is_converted boolean := tg_op = 'UPDATE' and new.converted_client_id is not null and old.converted_client_id is null;
+begin
+  if tg_op = 'INSERT' or v_is_converted or new.status <> old.status then
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message, actor_id)
+    values (new.org_id, new.id, case when tg_op = 'INSERT' then 'received' when v_is_converted then 'converted' else 'moved' end, new.status,
+            case when tg_op = 'INSERT' then new.message end, auth.uid());
+  end if;
+  if v_is_converted then
+    perform private.note_lead(new);
+    perform private.convert_referral(new.org_id, new.referral_id, new.converted_client_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_inquiries__note is 'Keeps what happened to a lead; once they are a client, tells it there and settles the referral.';
+create trigger inquiries__note after insert or update of status, converted_client_id on public.inquiries
+  for each row execute function private.tg_inquiries__note();
+
+create function private.tg_referral_links__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- Two organisations that want one code at once: the directory's key decides.
+  insert into private.referral_codes (code, org_id, referral_link_id) values (lower(new.code), new.org_id, new.id)
+  on conflict (code) do nothing;
+  if not found then
+    perform private.fail(409, 'referral_code_taken', 'This code is taken.', 'Choose another code.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_referral_links__name is 'Enters a link''s code into the directory: referral_code_taken 409.';
+create trigger referral_links__name after insert on public.referral_links
+  for each row execute function private.tg_referral_links__name();
 
 -- ── 27_progress/rules.sql ──
 
@@ -3369,6 +4367,515 @@ as $$
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
 
+-- ── 45_waivers/rules.sql ──
+
+-- Waiver rules: texts are kept by version, and what was signed stays as it was.
+-- Signing by link is in rules/sign.sql, onboarding in rules/onboarding.sql.
+
+create function private.tg_orgs__keep_waiver_text()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The organisation's row is locked by this very write: versions do not collide.
+  insert into public.waiver_texts (org_id, version, body, created_by)
+  select new.id, coalesce(max(t.version), 0) + 1, new.waiver_template, auth.uid()
+    from public.waiver_texts as t where t.org_id = new.id
+  having (select t.body from public.waiver_texts as t where t.org_id = new.id order by t.version desc limit 1) is distinct from new.waiver_template;
+  return null;
+end;
+$$;
+comment on function private.tg_orgs__keep_waiver_text is 'Keeps each text that an organisation lets its clients sign, numbered.';
+create trigger orgs__keep_first_waiver_text after insert on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '') execute function private.tg_orgs__keep_waiver_text();
+create trigger orgs__keep_waiver_text after update of waiver_template on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '' and new.waiver_template is distinct from old.waiver_template)
+  execute function private.tg_orgs__keep_waiver_text();
+
+-- The text that is signed now; null where the organisation has none.
+create function private.waiver_text_of(p_org_id uuid)
+returns public.waiver_texts
+language sql stable security definer set search_path = ''
+as $$
+  select t.*
+    from public.waiver_texts as t
+    join public.orgs as o on o.id = t.org_id and btrim(coalesce(o.waiver_template, '')) <> ''
+   where t.org_id = p_org_id
+   order by t.version desc limit 1;
+$$;
+comment on function private.waiver_text_of is 'The waiver that an organisation''s clients sign now; null where there is none.';
+
+-- The coach's page writes a status: signed means that the coach has it on paper, and says so.
+create function private.tg_client_waivers__record()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.status = 'signed' and new.status = 'sent' then
+    perform private.fail(409, 'waiver_signed', 'This waiver is signed.', 'Send a new one.');
+  elsif new.status = 'signed' and new.signed_at is null then
+    new.signed_at := now();
+    new.recorded_by := auth.uid();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__record is 'Says who marked a waiver as signed by hand: waiver_signed 409 when it is to become unsigned.';
+create trigger client_waivers__record before insert or update of status on public.client_waivers
+  for each row execute function private.tg_client_waivers__record();
+
+-- Evidence: what was signed, by whom, when and from where is never another.
+create function private.tg_client_waivers__keep_evidence()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'waiver_evidence_kept', 'What was signed stays as it was signed.', 'Send a new waiver.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__keep_evidence is 'Refuses to change what a waiver''s signature rests on: waiver_evidence_kept 403.';
+create trigger client_waivers__keep_evidence before update on public.client_waivers
+  for each row when (old.signed_at is not null and (old.client_id, old.signed_at, old.signed_ip, old.waiver_text_id, old.signer_name, old.recorded_by)
+                       is distinct from (new.client_id, new.signed_at, new.signed_ip, new.waiver_text_id, new.signer_name, new.recorded_by))
+  execute function private.tg_client_waivers__keep_evidence();
+
+-- ── 60_payments/rules.sql ──
+
+-- The ledger of money: private.book_money is the one way in, and manual sales book by it whichever door they come through.
+-- Lock order: package, booking, payment.
+
+-- Writes one fact, or finds it there. Tax follows from what it is: income has the organisation's, and what takes income back
+-- takes back its share of the tax, so that an income returned in parts leaves none behind.
+create function private.book_money(
+  p_org_id uuid, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_source text, p_reference_id text,
+  p_event_date timestamptz default now(), p_client_id uuid default null, p_purchase_id uuid default null, p_booking_id uuid default null,
+  p_stripe_payment_intent_id text default null, p_stripe_invoice_id text default null, p_payout_id uuid default null,
+  p_notes text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_income public.money_events;
+  v_returned bigint;
+  v_tax_returned bigint;
+  v_tax_cat public.tax_category := 'NONE';
+  v_tax bigint := 0;
+  v_id uuid;
+begin
+  if p_amount_cents = 0 then
+    return null;
+  end if;
+  if p_type = 'INCOME' then
+    if exists (select from public.booking_settings as s where s.org_id = p_org_id and s.gst_registered) then
+      v_tax_cat := 'GST';
+      v_tax := round(p_amount_cents / 11.0);
+    end if;
+  elsif p_type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') then
+    select e.* into v_income from public.money_events as e
+     where e.org_id = p_org_id and e.type = 'INCOME'
+       and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                else e.booking_id = p_booking_id end
+     order by e.created_at desc
+     limit 1;
+    if v_income.tax_cat = 'GST' and v_income.currency = lower(p_currency) then
+      select coalesce(sum(e.amount_cents), 0), coalesce(sum(e.tax_cents), 0) into v_returned, v_tax_returned
+        from public.money_events as e
+       where e.org_id = p_org_id and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') and e.created_at >= v_income.created_at
+         and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                  when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                  when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                  else e.booking_id = p_booking_id end;
+      v_tax_cat := 'GST';
+      v_tax := round(v_income.tax_cents * (v_returned + p_amount_cents) / v_income.amount_cents::numeric) - v_tax_returned;
+    end if;
+  end if;
+  insert into public.money_events (
+    org_id, event_date, type, amount_cents, currency, tax_cat, tax_cents, source, reference_id, client_id, purchase_id, booking_id,
+    payout_id, notes, payment_status, stripe_payment_intent_id, stripe_invoice_id)
+  values (
+    p_org_id, p_event_date, p_type, p_amount_cents, lower(p_currency), v_tax_cat, v_tax, p_source, p_reference_id, p_client_id,
+    p_purchase_id, p_booking_id, p_payout_id, p_notes, case when p_type = 'INCOME' then 'succeeded' end, p_stripe_payment_intent_id,
+    p_stripe_invoice_id)
+  on conflict (org_id, source, reference_id, type) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.book_money is
+  'Writes one money event and returns its id; null when the fact (organisation, source, reference, type) is booked already, or the amount is zero. Amounts carry their sign: income positive, what leaves negative. The caller has authorised.';
+
+-- A package is worth the money that is still there for it: what was given back, or taken by a dispute, takes its share of the sessions
+-- that were sold, never those that were used; what comes back brings them back. Whoever books the money, and in whatever order.
+create function private.settle_package(p_org_id uuid, p_purchase_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_package public.client_purchases := private.lock_package(p_org_id, p_purchase_id);
+  v_there bigint;
+  v_sold integer;
+  v_taken integer;
+  v_due integer;
+  v_delta integer;
+  v_status text;
+begin
+  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+    return;
+  end if;
+  select coalesce(sum(e.amount_cents), 0) into v_there
+    from public.money_events as e
+   where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
+  v_there := greatest(least(v_there, v_package.amount_paid_cents), 0);
+  if v_package.sessions_total is not null then
+    select v_package.sessions_total - coalesce(sum(e.total_delta), 0), coalesce(-sum(e.total_delta) filter (where e.reason = 'refund'), 0)
+      into v_sold, v_taken
+      from public.session_entries as e
+     where e.org_id = p_org_id and e.purchase_id = p_purchase_id;
+    v_due := v_sold::bigint * (v_package.amount_paid_cents - v_there) / v_package.amount_paid_cents;
+    v_delta := greatest(v_taken - v_due, v_package.sessions_used - v_package.sessions_total);
+    if v_delta <> 0 then
+      perform private.enter_session(v_package, 'correction', 0, 'refund', null, clock_timestamp(), p_total_delta => v_delta);
+    end if;
+    if v_due > v_taken - v_delta then
+      perform private.raise_alert(p_org_id, 'refund_exceeds_unused', v_package.client_id, p_purchase_id, null);
+    end if;
+  end if;
+  -- Held money may come back: the package is refunded once it is not coming.
+  v_status := case when v_there = 0 and not exists (select from public.disputes as d where d.org_id = p_org_id
+                                                       and d.purchase_id = p_purchase_id and d.status = 'held')
+                   then 'refunded' else 'succeeded' end;
+  if v_package.source = 'stripe' and v_status <> v_package.payment_status then
+    update public.client_purchases as p set payment_status = v_status where p.org_id = p_org_id and p.id = p_purchase_id;
+  end if;
+end;
+$$;
+comment on function private.settle_package is
+  'Brings a package''s sessions, and the status of one sold through Stripe, in line with the money that is there for it; alerts refund_exceeds_unused when more was given back than is unused.';
+
+create function private.tg_money_events__settle_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_package(new.org_id, new.purchase_id);
+  return null;
+end;
+$$;
+create trigger money_events__settle_package after insert on public.money_events
+  for each row when (new.purchase_id is not null and new.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  execute function private.tg_money_events__settle_package();
+
+create trigger money_events__append_only before update or delete on public.money_events
+  for each row execute function private.tg__append_only();
+create trigger money_events__no_truncate before truncate on public.money_events
+  for each statement execute function private.tg__append_only();
+
+-- A manual sale is worth its amount while it counts as paid, and nothing otherwise: the difference to what is booked is booked.
+-- The package's row is locked by the write that fires this.
+create function private.tg_client_purchases__book_sale()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booked bigint;
+  v_times bigint;
+  v_due bigint := case when new.payment_status = 'succeeded' then new.amount_paid_cents else 0 end;
+begin
+  select coalesce(sum(e.amount_cents), 0), count(*) into v_booked, v_times
+    from public.money_events as e
+   where e.org_id = new.org_id and e.purchase_id = new.id and e.source = 'manual';
+  perform private.book_money(
+    new.org_id,
+    case when v_due > v_booked and v_booked = 0 then 'INCOME' when new.payment_status = 'refunded' then 'REFUND' else 'ADJUSTMENT' end::public.money_event_type,
+    v_due - v_booked, new.currency, 'manual', new.id || case when v_times > 0 then '/' || v_times else '' end,
+    case tg_op when 'INSERT' then new.purchased_at else now() end, new.client_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__book_sale is 'Books a manual sale''s money when it is paid, refunded, or was not paid after all.';
+create trigger client_purchases__book_sale after insert on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status = 'succeeded') execute function private.tg_client_purchases__book_sale();
+create trigger client_purchases__book_change after update of payment_status on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__book_sale();
+
+-- What Stripe was paid, Stripe refunds: a status set by hand would part the ledger from the money.
+create function private.tg_client_purchases__guard_stripe_status()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'paid_through_stripe', 'This package was paid through Stripe, which says whether it is paid.',
+                       'Refund the payment instead.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_stripe_status is 'Refuses a direct change of a Stripe sale''s payment_status: paid_through_stripe 409.';
+create trigger client_purchases__guard_stripe_status before update of payment_status on public.client_purchases
+  for each row when (current_user in ('authenticated', 'service_role') and old.source = 'stripe'
+                     and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__guard_stripe_status();
+
+create function private.tg_client_purchases__guard_delete_booked()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.money_events as e where e.org_id = old.org_id and e.purchase_id = old.id) then
+    perform private.fail(409, 'purchase_in_use', 'A package that was paid for keeps its history.', 'Set it refunded, or let it expire.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_delete_booked is 'Refuses to delete a package with money booked: purchase_in_use 409.';
+create trigger client_purchases__guard_delete_booked before delete on public.client_purchases
+  for each row execute function private.tg_client_purchases__guard_delete_booked();
+
+-- Whoever acts in an owner's place may not redirect their money; a platform admin opens the row and leaves it empty.
+create function private.tg_org_payout_settings__guard_audience()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('payouts.write'))
+     and coalesce(new.bank_account_name, new.bank_bsb, new.bank_account_number, new.paypal_email) is not null then
+    perform private.fail(403, 'payout_account_protected', 'Only an owner says where an organisation is paid out.', 'Ask the owner.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payout_settings__guard_audience is 'Lets owners alone write accounts to be paid to: payout_account_protected 403.';
+create trigger org_payout_settings__guard_audience before insert on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg_org_payout_settings__guard_audience();
+create trigger org_payout_settings__keep_org before update of org_id on public.org_payout_settings
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+
+create trigger org_payout_settings__touch before update on public.org_payout_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger stripe_accounts__touch before update on public.stripe_accounts
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger subscriptions__touch before update on public.subscriptions
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create trigger org_payouts__audit after insert or update or delete on public.org_payouts
+  for each row execute function private.tg__audit();
+create trigger org_payout_settings__audit after insert or update or delete on public.org_payout_settings
+  for each row execute function private.tg__audit();
+create trigger stripe_accounts__audit after insert or update or delete on public.stripe_accounts
+  for each row execute function private.tg__audit('as_of');
+
+-- ── 65_billing/rules.sql ──
+
+-- Entitlements: what an organisation may use now, until when, and why. Nothing is stored; every answer is derived.
+
+-- When a subscription stops to count. A renewal that nobody heard of counts for the plan's grace: the sweep asks the provider meanwhile.
+create function private.subscription_counts_until(p_subscription public.org_subscriptions, p_grace_days integer)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+           when p_subscription.status in ('trialing', 'active') then
+             least(p_subscription.cancels_at, p_subscription.current_period_ends_at + make_interval(days => p_grace_days))
+           when p_subscription.status = 'past_due' then
+             least(p_subscription.cancels_at, p_subscription.past_due_since + make_interval(days => p_grace_days)) end;
+$$;
+comment on function private.subscription_counts_until is
+  'Until when a subscription gives its plan: to its end where it is cancelled, else over its period by the grace; past_due: the grace from the first failure. Null: not at all.';
+
+create function private.current_grants(p_org_id uuid, p_now timestamptz default now())
+returns table (source text, plan text, id uuid, starts_at timestamptz, ends_at timestamptz, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  select g.source, g.plan, g.id, g.starts_at, least(g.ends_at, g.revoked_at), g.source
+    from public.plan_grants as g
+   where g.org_id = p_org_id and g.starts_at <= p_now and p_now < least(g.ends_at, g.revoked_at)
+  union all
+  select 'subscription', s.plan, s.id, s.started_at, u.ends_at,
+         case when s.status = 'past_due' then 'payment_failed_grace'
+              when s.cancels_at is not null then 'subscription_ending'
+              when s.current_period_ends_at <= p_now then 'renewal_awaited'
+              when s.status = 'trialing' then 'subscription_trialing'
+              else 'subscription_active' end
+    from public.org_subscriptions as s
+    join public.plans as p on p.plan = s.plan
+   cross join lateral (select private.subscription_counts_until(s, p.grace_days) as ends_at) as u
+   where s.org_id = p_org_id and s.started_at <= p_now and p_now < u.ends_at
+  union all
+  select 'default', p.plan, null, null, null, 'default_plan'
+    from public.plans as p where p.is_default;
+$$;
+comment on function private.current_grants is
+  'What gives an organisation a plan now, each by itself: source trial, comp, subscription or default; ends_at null: no end.';
+
+create function private.has_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select not exists (select from public.plans)
+      or exists (select from private.current_grants(p_org_id, p_now) as g
+                   join public.plans as p on p.plan = g.plan
+                  where p_feature = any (p.features));
+$$;
+comment on function private.has_feature is 'Whether an organisation may use a feature now; true where there are no plans.';
+
+create function private.require_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.has_feature(p_org_id, p_feature, p_now) then
+    perform private.fail(402, 'feature_not_in_plan', 'This is not part of the organisation''s plan.',
+                         'Choose a plan that has it, or start its trial.');
+  end if;
+end;
+$$;
+comment on function private.require_feature is 'Refuses what the organisation''s plan does not have: feature_not_in_plan 402.';
+
+-- The most generous of what counts now. Nothing that counts is nothing allowed; a plan that names no number allows any.
+create function private.plan_limit(p_org_id uuid, p_name text, p_now timestamptz default now())
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select case when not exists (select from public.plans) or bool_or(not p.limits ? p_name) then null
+              else coalesce(max((p.limits ->> p_name)::integer), 0) end
+    from private.current_grants(p_org_id, p_now) as g
+    join public.plans as p on p.plan = g.plan;
+$$;
+comment on function private.plan_limit is 'How many of something an organisation may have now; null: any number.';
+
+-- For triggers that count after the fact: the organisation's row is the lock, so that two at once do not both fit.
+create function private.require_room(p_org_id uuid, p_name text, p_at_least integer default 0)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_limit integer := private.plan_limit(p_org_id, p_name);
+begin
+  if v_limit is null then
+    return;
+  end if;
+  perform from public.orgs as o where o.id = p_org_id for no key update;
+  if private.counted(p_org_id, p_name) > greatest(v_limit, p_at_least) then
+    perform private.fail(402, 'plan_limit_reached', 'The organisation''s plan allows no more of these.',
+                         'Choose a larger plan, or make one inactive.');
+  end if;
+end;
+$$;
+comment on function private.require_room is 'Refuses what is one too many for the organisation''s plan: plan_limit_reached 402.';
+
+create function private.counted(p_org_id uuid, p_name text)
+returns bigint
+language sql volatile security definer set search_path = ''
+as $$
+  select case p_name
+           when 'clients' then (select count(*) from public.clients as c where c.org_id = p_org_id and c.status = 'active')
+           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active)
+           when 'automations' then (select count(*) from public.automations as a where a.org_id = p_org_id and a.enabled) end;
+$$;
+comment on function private.counted is 'How many an organisation has of what a plan limits: active ones. Volatile, so that it sees what was committed while it waited.';
+
+-- Arguments: what is counted, the least that is always allowed. Once a statement: an import of thousands is counted once.
+create function private.tg__require_room()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  if exists (select from public.plans) then
+    for v_org_id in select distinct a.org_id from added as a order by 1 loop
+      perform private.require_room(v_org_id, tg_argv[0], tg_argv[1]::integer);
+    end loop;
+  end if;
+  return null;
+end;
+$$;
+
+-- What was inactive counts again: one row, since nobody wakes thousands.
+create function private.tg__require_room_again()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_room(new.org_id, tg_argv[0], tg_argv[1]::integer);
+  return null;
+end;
+$$;
+
+create trigger clients__require_room after insert on public.clients
+  referencing new table as added for each statement execute function private.tg__require_room('clients', '0');
+create trigger clients__require_room_again after update of status on public.clients
+  for each row when (new.status = 'active' and old.status <> 'active') execute function private.tg__require_room_again('clients', '0');
+create trigger staff__require_room after insert on public.staff
+  referencing new table as added for each statement execute function private.tg__require_room('staff', '1');
+create trigger staff__require_room_again after update of is_active on public.staff
+  for each row when (new.is_active and not old.is_active) execute function private.tg__require_room_again('staff', '1');
+
+create trigger automations__require_room after insert on public.automations
+  referencing new table as added for each statement execute function private.tg__require_room('automations', '0');
+create trigger automations__require_room_again after update of enabled on public.automations
+  for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
+
+create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
+returns public.plans
+language sql stable security definer set search_path = ''
+as $$
+  select p.* from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan
+   order by p.rank desc, p.plan limit 1;
+$$;
+comment on function private.current_plan is 'The best of the plans that an organisation has now; null: none.';
+
+create function private.platform_fee_rate(p_org_id uuid, p_now timestamptz default now())
+returns numeric
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((private.current_plan(p_org_id, p_now)).commission_rate,
+                  (select o.commission_rate from public.orgs as o where o.id = p_org_id));
+$$;
+comment on function private.platform_fee_rate is
+  'The platform''s share of an organisation''s sales, 0 to 1: its plan''s, where that names one, else orgs.commission_rate.';
+
+create function private.entitlements(p_org_id uuid, p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with configured as (select exists (select from public.plans) as yes),
+  granted as materialized (
+    select g.source, g.plan, g.id, g.starts_at, g.ends_at, g.reason, p.name, p.features, p.limits, p.rank
+      from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan),
+  best as (select c.plan, c.name from private.current_plan(p_org_id, p_now) as c where c.plan is not null)
+  select jsonb_build_object(
+    'org_id', p_org_id, 'is_configured', c.yes,
+    'plan', (select b.plan from best as b), 'plan_name', (select b.name from best as b),
+    'until', (select case when bool_or(g.ends_at is null) then null else max(g.ends_at) end from granted as g join best as b using (plan)),
+    'commission_rate', private.platform_fee_rate(p_org_id, p_now),
+    'trial', (select jsonb_build_object('is_used', count(*) filter (where t.is_self_serve) > 0) from public.plan_grants as t where t.org_id = p_org_id),
+    'grants', (select coalesce(jsonb_agg(jsonb_build_object(
+                 'source', g.source, 'id', g.id, 'plan', g.plan, 'from', g.starts_at, 'until', g.ends_at, 'why', g.reason)
+                 order by g.rank desc, g.plan, g.source, g.starts_at, g.id), '[]') from granted as g),
+    'features', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'is_allowed', not c.yes or x.n > 0, 'until', case when x.open then null else x.until end,
+               'why', case when not c.yes then '["no_plans"]' else coalesce(x.why, '[]') end)), '{}')
+        from private.features as f
+       cross join lateral (
+         select count(*) as n, bool_or(g.ends_at is null) as open, max(g.ends_at) as until,
+                jsonb_agg(jsonb_build_object('source', g.source, 'id', g.id, 'plan', g.plan, 'until', g.ends_at, 'why', g.reason)
+                          order by g.rank desc, g.plan, g.source, g.starts_at, g.id) as why
+           from granted as g where f.feature = any (g.features)) as x
+       where not f.is_limit),
+    'limits', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'allowed', private.plan_limit(p_org_id, f.feature, p_now), 'used', private.counted(p_org_id, f.feature))), '{}')
+        from private.features as f where f.is_limit))
+    from configured as c;
+$$;
+comment on function private.entitlements is
+  '{org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}; until null: no end.';
+
 -- ── 95_overview/rules.sql ──
 
 -- Overviews: what a page shows at once, in sections that stand or fall alone; money by month; the pulse of the work that runs by itself.
@@ -3399,6 +4906,660 @@ end;
 $$;
 comment on function private.section is
   'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
+
+-- ── 97_support_access/rules.sql ──
+
+-- Support access: a person of the platform is a member of an organisation, or in one client's place, for a while and with a reason.
+-- Invariant: nobody's token is forged. The person stays who they are, in auth.uid() and in every audit row; orgs_with and my_client_ids
+-- let them in until the access ends. As a member they have the role `support`, which lists what it may and nothing else.
+-- What is of high risk and needs no permission of its own asks refuse_support_access, or carries tg__refuse_support_access.
+
+create function private.open_support_access(p_org_id uuid)
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select s.id from public.support_access as s
+   where s.user_id = (select auth.uid()) and s.org_id = p_org_id and s.ended_at is null and s.expires_at > now();
+$$;
+comment on function private.open_support_access is 'The support access that the signed-in person has in an organisation at this moment; null: none.';
+
+create function private.refuse_support_access(p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if private.open_support_access(p_org_id) is not null then
+    perform private.fail(403, 'support_access_limited', 'Support access does not allow this.', 'Ask an owner of the organisation to do it.');
+  end if;
+end;
+$$;
+comment on function private.refuse_support_access is 'Refuses what is of high risk to somebody who is there under support access: support_access_limited 403.';
+
+-- Arguments: the columns that must stay as they are; none: the whole write is refused.
+create function private.tg__refuse_support_access()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+begin
+  if tg_nargs = 0 or exists (select from unnest(tg_argv::text[]) as c (name)
+                              where coalesce(v_new -> c.name, 'null') is distinct from coalesce(v_old -> c.name, 'null')) then
+    perform private.refuse_support_access((coalesce(v_new, v_old) ->> 'org_id')::uuid);
+  end if;
+  return coalesce(new, old);
+end;
+$$;
+comment on function private.tg__refuse_support_access is 'Refuses a direct write of high risk under support access: support_access_limited 403.';
+
+create function private.refuse_blocked_org(p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.orgs as o where o.id = p_org_id and o.blocked_at is not null) then
+    perform private.fail(403, 'org_blocked', 'This organisation is blocked.', 'Write to the platform''s support.');
+  end if;
+end;
+$$;
+comment on function private.refuse_blocked_org is 'Refuses to change what is a blocked organisation''s: org_blocked 403.';
+
+-- The caller has authorised. The organisation is told: an alert each time, and an email to each owner.
+create function private.start_support_access(
+  p_org_id uuid, p_user_id uuid, p_client_id uuid, p_reason text, p_minutes integer, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+  v_ends_at timestamptz := p_now + make_interval(mins => p_minutes);
+  v_org public.orgs;
+begin
+  perform private.require_reason(p_reason);
+  perform private.require_value(p_minutes between 5 and 480, 'minutes');
+  -- The organisation's row is the lock: two starts queue here, and a start and an opt-out.
+  select o.* into v_org from public.orgs as o where o.id = p_org_id for no key update;
+  if not found then
+    perform private.refuse_org();
+  elsif not v_org.allows_support then
+    perform private.fail(403, 'support_access_declined', 'This organisation does not let support in.', 'Ask an owner to allow it in the settings.');
+  elsif p_client_id is not null and not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Check the client.');
+  end if;
+  perform private.expire_support_access(p_org_id, p_user_id, p_now);
+  if exists (select from public.support_access as s where s.org_id = p_org_id and s.user_id = p_user_id and s.ended_at is null) then
+    perform private.fail(409, 'support_access_open', 'There is a support access to this organisation already.', 'End it first.');
+  elsif exists (select from public.org_members as m where m.org_id = p_org_id and m.user_id = p_user_id)
+     or exists (select from public.clients as c where c.org_id = p_org_id and c.auth_user_id = p_user_id) then
+    perform private.fail(409, 'already_member', 'Who belongs to an organisation needs no support access to it.', 'Sign in as usual.');
+  end if;
+
+  insert into public.support_access (org_id, user_id, client_id, reason, started_at, expires_at)
+  values (p_org_id, p_user_id, p_client_id, btrim(p_reason), p_now, v_ends_at)
+  returning id into v_id;
+  if p_client_id is null then
+    insert into public.org_members (org_id, user_id, role, ends_at) values (p_org_id, p_user_id, 'support', v_ends_at);
+    insert into public.profiles as p (id, active_org_id) values (p_user_id, p_org_id)
+    on conflict (id) do update set active_org_id = excluded.active_org_id;
+  end if;
+
+  insert into public.alerts (org_id, kind, client_id) values (p_org_id, 'support_access_started', p_client_id);
+  perform private.queue_message(
+            p_org_id, 'email', 'support_access', null, 'support_access-' || v_id || '-' || m.user_id,
+            p_to_address => u.email::text, p_subject => 'Support has access to ' || v_org.name,
+            -- Its words are given: no template of the organisation''s can hide them.
+            p_body => format('The platform''s support has access to %s until %s, for this reason: %s. You can end it at any time in your settings.',
+                             v_org.name, private.org_datetime_text(p_org_id, v_ends_at), btrim(p_reason)),
+            p_metadata => jsonb_build_object('support_access_id', v_id), p_now => p_now)
+     from public.org_members as m join auth.users as u on u.id = m.user_id
+    where m.org_id = p_org_id and m.role = 'owner' and u.email is not null;
+  return v_id;
+end;
+$$;
+comment on function private.start_support_access is
+  'Lets a person of the platform in, for minutes (5 to 480); returns the access''s id. Fails: org_not_found 404, client_not_found 404, support_access_declined 403, support_access_open 409, already_member 409, reason_missing 422, value_not_allowed 422.';
+
+create function private.end_support_access(p_org_id uuid, p_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid;
+begin
+  update public.support_access as s
+     set ended_at = least(p_now, s.expires_at), ended_by = case when s.expires_at > p_now then auth.uid() end
+   where s.org_id = p_org_id and s.id = p_id and s.ended_at is null
+  returning s.user_id into v_user_id;
+  if v_user_id is null then
+    return false;
+  end if;
+  delete from public.org_members as m where m.org_id = p_org_id and m.user_id = v_user_id and m.role = 'support';
+  return true;
+end;
+$$;
+comment on function private.end_support_access is 'Ends an access at once; false when it had ended. The caller has authorised.';
+
+create function private.expire_support_access(p_org_id uuid, p_user_id uuid, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.end_support_access(s.org_id, s.id, p_now)
+    from public.support_access as s
+   where s.org_id = p_org_id and s.user_id = p_user_id and s.ended_at is null and s.expires_at <= p_now;
+$$;
+comment on function private.expire_support_access is 'Puts away a person''s access to an organisation that has run out.';
+
+create function private.end_support_of(p_user_id uuid)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select count(private.end_support_access(s.org_id, s.id))::integer
+    from public.support_access as s where s.user_id = p_user_id and s.ended_at is null;
+$$;
+comment on function private.end_support_of is 'Ends every access of a person, who runs the platform no more.';
+
+create function private.refuse_support_access_id()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'support_access_not_found', 'There is no such support access.', 'Reload the page.');
+$$;
+comment on function private.refuse_support_access_id is 'Refuses an unknown support access, or one that is none of the caller''s: support_access_not_found 404.';
+
+-- Whoever is concerned: the person themselves, an owner or manager of the organisation, a platform admin who may start one.
+create function private.person_end_support_access(p_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_access public.support_access;
+begin
+  select s.* into v_access from public.support_access as s
+   where s.id = p_id
+     and (s.user_id = (select auth.uid()) or s.org_id = any (private.orgs_with('audit.read')) or private.may_operate('support.start'))
+     for no key update;
+  if not found then
+    perform private.refuse_support_access_id();
+  elsif v_access.user_id <> auth.uid() and private.open_support_access(v_access.org_id) is not null and not private.may_operate('support.start') then
+    perform private.refuse_support_access(v_access.org_id);
+  end if;
+  if v_access.ended_at is not null or v_access.expires_at <= now() then
+    return false;
+  end if;
+  -- Before it ends: the row says under which access it was done.
+  perform private.record_audit(v_access.org_id, 'end_support', 'support_access', p_id);
+  return private.end_support_access(v_access.org_id, p_id);
+end;
+$$;
+comment on function private.person_end_support_access is 'end_support_access for those whom it concerns; to end one that has ended changes nothing.';
+
+-- ── 15_operations/rules/admin.sql ──
+
+-- What operators do, each through private.act: who may, why, and exactly one audit row, also of a refusal (which is therefore returned).
+-- A rule is private.act_<action>(p_args): it trusts its caller, and answers with what to tell and what to audit.
+-- An action on an organisation is in that organisation's log, where its owner reads it; a refusal is in the platform's.
+
+create type private.acted as (answer jsonb, org_id uuid, subject_id uuid, before jsonb, after jsonb);
+comment on type private.acted is 'What an operator''s action came to: what to answer, whose log it belongs in (null: the platform''s), what it was done to, and the values before and after.';
+
+-- system.* is never implied: neither star means it.
+create function private.may_operate(p_permission text)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (
+    select from public.platform_admins as a
+     where a.user_id = (select auth.uid())
+       and (p_permission = any (a.permissions)
+            or p_permission not like 'system.%' and array['*', split_part(p_permission, '.', 1) || '.*'] && a.permissions));
+$$;
+comment on function private.may_operate is 'True when the signed-in person has this permission on the platform.';
+
+create function private.act(p_action text, p_args jsonb, p_is_trusted boolean)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_action private.admin_actions;
+  v_acted private.acted;
+  v_state text;
+  v_slug text;
+  v_message text;
+  v_hint text;
+begin
+  select a.* into v_action from private.admin_actions as a where a.action = p_action;
+  perform private.require_value(found, 'action');
+  begin
+    if not p_is_trusted and not private.may_operate(v_action.permission) then
+      perform private.fail(403, 'platform_permission_missing', 'Your rights on the platform do not include this.', 'Ask who manages the platform''s admins.');
+    elsif v_action.needs_reason then
+      perform private.require_reason(p_args ->> 'reason');
+    end if;
+    perform set_config('coach.acts', 'on', true);
+    execute format('select * from private.%I($1)', 'act_' || p_action) into v_acted using p_args;
+    perform set_config('coach.acts', 'off', true);
+  exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail, v_message = message_text, v_hint = pg_exception_hint;
+    -- Ours alone: what we did not foresee stays an error.
+    if v_state !~ '^PT4..$' then
+      raise;
+    end if;
+    perform private.write_audit(
+      null, p_action, v_action.subject_type,
+      coalesce(p_args ->> 'client_id', p_args ->> 'message_id', p_args ->> 'access_id', p_args ->> 'org_id')::uuid,
+      '{}', null, null, p_args ->> 'reason', v_slug);
+    return private.caught_refusal(v_state, v_message, v_slug, v_hint);
+  end;
+  perform private.write_audit(
+    v_acted.org_id, p_action, v_action.subject_type, v_acted.subject_id,
+    coalesce((select array_agg(k.name order by k.name)
+                from (select jsonb_object_keys(v_acted.before) union select jsonb_object_keys(v_acted.after)) as k (name)
+               where v_acted.before -> k.name is distinct from v_acted.after -> k.name), '{}'),
+    v_acted.before, v_acted.after, p_args ->> 'reason', null);
+  return v_acted.answer;
+end;
+$$;
+comment on function private.act is
+  'Does one of private.admin_actions with its arguments and writes its one audit row; a refusal is returned, not raised. p_is_trusted: an operator at the command line, who needs no permission.';
+
+create function private.caught_refusal(p_sqlstate text, p_message text, p_slug text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', right(p_sqlstate, 3), true);
+  return jsonb_build_object('code', p_sqlstate, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.caught_refusal is 'What was raised, as an answer in the form of private.refusal.';
+
+create function private.admin_act(p_action text, p_args jsonb)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.act(p_action, p_args, false);
+$$;
+comment on function private.admin_act is 'act for a signed-in platform admin with the action''s permission.';
+
+-- Blocking.
+
+create function private.act_block_org(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('orgs', (p_args ->> 'org_id')::uuid, true);
+$$;
+comment on function private.act_block_org is 'Blocks an organisation: {org_id}. Its members read and change nothing, its clients and visitors are let in nowhere, nothing leaves.';
+
+create function private.act_unblock_org(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('orgs', (p_args ->> 'org_id')::uuid, false);
+$$;
+comment on function private.act_unblock_org is 'Unblocks an organisation: {org_id}.';
+
+create function private.act_block_client(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('clients', (p_args ->> 'client_id')::uuid, true);
+$$;
+comment on function private.act_block_client is 'Blocks a client: {client_id}. They are let in nowhere: not signed in, not by their link, not on the public page.';
+
+create function private.act_unblock_client(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('clients', (p_args ->> 'client_id')::uuid, false);
+$$;
+comment on function private.act_unblock_client is 'Unblocks a client: {client_id}.';
+
+create function private.set_blocked(p_table text, p_id uuid, p_is_blocked boolean)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_before timestamptz;
+  v_after timestamptz;
+begin
+  if p_table = 'orgs' then
+    select o.id, o.blocked_at into v_acted.org_id, v_before from public.orgs as o where o.id = p_id for no key update;
+    if not found then
+      perform private.refuse_org();
+    end if;
+    update public.orgs as o set blocked_at = case when p_is_blocked then coalesce(o.blocked_at, now()) end
+     where o.id = p_id returning o.blocked_at into v_after;
+  else
+    select c.org_id, c.blocked_at into v_acted.org_id, v_before from public.clients as c where c.id = p_id for no key update;
+    if not found then
+      perform private.refuse_client();
+    end if;
+    update public.clients as c set blocked_at = case when p_is_blocked then coalesce(c.blocked_at, now()) end
+     where c.org_id = v_acted.org_id and c.id = p_id returning c.blocked_at into v_after;
+  end if;
+  v_acted.subject_id := p_id;
+  v_acted.before := jsonb_build_object('blocked_at', v_before);
+  v_acted.after := jsonb_build_object('blocked_at', v_after);
+  v_acted.answer := jsonb_build_object('id', p_id, 'blocked_at', v_after, 'is_changed', v_before is distinct from v_after);
+  return v_acted;
+end;
+$$;
+comment on function private.set_blocked is 'Blocks or unblocks a row of orgs or clients: {id, blocked_at, is_changed}. Fails: org_not_found 404, client_not_found 404.';
+
+-- Onboarding.
+
+create function private.act_reset_org_onboarding(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select o.id, o.id, jsonb_build_object('onboarding_completed', o.onboarding_completed)
+    into v_acted.org_id, v_acted.subject_id, v_acted.before
+    from public.orgs as o where o.id = (p_args ->> 'org_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_org();
+  end if;
+  update public.orgs as o set onboarding_completed = false where o.id = v_acted.org_id;
+  v_acted.after := '{"onboarding_completed": false}';
+  v_acted.answer := jsonb_build_object('id', v_acted.org_id, 'onboarding_completed', false);
+  return v_acted;
+end;
+$$;
+comment on function private.act_reset_org_onboarding is 'Lets an organisation go through its onboarding again: {org_id}.';
+
+-- The link they had opens nothing any more: the coach sends a new one.
+create function private.act_reset_client_onboarding(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select c.org_id, c.id, jsonb_build_object('onboarding_completed_at', c.onboarding_completed_at)
+    into v_acted.org_id, v_acted.subject_id, v_acted.before
+    from public.clients as c where c.id = (p_args ->> 'client_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_client();
+  end if;
+  update public.clients as c
+     set onboarding_completed_at = null, onboarding_sent_at = null, onboarding_token = null
+   where c.org_id = v_acted.org_id and c.id = v_acted.subject_id;
+  v_acted.after := '{"onboarding_completed_at": null}';
+  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'onboarding_completed_at', null);
+  return v_acted;
+end;
+$$;
+comment on function private.act_reset_client_onboarding is 'Lets a client be onboarded again: {client_id}; the open link is closed.';
+
+-- Messages.
+
+create function private.act_resend_message(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_new_id uuid := private.retry_message((p_args ->> 'message_id')::uuid);
+begin
+  v_acted.subject_id := (p_args ->> 'message_id')::uuid;
+  select m.org_id into v_acted.org_id from public.outbox_messages as m where m.id = v_new_id;
+  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'message_id', v_new_id);
+  return v_acted;
+end;
+$$;
+comment on function private.act_resend_message is 'Sends a message again that did not arrive or may not have, as a new one: {message_id}.';
+
+-- Support access.
+
+create function private.act_start_support(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_access public.support_access;
+begin
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := private.start_support_access(
+    v_acted.org_id, case when p_args ? 'email' then private.admin_by_email(p_args ->> 'email') else auth.uid() end,
+    (p_args ->> 'client_id')::uuid, p_args ->> 'reason', coalesce((p_args ->> 'minutes')::integer, 60));
+  select s.* into v_access from public.support_access as s where s.org_id = v_acted.org_id and s.id = v_acted.subject_id;
+  v_acted.after := jsonb_build_object('client_id', v_access.client_id, 'expires_at', v_access.expires_at);
+  v_acted.answer := jsonb_build_object('id', v_access.id, 'org_id', v_access.org_id, 'client_id', v_access.client_id, 'expires_at', v_access.expires_at);
+  return v_acted;
+end;
+$$;
+comment on function private.act_start_support is
+  'Lets a person of the platform into an organisation, or one client''s place: {org_id, client_id, minutes (5 to 480, else 60), email (the command line''s: whom)}.';
+
+create function private.act_end_support(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_access public.support_access;
+begin
+  select s.* into v_access from public.support_access as s where s.id = (p_args ->> 'access_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_support_access_id();
+  end if;
+  v_acted.org_id := v_access.org_id;
+  v_acted.subject_id := v_access.id;
+  v_acted.answer := jsonb_build_object('id', v_access.id, 'org_id', v_access.org_id,
+                                       'is_changed', private.end_support_access(v_access.org_id, v_access.id));
+  return v_acted;
+end;
+$$;
+comment on function private.act_end_support is 'Ends a support access at once: {access_id}.';
+
+create function private.act_list_support(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.started_at desc), '[]') into v_acted.answer
+    from (select s.id, s.org_id, o.slug, s.user_id, a.email, s.client_id, s.reason, s.started_at, s.expires_at, s.ended_at,
+                 s.ended_at is null and s.expires_at > now() as is_open
+            from public.support_access as s
+            join public.orgs as o on o.id = s.org_id
+            left join public.platform_admins as a on a.user_id = s.user_id
+           where coalesce(s.org_id = (p_args ->> 'org_id')::uuid, true)
+             and (coalesce((p_args ->> 'all')::boolean, false) or s.ended_at is null and s.expires_at > now())
+           order by s.started_at desc
+           limit private.page_size(p_args)) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_support is 'The support accesses that are open, or all: {org_id, all, limit}.';
+
+create function private.page_size(p_args jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select least(greatest(coalesce((p_args ->> 'limit')::integer, 100), 1), 1000);
+$$;
+comment on function private.page_size is 'The limit among an action''s arguments, 1 to 1000, else 100.';
+
+-- Brakes.
+
+create function private.act_pull_brake(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.set_brake(p_args ->> 'kind', (p_args ->> 'org_id')::uuid, p_args ->> 'reason', p_args ->> 'banner', true);
+end;
+$$;
+comment on function private.act_pull_brake is 'Stops a kind of work: {kind, org_id (none: for everybody), banner}; see private.is_braked.';
+
+create function private.act_release_brake(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.set_brake(p_args ->> 'kind', (p_args ->> 'org_id')::uuid, p_args ->> 'reason', null, false);
+end;
+$$;
+comment on function private.act_release_brake is 'Lets a kind of work go on: {kind, org_id}.';
+
+create function private.act_list_brakes(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.pulled_at, x.kind), '[]') into v_acted.answer
+    from (select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
+            from private.brakes as b left join public.orgs as o on o.id = b.org_id) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
+
+-- Who runs the platform.
+
+create function private.admin_by_email(p_email text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid := (select a.user_id from public.platform_admins as a where a.user_id = private.user_by_email(p_email));
+begin
+  if v_user_id is null then
+    perform private.fail(404, 'platform_admin_not_found', 'This person does not run the platform.', 'Make them a platform admin first.');
+  end if;
+  return v_user_id;
+end;
+$$;
+comment on function private.admin_by_email is 'The platform admin with this email. Fails: user_not_found 404, platform_admin_not_found 404.';
+
+create function private.act_list_admins(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(jsonb_build_object('user_id', a.user_id, 'email', a.email, 'permissions', a.permissions, 'created_at', a.created_at)
+                            order by a.created_at, a.id), '[]') into v_acted.answer
+    from public.platform_admins as a;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_admins is 'Who runs the platform, and what each may do.';
+
+create function private.act_set_admin(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_user_id uuid := private.user_by_email(p_args ->> 'email');
+  v_permissions text[] := array(select jsonb_array_elements_text(p_args -> 'permissions'));
+begin
+  perform pg_catalog.pg_advisory_xact_lock(15, 0);
+  if exists (select from unnest(v_permissions) as p (permission) where p.permission <> all (private.platform_permissions())) then
+    perform private.fail(422, 'platform_permission_unknown', 'There is no such right on the platform.',
+                         format('Choose of: %s.', array_to_string(private.platform_permissions(), ', ')));
+  end if;
+  select jsonb_build_object('permissions', a.permissions) into v_acted.before from public.platform_admins as a where a.user_id = v_user_id;
+  insert into public.platform_admins as a (user_id, email, permissions)
+  select u.id, u.email::text, v_permissions from auth.users as u where u.id = v_user_id
+  on conflict (user_id) do update set permissions = excluded.permissions
+  returning a.user_id into v_acted.subject_id;
+  perform private.require_admin_left();
+  v_acted.after := jsonb_build_object('permissions', v_permissions);
+  v_acted.answer := jsonb_build_object('user_id', v_user_id, 'permissions', v_permissions);
+  return v_acted;
+end;
+$$;
+comment on function private.act_set_admin is
+  'Makes somebody who has signed up a platform admin, or changes what they may do: {email, permissions}. Fails: user_not_found 404, platform_permission_unknown 422, last_admin 409.';
+
+create function private.act_remove_admin(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(15, 0);
+  v_acted.subject_id := private.admin_by_email(p_args ->> 'email');
+  delete from public.platform_admins as a where a.user_id = v_acted.subject_id
+  returning jsonb_build_object('permissions', a.permissions) into v_acted.before;
+  perform private.require_admin_left();
+  v_acted.answer := jsonb_build_object('user_id', v_acted.subject_id, 'support_ended', private.end_support_of(v_acted.subject_id));
+  return v_acted;
+end;
+$$;
+comment on function private.act_remove_admin is
+  'Takes the platform from somebody, and ends their support accesses: {email}. Fails: platform_admin_not_found 404, last_admin 409.';
+
+create function private.platform_permissions()
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+$$;
+comment on function private.platform_permissions is 'What a platform admin may be given.';
+
+-- The command line makes the first, and can always make another; nobody locks the others out of the console.
+create function private.require_admin_left()
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if auth.uid() is not null and not exists (select from public.platform_admins as a where 'system.admins' = any (a.permissions)) then
+    perform private.fail(409, 'last_admin', 'Somebody must be left who manages the platform''s admins.', 'Give system.admins to another one first.');
+  end if;
+end;
+$$;
+comment on function private.require_admin_left is 'Refuses to leave the console without anybody who manages its admins: last_admin 409.';
+
+-- The logs.
+
+create function private.act_list_audit(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_before timestamptz := coalesce((p_args ->> 'before')::timestamptz, 'infinity');
+  v_action text := p_args ->> 'action';
+  v_actor uuid := (p_args ->> 'actor_id')::uuid;
+  v_org_id uuid := (p_args ->> 'org_id')::uuid;
+  v_limit integer := private.page_size(p_args);
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.happened_at desc), '[]') into v_acted.answer
+    from (select * from (
+            (select a.happened_at, a.org_id, a.id, a.actor_id, a.actor_role, a.support_access_id, a.action, a.subject_type, a.subject_id,
+                    a.changed_columns, a.before, a.after, a.reason, a.refused, a.request_id
+               from public.audit_log as a
+              where a.happened_at < v_before and (v_org_id is null or a.org_id = v_org_id) and (v_action is null or a.action = v_action)
+                and (v_actor is null or a.actor_id = v_actor)
+              order by a.happened_at desc limit v_limit)
+            union all
+            (select p.happened_at, null, p.id, p.actor_id, p.actor_role, null, p.action, p.subject_type, p.subject_id,
+                    p.changed_columns, p.before, p.after, p.reason, p.refused, p.request_id
+               from private.platform_audit_log as p
+              where v_org_id is null and p.happened_at < v_before and (v_action is null or p.action = v_action)
+                and (v_actor is null or p.actor_id = v_actor)
+              order by p.happened_at desc limit v_limit)) as both_logs
+           order by happened_at desc limit v_limit) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_audit is
+  'The audit logs, newest first: {org_id (none: all, and the platform''s), action, actor_id, before, limit (1 to 1000, else 100)}.';
 
 -- ── 15_operations/rules/audit.sql ──
 
@@ -3433,7 +5594,12 @@ declare
   v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
   v_before jsonb := private.audited_values(p_subject_type, p_before);
   v_after jsonb := private.audited_values(p_subject_type, p_after);
+  -- Set by private.act alone: what an operator's action changes is told by the action's own row.
+  v_is_told boolean := current_setting('coach.acts', true) = 'on';
 begin
+  if v_is_told then
+    return;
+  end if;
   if p_org_id is null then
     insert into private.platform_audit_log
       (actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
@@ -3441,10 +5607,10 @@ begin
             left(p_reason, 500), p_refused, private.request_id());
   else
     insert into public.audit_log
-      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, support_access_id, request_id)
     -- Not where the organisation itself is going: its log goes with it.
     select o.id, auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
-           left(p_reason, 500), p_refused, private.request_id()
+           left(p_reason, 500), p_refused, private.open_support_access(o.id), private.request_id()
       from public.orgs as o where o.id = p_org_id;
   end if;
 end;
@@ -3471,13 +5637,14 @@ comment on function private.record_audit is
 
 -- Brakes: an operator stops a kind of work, everywhere or in one organisation, at once and with a reason.
 -- Invariant: a brake loses nothing. What is due stays due; whoever asks is told (423) and has changed nothing.
--- Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
+-- A blocked organisation is one that every brake is on for. Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
 
 create function private.is_braked(p_kind text, p_org_id uuid default null)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id));
+  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id))
+      or exists (select from public.orgs as o where o.id = p_org_id and o.blocked_at is not null);
 $$;
 comment on function private.is_braked is
   'True while a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) is stopped for everybody, or for this organisation.';
@@ -3486,7 +5653,10 @@ create function private.braked_orgs(p_kind text)
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(b.org_id), '{}') from private.brakes as b where b.kind = p_kind and b.org_id is not null;
+  select coalesce(array_agg(s.org_id), '{}')
+    from (select b.org_id from private.brakes as b where b.kind = p_kind and b.org_id is not null
+          union
+          select o.id from public.orgs as o where o.blocked_at is not null) as s;
 $$;
 comment on function private.braked_orgs is 'The organisations that a kind of work is stopped for, for set-based sweeps; is_braked(kind) tells of everybody.';
 
@@ -3502,48 +5672,35 @@ end;
 $$;
 comment on function private.require_unbraked is 'Refuses while a kind of work is stopped: brake_on 423.';
 
--- Pulled twice is pulled once: the first reason stays, and one audit row is written.
-create function private.pull_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text)
-returns boolean
+-- Pulled twice is pulled once: the first reason stays.
+create function private.set_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text, p_is_on boolean)
+returns private.acted
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_id uuid;
+  v_acted private.acted;
 begin
   perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
   perform private.require_value(coalesce(char_length(btrim(p_banner)), 1) between 1 and 500, 'banner');
-  insert into private.brakes (kind, org_id, reason, banner, pulled_by)
-  values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
-  on conflict (kind, org_id) do nothing
-  returning id into v_id;
-  if v_id is null then
-    return false;
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
   end if;
-  perform private.record_audit(p_org_id, 'pull_brake', 'brakes', v_id, null, jsonb_build_object('kind', p_kind), p_reason);
-  return true;
+  v_acted.org_id := p_org_id;
+  if p_is_on then
+    insert into private.brakes (kind, org_id, reason, banner, pulled_by)
+    values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
+    on conflict (kind, org_id) do nothing
+    returning id into v_acted.subject_id;
+    v_acted.after := jsonb_build_object('kind', p_kind);
+  else
+    delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_acted.subject_id;
+    v_acted.before := jsonb_build_object('kind', p_kind);
+  end if;
+  v_acted.answer := jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'is_on', p_is_on, 'is_changed', v_acted.subject_id is not null);
+  return v_acted;
 end;
 $$;
-comment on function private.pull_brake is 'Stops a kind of work; false when it was stopped already. The caller has authorised.';
-
-create function private.release_brake(p_kind text, p_org_id uuid, p_reason text)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_id uuid;
-begin
-  perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
-  delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_id;
-  if v_id is null then
-    return false;
-  end if;
-  perform private.record_audit(p_org_id, 'release_brake', 'brakes', v_id, jsonb_build_object('kind', p_kind), null, p_reason);
-  return true;
-end;
-$$;
-comment on function private.release_brake is 'Lets a kind of work go on; false when nothing stopped it there. The caller has authorised.';
+comment on function private.set_brake is 'Stops a kind of work or lets it go on: {kind, org_id, is_on, is_changed}. The caller has authorised and been given a reason.';
 
 create function private.require_brake_kind(p_kind text)
 returns void
@@ -3565,6 +5722,813 @@ begin
 end;
 $$;
 comment on function private.require_reason is 'Refuses what an operator must account for without a reason: reason_missing 422.';
+
+-- ── 15_operations/rules/console.sql ──
+
+-- What an operator sees: who and what a word finds, and the whole state of one organisation or client. Read in one call each, and audited
+-- like every other action: these are other people's data. Messages are shown without their words.
+
+create function private.act_search(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_query text := lower(btrim(p_args ->> 'query'));
+  v_id uuid := case when v_query ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_query::uuid end;
+begin
+  perform private.require_value(char_length(v_query) between 2 and 200, 'query');
+  select coalesce(jsonb_agg(to_jsonb(f)), '[]') into v_acted.answer
+    from (
+      (select 'org' as kind, o.id as org_id, o.id, o.name as label, o.slug as detail, o.blocked_at
+         from public.orgs as o where o.id = v_id or v_id is null and position(v_query in lower(o.name || ' ' || o.slug)) > 0
+        order by o.created_at desc limit 20)
+      union all
+      (select 'member', m.org_id, m.user_id, coalesce(p.full_name, u.email::text), m.role, null
+         from auth.users as u join public.org_members as m on m.user_id = u.id left join public.profiles as p on p.id = u.id
+        where u.id = v_id or v_id is null and position(v_query in lower(concat_ws(' ', u.email::text, p.full_name))) > 0
+        order by m.created_at desc limit 20)
+      union all
+      (select 'client', c.org_id, c.id, c.full_name, coalesce(c.email, c.phone), c.blocked_at
+         from public.clients as c
+        where c.id = v_id or v_id is null and position(v_query in lower(concat_ws(' ', c.full_name, c.email, c.phone, c.phone_e164))) > 0
+        order by c.created_at desc limit 20)
+      union all
+      (select 'booking', b.org_id, b.id, b.status, b.start_time::text, null from public.bookings as b where b.id = v_id)
+      union all
+      (select 'package', p.org_id, p.id, p.payment_status, p.sessions_remaining || ' of ' || p.sessions_total, null
+         from public.client_purchases as p where p.id = v_id)
+      union all
+      (select 'message', m.org_id, m.id, m.kind, concat_ws(' ', m.channel, m.status, m.error_code), null
+         from public.outbox_messages as m where m.id = v_id or m.provider_message_id = btrim(p_args ->> 'query') limit 20)) as f;
+  return v_acted;
+end;
+$$;
+comment on function private.act_search is
+  'What a word or an id finds in every organisation: {query (2 to 200)} → [{kind (org, member, client, booking, package, message), org_id, id, label, detail, blocked_at}].';
+
+-- What goes wrong lately, by reason.
+create function private.message_errors(p_org_id uuid, p_client_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.last_at desc), '[]')
+    from (select m.channel, m.status, m.error_code, count(*) as messages, max(m.updated_at) as last_at,
+                 (array_agg(m.id order by m.updated_at desc))[1] as last_id
+            from public.outbox_messages as m
+           where m.org_id = p_org_id and (p_client_id is null or m.client_id = p_client_id) and m.error_code is not null
+             and m.created_at > now() - interval '30 days'
+           group by m.channel, m.status, m.error_code
+           order by 5 desc limit 20) as x;
+$$;
+comment on function private.message_errors is 'Thirty days'' messages that met an error, by channel, status and reason.';
+
+create function private.act_show_org(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_org public.orgs;
+begin
+  select o.* into v_org from public.orgs as o where o.id = (p_args ->> 'org_id')::uuid;
+  if not found then
+    perform private.refuse_org();
+  end if;
+  v_acted.org_id := v_org.id;
+  v_acted.subject_id := v_org.id;
+  v_acted.answer := jsonb_build_object(
+    'org', jsonb_build_object('id', v_org.id, 'name', v_org.name, 'slug', v_org.slug, 'created_at', v_org.created_at,
+                              'timezone', private.org_timezone(v_org.id), 'commission_rate', v_org.commission_rate,
+                              'onboarding_completed', v_org.onboarding_completed, 'allows_support', v_org.allows_support, 'blocked_at', v_org.blocked_at),
+    'members', (select coalesce(jsonb_agg(to_jsonb(t)), '[]') from private.team(v_org.id) as t),
+    'clients', (select jsonb_build_object('total', count(*), 'blocked', count(*) filter (where c.blocked_at is not null),
+                                          'can_sign_in', count(*) filter (where c.auth_user_id is not null))
+                  from public.clients as c where c.org_id = v_org.id),
+    'bookings', (select coalesce(jsonb_object_agg(x.status, x.bookings), '{}')
+                   from (select b.status, count(*) as bookings from public.bookings as b
+                          where b.org_id = v_org.id and b.start_time > now() - interval '30 days' group by b.status) as x),
+    'messages', (select coalesce(jsonb_object_agg(x.status, x.messages), '{}')
+                   from (select m.status, count(*) as messages from public.outbox_messages as m
+                          where m.org_id = v_org.id and m.created_at > now() - interval '30 days' group by m.status) as x),
+    'message_errors', private.message_errors(v_org.id, null),
+    'money', (select coalesce(jsonb_object_agg(x.payment_status, to_jsonb(x) - 'payment_status'), '{}')
+                from (select p.payment_status, count(*) as packages, sum(p.amount_paid_cents) as amount_cents from public.client_purchases as p
+                       where p.org_id = v_org.id group by p.payment_status) as x),
+    'alerts', (select coalesce(jsonb_object_agg(x.kind, x.alerts), '{}')
+                 from (select a.kind, count(*) as alerts from public.alerts as a
+                        where a.org_id = v_org.id and a.resolved_at is null group by a.kind) as x),
+    'jobs', private.last_jobs(),
+    'brakes', (select coalesce(jsonb_agg(jsonb_build_object('kind', b.kind, 'is_global', b.org_id is null, 'reason', b.reason, 'pulled_at', b.pulled_at)
+                                         order by b.pulled_at), '[]')
+                 from private.brakes as b where b.org_id is null or b.org_id = v_org.id),
+    'support_access', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'user_id', s.user_id, 'client_id', s.client_id, 'expires_at', s.expires_at)), '[]')
+                         from public.support_access as s where s.org_id = v_org.id and s.ended_at is null and s.expires_at > now()),
+    'audit', (select coalesce(jsonb_agg(to_jsonb(x) order by x.happened_at desc), '[]')
+                from (select a.happened_at, a.actor_id, a.actor_role, a.action, a.subject_type, a.subject_id, a.changed_columns, a.reason
+                        from public.audit_log as a where a.org_id = v_org.id order by a.happened_at desc limit 20) as x));
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_org is
+  'One organisation''s whole state: {org_id} → {org, members, clients, bookings and messages of thirty days by status, message_errors, money, alerts, jobs, brakes, support_access, audit}.';
+
+-- The platform's sweeps, each with its last run: what an organisation waits for may be waiting for one of these.
+create function private.last_jobs()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.job), '[]')
+    from (select distinct on (j.job) j.job, j.started_at, j.finished_at, j.error from private.job_runs as j
+           where j.started_at > now() - interval '7 days' order by j.job, j.started_at desc) as x;
+$$;
+comment on function private.last_jobs is 'The last run of each sweep within a week: [{job, started_at, finished_at, error}].';
+
+create function private.act_show_client(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_client public.clients;
+begin
+  select c.* into v_client from public.clients as c where c.id = (p_args ->> 'client_id')::uuid;
+  if not found then
+    perform private.refuse_client();
+  end if;
+  v_acted.org_id := v_client.org_id;
+  v_acted.subject_id := v_client.id;
+  v_acted.answer := jsonb_build_object(
+    'client', jsonb_build_object(
+      'id', v_client.id, 'org_id', v_client.org_id, 'full_name', v_client.full_name, 'email', v_client.email, 'phone', v_client.phone,
+      'phone_e164', v_client.phone_e164, 'status', v_client.status, 'can_sign_in', v_client.auth_user_id is not null,
+      'has_portal_link', v_client.portal_token is not null, 'onboarding_sent_at', v_client.onboarding_sent_at,
+      'onboarding_completed_at', v_client.onboarding_completed_at, 'sms_opt_in', v_client.sms_opt_in, 'email_opt_in', v_client.email_opt_in,
+      'blocked_at', v_client.blocked_at, 'created_at', v_client.created_at,
+      'is_suppressed', exists (select from public.sms_suppression as x where x.org_id = v_client.org_id and x.phone = v_client.phone_e164)),
+    'packages', (select coalesce(jsonb_agg(to_jsonb(x) order by x.purchased_at desc), '[]')
+                   from (select p.id, p.offer_id, p.payment_status, p.amount_paid_cents, p.currency, p.sessions_total, p.sessions_used,
+                                p.sessions_remaining, p.purchased_at, p.expires_at
+                           from public.client_purchases as p where p.org_id = v_client.org_id and p.client_id = v_client.id
+                          order by p.purchased_at desc limit 50) as x),
+    'bookings', (select coalesce(jsonb_agg(to_jsonb(x) order by x.start_time desc), '[]')
+                   from (select b.id, b.status, b.settlement, b.start_time, b.end_time, b.staff_id, b.purchase_id, b.booking_source
+                           from public.bookings as b where b.org_id = v_client.org_id and b.client_id = v_client.id
+                          order by b.start_time desc limit 50) as x),
+    'messages', (select coalesce(jsonb_agg(to_jsonb(x) order by x.created_at desc), '[]')
+                   from (select m.id, m.channel, m.kind, m.status, m.error_code, m.attempts, m.scheduled_for, m.sent_at, m.created_at
+                           from public.outbox_messages as m where m.org_id = v_client.org_id and m.client_id = v_client.id
+                          order by m.created_at desc limit 50) as x),
+    'message_errors', private.message_errors(v_client.org_id, v_client.id),
+    'alerts', (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'kind', a.kind, 'booking_id', a.booking_id, 'created_at', a.created_at)), '[]')
+                 from public.alerts as a where a.org_id = v_client.org_id and a.client_id = v_client.id and a.resolved_at is null));
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_client is
+  'One client''s whole state: {client_id} → {client, packages, bookings, messages (without their words), message_errors, alerts}.';
+
+-- Who the signed-in person is to this system: for banners, switches and what a page may offer.
+create function private.person_whoami()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'user_id', auth.uid(),
+    'active_org_id', (select p.active_org_id from public.profiles as p where p.id = auth.uid()),
+    'organisations', (select coalesce(jsonb_agg(jsonb_build_object('org_id', m.org_id, 'name', o.name, 'role', m.role, 'ends_at', m.ends_at, 'blocked_at', o.blocked_at)
+                                                order by m.created_at, m.org_id), '[]')
+                        from public.org_members as m join public.orgs as o on o.id = m.org_id
+                       where m.user_id = auth.uid() and (m.ends_at is null or m.ends_at > now())),
+    'clients', (select coalesce(jsonb_agg(jsonb_build_object('org_id', c.org_id, 'client_id', c.id)), '[]') from private.my_clients() as c),
+    'is_platform_admin', private.is_platform_admin(),
+    'platform_permissions', coalesce((select to_jsonb(a.permissions) from public.platform_admins as a where a.user_id = auth.uid()), '[]'),
+    'support_access', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'org_id', s.org_id, 'org_name', o.name, 'client_id', s.client_id,
+                                                                    'reason', s.reason, 'started_at', s.started_at, 'expires_at', s.expires_at)
+                                                 order by s.started_at), '[]')
+                         from public.support_access as s join public.orgs as o on o.id = s.org_id
+                        where s.user_id = auth.uid() and s.ended_at is null and s.expires_at > now()));
+$$;
+comment on function private.person_whoami is 'The signed-in person, with what lets them in where.';
+
+-- What people read while something is stopped. Another organisation's brakes are not told.
+create function private.banners()
+returns table (kind text, org_id uuid, message text, since timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select b.kind, b.org_id, b.banner, b.pulled_at
+    from private.brakes as b
+   where b.org_id is null or b.org_id = any (private.orgs_with('org.read')) or b.org_id = any (private.my_client_org_ids())
+   order by b.pulled_at, b.kind;
+$$;
+comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
+
+-- ── 25_leads/rules/capture.sql ──
+
+-- Capturing: what a form of an organisation's website and the page of a referral link leave behind. Anonymous and rate-limited, so
+-- refusals that count are returned, not raised (private.refusal).
+
+-- One person's open lead: their second question is noted on the first, and said to be so.
+create function private.capture_lead(
+  p_org_id uuid, p_source text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referral_code text, p_referral_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_phone text := private.e164(p_phone, private.phone_region(p_org_id));
+  v_id uuid;
+begin
+  -- The same person in two tabs queues here; by name of what identifies them, in one order.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(k.key, 3))
+     from (select p_org_id::text || x as key from unnest(array[p_email, v_phone]) as x where x is not null order by 1) as k;
+  select i.id into v_id
+    from public.inquiries as i
+   where i.org_id = p_org_id and i.status in ('NEW', 'CONTACTED', 'BOOKED') and (lower(i.email) = p_email or i.phone_e164 = v_phone)
+   order by lower(i.email) = p_email desc, i.created_at limit 1
+     for no key update;
+  if found then
+    -- What they ask is added; an hour's repetitions of one question are one.
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message)
+    select i.org_id, i.id, 'repeated', i.status, p_message
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = v_id
+       and not exists (select from public.inquiry_events as e
+                        where e.org_id = i.org_id and e.inquiry_id = i.id and e.happened_at > now() - interval '1 hour'
+                          and e.kind in ('received', 'repeated') and e.message is not distinct from p_message);
+    update public.inquiries as i
+       set referral_id = coalesce(i.referral_id, p_referral_id), referral_code = coalesce(i.referral_code, p_referral_code),
+           email = coalesce(nullif(i.email, ''), p_email), phone = coalesce(nullif(i.phone, ''), p_phone)
+     where i.org_id = p_org_id and i.id = v_id;
+    return private.outcome('known', jsonb_build_object('inquiry_id', v_id));
+  end if;
+  insert into public.inquiries (org_id, source, name, email, phone, message, services_interested, referral_code, referral_id)
+  values (p_org_id, p_source, p_name, p_email, p_phone, p_message, p_services, p_referral_code, p_referral_id)
+  returning id into v_id;
+  return private.outcome('captured', jsonb_build_object('inquiry_id', v_id));
+end;
+$$;
+comment on function private.capture_lead is
+  'Adds a lead, or notes the question on the person''s open one: {outcome: captured | known, inquiry_id}. What is given is clean.';
+
+create function private.require_lead(p_name text, p_email text, p_phone text, p_message text, p_services text[])
+returns void
+language plpgsql immutable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(coalesce(char_length(p_name) between 1 and 200, false), 'name');
+  perform private.require_value(coalesce(char_length(p_email) <= 320 and p_email ~ '^[^@\s<>"]+@[^@\s<>"]+\.[^@\s<>"]+$', p_email is null), 'email');
+  perform private.require_value(coalesce(char_length(p_phone) <= 40 and p_phone ~ '^[0-9+() ./-]*$' and p_phone ~ '[0-9]', p_phone is null), 'phone');
+  perform private.require_value(p_email is not null or p_phone is not null, 'email');
+  perform private.require_value(coalesce(char_length(p_message), 0) <= 5000, 'message');
+  perform private.require_value(coalesce(cardinality(p_services), 0) <= 20, 'services');
+  perform private.require_value(not exists (select from unnest(p_services) as s where char_length(s) > 200), 'services');
+end;
+$$;
+comment on function private.require_lead is 'Refuses what no form should send: value_not_allowed 422.';
+
+create function private.capture_inquiry(
+  p_org_slug text, p_name text, p_email text, p_phone text, p_message text, p_source text, p_services text[])
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_org_slug);
+  v_org public.orgs := v_page.org;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_org.id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_org.id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  return private.capture_lead(
+    v_org.id, case when p_source in ('website', 'instagram', 'facebook', 'referral', 'other') then p_source when p_source is null then 'website' else 'other' end,
+    v_name, v_email, v_phone, v_message, v_services, null, null);
+end;
+$$;
+comment on function private.capture_inquiry is
+  'Takes in what somebody asks through a form. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- The link a code leads to; null when it leads to none that is open, which is counted.
+create function private.open_referral_link(p_code text, out link public.referral_links, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  select l.* into link
+    from private.referral_codes as c
+    join public.referral_links as l on l.org_id = c.org_id and l.id = c.referral_link_id
+   where c.code = lower(btrim(p_code)) and l.is_active and coalesce(l.expires_at > now(), true);
+  if link.id is null then
+    refusal := case when private.is_within_rate('referral_miss', private.caller_address(), 30, '10 minutes')
+                    then private.refusal(404, 'referral_not_found', 'This link does not work any more.', 'Ask for a new link.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('referral', private.caller_address() || '/' || link.id, 60, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.open_referral_link is 'The open link of a code, or the refusal to answer: referral_not_found 404, rate_limited 429.';
+
+-- A visitor is who the page says (an id it keeps), else where they call from. An address is several visitors a day at most.
+create function private.referral_page(p_code text, p_visitor_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_visitor bytea := sha256(convert_to(coalesce(p_visitor_id::text, private.caller_address()), 'UTF8'));
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  if private.is_within_rate('referral_click', private.caller_address() || '/' || v_link.id, 20, '1 day') then
+    with clicked as (
+      insert into private.referral_clicks (org_id, referral_link_id, visitor_hash) values (v_link.org_id, v_link.id, v_visitor)
+      on conflict (org_id, referral_link_id, visitor_hash) do nothing
+      returning 1)
+    update public.referral_links as l set clicks = l.clicks + 1
+     where l.org_id = v_link.org_id and l.id = v_link.id and exists (select from clicked);
+  end if;
+  return (
+    select jsonb_build_object(
+      'code', v_link.code, 'name', v_link.name, 'description', v_link.description,
+      'reward_type', v_link.reward_type, 'reward_value', v_link.reward_value, 'expires_at', v_link.expires_at,
+      'org_name', o.name, 'org_slug', o.slug,
+      'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                     from public.branding as b where b.org_id = o.id),
+      'offers', (select coalesce(jsonb_agg(jsonb_build_object(
+                          'id', f.id, 'name', f.name, 'description', f.description, 'price_cents', f.price_cents, 'currency', f.currency,
+                          'session_count', f.session_count, 'duration_minutes', f.duration_minutes) order by f.sort_order, f.price_cents, f.id), '[]')
+                   from public.offers as f where f.org_id = o.id and f.is_active))
+      from public.orgs as o where o.id = v_link.org_id);
+end;
+$$;
+comment on function private.referral_page is 'What the page of a referral link shows; counts the visitor once.';
+
+-- Whoever refers themselves, or was a client before, is a lead like any other and no referral.
+create function private.refer(
+  p_code text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referred_by text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+  v_phone_e164 text;
+  v_referral_id uuid;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_link.org_id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_link.org_id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  perform private.require_value(v_email is not null, 'email');
+  v_phone_e164 := private.e164(v_phone, private.phone_region(v_link.org_id));
+
+  if not exists (select from public.clients as c
+                  where c.org_id = v_link.org_id and (lower(c.email) = v_email or c.phone_e164 = v_phone_e164)) then
+    insert into public.referrals (org_id, referral_link_id, referrer_client_id, referred_email, referred_name, status, signed_up_at)
+    values (v_link.org_id, v_link.id,
+            (select c.id from public.clients as c where c.org_id = v_link.org_id and c.referral_code = upper(btrim(p_referred_by)) limit 1),
+            v_email, v_name, 'signed_up', now())
+    on conflict (org_id, referral_link_id, lower(referred_email)) do nothing
+    returning id into v_referral_id;
+    if v_referral_id is not null then
+      update public.referral_links as l set signups = l.signups + 1 where l.org_id = v_link.org_id and l.id = v_link.id;
+    else
+      select r.id into v_referral_id
+        from public.referrals as r
+       where r.org_id = v_link.org_id and r.referral_link_id = v_link.id and lower(r.referred_email) = v_email;
+    end if;
+  end if;
+  return private.capture_lead(v_link.org_id, 'referral', v_name, v_email, v_phone, v_message, v_services, v_link.code, v_referral_id);
+end;
+$$;
+comment on function private.refer is
+  'Takes in somebody who came by a referral link, and counts the sign-up once: as capture_inquiry. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- ── 25_leads/rules/convert.sql ──
+
+-- Converting: a lead becomes a client, once, and what they said before is read where the client is.
+
+create function private.member_inquiry_org(p_inquiry_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id and i.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.member_inquiry_org is
+  'The organisation of a lead in which the signed-in person has the permission. Fails: inquiry_not_found 404, permission_missing 403.';
+
+create function private.inquiry_org(p_inquiry_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id;
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.inquiry_org is 'The organisation of a lead, for operators. Fails: inquiry_not_found 404.';
+
+-- The row is the lock: the second of two people gets the first one's client.
+create function private.convert_inquiry(p_org_id uuid, p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_lead public.inquiries;
+  v_client_id uuid := p_client_id;
+  v_is_new boolean := false;
+begin
+  select i.* into v_lead from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id for no key update;
+  if not found then
+    perform private.refuse_inquiry();
+  elsif v_lead.converted_client_id is not null then
+    if p_client_id <> v_lead.converted_client_id then
+      perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+    end if;
+    return private.outcome('converted', jsonb_build_object('client_id', v_lead.converted_client_id, 'is_new', false, 'was_converted', true));
+  end if;
+
+  if p_client_id is not null then
+    perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+    if not found then
+      perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+    end if;
+  else
+    -- One person once: public_book takes the same lock.
+    if v_lead.email <> '' then
+      perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || lower(v_lead.email), 1));
+    end if;
+    -- By email; by phone only where the lead has no email, since families share one.
+    select c.id into v_client_id
+      from public.clients as c
+     where c.org_id = p_org_id
+       and case when v_lead.email <> '' then lower(c.email) = lower(v_lead.email) else c.phone_e164 = v_lead.phone_e164 end
+     order by c.created_at, c.id limit 1;
+    if not found then
+      insert into public.clients (org_id, full_name, email, phone, source, referral_id)
+      values (p_org_id, v_lead.name, nullif(v_lead.email, ''), nullif(v_lead.phone, ''), 'lead', v_lead.referral_id)
+      returning id into v_client_id;
+      v_is_new := true;
+    end if;
+  end if;
+  update public.inquiries as i set converted_client_id = v_client_id where i.org_id = p_org_id and i.id = p_inquiry_id;
+  return private.outcome('converted', jsonb_build_object('client_id', v_client_id, 'is_new', v_is_new, 'was_converted', false));
+end;
+$$;
+comment on function private.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}; again answers the same client. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409.';
+
+create function private.member_convert_inquiry(p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_inquiry_org(p_inquiry_id, 'leads.write');
+begin
+  perform private.require_org(v_org_id, 'clients.write');
+  return private.convert_inquiry(v_org_id, p_inquiry_id, p_client_id);
+end;
+$$;
+comment on function private.member_convert_inquiry is 'convert_inquiry for a member with leads.write and clients.write.';
+
+-- Everything they wrote, as one note in the client's log: the lead keeps its own history too.
+create function private.note_lead(p_lead public.inquiries)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.log_communication(
+           p_lead.org_id, p_lead.converted_client_id, 'note', 'inbound',
+           'Came as a lead (' || p_lead.source || ')' || coalesce(': ' || string_agg(e.message, e'\n' order by e.happened_at), ''), auth.uid())
+    from public.inquiry_events as e
+   where e.org_id = p_lead.org_id and e.inquiry_id = p_lead.id and e.message is not null;
+$$;
+comment on function private.note_lead is 'Writes what a lead had asked into the log of the client they became.';
+
+create function private.inquiry_history(p_org_id uuid, p_inquiry_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+           'inquiry', to_jsonb(i),
+           'events', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'kind', e.kind, 'status', e.status, 'message', e.message, 'actor_id', e.actor_id, 'happened_at', e.happened_at)
+                               order by e.happened_at), '[]')
+                        from public.inquiry_events as e where e.org_id = i.org_id and e.inquiry_id = i.id))
+    from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id;
+$$;
+comment on function private.inquiry_history is 'A lead with what happened to it, oldest first: {inquiry, events}.';
+
+create function private.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(s.status, jsonb_build_object('count', coalesce(n.count, 0), 'expected_value', coalesce(n.expected_value, 0))), '{}')
+    from unnest('{NEW,CONTACTED,BOOKED,WON,LOST}'::text[]) as s (status)
+    left join (select i.status, count(*) as count, sum(i.expected_value) as expected_value
+                 from public.inquiries as i where i.org_id = p_org_id group by 1) as n on n.status = s.status;
+$$;
+comment on function private.inquiry_pipeline is 'How many leads stand where, and what they are expected to be worth: {STATUS: {count, expected_value}}.';
+
+create function private.member_inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'leads.read');
+  return private.inquiry_pipeline(p_org_id);
+end;
+$$;
+comment on function private.member_inquiry_pipeline is 'inquiry_pipeline for a member with leads.read.';
+
+-- ── 25_leads/rules/rewards.sql ──
+
+-- Rewards and credit: what a referral earns is booked where it is spent, once for each side, and credit is spent within what there is.
+-- Lock order: referral, then client; a package is new, so nobody else has it.
+
+-- Somebody who became a client: new since they signed up, it is a referral; a client before, it is none.
+create function private.convert_referral(p_org_id uuid, p_referral_id uuid, p_client_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_referral public.referrals;
+  v_link public.referral_links;
+  v_referred boolean;
+  v_referrer boolean;
+begin
+  select r.* into v_referral
+    from public.referrals as r
+   where r.org_id = p_org_id and r.id = p_referral_id and r.status in ('pending', 'signed_up')
+     for no key update;
+  if not found then
+    return;
+  end if;
+  if exists (select from public.clients as c
+              where c.org_id = p_org_id and c.id = p_client_id and c.created_at < coalesce(v_referral.signed_up_at, v_referral.created_at))
+     -- One person, once: whichever link was first.
+     or exists (select from public.referrals as r
+                 where r.org_id = p_org_id and r.referred_client_id = p_client_id and r.status in ('converted', 'rewarded'))
+     or v_referral.referrer_client_id = p_client_id then
+    update public.referrals as r set status = 'expired', referred_client_id = p_client_id where r.org_id = p_org_id and r.id = p_referral_id;
+    return;
+  end if;
+  update public.referral_links as l set conversions = l.conversions + 1
+   where l.org_id = p_org_id and l.id = v_referral.referral_link_id
+  returning l.* into v_link;
+  v_referred := private.give_reward(p_org_id, p_referral_id, 'referred', p_client_id, v_link.reward_type, v_link.reward_value);
+  v_referrer := private.give_reward(
+    p_org_id, p_referral_id, 'referrer', v_referral.referrer_client_id, v_link.referrer_reward_type, v_link.referrer_reward_value);
+  update public.referrals as r
+     set status = case when v_referred or v_referrer then 'rewarded' else 'converted' end, referred_client_id = p_client_id, converted_at = now(),
+         rewarded_at = case when v_referred or v_referrer then now() end, referred_rewarded = v_referred, referrer_rewarded = v_referrer,
+         referred_reward_cents = case when v_referred and v_link.reward_type = 'credit' then v_link.reward_value end,
+         referrer_reward_cents = case when v_referrer and v_link.referrer_reward_type = 'credit' then v_link.referrer_reward_value end
+   where r.org_id = p_org_id and r.id = p_referral_id;
+end;
+$$;
+comment on function private.convert_referral is 'Settles a referral whose person became a client: counts it, and rewards both sides, once.';
+
+-- True when this side has been given something now.
+create function private.give_reward(
+  p_org_id uuid, p_referral_id uuid, p_side text, p_client_id uuid, p_reward_type text, p_reward_value integer)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_reward_id uuid;
+begin
+  if p_client_id is null or coalesce(p_reward_type, 'none') = 'none' or coalesce(p_reward_value, 0) = 0 then
+    return false;
+  end if;
+  insert into public.referral_rewards (org_id, referral_id, side, client_id, reward_type, reward_value)
+  values (p_org_id, p_referral_id, p_side, p_client_id, p_reward_type, p_reward_value)
+  on conflict (org_id, referral_id, side) do nothing
+  returning id into v_reward_id;
+  if v_reward_id is null then
+    return false;
+  end if;
+  case p_reward_type
+    when 'credit' then
+      insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, referral_reward_id, actor_id)
+      values (p_org_id, p_client_id, 'reward', p_reward_value, private.credit_currency(p_org_id), v_reward_id, auth.uid());
+    when 'free_session' then
+      update public.referral_rewards as w set purchase_id = private.give_sessions(p_org_id, p_client_id, p_reward_value)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+    else
+      -- For one sale; the client shows it, or the coach finds it with the referral.
+      with code as (
+        insert into public.promo_codes (org_id, code, discount_type, discount_value, max_uses)
+        values (p_org_id, 'REF-' || upper(substr(replace(v_reward_id::text, '-', ''), 1, 12)), 'percentage', p_reward_value, 1)
+        returning id)
+      update public.referral_rewards as w set promo_code_id = (select code.id from code)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+  end case;
+  return true;
+end;
+$$;
+comment on function private.give_reward is 'Gives one side of a referral what the link promised, at most once; true when it was given now.';
+
+-- An organisation's prices are in one currency; before it has any, credit is in the app's.
+create function private.credit_currency(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select o.currency from public.offers as o where o.org_id = p_org_id order by o.is_active desc, o.created_at desc limit 1), 'aud');
+$$;
+comment on function private.credit_currency is 'The currency in which an organisation gives credit: its price list''s.';
+
+-- A package like any other, paid in full for nothing; its ledger opens with where it is from.
+create function private.give_sessions(p_org_id uuid, p_client_id uuid, p_sessions integer)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_offer_id uuid;
+  v_package public.client_purchases;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 4));
+  select o.id into v_offer_id
+    from public.offers as o where o.org_id = p_org_id and o.name = 'Referral reward' and o.price_cents = 0 order by o.created_at limit 1;
+  if not found then
+    insert into public.offers (org_id, name, offer_type, price_cents, currency, sessions_included, is_active)
+    values (p_org_id, 'Referral reward', 'session_pack', 0, private.credit_currency(p_org_id), 1, false)
+    returning id into v_offer_id;
+  end if;
+  insert into public.client_purchases (
+    org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, payment_status, source)
+  values (p_org_id, p_client_id, v_offer_id, 0, private.credit_currency(p_org_id), p_sessions, 'succeeded', 'reward')
+  returning * into v_package;
+  perform private.enter_session(v_package, 'opening', 0, 'referral_reward', auth.uid(), clock_timestamp());
+  return v_package.id;
+end;
+$$;
+comment on function private.give_sessions is 'Gives a client free sessions as a package and returns its id.';
+
+create function private.credit_balance(p_org_id uuid, p_client_id uuid)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(sum(e.amount_cents), 0)::bigint from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id;
+$$;
+comment on function private.credit_balance is 'What a client has in credit, in the minor unit of its currency.';
+
+-- The client's row is the lock: two desks that spend the last of it queue here.
+create function private.spend_credit(p_org_id uuid, p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid, p_actor_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_first public.credit_entries;
+  v_balance bigint;
+begin
+  perform private.require_value(p_amount_cents between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  select e.* into v_first from public.credit_entries as e where e.org_id = p_org_id and e.request_id = p_request_id;
+  if found then
+    if (v_first.client_id, v_first.amount_cents) <> (p_client_id, -p_amount_cents) then
+      perform private.refuse_request();
+    end if;
+    return private.credit_balance(p_org_id, p_client_id);
+  end if;
+  v_balance := private.credit_balance(p_org_id, p_client_id);
+  if v_balance < p_amount_cents then
+    perform private.fail(409, 'credit_exhausted', 'The client does not have so much credit.', 'Spend what there is.');
+  end if;
+  insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, note, request_id, actor_id)
+  select p_org_id, p_client_id, 'spent', -p_amount_cents,
+         (select e.currency from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1),
+         private.clean_line(p_note), p_request_id, p_actor_id
+  on conflict (org_id, request_id) where request_id is not null do nothing;
+  if not found then
+    perform private.refuse_request();
+  end if;
+  return v_balance - p_amount_cents;
+end;
+$$;
+comment on function private.spend_credit is
+  'Takes credit and returns what is left; the same request takes once. Fails: credit_exhausted 409, request_reused 409, value_not_allowed 422.';
+
+create function private.member_spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.spend_credit(private.require_client(p_client_id, 'packages.sell'), p_client_id, p_amount_cents, p_note, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_spend_credit is 'spend_credit for a member with packages.sell.';
+
+create function private.member_credit_balance(p_client_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  return jsonb_build_object(
+    'balance_cents', private.credit_balance(v_org_id, p_client_id),
+    'currency', coalesce((select e.currency from public.credit_entries as e where e.org_id = v_org_id and e.client_id = p_client_id
+                           order by e.created_at limit 1), private.credit_currency(v_org_id)));
+end;
+$$;
+comment on function private.member_credit_balance is 'A client''s credit, for members and for the client: {balance_cents, currency}.';
+
+-- A client's own code, which a link is handed on with; made when it is first asked for.
+create function private.client_referral_code(p_org_id uuid, p_client_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_code text;
+begin
+  -- Of an organisation's clients no two share one: 40 bits, and asked for under its lock.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 5));
+  select c.referral_code into v_code from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  while v_code is null or exists (
+    select from public.clients as c where c.org_id = p_org_id and c.referral_code = v_code and c.id <> p_client_id) loop
+    v_code := private.random_code(8);
+  end loop;
+  update public.clients as c set referral_code = v_code
+   where c.org_id = p_org_id and c.id = p_client_id and c.referral_code is distinct from v_code;
+  return v_code;
+end;
+$$;
+comment on function private.client_referral_code is 'The code by which a client is known as the one who referred somebody.';
+
+create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_link public.referral_links;
+  v_path text;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  select l.* into v_link
+    from public.referral_links as l
+   where l.org_id = v_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
+   order by l.created_at desc limit 1;
+  if not found then
+    perform private.fail(404, 'referral_not_found', 'There is no open referral link.', 'Make one first.');
+  end if;
+  v_path := '/refer/' || v_link.code || '?by=' || private.client_referral_code(v_org_id, p_client_id);
+  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name,
+                            'referral_code', private.client_referral_code(v_org_id, p_client_id), 'url', coalesce(private.app_link(v_path), v_path));
+end;
+$$;
+comment on function private.person_referral_link is
+  'The link a client hands on, for members and for the client: {referral_link_id, code, name, referral_code, url}. Fails: client_not_found 404, referral_not_found 404.';
+
+-- Letters and digits that nobody takes for others. Each byte of a random uuid's hash gives one: 256 is a multiple of 32.
+create function private.random_code(p_length integer)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select string_agg(substr('ABCDEFGHJKLMNPQRSTUVWXYZ23456789', get_byte(h.bytes, n) % 32 + 1, 1), '' order by n)
+    from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as bytes) as h
+   cross join generate_series(0, least(p_length, 32) - 1) as n;
+$$;
+comment on function private.random_code is 'A random code of so many characters (at most 32), five bits each.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -4699,6 +7663,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
@@ -4711,6 +7676,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;
@@ -5865,7 +8831,7 @@ declare
   v_user_id uuid := (
     select m.user_id from public.org_members as m
      where m.org_id = p_org_id and m.user_id = p_user_id
-       and (m.role not in ('front_desk', 'accountant_readonly')
+       and (m.role not in ('front_desk', 'accountant_readonly', 'support')
             or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
@@ -5877,7 +8843,7 @@ begin
       return v_staff_id;
     end if;
     v_user_id := coalesce(v_user_id, (
-      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
+      select m.user_id from public.org_members as m where m.org_id = p_org_id and m.role <> 'support' order by m.role <> 'owner', m.created_at, m.id limit 1));
   end if;
   select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
   if not found then
@@ -5902,7 +8868,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if not exists (select from public.staff as s where s.org_id = new.org_id) then
+  if new.role <> 'support' and not exists (select from public.staff as s where s.org_id = new.org_id) then
     perform private.default_staff(new.org_id, new.user_id);
   end if;
   return null;
@@ -6110,7 +9076,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-    select c.* into client from public.clients as c where c.portal_token = p_token::uuid limit 1;
+    select c.* into client
+      from public.clients as c join public.orgs as o on o.id = c.org_id
+     where c.portal_token = p_token::uuid and c.blocked_at is null and o.blocked_at is null limit 1;
   end if;
   if client.id is null then
     refusal := case when private.is_within_rate('portal_miss', private.caller_address(), 20, '10 minutes')
@@ -6127,7 +9095,7 @@ create function private.public_org(p_slug text, out org public.orgs, out refusal
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  select o.* into org from public.orgs as o where o.slug = lower(p_slug);
+  select o.* into org from public.orgs as o where o.slug = lower(p_slug) and o.blocked_at is null;
   if org.id is null then
     refusal := case when private.is_within_rate('public_miss', private.caller_address(), 60, '10 minutes')
                     then private.refusal(404, 'page_not_found', 'There is no such booking page.', 'Check the address.')
@@ -9147,6 +12115,8 @@ declare
   v_url text;
   v_answer jsonb;
 begin
+  -- The answer holds the link.
+  perform private.refuse_support_access(v_org_id);
   update public.clients as c set portal_token = coalesce(c.portal_token, gen_random_uuid())
    where c.org_id = v_org_id and c.id = p_client_id
   returning c.portal_token into v_token;
@@ -9184,6 +12154,7 @@ begin
     end if;
     return private.marketing_answer(v_send);
   end if;
+  perform private.require_feature(p_org_id, 'marketing');
 
   with audience as materialized (
     select c.id, c.phone_e164,
@@ -9579,6 +12550,308 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
 
+-- ── 65_billing/rules/grants.sql ──
+
+-- Plans and who was given one: trials and comps. Each grant stands by itself; what ends one ends no other.
+
+create trigger plans__touch before update on public.plans
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger plan_grants__audit after insert or update or delete on public.plan_grants
+  for each row execute function private.tg__audit();
+
+create function private.require_plan(p_plan text)
+returns public.plans
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  select p.* into v_plan from public.plans as p where p.plan = p_plan;
+  if not found then
+    perform private.fail(404, 'plan_not_found', 'There is no such plan.', 'Choose one that the list of plans has.');
+  end if;
+  return v_plan;
+end;
+$$;
+comment on function private.require_plan is 'The plan of this name. Fails: plan_not_found 404.';
+
+-- A price that was ever a plan's stays it: who subscribed at it keeps paying it.
+create function private.tg_plans__remember_price()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.plan_prices (stripe_price_id, plan) values (new.stripe_price_id, new.plan) on conflict do nothing;
+  if not exists (select from private.plan_prices as p where p.stripe_price_id = new.stripe_price_id and p.plan = new.plan) then
+    perform private.fail(409, 'price_in_use', 'This price belongs to another plan.', 'Make a price for each plan.');
+  end if;
+  return null;
+end;
+$$;
+create trigger plans__remember_price after insert or update of stripe_price_id on public.plans
+  for each row when (new.stripe_price_id is not null) execute function private.tg_plans__remember_price();
+
+create function private.grant_of_request(p_org_id uuid, p_request_id uuid, p_source text, p_plan text)
+returns public.plan_grants
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_grant public.plan_grants;
+begin
+  select g.* into v_grant from public.plan_grants as g where g.org_id = p_org_id and g.request_id = p_request_id;
+  if found and (v_grant.source <> p_source or v_grant.plan <> coalesce(p_plan, v_grant.plan)) then
+    perform private.refuse_request();
+  end if;
+  return v_grant;
+end;
+$$;
+comment on function private.grant_of_request is 'What a request id was answered with before; refuses one that was used for something else: request_reused 409.';
+
+-- The unique index on self-serve trials decides between two tabs; both ask, one gets it.
+create function private.start_trial(p_org_id uuid, p_plan text, p_actor_id uuid, p_request_id uuid, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  if p_plan is null then
+    select p.* into v_plan from public.plans as p where p.is_active and p.trial_days > 0 order by p.rank desc, p.plan limit 1;
+  else
+    v_plan := private.require_plan(p_plan);
+  end if;
+  if v_plan.plan is null or v_plan.trial_days = 0 or not v_plan.is_active then
+    perform private.fail(409, 'trial_unavailable', 'This plan cannot be tried.', 'Choose another plan.');
+  end if;
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, is_self_serve, granted_by, request_id)
+  values (p_org_id, 'trial', v_plan.plan, p_now, p_now + make_interval(days => v_plan.trial_days), true, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    -- The same click on another connection, or another one that came first.
+    v_grant := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+  end if;
+  if v_grant.id is null then
+    perform private.fail(409, 'trial_used', 'The organisation has had its trial.', 'Subscribe to a plan.');
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.start_trial is
+  'An organisation''s own trial, once, for the plan''s trial_days; returns the grant. Fails: plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+
+create function private.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz, p_reason text, p_actor_id uuid, p_request_id uuid,
+  p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans := private.require_plan(p_plan);
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  perform private.require_value(p_source in ('trial', 'comp'), 'source');
+  perform private.require_value(p_ends_at is not null or p_source = 'trial', 'ends_at');
+  perform private.require_value(coalesce(p_ends_at > p_now and p_ends_at <= p_now + interval '10 years', true), 'ends_at');
+  perform private.require_value(coalesce(char_length(p_reason) <= 500, true), 'reason');
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, reason, granted_by, request_id)
+  values (p_org_id, p_source, v_plan.plan, p_now,
+          coalesce(p_ends_at, p_now + make_interval(days => greatest(v_plan.trial_days, 1))), p_reason, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    v_grant := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.grant_plan is
+  'Gives an organisation a plan for a time: a comp until p_ends_at, or a trial (without an end: as long as the plan''s trials are). Returns the grant. Fails: plan_not_found 404, value_not_allowed 422, request_reused 409.';
+
+-- Other grants and subscriptions go on: an organisation keeps what those give.
+create function private.revoke_grant(p_org_id uuid, p_grant_id uuid, p_actor_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.plan_grants as g set revoked_at = p_now, revoked_by = p_actor_id
+   where g.org_id = p_org_id and g.id = p_grant_id and g.revoked_at is null and p_now < g.ends_at;
+  if found then
+    return true;
+  end if;
+  if not exists (select from public.plan_grants as g where g.org_id = p_org_id and g.id = p_grant_id) then
+    perform private.fail(404, 'grant_not_found', 'There is no such grant.', 'List the organisation''s entitlements.');
+  end if;
+  return false;
+end;
+$$;
+comment on function private.revoke_grant is
+  'Ends one grant now; false where it had ended. Nothing else the organisation has is touched. Fails: grant_not_found 404.';
+
+-- ── 65_billing/rules/subscriptions.sql ──
+
+-- The mirror of what organisations subscribed to. What the provider says of a moment replaces what it said of earlier ones; where two
+-- things were said of the same second, nobody knows which came last, so the provider is asked (refetch_at, coach sweep billing).
+-- Lock: the customer's directory row; all that is said of one customer queues here.
+
+create trigger org_subscriptions__audit after insert or update or delete on public.org_subscriptions
+  for each row execute function private.tg__audit('as_of', 'event_id', 'refetch_at', 'revision', 'fetched_at', 'fetch_error');
+
+-- A reference is an id, or the whole thing where it was expanded.
+create function private.stripe_id(p_reference jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case jsonb_typeof(p_reference) when 'object' then p_reference ->> 'id' when 'string' then p_reference #>> '{}' end;
+$$;
+comment on function private.stripe_id is 'The id of a reference in a Stripe object, expanded or not.';
+
+create function private.stripe_instant(p_seconds jsonb)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_seconds) = 'number' then to_timestamp((p_seconds #>> '{}')::double precision) end;
+$$;
+comment on function private.stripe_instant is 'An instant of a Stripe object; null where there is none.';
+
+create function private.require_stripe_field(p_is_there boolean, p_name text)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if p_is_there is not true then
+    perform private.fail(422, 'stripe_field_missing', 'The provider''s answer lacks something that is needed.',
+                         format('Look at %s; the API version may have changed.', p_name));
+  end if;
+end;
+$$;
+comment on function private.require_stripe_field is 'Refuses what the provider sent without a field that counts: stripe_field_missing 422.';
+
+-- Both shapes: until 2025-03-31 the period was the subscription's, since then it is the item's.
+create function private.mirror_subscription(p_subscription jsonb, p_as_of timestamptz, p_event_id text, p_revision bigint, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_id text := p_subscription ->> 'id';
+  v_item jsonb := p_subscription #> '{items,data,0}';
+  v_status text := p_subscription ->> 'status';
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
+  v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
+  v_mirror public.org_subscriptions;
+  v_since timestamptz;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'),
+          private.require_stripe_field(private.stripe_id(p_subscription -> 'customer') is not null, 'customer'),
+          private.require_stripe_field(v_status is not null, 'status'),
+          private.require_stripe_field(v_price is not null, 'items.price'),
+          private.require_stripe_field(p_subscription ? 'created', 'created'),
+          private.require_stripe_field(v_ends_at is not null, 'current_period_end');
+  perform private.require_value(v_status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused'), 'status');
+  select c.org_id into v_org_id from private.billing_customers as c
+   where c.stripe_customer_id = private.stripe_id(p_subscription -> 'customer') for no key update;
+  if not found then
+    perform private.fail(404, 'billing_customer_unknown', 'Nobody here is this customer.', 'Link the customer, or leave the event.');
+  end if;
+
+  select s.* into v_mirror from public.org_subscriptions as s where s.org_id = v_org_id and s.stripe_subscription_id = v_id for no key update;
+  if found and p_as_of < v_mirror.as_of then
+    return 'stale';
+  elsif v_mirror.id is not null and p_as_of = v_mirror.as_of and p_event_id is not null then
+    if p_event_id = v_mirror.event_id then
+      return 'repeated';
+    end if;
+    perform private.ask_about_subscription(v_org_id, v_mirror.id, p_now);
+    -- What has ended does not begin again, so that much is known.
+    if v_status not in ('canceled', 'incomplete_expired') then
+      return 'refetch';
+    end if;
+  end if;
+
+  if v_status = 'past_due' then
+    v_since := coalesce(v_mirror.past_due_since, p_as_of);
+  end if;
+  insert into public.org_subscriptions as s (
+    org_id, stripe_subscription_id, stripe_price_id, plan, status, started_at, current_period_ends_at, cancels_at, ended_at, past_due_since,
+    as_of, event_id, fetched_at)
+  values (
+    v_org_id, v_id, v_price, (select p.plan from private.plan_prices as p where p.stripe_price_id = v_price), v_status,
+    private.stripe_instant(p_subscription -> 'created'), v_ends_at,
+    coalesce(private.stripe_instant(p_subscription -> 'cancel_at'),
+             case when (p_subscription ->> 'cancel_at_period_end')::boolean then v_ends_at end),
+    coalesce(v_ended_at, case when v_status in ('canceled', 'incomplete_expired') then p_as_of end), v_since,
+    p_as_of, p_event_id, case when p_event_id is null then p_now end)
+  on conflict (org_id, stripe_subscription_id) do update
+     set (stripe_price_id, plan, status, current_period_ends_at, cancels_at, ended_at, past_due_since, as_of, event_id, updated_at)
+       = (excluded.stripe_price_id, excluded.plan, excluded.status, excluded.current_period_ends_at, excluded.cancels_at, excluded.ended_at,
+          excluded.past_due_since, excluded.as_of, excluded.event_id, p_now),
+         fetched_at = coalesce(excluded.fetched_at, s.fetched_at),
+         fetch_error = case when excluded.fetched_at is null then s.fetch_error end,
+         -- An answer settles what was open when it was asked for, and not what came since.
+         refetch_at = case when excluded.fetched_at is not null and s.revision = p_revision then null else s.refetch_at end;
+  return 'mirrored';
+end;
+$$;
+comment on function private.mirror_subscription is
+  'Writes what the provider says of a subscription at a moment: mirrored, stale (something later is known), repeated, or refetch (something else was said of that second). p_event_id null: it was asked for, with the revision at that time. Fails: billing_customer_unknown 404, stripe_field_missing 422, value_not_allowed 422.';
+
+create function private.ask_about_subscription(p_org_id uuid, p_id uuid, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s
+     set refetch_at = least(s.refetch_at, p_now), revision = s.revision + 1
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function private.ask_about_subscription is 'Has the provider asked about a subscription by the next sweep.';
+
+-- Effects of the platform account's events; what comes from a connected account is the organisation's own matter and never reaches this.
+create function private.apply_platform_event(p_event jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type text := p_event ->> 'type';
+  v_object jsonb := p_event #> '{data,object}';
+  v_subscription_id text;
+  v_mirror public.org_subscriptions;
+begin
+  if v_type like 'customer.subscription.%' and v_type <> 'customer.subscription.trial_will_end' then
+    perform private.require_stripe_field(p_event ? 'created', 'created');
+    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null, p_now);
+  elsif v_type in ('invoice.paid', 'invoice.payment_failed') then
+    -- The subscription's own event says what became of it; this one notices when that event is missing.
+    v_subscription_id := private.stripe_id(coalesce(nullif(v_object -> 'subscription', 'null'),
+                                                    v_object #> '{parent,subscription_details,subscription}'));
+    select s.* into v_mirror
+      from private.billing_customers as c
+      join public.org_subscriptions as s on s.org_id = c.org_id and s.stripe_subscription_id = v_subscription_id
+     where c.stripe_customer_id = private.stripe_id(v_object -> 'customer');
+    if not found then
+      return 'ignored';
+    end if;
+    if (v_mirror.status in ('active', 'trialing')) <> (v_type = 'invoice.paid') then
+      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id, p_now);
+      return 'refetch';
+    end if;
+    return 'agreed';
+  end if;
+  return 'ignored';
+end;
+$$;
+comment on function private.apply_platform_event is
+  'The effect of an event of the platform''s own account: mirrored, stale, repeated, refetch, agreed or ignored. Fails as mirror_subscription does; the event is then kept with its error and can be replayed.';
+
 -- ── 95_overview/rules/client_detail.sql ──
 
 -- client_detail: all a coach's page of one client shows, in one call. Lists are the latest and say how many there are in all.
@@ -9689,6 +12962,56 @@ as $$
 $$;
 comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
 
+-- What came in and went back, of all time; fees are the organisation's matter and not the client's.
+create function private.client_money(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with money as (
+    select e.* from public.money_events as e
+     where e.org_id = p_org_id and e.client_id = p_client_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  select jsonb_build_object(
+    'total', (select count(*) from money),
+    'amounts', (
+      select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'paid_cents', s.paid, 'returned_cents', s.net - s.paid, 'net_cents', s.net)
+                                order by s.currency), '[]')
+        from (select m.currency, coalesce(sum(m.amount_cents) filter (where m.type = 'INCOME'), 0) as paid, sum(m.amount_cents) as net
+                from money as m group by m.currency) as s),
+    'subscription', (
+      select jsonb_build_object('id', s.id, 'status', s.status, 'offer_id', s.offer_id, 'price_cents', s.price_cents, 'currency', s.currency,
+                                'current_period_end', s.current_period_end, 'cancel_at_period_end', s.cancel_at_period_end)
+        from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'event_date', m.event_date, 'type', m.type, 'amount_cents', m.amount_cents,
+                                                   'currency', m.currency, 'source', m.source, 'purchase_id', m.purchase_id, 'booking_id', m.booking_id,
+                                                   'notes', m.notes) order by m.event_date desc, m.id), '[]')
+        from (select * from money as x order by x.event_date desc, x.id limit 50) as m));
+$$;
+comment on function private.client_money is
+  'Section money: {total, amounts: [{currency, paid_cents, returned_cents: negative, net_cents}], subscription, latest: the newest 50}.';
+
+create function private.client_waivers_signed(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with waivers as (
+    select w.*, t.version,
+           case when w.status = 'sent' and w.expires_at <= p_now then 'expired' else w.status end as state
+      from public.client_waivers as w
+      left join public.waiver_texts as t on t.org_id = w.org_id and t.id = w.waiver_text_id
+     where w.org_id = p_org_id and w.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from waivers),
+    'is_signed', exists (select from waivers as w where w.state = 'signed'),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'name', w.name, 'status', w.state, 'sent_at', w.sent_at, 'signed_at', w.signed_at,
+                                                   'expires_at', w.expires_at, 'signer_name', w.signer_name, 'text_version', w.version, 'source', w.source)
+                                order by w.created_at desc, w.id), '[]')
+        from (select * from waivers as x order by x.created_at desc, x.id limit 20) as w));
+$$;
+comment on function private.client_waivers_signed is
+  'Section waivers: {total, is_signed, latest: the newest 20, an open one whose link has run out as expired}; no link.';
+
 create function private.client_measured(p_org_id uuid, p_client_id uuid, p_now timestamptz)
 returns jsonb
 language sql stable security definer set search_path = ''
@@ -9724,7 +13047,9 @@ begin
         ('packages', 'client_packages', 'packages.read'),
         ('bookings', 'client_bookings', 'bookings.read'),
         ('communications', 'client_communications_log', 'messages.read'),
-        ('measurements', 'client_measured', 'clients.read'),
+        ('money', 'client_money', 'money.read'),
+        ('waivers', 'client_waivers_signed', 'clients.read'),
+        ('measurements', 'client_measured', 'progress.read'),
         ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
 end;
 $$;
@@ -9805,6 +13130,90 @@ $$;
 comment on function private.dashboard_outstanding is
   'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
 
+-- Money that came in, less what was returned on the day it was returned, whatever it had been paid for.
+create function private.dashboard_revenue(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with periods as materialized (
+    select v.name, d.days, private.local_range(p_org_id, d.days) as range
+      from (values ('day'), ('week'), ('month')) as v (name)
+     cross join lateral (select private.view_range(p_org_id, v.name, p_on) as days) as d),
+  bounds as materialized (select min(lower(p.range)) as first, max(upper(p.range)) as last from periods as p),
+  money as (
+    select e.event_date, e.currency, e.type, e.amount_cents
+      from public.money_events as e
+     where e.org_id = p_org_id and e.event_date >= (select b.first from bounds as b) and e.event_date < (select b.last from bounds as b)
+       and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  sums as (
+    select p.name, m.currency, sum(m.amount_cents) filter (where m.type = 'INCOME') as gross,
+           sum(m.amount_cents) filter (where m.type <> 'INCOME') as returned, sum(m.amount_cents) as net
+      from periods as p
+      join money as m on m.event_date >= lower(p.range) and m.event_date < upper(p.range)
+     group by p.name, m.currency)
+  select jsonb_object_agg(p.name, jsonb_build_object('from_on', lower(p.days), 'until_on', upper(p.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'gross_cents', coalesce(s.gross, 0), 'returned_cents', coalesce(s.returned, 0),
+                                                        'net_cents', s.net) order by s.currency), '[]')
+             from sums as s where s.name = p.name)))
+    from periods as p;
+$$;
+comment on function private.dashboard_revenue is
+  'Section revenue: {day, week, month: {from_on, until_on, amounts: [{currency, gross_cents, returned_cents: refunds, disputes and corrections on their own dates, as in the ledger negative, net_cents}]}}.';
+
+-- Earned: the sessions that were held this month, as private.revenue has it. Forecast adds those that are booked in it, as far as their packages reach.
+create function private.dashboard_earned(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with month as materialized (
+    select m.days, private.local_range(p_org_id, m.days) as range from (select private.view_range(p_org_id, 'month', p_on) as days) as m),
+  earned as (
+    select r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from month as m cross join lateral private.revenue(p_org_id, m.range) as r
+     group by r.currency),
+  booked as materialized (
+    select b.purchase_id as id, count(*) as n
+      from month as m
+      join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(m.range) and b.start_time < upper(m.range)
+     where b.purchase_id is not null and (b.settlement = 'due' or b.settlement is null and b.status in ('pending', 'confirmed'))
+     group by b.purchase_id),
+  ahead as (
+    select p.currency, sum(l.unearned_cents * least(k.n, p.sessions_remaining) / p.sessions_remaining) as cents,
+           sum(least(k.n, p.sessions_remaining)) as sessions
+      from booked as k
+      join public.client_purchases as p on p.org_id = p_org_id and p.id = k.id and p.sessions_remaining > 0
+      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents
+              from private.package_earnings(p_org_id, (select array_agg(b.id) from booked as b)) as x
+             order by x.purchase_id, x.nth desc) as l on l.purchase_id = p.id
+     group by p.currency)
+  select jsonb_build_object('from_on', lower(m.days), 'until_on', upper(m.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object(
+                    'currency', currency, 'earned_cents', coalesce(e.cents, 0), 'sessions_earned', coalesce(e.sessions, 0),
+                    'forecast_cents', coalesce(e.cents, 0) + coalesce(a.cents, 0), 'sessions_booked', coalesce(a.sessions, 0)) order by currency), '[]')
+             from earned as e full join ahead as a using (currency)))
+    from month as m;
+$$;
+comment on function private.dashboard_earned is
+  'Section earned: of the local month, {from_on, until_on, amounts: [{currency, earned_cents, sessions_earned, forecast_cents, sessions_booked}]}.';
+
+-- What clients' subscriptions bring in a month, as they are now.
+create function private.dashboard_mrr(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'active', coalesce(sum(s.n), 0), 'past_due', coalesce(sum(s.past_due), 0),
+    'amounts', coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'mrr_cents', s.cents) order by s.currency) filter (where s.n > 0), '[]'))
+    from (select coalesce(x.currency, o.currency, 'aud') as currency, count(*) filter (where x.status = 'active') as n,
+                 count(*) filter (where x.status = 'past_due') as past_due, coalesce(sum(x.price_cents) filter (where x.status = 'active'), 0) as cents
+            from public.subscriptions as x
+            left join public.offers as o on o.org_id = x.org_id and o.id = x.offer_id
+           where x.org_id = p_org_id and x.status in ('active', 'past_due')
+           group by 1) as s;
+$$;
+comment on function private.dashboard_mrr is
+  'Section mrr: of active subscriptions, each for a month whatever it is billed by: {active, past_due: counted, not added, amounts: [{currency, mrr_cents}]}.';
+
 -- Of the day that was scored last: a client who was not scored on it is nobody's worry of today.
 create function private.dashboard_at_risk(p_org_id uuid, p_on date, p_now timestamptz)
 returns jsonb
@@ -9846,11 +13255,133 @@ begin
         ('today', 'dashboard_today', 'bookings.read'),
         ('week', 'dashboard_week', 'bookings.read'),
         ('no_show', 'dashboard_no_show', 'bookings.read'),
+        ('revenue', 'dashboard_revenue', 'finance.read'),
+        ('earned', 'dashboard_earned', 'finance.read'),
+        ('mrr', 'dashboard_mrr', 'finance.read'),
         ('outstanding', 'dashboard_outstanding', 'packages.read'),
         ('at_risk', 'dashboard_at_risk', 'clients.read')) as s (name, function, permission));
 end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- ── 95_overview/rules/finance.sql ──
+
+-- Finance: the ledger of money by local month, and what an organisation has earned through the platform. Every figure is a sum over
+-- money_events, so that they add up to it; amounts keep the ledger's sign where a row is to be added up.
+
+-- Left out, the last date is the organisation's today, and the first the beginning of that month a year earlier.
+create function private.finance_days(p_org_id uuid, p_from date, p_until date)
+returns daterange
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_until date := coalesce(p_until, private.org_today(p_org_id));
+  v_from date := coalesce(p_from, date_trunc('month', v_until::timestamp - interval '1 year')::date);
+begin
+  perform private.require_value(v_from between '2000-01-01' and '2100-01-01', 'from');
+  perform private.require_value(v_until between v_from and '2100-01-01', 'until');
+  return daterange(v_from, v_until + 1);
+end;
+$$;
+comment on function private.finance_days is 'The local dates to account for. Fails: value_not_allowed 422.';
+
+create function private.whole_months(p_days daterange)
+returns daterange
+language sql immutable security invoker set search_path = ''
+as $$
+  select daterange(date_trunc('month', lower(p_days)::timestamp)::date, (date_trunc('month', (upper(p_days) - 1)::timestamp) + interval '1 month')::date);
+$$;
+comment on function private.whole_months is 'These dates with the rest of their first and last month.';
+
+create function private.profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security definer set search_path = ''
+as $$
+  with bounds as materialized (
+    select private.local_range(p_org_id, private.whole_months(private.finance_days(p_org_id, p_from, p_until))) as range, private.org_timezone(p_org_id) as timezone),
+  money as (
+    select date_trunc('month', e.event_date at time zone b.timezone)::date as month, e.currency, e.type, e.amount_cents, e.tax_cents
+      from bounds as b
+      join public.money_events as e on e.org_id = p_org_id and e.event_date >= lower(b.range) and e.event_date < upper(b.range)),
+  moved as (
+    select m.month, m.currency,
+           sum(m.amount_cents) filter (where m.type = 'INCOME') as gross, sum(m.amount_cents) filter (where m.type = 'REFUND') as refunds,
+           sum(m.amount_cents) filter (where m.type = 'DISPUTE') as disputes, sum(m.amount_cents) filter (where m.type = 'ADJUSTMENT') as adjustments,
+           sum(m.amount_cents) filter (where m.type = 'FEE') as fees, sum(m.amount_cents) filter (where m.type = 'PLATFORM_FEE') as platform_fees,
+           sum(m.amount_cents) filter (where m.type = 'EXPENSE') as expenses, sum(m.amount_cents) filter (where m.type <> 'PAYOUT') as net,
+           sum(m.tax_cents) as gst, sum(m.amount_cents) filter (where m.type = 'PAYOUT') as payouts
+      from money as m
+     group by m.month, m.currency),
+  earned as (
+    select date_trunc('month', r.on_at at time zone b.timezone)::date as month, r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from bounds as b
+     cross join lateral private.revenue(p_org_id, b.range) as r
+     group by 1, 2)
+  select month, currency, coalesce(m.gross, 0)::bigint, coalesce(m.refunds, 0)::bigint, coalesce(m.disputes, 0)::bigint, coalesce(m.adjustments, 0)::bigint,
+         coalesce(m.fees, 0)::bigint, coalesce(m.platform_fees, 0)::bigint, coalesce(m.expenses, 0)::bigint, coalesce(m.net, 0)::bigint,
+         coalesce(m.gst, 0)::bigint, coalesce(m.payouts, 0)::bigint, coalesce(e.cents, 0)::bigint, coalesce(e.sessions, 0)::bigint
+    from moved as m
+    full join earned as e using (month, currency)
+   order by month, currency;
+$$;
+comment on function private.profit_and_loss is
+  'By local month and currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses; payouts only move money and stand beside it; gst is the tax inside; earned is the revenue of the sessions that were held.';
+
+create function private.member_profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'finance.read');
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function private.member_profit_and_loss is 'profit_and_loss for a member with finance.read.';
+
+-- Where the platform stands between an organisation and its clients' money: what went through Stripe. Cash never came here, so it is
+-- not to be paid out. One row for each organisation, in the currency that most of it came in, since the app reads one.
+create function private.earnings(p_org_ids uuid[])
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with sums as (
+    select e.org_id, e.currency, count(*) as n,
+           coalesce(sum(e.amount_cents) filter (where e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')), 0) as gross,
+           -coalesce(sum(e.amount_cents) filter (where e.type in ('FEE', 'PLATFORM_FEE', 'EXPENSE')), 0) as commission,
+           -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as paid_out
+      from public.money_events as e
+     where e.org_id = any (p_org_ids) and (e.source = 'stripe' or e.type = 'PAYOUT')
+     group by e.org_id, e.currency)
+  select o.id, o.name, coalesce(s.gross, 0), coalesce(s.commission, 0), coalesce(s.gross - s.commission, 0), coalesce(s.paid_out, 0),
+         coalesce(s.gross - s.commission - s.paid_out, 0), coalesce(s.currency, 'aud')
+    from public.orgs as o
+    left join lateral (select * from sums as x where x.org_id = o.id order by x.n desc, x.currency limit 1) as s on true
+   where o.id = any (p_org_ids);
+$$;
+comment on function private.earnings is
+  'What went through Stripe for these organisations: gross (income less what was returned), commission (the platform''s and Stripe''s fees), net, paid_out, and pending: what is left.';
+
+create function private.reader_earnings()
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return query
+  select e.* from private.earnings(case when private.is_platform_admin() then (select array_agg(o.id) from public.orgs as o)
+                                        else private.orgs_with('finance.read') end) as e;
+end;
+$$;
+comment on function private.reader_earnings is 'The earnings of the organisations whose finances the signed-in person may read; a platform admin''s are all.';
 
 -- ── 95_overview/rules/pulse.sql ──
 
@@ -10073,6 +13604,117 @@ end;
 $$;
 comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
 
+-- ── 95_overview/rules/revenue.sql ──
+
+-- Revenue as it is earned: a package is paid once and earned session by session.
+-- What a package has earned after n of its sessions is n shares of what it cost, rounded down; all of what was paid for it and not
+-- returned once the last session is used; and never more than that. Each session earns the difference, so the cents always add up, and
+-- what comes later (a correction, a refund) is earned or taken back at its own date and leaves earlier months as they were.
+
+-- Every change of what these packages have earned, in the order in which it was written; on_at is when it counts: a session's at its
+-- booking's start, else at the click; a refund's when the money moved. Null: all of the organisation's packages.
+create function private.package_earnings(p_org_id uuid, p_purchase_ids uuid[] default null)
+returns table (
+  purchase_id uuid, client_id uuid, booking_id uuid, kind text, nth bigint, on_at timestamptz, sessions integer, amount_cents bigint,
+  unearned_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.id, p.client_id, p.currency, p.purchased_at,
+           p.sessions_total - (select coalesce(sum(e.total_delta), 0) from public.session_entries as e
+                                where e.org_id = p.org_id and e.purchase_id = p.id) as sold,
+           -- A package that came from another system has no money here; what was paid for it is what it says.
+           coalesce((select sum(m.amount_cents) from public.money_events as m
+                      where m.org_id = p.org_id and m.purchase_id = p.id and m.type = 'INCOME'),
+                    case when p.payment_status = 'succeeded' then p.amount_paid_cents else 0 end)::bigint as paid
+      from public.client_purchases as p
+     where p.org_id = p_org_id and (p_purchase_ids is null or p.id = any (p_purchase_ids))),
+  moves as (
+    select k.id as purchase_id, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
+           0 as used_delta, 0 as total_delta, 0::bigint as returned
+      from packages as k
+    union all
+    select e.purchase_id, e.booking_id, e.kind, coalesce(b.start_time, e.created_at), e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
+      from public.session_entries as e
+      left join public.bookings as b on b.org_id = e.org_id and b.id = e.booking_id
+     where e.org_id = p_org_id and (p_purchase_ids is null or e.purchase_id = any (p_purchase_ids)) and (e.used_delta <> 0 or e.total_delta <> 0)
+    union all
+    select m.purchase_id, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
+      from public.money_events as m
+     where m.org_id = p_org_id and m.purchase_id is not null and (p_purchase_ids is null or m.purchase_id = any (p_purchase_ids))
+       and m.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  states as (
+    select m.*, k.client_id, k.currency, k.sold, k.paid,
+           sum(m.used_delta) over w as used, k.sold + sum(m.total_delta) over w as total, k.paid - sum(m.returned) over w as kept
+      from moves as m
+      join packages as k on k.id = m.purchase_id
+    window w as (partition by m.purchase_id order by m.written_at, m.no, m.kind)),
+  earned as (
+    select s.*, case when coalesce(s.sold, 0) <= 0 or s.used > 0 and s.used >= s.total then greatest(s.kept, 0)
+                     else greatest(least(s.paid * least(s.used, s.sold) / s.sold, s.kept), 0) end::bigint as so_far
+      from states as s)
+  select e.purchase_id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
+         e.so_far - coalesce(lag(e.so_far) over w, 0), greatest(e.kept, 0) - e.so_far, e.currency
+    from earned as e
+  window w as (partition by e.purchase_id order by e.written_at, e.no, e.kind);
+$$;
+comment on function private.package_earnings is
+  'What packages earned, session by session: {purchase_id, client_id, booking_id, kind: sale | opening | use | release | correction | refund | dispute | adjustment, nth, on_at, sessions (−1 when given back), amount_cents, unearned_cents: what is paid and still to be earned after it, currency}. Opening is what was used before the package came here.';
+
+-- What is earned without a package: a payment for one booking, at its start once that is over; any other income when it came.
+create function private.other_earnings(p_org_id uuid, p_range tstzrange)
+returns table (client_id uuid, booking_id uuid, kind text, on_at timestamptz, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select m.client_id, m.booking_id, lower(m.type::text), o.on_at, m.amount_cents, m.currency
+    from public.money_events as m
+    left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
+   cross join lateral (select greatest(m.event_date, b.start_time) as on_at) as o
+   where m.org_id = p_org_id and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
+     and (b.id is null or b.status in ('completed', 'no_show', 'cancelled'))
+     -- What is paid ahead is found by its booking, the rest by its date.
+     and (m.event_date <@ p_range and m.event_date >= coalesce(b.start_time, '-infinity') or b.start_time <@ p_range and b.start_time > m.event_date);
+$$;
+comment on function private.other_earnings is
+  'What was earned in a range without a package: {client_id, booking_id, kind: income | refund | dispute | adjustment, on_at, amount_cents, currency}.';
+
+-- Packages that may have earned something in a range: those with a booking in it, with an entry written in it or later, or with money returned in it.
+create function private.packages_moved(p_org_id uuid, p_range tstzrange)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(x.id), '{}')
+    from (select b.purchase_id as id from public.bookings as b
+           where b.org_id = p_org_id and b.start_time >= lower(p_range) and b.start_time < upper(p_range) and b.purchase_id is not null
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.entry_count > 0
+             and exists (select from public.session_entries as e
+                          where e.org_id = p.org_id and e.purchase_id = p.id and e.created_at >= lower(p_range))
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.purchased_at >= lower(p_range) and p.purchased_at < upper(p_range)
+          union
+          select m.purchase_id from public.money_events as m
+           where m.org_id = p_org_id and m.event_date >= lower(p_range) and m.event_date < upper(p_range) and m.purchase_id is not null) as x;
+$$;
+comment on function private.packages_moved is 'The packages whose earnings in a range can be other than nothing; some more may be among them.';
+
+create function private.revenue(p_org_id uuid, p_range tstzrange)
+returns table (
+  on_at timestamptz, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select e.on_at, e.kind, e.client_id, e.purchase_id, e.booking_id, e.sessions, e.amount_cents, e.currency
+    from private.package_earnings(p_org_id, private.packages_moved(p_org_id, p_range)) as e
+   where e.on_at >= lower(p_range) and e.on_at < upper(p_range) and e.kind <> 'opening'
+     and (e.amount_cents <> 0 or e.sessions <> 0)
+  union all
+  select o.on_at, o.kind, o.client_id, null, o.booking_id, 0, o.amount_cents, o.currency
+    from private.other_earnings(p_org_id, p_range) as o;
+$$;
+comment on function private.revenue is 'What an organisation earned in a range, entry by entry; what was used before a package came here is no revenue of now.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -10091,7 +13733,7 @@ grant execute on function private.orgs_with(text), private.shown_org_ids(), priv
 -- orgs: a member, a client of it, its founder before the first membership, a platform admin. The founder is told by the row's own
 -- column: the insert asks for the row back, and no function can see it yet.
 grant select, insert (name, slug, commission_rate) on public.orgs to authenticated;
-grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed) on public.orgs to authenticated;
+grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed, allows_support) on public.orgs to authenticated;
 grant select on public.orgs to service_role;
 create policy orgs_select_people on public.orgs for select to authenticated
   using (id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -10101,7 +13743,7 @@ create policy orgs_select_people on public.orgs for select to authenticated
 create policy orgs_insert_founder on public.orgs for insert to authenticated
   with check (created_by = (select auth.uid()));
 create policy orgs_update_members on public.orgs for update to authenticated
-  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.is_platform_admin()));
+  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.may_operate('orgs.write')));
 
 -- roles, role_permissions: the same for everyone who signs in.
 grant select on public.roles, public.role_permissions to authenticated, service_role;
@@ -10113,7 +13755,8 @@ create policy role_permissions_select_all on public.role_permissions for select 
 grant select, insert (org_id, user_id, role) on public.org_members to authenticated;
 grant select on public.org_members to service_role;
 create policy org_members_select_self on public.org_members for select to authenticated
-  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[]));
+  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[])
+         and (ends_at is null or ends_at > now()));
 create policy org_members_insert_founder on public.org_members for insert to authenticated
   with check (user_id = (select auth.uid()) and role = 'owner');
 
@@ -10183,7 +13826,7 @@ alter table private.job_runs enable row level security;
 revoke all on public.platform_admins, public.audit_log, public.alerts from public, anon, authenticated, service_role;
 revoke all on private.job_runs from public, anon, authenticated, service_role;
 
-grant execute on function private.is_platform_admin() to authenticated;
+grant execute on function private.is_platform_admin(), private.may_operate(text) to authenticated;
 
 grant select on public.platform_admins to authenticated, service_role;
 create policy platform_admins_select_self on public.platform_admins for select to authenticated
@@ -10215,6 +13858,10 @@ create policy platform_audit_log_select_nobody on private.platform_audit_log for
 create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
 create policy brakes_select_nobody on private.brakes for select to service_role using (false);
 
+alter table private.admin_actions enable row level security;
+revoke all on private.admin_actions from public, anon, authenticated, service_role;
+create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);
+
 -- ── 20_clients/access.sql ──
 
 -- Who may see and write clients. Ids, tokens' owners and the sign-in link are never written by an app.
@@ -10239,11 +13886,113 @@ grant update (full_name, email, phone, date_of_birth, gender, height_cm, weight_
 grant update (portal_token) on public.clients to service_role;
 
 create policy clients_select_people on public.clients for select to authenticated
-  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
 create policy clients_insert_members on public.clients for insert to authenticated
   with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
 create policy clients_update_people on public.clients for update to authenticated
-  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
+
+-- ── 22_invites/access.sql ──
+
+-- Who may see invites. A client's codes are the members' to hand over, a member's token is the email's alone; all is written by RPCs.
+
+alter table public.client_invites enable row level security;
+alter table public.member_invites enable row level security;
+alter table private.allow_list enable row level security;
+revoke all on public.client_invites, public.member_invites, private.allow_list from public, anon, authenticated, service_role;
+create policy allow_list_select_nobody on private.allow_list for select to service_role using (false);
+
+-- Whoever has redeemed a code sees it: the app finds its client by it. What it writes there is what redeem_client_invite wrote.
+grant execute on function private.my_invite_id() to authenticated;
+grant select on public.client_invites to authenticated;
+grant update (redeemed_at, redeemed_by) on public.client_invites to authenticated;
+create policy client_invites_select_people on public.client_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = (select private.my_invite_id()));
+create policy client_invites_update_redeemer on public.client_invites for update to authenticated
+  using (id = (select private.my_invite_id()));
+create trigger client_invites__audit after insert or update or delete on public.client_invites
+  for each row execute function private.tg__audit();
+
+grant select (org_id, id, email, role, expires_at, accepted_at, accepted_by, revoked_at, created_by, created_at, updated_at)
+  on public.member_invites to authenticated;
+create policy member_invites_select_members on public.member_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('members.write'))::uuid[]));
+create trigger member_invites__audit after insert or update or delete on public.member_invites
+  for each row execute function private.tg__audit('token_hash', 'expires_at');
+
+-- ── 25_leads/access.sql ──
+
+-- Who may see and write leads and referrals. Counters, rewards and history are written by rules alone; a visitor reaches no table.
+
+alter table public.inquiries enable row level security;
+alter table public.inquiry_events enable row level security;
+alter table public.referral_links enable row level security;
+alter table public.referrals enable row level security;
+alter table public.referral_rewards enable row level security;
+alter table public.credit_entries enable row level security;
+alter table private.referral_codes enable row level security;
+alter table private.referral_clicks enable row level security;
+revoke all on public.inquiries, public.inquiry_events, public.referral_links, public.referrals, public.referral_rewards, public.credit_entries,
+  private.referral_codes, private.referral_clicks from public, anon, authenticated, service_role;
+create policy referral_codes_select_nobody on private.referral_codes for select to service_role using (false);
+create policy referral_clicks_select_nobody on private.referral_clicks for select to service_role using (false);
+
+grant select, delete on public.inquiries to authenticated;
+grant select on public.inquiries to service_role;
+grant insert (org_id, name, email, phone, source, message, status, services_interested, follow_up_date, assigned_to, expected_value)
+  on public.inquiries to authenticated;
+grant insert (org_id, name, email, phone, source, message, status) on public.inquiries to service_role;
+grant update (name, email, phone, message, status, services_interested, follow_up_date, assigned_to, expected_value, converted_client_id)
+  on public.inquiries to authenticated;
+create policy inquiries_select_members on public.inquiries for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy inquiries_insert_members on public.inquiries for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_update_members on public.inquiries for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_delete_members on public.inquiries for delete to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger inquiries__audit after delete on public.inquiries
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.inquiries
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.inquiry_events to authenticated;
+create policy inquiry_events_select_members on public.inquiry_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+grant select on public.referral_links to authenticated, service_role;
+grant insert (org_id, code, name, description, reward_type, reward_value, referrer_reward_type, referrer_reward_value, is_active, expires_at)
+  on public.referral_links to authenticated;
+grant update (name, description, is_active, expires_at) on public.referral_links to authenticated;
+create policy referral_links_select_members on public.referral_links for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_links_insert_members on public.referral_links for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy referral_links_update_members on public.referral_links for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger referral_links__audit after insert or update on public.referral_links
+  for each row execute function private.tg__audit('clicks', 'signups', 'conversions');
+create trigger referral_links__touch before update on public.referral_links
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger zz_refuse_clearly before insert or update on public.referral_links
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.referrals, public.referral_rewards to authenticated;
+grant select on public.referrals to service_role;
+create policy referrals_select_members on public.referrals for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_rewards_select_members on public.referral_rewards for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+-- credit_entries: members, and a client their own.
+grant select on public.credit_entries to authenticated;
+create policy credit_entries_select_people on public.credit_entries for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create trigger credit_entries__append_only before update or delete on public.credit_entries
+  for each row execute function private.tg__append_only();
+create trigger credit_entries__no_truncate before truncate on public.credit_entries
+  for each statement execute function private.tg__append_only();
 
 -- ── 27_progress/access.sql ──
 
@@ -10652,6 +14401,36 @@ begin
 end;
 $$;
 
+-- ── 45_waivers/access.sql ──
+
+-- Who may see and write waivers: members. A visitor with a link comes through RPCs; evidence is written there alone.
+
+alter table public.waiver_texts enable row level security;
+alter table public.client_waivers enable row level security;
+revoke all on public.waiver_texts, public.client_waivers from public, anon, authenticated, service_role;
+
+grant select on public.waiver_texts to authenticated;
+create policy waiver_texts_select_members on public.waiver_texts for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create trigger waiver_texts__append_only before update or delete on public.waiver_texts
+  for each row execute function private.tg__append_only();
+create trigger waiver_texts__no_truncate before truncate on public.waiver_texts
+  for each statement execute function private.tg__append_only();
+
+grant select on public.client_waivers to authenticated, service_role;
+grant insert (org_id, client_id, name, status, sent_at) on public.client_waivers to authenticated;
+grant update (status) on public.client_waivers to authenticated;
+create policy client_waivers_select_members on public.client_waivers for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create policy client_waivers_insert_members on public.client_waivers for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create policy client_waivers_update_members on public.client_waivers for update to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create trigger client_waivers__audit after insert or update or delete on public.client_waivers
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.client_waivers
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
 -- ── 50_messaging/access.sql ──
 
 -- Who may see and write what: members write settings, templates, schedules and conversations; the outbox is written by RPC alone.
@@ -10900,6 +14679,105 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 
+-- ── 60_payments/access.sql ──
+
+-- Who may see and write the tables of payments directly. Money is never written by hand: no role may insert a money event.
+
+alter table public.stripe_accounts enable row level security;
+alter table public.money_events enable row level security;
+alter table public.subscriptions enable row level security;
+alter table public.disputes enable row level security;
+alter table public.org_payouts enable row level security;
+alter table public.org_payout_settings enable row level security;
+alter table private.stripe_events enable row level security;
+alter table private.stripe_fetches enable row level security;
+alter table private.stripe_cursors enable row level security;
+alter table private.stripe_payments enable row level security;
+revoke all on public.stripe_accounts, public.money_events, public.subscriptions, public.disputes, public.org_payouts,
+  public.org_payout_settings from public, anon, authenticated, service_role;
+revoke all on private.stripe_events, private.stripe_fetches, private.stripe_cursors, private.stripe_payments
+  from public, anon, authenticated, service_role;
+
+-- stripe_accounts, money_events, disputes: members who may see money.
+grant select on public.stripe_accounts, public.money_events, public.disputes to authenticated, service_role;
+create policy stripe_accounts_select_members on public.stripe_accounts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy money_events_select_members on public.money_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy disputes_select_members on public.disputes for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- subscriptions: members, and the client whose it is.
+grant select on public.subscriptions to authenticated, service_role;
+create policy subscriptions_select_people on public.subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- org_payouts: the platform's admins write, members who may see payouts read.
+grant select on public.org_payouts to authenticated, service_role;
+grant insert (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, status, payout_reference),
+      update (status, paid_at) on public.org_payouts to authenticated;
+create policy org_payouts_select_people on public.org_payouts for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payouts_insert_platform on public.org_payouts for insert to authenticated
+  with check ((select private.is_platform_admin()));
+create policy org_payouts_update_platform on public.org_payouts for update to authenticated
+  using ((select private.is_platform_admin()));
+
+-- org_payout_settings: the owner writes; a platform admin opens an empty row for a new organisation.
+grant select on public.org_payout_settings to authenticated, service_role;
+grant insert (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at),
+      update (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at)
+  on public.org_payout_settings to authenticated;
+create policy org_payout_settings_select_people on public.org_payout_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_insert_people on public.org_payout_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_update_owners on public.org_payout_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.org_payouts
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- Row level security without a policy that lets anybody in: only definers of the owner reach these.
+create policy stripe_events_select_nobody on private.stripe_events for select to service_role using (false);
+create policy stripe_fetches_select_nobody on private.stripe_fetches for select to service_role using (false);
+create policy stripe_cursors_select_nobody on private.stripe_cursors for select to service_role using (false);
+create policy stripe_payments_select_nobody on private.stripe_payments for select to service_role using (false);
+
+-- ── 65_billing/access.sql ──
+
+-- Who may see what an organisation pays for. Nobody writes here directly.
+
+alter table private.features enable row level security;
+alter table private.plan_prices enable row level security;
+alter table private.billing_customers enable row level security;
+alter table public.plans enable row level security;
+alter table public.plan_grants enable row level security;
+alter table public.org_subscriptions enable row level security;
+revoke all on private.features, private.plan_prices, private.billing_customers, public.plans, public.plan_grants, public.org_subscriptions
+  from public, anon, authenticated, service_role;
+
+-- Row level security without a policy for apps: only definers of the owner reach these.
+create policy features_select_nobody on private.features for select to service_role using (false);
+create policy plan_prices_select_nobody on private.plan_prices for select to service_role using (false);
+create policy billing_customers_select_nobody on private.billing_customers for select to service_role using (false);
+
+-- plans: what can be chosen, for everyone who signs in; and what one's own organisation has, chosen or not.
+grant select on public.plans to authenticated, service_role;
+create policy plans_select_offered on public.plans for select to authenticated
+  using (is_active and (select auth.uid()) is not null or is_default
+         or plan in (select s.plan from public.org_subscriptions as s) or plan in (select g.plan from public.plan_grants as g)
+         or (select private.is_platform_admin()));
+
+grant select on public.plan_grants, public.org_subscriptions to authenticated, service_role;
+create policy plan_grants_select_members on public.plan_grants for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
+create policy org_subscriptions_select_members on public.org_subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
+
 -- ── 95_overview/access.sql ──
 
 -- Who may see what overviews keep: nobody but the definers here.
@@ -10907,6 +14785,54 @@ create trigger zz_refuse_clearly before insert or update on public.risk_settings
 alter table private.work_kinds enable row level security;
 revoke all on private.work_kinds from public, anon, authenticated, service_role;
 create policy work_kinds_select_nobody on private.work_kinds for select to service_role using (false);
+
+-- ── 97_support_access/access.sql ──
+
+-- Who sees support accesses; and what holds for every table, whatever its domain: under support access nothing is deleted directly, and nothing of high risk is written.
+-- The last room of access, so that it finds every grant. A table that gains a delete grant gains the trigger with it.
+
+alter table public.support_access enable row level security;
+revoke all on public.support_access from public, anon, authenticated, service_role;
+grant select on public.support_access to authenticated, service_role;
+create policy support_access_select_people on public.support_access for select to authenticated
+  using (org_id = any ((select private.orgs_with('audit.read'))::uuid[]) or user_id = (select auth.uid()));
+
+do $$
+declare
+  v_table record;
+begin
+  for v_table in
+    select c.oid::regclass as name
+      from pg_catalog.pg_class as c
+     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and has_table_privilege('authenticated', c.oid, 'delete')
+     order by c.relname
+  loop
+    execute format(
+      'create trigger aa_refuse_support_access before delete on %s
+         for each row when (current_user = ''authenticated'') execute function private.tg__refuse_support_access()', v_table.name);
+  end loop;
+
+  -- Where money goes, and whose devices and words they are: no direct write at all.
+  for v_table in
+    select c.oid::regclass as name
+      from pg_catalog.pg_class as c
+     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+       and c.relname in ('org_payout_settings', 'org_payouts', 'stripe_accounts', 'push_tokens', 'messages', 'client_waivers', 'client_invites')
+       and has_any_column_privilege('authenticated', c.oid, 'insert, update')
+     order by c.relname
+  loop
+    execute format(
+      'create trigger aa_refuse_support_write before insert or update on %s
+         for each row when (current_user = ''authenticated'') execute function private.tg__refuse_support_access()', v_table.name);
+  end loop;
+end;
+$$;
+
+-- What would hand over an account, or speak for somebody: addresses, links, consents.
+create trigger aa_refuse_support_write before update on public.clients
+  for each row when (current_user = 'authenticated')
+  execute function private.tg__refuse_support_access(
+    'email', 'phone', 'portal_token', 'onboarding_token', 'auth_user_id', 'sms_opt_in', 'email_opt_in');
 
 -- ── 10_tenancy/api.sql ──
 
@@ -10935,6 +14861,362 @@ comment on function public.list_members is
 revoke all on function public.list_members(uuid) from public, anon, service_role;
 grant execute on function public.list_members(uuid) to authenticated;
 grant execute on function private.member_team(uuid) to authenticated;
+
+-- ── 15_operations/api.sql ──
+
+-- Operations for apps: who I am, what is stopped, and the platform's console. Each admin_* leaves one audit row, also when it is refused;
+-- a refusal comes as {code, message, details, hint} with its HTTP status, as an error would.
+
+create function public.whoami()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.person_whoami();
+end;
+comment on function public.whoami is
+  'Who you are here: {user_id, active_org_id, organisations: [{org_id, name, role, ends_at, blocked_at}], clients: [{org_id, client_id}], is_platform_admin, platform_permissions, support_access: [{id, org_id, org_name, client_id, reason, started_at, expires_at}]}. While support_access is not empty, show it, with a button for end_support_access.';
+revoke all on function public.whoami() from public, anon, service_role;
+grant execute on function public.whoami() to authenticated;
+grant execute on function private.person_whoami() to authenticated;
+
+create function public.banner()
+returns table (kind text, org_id uuid, message text, since timestamptz)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select b.kind, b.org_id, b.message, b.since from private.banners() as b;
+end;
+comment on function public.banner is
+  'What is stopped for you now (sms, email, push, payments, imports, automations, assistant, sign_up), for everybody (org_id null) or in an organisation of yours; message null: say it in your own words.';
+revoke all on function public.banner() from public, service_role;
+grant execute on function public.banner() to anon, authenticated;
+grant execute on function private.banners() to anon, authenticated;
+
+create function public.end_support_access(p_access_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_end_support_access(p_access_id);
+end;
+comment on function public.end_support_access is
+  'Ends a support access at once: your own, one to an organisation where you have audit.read, or any with support.start; false when it had ended. Fails: support_access_not_found 404, support_access_limited 403.';
+revoke all on function public.end_support_access(uuid) from public, anon, service_role;
+grant execute on function public.end_support_access(uuid) to authenticated;
+grant execute on function private.person_end_support_access(uuid) to authenticated;
+
+grant execute on function private.admin_act(text, jsonb) to authenticated;
+
+create function public.admin_search(p_query text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('search', jsonb_build_object('query', p_query));
+end;
+comment on function public.admin_search is
+  'What a word or an id finds in every organisation, by kind (org, member, client, booking, package, message): [{kind, org_id, id, label, detail, blocked_at}]. Needs orgs.read. Fails: platform_permission_missing 403, value_not_allowed 422.';
+revoke all on function public.admin_search(text) from public, anon, service_role;
+grant execute on function public.admin_search(text) to authenticated;
+
+create function public.admin_org(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_org', jsonb_build_object('org_id', p_org_id));
+end;
+comment on function public.admin_org is
+  'One organisation''s whole state: {org, members, clients, bookings, messages, message_errors, money, alerts, jobs, brakes, support_access, audit}. Needs orgs.read. Fails: platform_permission_missing 403, org_not_found 404.';
+revoke all on function public.admin_org(uuid) from public, anon, service_role;
+grant execute on function public.admin_org(uuid) to authenticated;
+
+create function public.admin_client(p_client_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_client', jsonb_build_object('client_id', p_client_id));
+end;
+comment on function public.admin_client is
+  'One client''s whole state: {client, packages, bookings, messages, message_errors, alerts}. Needs clients.read. Fails: platform_permission_missing 403, client_not_found 404.';
+revoke all on function public.admin_client(uuid) from public, anon, service_role;
+grant execute on function public.admin_client(uuid) to authenticated;
+
+create function public.admin_block_org(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('block_org', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_block_org is
+  'Blocks an organisation: its members read and change nothing, its clients and visitors are let in nowhere, nothing leaves. Needs orgs.block. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_block_org(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_block_org(uuid, text) to authenticated;
+
+create function public.admin_unblock_org(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('unblock_org', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_unblock_org is
+  'Unblocks an organisation. Needs orgs.block. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_unblock_org(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_unblock_org(uuid, text) to authenticated;
+
+create function public.admin_block_client(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('block_client', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_block_client is
+  'Blocks a client: they are let in nowhere, neither signed in nor by their link nor on the public page. Needs clients.block. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_block_client(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_block_client(uuid, text) to authenticated;
+
+create function public.admin_unblock_client(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('unblock_client', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_unblock_client is
+  'Unblocks a client. Needs clients.block. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_unblock_client(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_unblock_client(uuid, text) to authenticated;
+
+create function public.admin_reset_onboarding(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('reset_org_onboarding', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_reset_onboarding is
+  'Lets an organisation go through its onboarding again. Needs orgs.onboard. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_reset_onboarding(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_reset_onboarding(uuid, text) to authenticated;
+
+create function public.admin_reset_client_onboarding(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('reset_client_onboarding', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_reset_client_onboarding is
+  'Lets a client be onboarded again; their open link is closed. Needs clients.onboard. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_reset_client_onboarding(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_reset_client_onboarding(uuid, text) to authenticated;
+
+create function public.admin_resend(p_message_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('resend_message', jsonb_build_object('message_id', p_message_id, 'reason', p_reason));
+end;
+comment on function public.admin_resend is
+  'Sends a message again that did not arrive or may not have; {id, org_id, message_id: the new one}. Needs messages.resend. Fails: platform_permission_missing 403, message_not_found 404, message_not_retryable 409, message_retried 409, reason_missing 422.';
+revoke all on function public.admin_resend(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_resend(uuid, text) to authenticated;
+
+create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('pull_brake', jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'reason', p_reason, 'banner', p_banner));
+end;
+comment on function public.admin_pull_brake is
+  'Stops a kind of work for an organisation, or with none for everybody: {kind, org_id, is_on, is_changed}. Needs system.brakes. Fails: platform_permission_missing 403, org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_pull_brake(text, text, uuid, text) from public, anon, service_role;
+grant execute on function public.admin_pull_brake(text, text, uuid, text) to authenticated;
+
+create function public.admin_release_brake(p_kind text, p_reason text, p_org_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('release_brake', jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_release_brake is
+  'Lets a kind of work go on: {kind, org_id, is_on, is_changed}. Needs system.brakes. Fails: platform_permission_missing 403, org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_release_brake(text, text, uuid) from public, anon, service_role;
+grant execute on function public.admin_release_brake(text, text, uuid) to authenticated;
+
+create function public.admin_brakes()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_brakes', '{}');
+end;
+comment on function public.admin_brakes is
+  'The brakes that are on: [{kind, org_id, slug, reason, banner, pulled_by, pulled_at}]. Needs system.brakes. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_brakes() from public, anon, service_role;
+grant execute on function public.admin_brakes() to authenticated;
+
+create function public.start_support_access(p_org_id uuid, p_reason text, p_client_id uuid default null, p_minutes integer default 60)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('start_support', jsonb_build_object('org_id', p_org_id, 'reason', p_reason, 'client_id', p_client_id, 'minutes', p_minutes));
+end;
+comment on function public.start_support_access is
+  'Lets you into an organisation with the role support, or into one client''s place, for 5 to 480 minutes; its owners are told. {id, org_id, client_id, expires_at}. Needs support.start. Fails: platform_permission_missing 403, org_not_found 404, client_not_found 404, support_access_declined 403, support_access_open 409, already_member 409, reason_missing 422, value_not_allowed 422.';
+revoke all on function public.start_support_access(uuid, text, uuid, integer) from public, anon, service_role;
+grant execute on function public.start_support_access(uuid, text, uuid, integer) to authenticated;
+
+create function public.admin_support(p_org_id uuid default null, p_all boolean default false, p_limit integer default 100)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_support', jsonb_build_object('org_id', p_org_id, 'all', p_all, 'limit', p_limit));
+end;
+comment on function public.admin_support is
+  'The support accesses that are open, or all: [{id, org_id, slug, user_id, email, client_id, reason, started_at, expires_at, ended_at, is_open}]. Needs support.start. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_support(uuid, boolean, integer) from public, anon, service_role;
+grant execute on function public.admin_support(uuid, boolean, integer) to authenticated;
+
+create function public.admin_audit(p_org_id uuid default null, p_action text default null, p_actor_id uuid default null, p_before timestamptz default null, p_limit integer default 100)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_audit', jsonb_build_object('org_id', p_org_id, 'action', p_action, 'actor_id', p_actor_id, 'before', p_before, 'limit', p_limit));
+end;
+comment on function public.admin_audit is
+  'The audit logs, newest first; without an organisation all of them and the platform''s. Needs audit.read. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_audit(uuid, text, uuid, timestamptz, integer) from public, anon, service_role;
+grant execute on function public.admin_audit(uuid, text, uuid, timestamptz, integer) to authenticated;
+
+create function public.admin_list()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_admins', '{}');
+end;
+comment on function public.admin_list is
+  'Who runs the platform: [{user_id, email, permissions, created_at}]. Needs system.admins. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_list() from public, anon, service_role;
+grant execute on function public.admin_list() to authenticated;
+
+create function public.admin_set(p_email text, p_permissions text[], p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('set_admin', jsonb_build_object('email', p_email, 'permissions', p_permissions, 'reason', p_reason));
+end;
+comment on function public.admin_set is
+  'Makes somebody who has signed up a platform admin, or changes what they may do. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_permission_unknown 422, last_admin 409, reason_missing 422.';
+revoke all on function public.admin_set(text, text[], text) from public, anon, service_role;
+grant execute on function public.admin_set(text, text[], text) to authenticated;
+
+create function public.admin_remove(p_email text, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('remove_admin', jsonb_build_object('email', p_email, 'reason', p_reason));
+end;
+comment on function public.admin_remove is
+  'Takes the platform from somebody, and ends their support accesses. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_admin_not_found 404, last_admin 409, reason_missing 422.';
+revoke all on function public.admin_remove(text, text) from public, anon, service_role;
+grant execute on function public.admin_remove(text, text) to authenticated;
+
+-- ── 25_leads/api.sql ──
+
+-- Leads for apps: the form and the referral page for visitors, the pipeline and credit for members and clients.
+
+create function public.capture_inquiry(
+  p_org_slug text, p_name text, p_email text default null, p_phone text default null, p_message text default null,
+  p_source text default null, p_services text[] default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.capture_inquiry(p_org_slug, p_name, p_email, p_phone, p_message, p_source, p_services);
+end;
+comment on function public.capture_inquiry is
+  'Takes in what somebody asks through a form: {outcome: captured, inquiry_id}, or {outcome: known, inquiry_id} where they have an open inquiry, to which this is added. Needs an email or a phone. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.capture_inquiry(text, text, text, text, text, text, text[]) from public, anon, authenticated, service_role;
+grant execute on function public.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+grant execute on function private.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+
+create function public.referral_page(p_code text, p_visitor_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.referral_page(p_code, p_visitor_id);
+end;
+comment on function public.referral_page is
+  'What the page of a referral link shows: {code, name, description, reward_type, reward_value, expires_at, org_name, org_slug, branding, offers}. Counts the visitor once: send an id that the page keeps. Fails: referral_not_found 404, rate_limited 429.';
+revoke all on function public.referral_page(text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.referral_page(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.referral_page(text, uuid) to anon, authenticated, service_role;
+
+create function public.refer(
+  p_code text, p_name text, p_email text, p_phone text default null, p_message text default null, p_services text[] default null,
+  p_referred_by text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.refer(p_code, p_name, p_email, p_phone, p_message, p_services, p_referred_by);
+end;
+comment on function public.refer is
+  'Takes in somebody who came by a referral link and counts their sign-up once: {outcome: captured | known, inquiry_id}. p_referred_by is the link''s ?by=. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.refer(text, text, text, text, text, text[], text) from public, anon, authenticated, service_role;
+grant execute on function public.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+grant execute on function private.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+
+create function public.convert_inquiry(p_inquiry_id uuid, p_client_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_convert_inquiry(p_inquiry_id, p_client_id);
+end;
+comment on function public.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}. Whoever has the lead''s email (or, without one, phone) is that client, else a new one is made; the lead stays, WON, and what they asked is in the client''s log. Again answers the same client. Rewards a referral. Needs leads.write and clients.write. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409, permission_missing 403.';
+revoke all on function public.convert_inquiry(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.convert_inquiry(uuid, uuid) to authenticated;
+grant execute on function private.member_convert_inquiry(uuid, uuid) to authenticated;
+
+create function public.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_inquiry_pipeline(p_org_id);
+end;
+comment on function public.inquiry_pipeline is
+  'How many leads stand where: {NEW: {count, expected_value}, CONTACTED, BOOKED, WON, LOST}. Needs leads.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.inquiry_pipeline(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.inquiry_pipeline(uuid) to authenticated;
+grant execute on function private.member_inquiry_pipeline(uuid) to authenticated;
+
+create function public.client_referral_link(p_client_id uuid, p_referral_link_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_referral_link(p_client_id, p_referral_link_id);
+end;
+comment on function public.client_referral_link is
+  'The link a client hands on: {referral_link_id, code, name, referral_code, url}; of the newest open link where none is named. For members with clients.read, and for the client. Fails: client_not_found 404, referral_not_found 404, permission_missing 403.';
+revoke all on function public.client_referral_link(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.client_referral_link(uuid, uuid) to authenticated;
+grant execute on function private.person_referral_link(uuid, uuid) to authenticated;
+
+create function public.credit_balance(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_credit_balance(p_client_id);
+end;
+comment on function public.credit_balance is
+  'A client''s credit: {balance_cents, currency}. For members with clients.read, and for the client. Fails: client_not_found 404, permission_missing 403.';
+revoke all on function public.credit_balance(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.credit_balance(uuid) to authenticated;
+grant execute on function private.member_credit_balance(uuid) to authenticated;
+
+create function public.spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text default null, p_request_id uuid default null)
+returns bigint
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_spend_credit(p_client_id, p_amount_cents, p_note, p_request_id);
+end;
+comment on function public.spend_credit is
+  'Takes credit from a client and returns what is left, in cents; the same request id takes once. Needs packages.sell. Fails: client_not_found 404, credit_exhausted 409, request_reused 409, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.spend_credit(uuid, bigint, text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.spend_credit(uuid, bigint, text, uuid) to authenticated;
+grant execute on function private.member_spend_credit(uuid, bigint, text, uuid) to authenticated;
 
 -- ── 30_sessions/api.sql ──
 
@@ -11739,6 +16021,121 @@ revoke all on function public.render_sms_template(text, jsonb) from public, anon
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
 
+-- ── 65_billing/api.sql ──
+
+-- Billing for apps: what the organisation may use, its trial, and what the service needs to open Checkout and the Billing Portal.
+
+create function private.member_entitlements(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  return private.entitlements(p_org_id);
+end;
+$$;
+comment on function private.member_entitlements is 'entitlements for any member.';
+
+create function public.entitlements(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_entitlements(p_org_id);
+end;
+comment on function public.entitlements is
+  'What your organisation may use now, until when, and why: {org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source: trial | comp | subscription | default, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}. until null: no end; allowed null: any number; is_configured false: the platform has no plans, and everything is allowed. Fails: org_not_found 404.';
+revoke all on function public.entitlements(uuid) from public, anon, service_role;
+grant execute on function public.entitlements(uuid) to authenticated;
+grant execute on function private.member_entitlements(uuid) to authenticated;
+
+create function private.member_start_trial(p_org_id uuid, p_plan text, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  perform private.start_trial(p_org_id, p_plan, auth.uid(), p_request_id);
+  -- Of this moment: who waited for another tab began before that tab's trial did.
+  return private.entitlements(p_org_id, clock_timestamp());
+end;
+$$;
+comment on function private.member_start_trial is 'start_trial for a member with billing.write.';
+
+create function public.start_trial(p_org_id uuid, p_plan text default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_start_trial(p_org_id, p_plan, p_request_id);
+end;
+comment on function public.start_trial is
+  'Starts your organisation''s trial, once: of the plan named, else of the best that can be tried. Returns its entitlements. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+revoke all on function public.start_trial(uuid, text, uuid) from public, anon, service_role;
+grant execute on function public.start_trial(uuid, text, uuid) to authenticated;
+grant execute on function private.member_start_trial(uuid, text, uuid) to authenticated;
+
+create function private.member_plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  v_plan := private.require_plan(p_plan);
+  if v_plan.stripe_price_id is null or not v_plan.is_active then
+    perform private.fail(409, 'plan_not_sold', 'This plan is not for sale.', 'Choose another plan.');
+  end if;
+  -- A second one would be charged beside the first; changing plans is the portal's.
+  if exists (select from public.org_subscriptions as s
+              where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
+    perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+end;
+$$;
+comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
+
+create function public.plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_plan_checkout(p_org_id, p_plan);
+end;
+comment on function public.plan_checkout is
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
+grant execute on function public.plan_checkout(uuid, text) to authenticated;
+grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
+
+create function private.member_billing_customer(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if not found then
+    perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+end;
+$$;
+comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
+
+create function public.billing_customer(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_billing_customer(p_org_id);
+end;
+comment on function public.billing_customer is
+  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+revoke all on function public.billing_customer(uuid) from public, anon, service_role;
+grant execute on function public.billing_customer(uuid) to authenticated;
+grant execute on function private.member_billing_customer(uuid) to authenticated;
+
 -- ── 95_overview/api.sql ──
 
 -- Overviews for apps.
@@ -11762,7 +16159,7 @@ begin atomic
   select private.member_dashboard(p_org_id, p_on);
 end;
 comment on function public.dashboard is
-  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, revenue, earned, outstanding, mrr, no_show, at_risk}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
@@ -11778,6 +16175,55 @@ comment on function public.pulse is
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;
+
+-- Local months; the columns are the existing app's, which reads what goes out as positive.
+create view public.finance_monthly with (security_invoker = true) as
+  select e.org_id, to_char(e.event_date at time zone o.timezone, 'YYYY-MM') as period,
+         coalesce(sum(e.amount_cents) filter (where e.amount_cents > 0), 0) as cash_in_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.amount_cents < 0), 0) as cash_out_cents,
+         sum(e.amount_cents) as net_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'FEE'), 0) as fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PLATFORM_FEE'), 0) as platform_fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'REFUND'), 0) as refunds_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as payouts_cents,
+         sum(e.tax_cents) as gst_cents, e.currency
+    from (select o.id, private.org_timezone(o.id) as timezone
+            from public.orgs as o where o.id = any ((select private.orgs_with('finance.read'))::uuid[])) as o
+    join public.money_events as e on e.org_id = o.id
+   group by e.org_id, 2, e.currency;
+comment on view public.finance_monthly is
+  'The ledger by local month (period: YYYY-MM) and currency, for members with finance.read: cash_in is all that came in, cash_out (as a positive amount) all that went out, payouts included; net is their difference.';
+revoke all on public.finance_monthly from public, anon, authenticated, service_role;
+grant select on public.finance_monthly to authenticated;
+
+create view public.org_earnings with (security_invoker = true) as
+  select e.org_id, e.org_name, e.gross_earnings_cents, e.commission_cents, e.net_earnings_cents, e.paid_out_cents, e.pending_payout_cents, e.currency
+    from private.reader_earnings() as e;
+comment on view public.org_earnings is
+  'What went through Stripe, one row for each organisation whose finances one may read (finance.read; a platform admin: all): net is gross less commission (the platform''s fee and Stripe''s), pending is net less what was paid out.';
+revoke all on public.org_earnings from public, anon, authenticated, service_role;
+grant select on public.org_earnings to authenticated;
+grant execute on function private.reader_earnings() to authenticated;
+
+create trigger finance_monthly__read_only instead of insert or update or delete on public.finance_monthly
+  for each row execute function private.tg__read_only();
+create trigger org_earnings__read_only instead of insert or update or delete on public.org_earnings
+  for each row execute function private.tg__read_only();
+
+create function public.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select * from private.member_profit_and_loss(p_org_id, p_from, p_until);
+end;
+comment on function public.profit_and_loss is
+  'An organisation''s money by local month, from the month of p_from (default: a year back) to that of p_until (default: today), and by currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses, each refund in the month it was made; payouts stand beside it; gst is the tax inside; earned is the revenue of the sessions_earned that were held. Needs finance.read. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.profit_and_loss(uuid, date, date) from public, anon, service_role;
+grant execute on function public.profit_and_loss(uuid, date, date) to authenticated;
+grant execute on function private.member_profit_and_loss(uuid, date, date) to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -11897,7 +16343,10 @@ declare
   v_member_id uuid;
 begin
   perform private.require_known_org(p_org_id);
-  perform private.require_value(exists (select from public.roles as r where r.role = p_role), 'role');
+  perform private.require_value(p_role <> 'support' and exists (select from public.roles as r where r.role = p_role), 'role');
+  if exists (select from public.org_members as m where m.org_id = p_org_id and m.user_id = v_user_id and m.role = 'support') then
+    perform private.fail(409, 'support_access_open', 'This person is there under support access.', 'End that first.');
+  end if;
   update public.org_members as m set role = p_role where m.org_id = p_org_id and m.user_id = v_user_id returning m.id into v_member_id;
   if not found then
     insert into public.org_members (org_id, user_id, role) values (p_org_id, v_user_id, p_role)
@@ -11908,7 +16357,7 @@ begin
 end;
 $$;
 comment on function service.set_member is
-  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409.';
+  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409, support_access_open 409.';
 revoke all on function service.set_member(uuid, text, text) from public, anon, authenticated;
 grant execute on function service.set_member(uuid, text, text) to service_role;
 
@@ -12075,49 +16524,77 @@ comment on function service.sweep_rate_limits is
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
 
-create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
-returns boolean
+create function service.act(p_action text, p_args jsonb default '{}')
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.act(p_action, p_args, true);
+$$;
+comment on function service.act is
+  'Does what an operator asks, and writes its one audit row; a refusal is returned with its status. Actions and their arguments: private.admin_actions and the comments of private.act_<action>. Fails: value_not_allowed 422.';
+revoke all on function service.act(text, jsonb) from public, anon, authenticated;
+grant execute on function service.act(text, jsonb) to service_role;
+
+create function service.sweep_support_access(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (ended integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
-  end if;
-  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with due as (
+    select s.org_id, s.id from public.support_access as s
+     where s.ended_at is null and s.expires_at <= p_now
+     order by s.expires_at limit p_limit for update skip locked),
+  -- Before it ends: the row is the organisation's, and says that nobody ended it.
+  done as (
+    select case when p_dry_run then false else private.end_support_access(d.org_id, d.id, p_now) end as is_ended, d.org_id, d.id from due as d),
+  told as (
+    select private.record_audit(d.org_id, 'expire_support', 'support_access', d.id) from done as d where d.is_ended)
+  select count(*)::integer + 0 * (select count(*)::integer from told) into ended from done;
+  return next;
 end;
 $$;
-comment on function service.pull_brake is
-  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
-grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+comment on function service.sweep_support_access is
+  'Puts away support accesses that have run out (they let nobody in from that instant on), at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_support_access(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_support_access(integer, timestamptz, boolean) to service_role;
 
-create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
-returns boolean
+create function service.sweep_audit(
+  p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false, p_keep_days integer default 2557)
+returns table (deleted integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_until timestamptz := p_now - make_interval(days => p_keep_days);
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  perform private.require_value(p_keep_days between 90 and 36500, 'keep_days');
+  if p_dry_run then
+    select (select count(*) from public.audit_log as a where a.happened_at < v_until)
+         + (select count(*) from private.platform_audit_log as a where a.happened_at < v_until) into deleted;
+    return next;
+    return;
   end if;
-  return private.release_brake(p_kind, p_org_id, p_reason);
+  -- The ledgers' one door, for their owner in this transaction alone.
+  perform set_config('coach.erase', 'on', true);
+  with old as (
+    select a.org_id, a.id from public.audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone as (
+    delete from public.audit_log as a using old as o where a.org_id = o.org_id and a.id = o.id returning 1),
+  old_platform as (
+    select a.id from private.platform_audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone_platform as (
+    delete from private.platform_audit_log as a using old_platform as o where a.id = o.id returning 1)
+  select (select count(*) from gone) + (select count(*) from gone_platform) into deleted;
+  perform set_config('coach.erase', 'off', true);
+  return next;
 end;
 $$;
-comment on function service.release_brake is
-  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
-grant execute on function service.release_brake(text, text, uuid) to service_role;
-
-create function service.list_brakes()
-returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
-language sql stable security definer set search_path = ''
-as $$
-  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
-    from private.brakes as b left join public.orgs as o on o.id = b.org_id
-   order by b.pulled_at, b.id;
-$$;
-comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
-revoke all on function service.list_brakes() from public, anon, authenticated;
-grant execute on function service.list_brakes() to service_role;
+comment on function service.sweep_audit is
+  'Deletes audit rows that are older than p_keep_days (90 to 36500, else seven years), at most p_limit (1 to 100000) of each log a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_audit(integer, timestamptz, boolean, integer) from public, anon, authenticated;
+grant execute on function service.sweep_audit(integer, timestamptz, boolean, integer) to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -12945,6 +17422,243 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 65_billing/service.sql ──
+
+-- Billing for the Python side and for operators: plans, grants, the customer's directory, and what the sweep asks about.
+
+create function service.list_features()
+returns table (feature text, description text, is_limit boolean)
+language sql stable security definer set search_path = ''
+as $$
+  select f.feature, f.description, f.is_limit from private.features as f order by f.is_limit, f.feature;
+$$;
+comment on function service.list_features is 'What a plan can have: features, then limits.';
+revoke all on function service.list_features() from public, anon, authenticated;
+grant execute on function service.list_features() to service_role;
+
+create function service.list_plans()
+returns table (
+  plan text, name text, price_cents bigint, currency text, billing_period text, commission_rate numeric, features text[], limits jsonb,
+  trial_days integer, grace_days integer, rank integer, is_default boolean, is_active boolean, stripe_price_id text, orgs bigint)
+language sql stable security definer set search_path = ''
+as $$
+  select p.plan, p.name, p.price_cents, p.currency, p.billing_period, p.commission_rate, p.features, p.limits, p.trial_days, p.grace_days,
+         p.rank, p.is_default, p.is_active, p.stripe_price_id,
+         (select count(distinct x.org_id)
+            from (select s.org_id from public.org_subscriptions as s
+                   where s.plan = p.plan and private.subscription_counts_until(s, p.grace_days) > now()
+                  union all
+                  select g.org_id from public.plan_grants as g
+                   where g.plan = p.plan and g.starts_at <= now() and now() < least(g.ends_at, g.revoked_at)) as x)
+    from public.plans as p order by p.rank desc, p.plan;
+$$;
+comment on function service.list_plans is 'The plans, best first, with how many organisations have each by a subscription, a trial or a comp.';
+revoke all on function service.list_plans() from public, anon, authenticated;
+grant execute on function service.list_plans() to service_role;
+
+-- A parameter that is left out leaves an existing plan as it is.
+create function service.set_plan(
+  p_plan text, p_name text default null, p_price_cents bigint default null, p_currency text default null, p_billing_period text default null,
+  p_commission_rate numeric default null, p_features text[] default null, p_limits jsonb default null, p_trial_days integer default null,
+  p_grace_days integer default null, p_rank integer default null, p_is_default boolean default null, p_is_active boolean default null,
+  p_stripe_price_id text default null, p_description text default null)
+returns public.plans
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before jsonb := (select to_jsonb(p) from public.plans as p where p.plan = p_plan);
+  v_plan public.plans;
+begin
+  perform private.require_value(p_plan ~ '^[a-z0-9_-]{1,40}$', 'plan'),
+          private.require_value(coalesce(char_length(btrim(p_name)) between 1 and 100, true), 'name'),
+          private.require_value(coalesce(p_price_cents between 0 and 1000000000, true), 'price'),
+          private.require_value(coalesce(p_currency ~ '^[a-z]{3}$', true), 'currency'),
+          private.require_value(coalesce(p_billing_period in ('monthly', 'yearly'), true), 'billing_period'),
+          private.require_value(coalesce(p_commission_rate between 0 and 1, true), 'commission_rate'),
+          private.require_value(coalesce(p_features <@ (select array_agg(f.feature) from private.features as f where not f.is_limit), true), 'features'),
+          private.require_value(coalesce(jsonb_typeof(p_limits) = 'object', true), 'limits'),
+          private.require_value(coalesce(p_trial_days between 0 and 365, true), 'trial_days'),
+          private.require_value(coalesce(p_grace_days between 0 and 90, true), 'grace_days'),
+          private.require_value(coalesce(p_stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$', true), 'stripe_price_id'),
+          private.require_value(coalesce(char_length(p_description) <= 2000, true), 'description');
+  perform private.require_value(not exists (
+    select from jsonb_each(coalesce(p_limits, '{}')) as l
+     where not exists (select from private.features as f where f.is_limit and f.feature = l.key)
+        or jsonb_typeof(l.value) <> 'number' or (l.value #>> '{}') !~ '^[0-9]{1,7}$'), 'limits');
+  if v_before is null then
+    perform private.require_value(p_name is not null, 'name'), private.require_value(p_price_cents is not null, 'price');
+  end if;
+  if p_is_default then
+    update public.plans as p set is_default = false where p.is_default and p.plan <> p_plan;
+  end if;
+  insert into public.plans as p (
+    plan, name, description, price_cents, currency, billing_period, commission_rate, features, limits, trial_days, grace_days, rank, is_default,
+    is_active, stripe_price_id)
+  values (
+    p_plan, coalesce(btrim(p_name), p_plan), coalesce(p_description, ''), coalesce(p_price_cents, 0), coalesce(p_currency, 'aud'),
+    coalesce(p_billing_period, 'monthly'), p_commission_rate, coalesce(p_features, '{}'), coalesce(p_limits, '{}'), coalesce(p_trial_days, 7),
+    coalesce(p_grace_days, 7), coalesce(p_rank, 0), coalesce(p_is_default, false), coalesce(p_is_active, true), p_stripe_price_id)
+  on conflict (plan) do update
+     set name = coalesce(btrim(p_name), p.name), description = coalesce(p_description, p.description),
+         price_cents = coalesce(p_price_cents, p.price_cents), currency = coalesce(p_currency, p.currency),
+         billing_period = coalesce(p_billing_period, p.billing_period), commission_rate = coalesce(p_commission_rate, p.commission_rate),
+         features = coalesce(p_features, p.features), limits = coalesce(p_limits, p.limits), trial_days = coalesce(p_trial_days, p.trial_days),
+         grace_days = coalesce(p_grace_days, p.grace_days), rank = coalesce(p_rank, p.rank), is_default = coalesce(p_is_default, p.is_default),
+         is_active = coalesce(p_is_active, p.is_active), stripe_price_id = coalesce(p_stripe_price_id, p.stripe_price_id)
+  returning p.* into v_plan;
+  -- Who subscribed at this price before it was a plan's.
+  update public.org_subscriptions as s set plan = v_plan.plan where s.stripe_price_id = v_plan.stripe_price_id and s.plan is distinct from v_plan.plan;
+  perform private.record_audit(null, 'set_plan', 'plans', null, v_before - '{updated_at}'::text[], to_jsonb(v_plan) - '{updated_at}'::text[]);
+  return v_plan;
+end;
+$$;
+comment on function service.set_plan is
+  'Makes a plan, or changes what is given of it. Features and limits ({name: number}) replace the old ones; see list_features. Fails: value_not_allowed 422, price_in_use 409.';
+revoke all on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  from public, anon, authenticated;
+grant execute on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  to service_role;
+
+create function service.entitlements(p_org_id uuid, p_at timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.entitlements(p_org_id, p_at);
+end;
+$$;
+comment on function service.entitlements is
+  'What an organisation may use at an instant, until when, and why; as public.entitlements. Fails: org_not_found 404.';
+revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.entitlements(uuid, timestamptz) to service_role;
+
+create function service.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
+end;
+$$;
+comment on function service.grant_plan is
+  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
+revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
+grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
+
+create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.revoke_grant(p_org_id, p_grant_id, null);
+end;
+$$;
+comment on function service.revoke_grant is
+  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
+revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
+grant execute on function service.revoke_grant(uuid, uuid) to service_role;
+
+create function service.billing_customer(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select c.stripe_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+$$;
+comment on function service.billing_customer is 'The organisation''s customer at the provider; null: none yet.';
+revoke all on function service.billing_customer(uuid) from public, anon, authenticated;
+grant execute on function service.billing_customer(uuid) to service_role;
+
+-- The first one stays: two tabs that both made a customer go on with the same one.
+create function service.link_billing_customer(p_org_id uuid, p_customer_id text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_customer_id ~ '^cus_[A-Za-z0-9_]{1,200}$', 'customer_id');
+  insert into private.billing_customers (stripe_customer_id, org_id) values (p_customer_id, p_org_id) on conflict do nothing;
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if v_customer_id is null then
+    perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This customer is another organisation''s.');
+  end if;
+  return v_customer_id;
+end;
+$$;
+comment on function service.link_billing_customer is
+  'Notes which customer at the provider an organisation is; returns the one that counts, which is the first. Fails: org_not_found 404, value_not_allowed 422, value_taken 409.';
+revoke all on function service.link_billing_customer(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_billing_customer(uuid, text) to service_role;
+
+-- Besides what events left open: a period that ended an hour ago, of which nobody has heard since.
+create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (org_id uuid, id uuid, stripe_subscription_id text, revision bigint)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  if p_dry_run then
+    return query
+    select s.org_id, s.id, s.stripe_subscription_id, s.revision from public.org_subscriptions as s
+     where s.refetch_at <= p_now
+        or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+            and coalesce(s.fetched_at < p_now - interval '6 hours', true))
+     limit p_limit;
+    return;
+  end if;
+  return query
+  with left_open as (
+    select s.org_id, s.id from public.org_subscriptions as s where s.refetch_at <= p_now
+     order by s.refetch_at limit p_limit for no key update skip locked),
+  unheard as (
+    select s.org_id, s.id from public.org_subscriptions as s
+     where s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+       and coalesce(s.fetched_at < p_now - interval '6 hours', true)
+     order by s.current_period_ends_at limit p_limit for no key update skip locked),
+  due as (select o.org_id, o.id from left_open as o union all select u.org_id, u.id from unheard as u limit p_limit)
+  update public.org_subscriptions as s set refetch_at = p_now + interval '2 minutes'
+    from due as d where s.org_id = d.org_id and s.id = d.id
+  returning s.org_id, s.id, s.stripe_subscription_id, s.revision;
+end;
+$$;
+comment on function service.claim_subscription_checks is
+  'Subscriptions to ask the provider about, lent for two minutes: what events left open, and renewals nobody heard of. Fails: value_not_allowed 422.';
+revoke all on function service.claim_subscription_checks(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.claim_subscription_checks(integer, timestamptz, boolean) to service_role;
+
+create function service.record_subscription(p_org_id uuid, p_id uuid, p_subscription jsonb, p_as_of timestamptz, p_revision bigint)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not exists (select from public.org_subscriptions as s
+                  where s.org_id = p_org_id and s.id = p_id and s.stripe_subscription_id = p_subscription ->> 'id') then
+    perform private.fail(404, 'subscription_not_found', 'There is no such subscription.', 'Ask again.');
+  end if;
+  return private.mirror_subscription(p_subscription, p_as_of, null, p_revision);
+end;
+$$;
+comment on function service.record_subscription is
+  'Writes the provider''s answer about a subscription, as of the provider''s own time; revision: as it was claimed. Returns mirrored, or stale where an event said something later. Fails: subscription_not_found 404, stripe_field_missing 422.';
+revoke all on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) from public, anon, authenticated;
+grant execute on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) to service_role;
+
+create function service.record_subscription_failure(p_org_id uuid, p_id uuid, p_error text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s set fetch_error = left(p_error, 200), refetch_at = now() + interval '15 minutes'
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function service.record_subscription_failure is 'Notes that the provider could not be asked, by a slug, and asks again in a quarter of an hour.';
+revoke all on function service.record_subscription_failure(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function service.record_subscription_failure(uuid, uuid, text) to service_role;
+
 -- ── 95_overview/service.sql ──
 
 -- Overviews for operators and monitors.
@@ -12960,6 +17674,83 @@ comment on function service.pulse is
 revoke all on function service.pulse() from public, anon, authenticated;
 grant execute on function service.pulse() to service_role;
 
+create function service.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function service.profit_and_loss is
+  'An organisation''s money by local month and currency, with the ledger''s signs; see public.profit_and_loss. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.profit_and_loss(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.profit_and_loss(uuid, date, date) to service_role;
+
+create function service.list_ledger(
+  p_org_id uuid, p_from date default null, p_until date default null, p_after_date timestamptz default null, p_after_id uuid default null, p_limit integer default 1000)
+returns table (
+  id uuid, event_date timestamptz, local_on date, type text, amount_cents bigint, currency text, tax_cat text, tax_cents bigint, source text,
+  reference_id text, client_id uuid, purchase_id uuid, booking_id uuid, payout_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_range tstzrange;
+begin
+  perform private.require_known_org(p_org_id);
+  v_range := private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until));
+  return query
+  select e.id, e.event_date, (e.event_date at time zone private.org_timezone(p_org_id))::date, e.type::text, e.amount_cents, e.currency, e.tax_cat::text,
+         e.tax_cents, e.source, e.reference_id, e.client_id, e.purchase_id, e.booking_id, e.payout_id
+    from public.money_events as e
+   where e.org_id = p_org_id and e.event_date >= lower(v_range) and e.event_date < upper(v_range)
+     and (p_after_id is null or (e.event_date, e.id) > (p_after_date, p_after_id))
+   order by e.event_date, e.id
+   limit least(greatest(p_limit, 1), 10000);
+end;
+$$;
+comment on function service.list_ledger is
+  'The money events of local dates, oldest first, at most p_limit (1 to 10000); the next page comes after the last row''s event_date and id. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) to service_role;
+
+create function service.list_revenue(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  earned_at timestamptz, local_on date, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.on_at, (r.on_at at time zone private.org_timezone(p_org_id))::date, r.kind, r.client_id, r.purchase_id, r.booking_id, r.sessions, r.amount_cents, r.currency
+    from private.revenue(p_org_id, private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until))) as r
+   order by r.on_at, r.purchase_id, r.booking_id;
+end;
+$$;
+comment on function service.list_revenue is
+  'What was earned on local dates, session by session: kind is use, release, correction, refund, dispute, adjustment, sale (without sessions) or income (without a package). Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_revenue(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.list_revenue(uuid, date, date) to service_role;
+
+create function service.org_earnings(p_org_id uuid)
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.earnings(array[p_org_id]);
+end;
+$$;
+comment on function service.org_earnings is 'What went through Stripe for an organisation; see the view org_earnings. Fails: org_not_found 404.';
+revoke all on function service.org_earnings(uuid) from public, anon, authenticated;
+grant execute on function service.org_earnings(uuid) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -12970,7 +17761,8 @@ insert into public.roles (role, description) values
   ('coach', 'Trains clients: clients, bookings, sessions and sales'),
   ('front_desk', 'Serves the desk: clients, bookings, check-ins and sales'),
   ('staff', 'The existing app''s coach'),
-  ('accountant_readonly', 'Reads what accounting needs');
+  ('accountant_readonly', 'Reads what accounting needs'),
+  ('support', 'Helps for a while, from the platform: nothing that is of high risk');
 
 insert into public.role_permissions (role, permission)
 select r.role, p.permission
@@ -12985,6 +17777,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
@@ -13001,10 +17795,19 @@ select r.role, p.permission
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
     ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('billing.read',      '{owner,manager,accountant_readonly}'),
+    ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- Support access: whatever is not listed here (money, members, roles, exports, words to clients) is refused under it.
+insert into public.role_permissions (role, permission)
+select 'support', p.permission
+  from unnest('{org.read,members.read,settings.write,audit.read,alerts.read,clients.read,clients.write,offers.read,packages.read,packages.correct,sessions.use,sessions.release,bookings.read,bookings.write,messages.read}'::text[]) as p (permission);
 
 -- ── 15_operations/data.sql ──
 
@@ -13014,7 +17817,10 @@ insert into private.audited_columns (subject_type, column_name)
 select t.subject_type, c.column_name
   from (values
     ('brakes', '{kind}'::text[]),
-    ('orgs', '{commission_rate,onboarding_completed}'),
+    ('orgs', '{commission_rate,onboarding_completed,allows_support,blocked_at}'),
+    ('clients', '{blocked_at,onboarding_completed_at}'),
+    ('support_access', '{client_id,expires_at,ended_at}'),
+    ('platform_admins', '{permissions}'),
     ('org_members', '{role}'),
     ('offers', '{offer_type,price_cents,sessions_included,is_active}'),
     ('promo_codes', '{discount_type,discount_value,is_active}'),
@@ -13023,6 +17829,28 @@ select t.subject_type, c.column_name
     ('session_types', '{duration_mins,price_cents,is_active}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+insert into private.admin_actions (action, permission, needs_reason, subject_type) values
+  ('search', 'orgs.read', false, 'platform'),
+  ('show_org', 'orgs.read', false, 'orgs'),
+  ('show_client', 'clients.read', false, 'clients'),
+  ('block_org', 'orgs.block', true, 'orgs'),
+  ('unblock_org', 'orgs.block', true, 'orgs'),
+  ('block_client', 'clients.block', true, 'clients'),
+  ('unblock_client', 'clients.block', true, 'clients'),
+  ('reset_org_onboarding', 'orgs.onboard', true, 'orgs'),
+  ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
+  ('resend_message', 'messages.resend', true, 'outbox_messages'),
+  ('start_support', 'support.start', true, 'support_access'),
+  ('end_support', 'support.start', false, 'support_access'),
+  ('list_support', 'support.start', false, 'support_access'),
+  ('pull_brake', 'system.brakes', true, 'brakes'),
+  ('release_brake', 'system.brakes', true, 'brakes'),
+  ('list_brakes', 'system.brakes', false, 'brakes'),
+  ('list_audit', 'audit.read', false, 'audit_log'),
+  ('list_admins', 'system.admins', false, 'platform_admins'),
+  ('set_admin', 'system.admins', true, 'platform_admins'),
+  ('remove_admin', 'system.admins', true, 'platform_admins');
 
 -- ── 27_progress/data.sql ──
 
@@ -13087,6 +17915,7 @@ select k.kind,
     ('direct', '{session_datetime,session_type,location}', 'A message from {business_name}', '{message}', false, false, 0),
     ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
     ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
+    ('support_access', '{}', 'Support has access to {business_name}', '{message}', false, false, 0),
     ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
 
@@ -13154,6 +17983,25 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
+
+-- ── 65_billing/data.sql ──
+
+-- What plans can have. A feature is here once a door asks for it.
+
+insert into private.features (feature, description, is_limit) values
+  ('marketing', 'Texts to many clients', false),
+  ('clients', 'Active clients', true),
+  ('automations', 'Automations that are on', true),
+  ('staff', 'Active staff members; the first is always free', true);
+
+insert into private.audited_columns (subject_type, column_name)
+select t.subject_type, c.column_name
+  from (values
+    ('plans', '{plan,price_cents,currency,billing_period,commission_rate,features,limits,trial_days,grace_days,rank,is_default,is_active}'::text[]),
+    ('plan_grants', '{source,plan,starts_at,ends_at,revoked_at,is_self_serve}'),
+    ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
+  ) as t (subject_type, columns)
+ cross join unnest(t.columns) as c (column_name);
 
 -- ── 95_overview/data.sql ──
 
