@@ -3075,13 +3075,18 @@ as $$
 $$;
 comment on function private.founds is 'True for the person who made this organisation, as long as nobody has joined it.';
 
-create function private.refuse_permission()
+create function private.refuse_permission(p_org_id uuid default null)
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+begin
+  perform private.refuse_blocked_org(p_org_id);
+  perform private.refuse_support_access(p_org_id);
+  perform private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+end;
 $$;
-comment on function private.refuse_permission is 'Refuses a member whose role lacks the permission: permission_missing 403.';
+comment on function private.refuse_permission is
+  'Refuses a member who lacks a permission, and says why: org_blocked 403, support_access_limited 403, else permission_missing 403.';
 
 create function private.refuse_org()
 returns void
@@ -3130,9 +3135,7 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
-    perform private.refuse_blocked_org(p_org_id);
-    perform private.refuse_support_access(p_org_id);
-    perform private.refuse_permission();
+    perform private.refuse_permission(p_org_id);
   end if;
   perform private.refuse_org();
 end;
@@ -3812,7 +3815,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('packages.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_purchase();
 end;
@@ -3873,7 +3876,7 @@ declare
 begin
   -- Asked first: what follows would tell people outside the organisation its prices.
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.sell')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   select o.* into v_offer from public.offers as o where o.org_id = new.org_id and o.id = new.offer_id;
   if not found then
@@ -3981,7 +3984,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   if private.held_recently(old, 'sessions_used', new.sessions_used, now()) then
     new.sessions_used := old.sessions_used;
@@ -4036,7 +4039,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   return new;
 end;
@@ -4199,9 +4202,8 @@ as $$
 declare
   v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
-  if not exists (select from public.clients as c
-                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
-    perform private.refuse_permission();
+  if not exists (select from private.my_clients() as c where c.org_id = p_booking.org_id and c.id = p_booking.client_id) then
+    perform private.refuse_permission(p_booking.org_id);
   elsif p_booking.purchase_id is not null then
     perform private.refuse_column();
   elsif private.deposit_amount(v_type) is not null then
@@ -4559,7 +4561,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('bookings.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_booking();
 end;
@@ -7947,7 +7949,7 @@ begin
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
   elsif not v_is_own
         and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   return v_org_id;
 end;
@@ -9458,13 +9460,21 @@ $$;
 comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
 
 -- Counted like any other call, so returned.
+create function private.closed()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+$$;
+comment on function private.closed is 'The answer where no bookings are taken online, or not from this client: online_booking_off 403.';
+
 create function private.refuse_closed(p_org_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not (private.settings_of(p_org_id)).allow_client_booking then
-    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+    return private.closed();
   end if;
   return null;
 end;
@@ -9817,7 +9827,9 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
   select c.id into v_client_id
     from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
-  if not found then
+  if exists (select from public.clients as c where c.org_id = v_org.id and c.id = v_client_id and c.blocked_at is not null) then
+    return private.closed();
+  elsif v_client_id is null then
     insert into public.clients (org_id, full_name, email, phone, source)
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
@@ -12804,6 +12816,971 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
 
+-- ── 60_payments/rules/stripe_events.sql ──
+
+-- Stripe's events: each taken in once, its effect whole or not at all, and what became of it kept.
+-- The claim (the event's row) and its effect are one transaction, the effect in a subtransaction: an effect that fails leaves the
+-- event with the slug of why. Events of one account are applied one after another, so that what waits for another is never missed.
+-- Lock order: the account (advisory), package, booking, payment.
+
+-- What may be kept of an event. Anything else, and any text that is no id, word or number, is gone before it is written.
+create function private.stripe_kept(p_value jsonb, p_is_metadata boolean default false)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select case jsonb_typeof(p_value)
+    when 'object' then (
+      select coalesce(jsonb_object_agg(m.key, private.stripe_kept(m.value, m.key = 'metadata')), '{}')
+        from jsonb_each(p_value) as m (key, value)
+       where case
+         when p_is_metadata then m.key = any (
+           '{org_id,client_id,offer_id,promo_code_id,purchase_id,booking_id,hold_id,deposit_id,refund_id,request_id,plan,kind}'::text[])
+         when jsonb_typeof(m.value) in ('object', 'array') then m.key = any (
+           '{data,object,metadata,items,lines,price,plan,recurring,period,parent,subscription_details,subscription_item_details,refunds,charges,payments,
+             payment,balance_transaction,balance_transactions,fee_details,requirements,last_payment_error,payment_intent,customer,subscription,
+             invoice,charge,latest_charge,dispute,pricing,price_details}'::text[])
+         else m.key = any (
+           '{id,object,type,created,account,api_version,livemode,status,amount,amount_total,amount_paid,amount_due,amount_received,
+             amount_refunded,amount_remaining,total,currency,customer,payment_intent,latest_charge,charge,invoice,subscription,price,plan,
+             interval,interval_count,unit_amount,quantity,proration,start,end,current_period_start,current_period_end,cancel_at,
+             cancel_at_period_end,canceled_at,ended_at,trial_start,trial_end,start_date,billing_reason,attempt_count,next_payment_attempt,
+             paid,refunded,captured,disputed,dispute,balance_transaction,fee,net,source,application_fee,application_fee_amount,mode,
+             payment_status,charges_enabled,payouts_enabled,details_submitted,disabled_reason,arrival_date,failure_code,decline_code,code,
+             reason,is_charge_refundable,is_default,has_more,pause_collection,collection_method}'::text[]) end
+         and (jsonb_typeof(m.value) <> 'string' or m.value #>> '{}' ~ '^[A-Za-z0-9_.:/+-]{0,255}$'))
+    when 'array' then (select coalesce(jsonb_agg(private.stripe_kept(v.value)), '[]') from jsonb_array_elements(p_value) as v (value))
+    else p_value end;
+$$;
+comment on function private.stripe_kept is 'What is kept of something that Stripe sent, by an allow-list: ids, amounts, states, times.';
+
+create function private.receive_stripe_event(p_event jsonb, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_kept jsonb := private.stripe_kept(p_event);
+  v_event private.stripe_events;
+begin
+  perform private.require_value(v_kept ->> 'id' ~ '^evt_[A-Za-z0-9_]{1,250}$', 'id'),
+          private.require_value(v_kept ->> 'type' ~ '^[a-z0-9_.]{1,100}$', 'type'),
+          private.require_value(jsonb_typeof(v_kept -> 'created') = 'number', 'created'),
+          private.require_value(jsonb_typeof(v_kept #> '{data,object}') = 'object', 'data.object');
+  -- A second delivery waits here for the first, and then finds what came of it.
+  insert into private.stripe_events (id, account, org_id, type, api_version, livemode, created_at, payload)
+  values (v_kept ->> 'id', v_kept ->> 'account',
+          (select a.org_id from public.stripe_accounts as a where a.stripe_account_id = v_kept ->> 'account'),
+          v_kept ->> 'type', v_kept ->> 'api_version', coalesce((v_kept ->> 'livemode')::boolean, false),
+          private.stripe_instant(v_kept -> 'created'), v_kept)
+  on conflict (id) do nothing
+  returning * into v_event;
+  if not found then
+    select e.* into v_event from private.stripe_events as e where e.id = v_kept ->> 'id' for no key update;
+    if v_event.status <> 'failed' then
+      return jsonb_build_object('event_id', v_event.id, 'outcome', 'repeated', 'error', null);
+    end if;
+    update private.stripe_events as e set attempts = e.attempts + 1 where e.id = v_event.id;
+  end if;
+  return private.settle_stripe_event(v_event.id, p_now);
+end;
+$$;
+comment on function private.receive_stripe_event is
+  'Takes an event in: {event_id, outcome: applied | ignored | refused | failed | waiting | braked | repeated, error}. Fails: value_not_allowed 422 where it is no event.';
+
+-- Applies an event that is kept, and whatever waited for what it brought.
+create function private.settle_stripe_event(p_id text, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_event private.stripe_events;
+  v_state text;
+  v_slug text;
+  v_status text;
+  v_waits_for text;
+  v_error text;
+begin
+  select e.* into v_event from private.stripe_events as e where e.id = p_id for no key update;
+  if v_event.account is not null and v_event.org_id is null then
+    -- The account may have been connected since.
+    select a.org_id into v_event.org_id from public.stripe_accounts as a where a.stripe_account_id = v_event.account;
+  end if;
+  if private.is_braked('payments', v_event.org_id) then
+    v_status := 'braked';
+  elsif v_event.account is not null and v_event.org_id is null then
+    v_status := 'refused';
+    v_error := 'stripe_account_unknown';
+  else
+    begin
+      if v_event.account is null then
+        v_status := case private.apply_platform_event(v_event.payload, p_now) when 'ignored' then 'ignored' else 'applied' end;
+      else
+        select a.status, a.waits_for into v_status, v_waits_for from private.apply_stripe_event(v_event, p_now) as a;
+      end if;
+    exception when others then
+      get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+      -- A rule's no is final; anything else may be otherwise next time.
+      v_status := case when v_state in ('PT404', 'PT422') then 'refused' else 'failed' end;
+      v_error := case when v_state like 'PT%' and v_slug ~ '^[a-z0-9_]{1,80}$' then v_slug else 'sqlstate_' || lower(v_state) end;
+    end;
+  end if;
+  update private.stripe_events as e
+     set status = v_status, error = v_error, waits_for = v_waits_for, org_id = v_event.org_id,
+         settled_at = case when v_status in ('applied', 'ignored', 'refused') then clock_timestamp() end
+   where e.id = p_id;
+  if v_status = 'refused' and v_event.org_id is not null then
+    perform private.raise_alert(v_event.org_id, 'stripe_event_refused', null, null, null);
+  elsif v_status = 'applied' and v_event.account is not null then
+    perform private.wake_stripe_events(v_event.account, private.stripe_subjects(v_event.payload #> '{data,object}'), p_now);
+  end if;
+  return jsonb_build_object('event_id', p_id, 'outcome', v_status, 'error', v_error);
+end;
+$$;
+comment on function private.settle_stripe_event is 'Applies a kept event, once more where it failed: {event_id, outcome, error}.';
+
+create function private.stripe_subjects(p_object jsonb)
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select array_remove(array[p_object ->> 'id', private.stripe_id(p_object -> 'payment_intent'), private.stripe_id(p_object -> 'charge'),
+                            private.stripe_id(p_object -> 'latest_charge'), private.stripe_id(p_object -> 'invoice'), private.stripe_id(p_object -> 'subscription'),
+                            private.stripe_id(p_object #> '{payment,payment_intent}'),
+                            private.stripe_id(p_object #> '{payments,data,0,payment,payment_intent}')], null);
+$$;
+comment on function private.stripe_subjects is 'What others may have waited for that an object brings: itself, and what it is joined to.';
+
+create function private.wake_stripe_events(p_account text, p_subjects text[], p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text;
+begin
+  for v_id in
+    select e.id from private.stripe_events as e
+     where e.account = p_account and e.status = 'waiting' and e.waits_for = any (p_subjects)
+     order by e.created_at, e.received_at, e.id
+  loop
+    -- What one of them brings may have woken it already.
+    if exists (select from private.stripe_events as e where e.id = v_id and e.status = 'waiting') then
+      perform private.settle_stripe_event(v_id, p_now);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.wake_stripe_events is 'Applies the events of an account that waited for one of these ids.';
+
+create function private.stripe_waits(p_for text, out status text, out waits_for text)
+language sql immutable security invoker set search_path = ''
+as $$
+  select 'waiting', p_for;
+$$;
+comment on function private.stripe_waits is 'The answer of an effect that needs what has not been told of yet.';
+
+create function private.apply_stripe_event(p_event private.stripe_events, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_object jsonb := p_event.payload #> '{data,object}';
+  v_org_id uuid := p_event.org_id;
+begin
+  if p_event.type !~ '^(account|checkout|payment_intent|charge|refund|invoice|invoice_payment|customer\.subscription|payout)\.' then
+    status := 'ignored';
+    return;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('stripe:' || p_event.account, 0));
+  status := 'applied';
+  case
+    when p_event.type in ('account.updated', 'account.application.deauthorized') then
+      status := private.apply_stripe_account(v_org_id, v_object, p_event.created_at, p_event.type = 'account.application.deauthorized');
+    when p_event.type in ('checkout.session.completed', 'checkout.session.async_payment_succeeded') then
+      status := private.apply_checkout(v_org_id, v_object, p_event.created_at);
+    when p_event.type = 'checkout.session.async_payment_failed' then
+      status := private.notice_failed_payment(v_org_id, v_object, p_event.created_at);
+    when p_event.type in ('payment_intent.succeeded', 'payment_intent.canceled', 'payment_intent.payment_failed') then
+      status := private.apply_payment_intent(v_org_id, p_event.type, v_object, p_event.created_at, p_now);
+    when p_event.type in ('charge.succeeded', 'charge.updated', 'charge.captured') then
+      select a.status, a.waits_for into status, waits_for from private.apply_charge(v_org_id, p_event.account, v_object) as a;
+    when p_event.type = 'charge.refunded' then
+      select a.status, a.waits_for into status, waits_for from private.apply_charge_refunded(v_org_id, p_event.account, v_object, p_now) as a;
+    when p_event.type in ('refund.created', 'refund.updated', 'refund.failed', 'charge.refund.updated') then
+      select a.status, a.waits_for into status, waits_for from private.apply_stripe_refund(v_org_id, v_object, p_now) as a;
+    when p_event.type like 'charge.dispute.%' then
+      select a.status, a.waits_for into status, waits_for from private.apply_dispute(v_org_id, p_event.type, v_object, p_event.created_at) as a;
+    when p_event.type in ('invoice.paid', 'invoice.payment_succeeded') then
+      select a.status, a.waits_for into status, waits_for from private.apply_paid_invoice(v_org_id, p_event.account, v_object, p_event.created_at) as a;
+    when p_event.type = 'invoice.payment_failed' then
+      status := private.apply_failed_invoice(v_org_id, v_object, p_event.created_at);
+    when p_event.type = 'invoice_payment.paid' then
+      select a.status, a.waits_for into status, waits_for from private.link_invoice_payment(
+        v_org_id, private.stripe_id(v_object -> 'invoice'), private.stripe_id(v_object #> '{payment,payment_intent}')) as a;
+    when p_event.type like 'customer.subscription.%' and p_event.type <> 'customer.subscription.trial_will_end' then
+      select a.status, a.waits_for into status, waits_for
+        from private.apply_subscription(v_org_id, p_event.account, v_object, p_event.created_at, false) as a;
+    when p_event.type in ('payout.paid', 'payout.failed', 'payout.canceled') then
+      status := private.apply_payout(v_org_id, p_event.type, v_object);
+    else
+      status := 'ignored';
+  end case;
+end;
+$$;
+comment on function private.apply_stripe_event is
+  'The effect of an event of a connected account: applied, ignored (not ours), or waiting for an id. Fails where a rule refuses it.';
+
+create function private.want_stripe_object(p_org_id uuid, p_account text, p_kind text, p_stripe_id text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.stripe_fetches as f (account, kind, stripe_id, org_id)
+  select p_account, p_kind, p_stripe_id, p_org_id where p_stripe_id is not null
+  on conflict (account, kind, stripe_id) do update set next_at = now(), claim = null, attempts = 0;
+$$;
+comment on function private.want_stripe_object is 'Has Stripe asked for an object, soon; what was being fetched is fetched again, since something was said of it meanwhile.';
+
+create function private.claim_stripe_fetches(p_limit integer, p_lease interval, p_now timestamptz)
+returns setof private.stripe_fetches
+language sql volatile security definer set search_path = ''
+as $$
+  update private.stripe_fetches as f
+     set claim = gen_random_uuid(), next_at = p_now + p_lease, attempts = f.attempts + 1
+    from (select d.account, d.kind, d.stripe_id from private.stripe_fetches as d
+           where d.next_at <= p_now and not private.is_braked('payments', d.org_id)
+           order by d.next_at limit p_limit for no key update skip locked) as due
+   where (f.account, f.kind, f.stripe_id) = (due.account, due.kind, due.stripe_id)
+  returning f.*;
+$$;
+comment on function private.claim_stripe_fetches is 'Claims objects to be fetched, for a lease; a claim that is not recorded by then is another''s.';
+
+-- What was asked for is of the moment it was asked: newer than every event before.
+create function private.record_stripe_object(p_account text, p_kind text, p_stripe_id text, p_claim uuid, p_object jsonb, p_error text, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_fetch private.stripe_fetches;
+  v_object jsonb := private.stripe_kept(p_object);
+  v_status text := 'applied';
+  v_state text;
+  v_slug text;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('stripe:' || p_account, 0));
+  select f.* into v_fetch from private.stripe_fetches as f
+   where (f.account, f.kind, f.stripe_id, f.claim) = (p_account, p_kind, p_stripe_id, p_claim) for update;
+  if not found then
+    return 'stale';
+  end if;
+  if p_error is null then
+    begin
+      case p_kind
+        when 'subscription' then
+          select a.status into v_status from private.apply_subscription(v_fetch.org_id, p_account, v_object, null, true) as a;
+        when 'account' then
+          v_status := private.apply_stripe_account(v_fetch.org_id, v_object, null, false);
+        when 'balance_transaction' then
+          v_status := private.apply_balance_transaction(v_fetch.org_id, v_object);
+        when 'charge' then
+          select a.status into v_status from private.apply_charge_refunded(v_fetch.org_id, null, v_object, p_now) as a;
+        when 'invoice' then
+          select a.status into v_status from private.link_invoice_payment(
+            v_fetch.org_id, v_object ->> 'id', private.stripe_id(v_object #> '{payments,data,0,payment,payment_intent}')) as a;
+      end case;
+    exception when others then
+      get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+      p_error := case when v_state like 'PT%' and v_slug ~ '^[a-z0-9_]{1,80}$' then v_slug else 'sqlstate_' || lower(v_state) end;
+    end;
+  end if;
+  if p_error is null then
+    delete from private.stripe_fetches as f where (f.account, f.kind, f.stripe_id) = (p_account, p_kind, p_stripe_id);
+    perform private.wake_stripe_events(p_account, private.stripe_subjects(v_object), p_now);
+    return v_status;
+  end if;
+  update private.stripe_fetches as f
+     set claim = null, error = case when p_error ~ '^[a-z0-9_]{1,80}$' then p_error else 'unknown' end,
+         next_at = p_now + least(interval '1 minute' * 2 ^ least(f.attempts, 12), interval '1 day')
+   where (f.account, f.kind, f.stripe_id) = (p_account, p_kind, p_stripe_id);
+  return 'failed';
+end;
+$$;
+comment on function private.record_stripe_object is
+  'Applies an object that was fetched, and what waited for it: applied, ignored, waiting, failed (it is fetched again later), or stale (the claim is no longer the caller''s).';
+
+-- ── 60_payments/rules/stripe_money.sql ──
+
+-- What else moves money at Stripe: fees, refunds, disputes, payouts. Each is booked by its own id, in whatever order it is told.
+
+create function private.apply_stripe_account(p_org_id uuid, p_account jsonb, p_at timestamptz, p_is_gone boolean)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_known public.stripe_accounts;
+begin
+  select a.* into v_known from public.stripe_accounts as a where a.org_id = p_org_id for no key update;
+  if p_at < v_known.as_of then
+    return 'applied';
+  elsif p_at = v_known.as_of and not p_is_gone then
+    perform private.want_stripe_object(p_org_id, v_known.stripe_account_id, 'account', v_known.stripe_account_id);
+    return 'applied';
+  end if;
+  perform private.require_stripe_field(p_is_gone or p_account ? 'charges_enabled', 'charges_enabled'),
+          private.require_stripe_field(p_is_gone or p_account ? 'payouts_enabled', 'payouts_enabled');
+  update public.stripe_accounts as a
+     set charges_enabled = not p_is_gone and (p_account ->> 'charges_enabled')::boolean,
+         payouts_enabled = not p_is_gone and (p_account ->> 'payouts_enabled')::boolean,
+         details_submitted = coalesce((p_account ->> 'details_submitted')::boolean, a.details_submitted),
+         as_of = coalesce(p_at, a.as_of)
+   where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_stripe_account is 'Mirrors what a connected account may do; nothing once it has taken its leave.';
+
+-- The charge says what the platform took; what Stripe took is in its balance transaction, which may come later.
+create function private.apply_charge(p_org_id uuid, p_account text, p_charge jsonb, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_charge_id text := p_charge ->> 'id';
+  v_intent_id text := private.stripe_id(p_charge -> 'payment_intent');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, private.stripe_id(p_charge -> 'invoice'));
+  v_transaction jsonb := p_charge -> 'balance_transaction';
+begin
+  status := 'applied';
+  if p_charge ->> 'status' is distinct from 'succeeded' then
+    return;
+  elsif v_payment.id is null then
+    if v_intent_id is null then
+      status := 'ignored';
+    else
+      select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_intent_id) as w;
+    end if;
+    return;
+  end if;
+  update private.stripe_payments as p
+     set charge_id = v_charge_id, payment_intent_id = coalesce(p.payment_intent_id, v_intent_id)
+   where p.org_id = p_org_id and p.id = v_payment.id and p.charge_id is distinct from v_charge_id;
+  if coalesce(jsonb_typeof(p_charge -> 'application_fee_amount'), 'null') <> 'null' then
+    perform private.book_money(
+      p_org_id, 'PLATFORM_FEE', -private.stripe_amount(p_charge, 'application_fee_amount'), private.stripe_currency(p_charge), 'stripe', v_charge_id,
+      private.stripe_instant(p_charge -> 'created'), v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_payment.payment_intent_id,
+      v_payment.invoice_id);
+  end if;
+  if jsonb_typeof(v_transaction) = 'object' then
+    status := private.apply_balance_transaction(p_org_id, v_transaction);
+  else
+    perform private.want_stripe_object(p_org_id, p_account, 'balance_transaction', private.stripe_id(v_transaction));
+  end if;
+end;
+$$;
+comment on function private.apply_charge is
+  'A charge of a payment of ours: books the platform''s fee, and asks for the balance transaction that has Stripe''s; one of a payment not known yet waits.';
+
+create function private.apply_balance_transaction(p_org_id uuid, p_transaction jsonb)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_charge_id text := private.stripe_id(p_transaction -> 'source');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, null, v_charge_id, null);
+  v_fee bigint := private.stripe_amount(p_transaction, 'fee');
+begin
+  perform private.require_stripe_field(v_charge_id is not null, 'source');
+  if v_payment.id is null then
+    return 'ignored';
+  end if;
+  -- Its fee includes what the platform took, which is booked by itself.
+  select v_fee - coalesce(sum((d.value ->> 'amount')::bigint), 0) into v_fee
+    from jsonb_array_elements(case jsonb_typeof(p_transaction -> 'fee_details') when 'array' then p_transaction -> 'fee_details' else '[]' end) as d (value)
+   where d.value ->> 'type' = 'application_fee';
+  perform private.book_money(
+    p_org_id, 'FEE', -v_fee, private.stripe_currency(p_transaction), 'stripe', v_charge_id, private.stripe_instant(p_transaction -> 'created'),
+    v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_payment.payment_intent_id, v_payment.invoice_id);
+  return 'applied';
+end;
+$$;
+comment on function private.apply_balance_transaction is 'Books Stripe''s fee of a charge, as its balance transaction has it.';
+
+-- Locks in order, so that a refund never meets a check-in the other way round.
+create function private.lock_stripe_payment(p_payment private.stripe_payments)
+returns private.stripe_payments
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_payment.purchase_id is not null then
+    perform private.lock_package(p_payment.org_id, p_payment.purchase_id);
+  end if;
+  perform from public.bookings as b where b.org_id = p_payment.org_id and b.id = p_payment.booking_id for no key update;
+  select p.* into p_payment from private.stripe_payments as p where p.org_id = p_payment.org_id and p.id = p_payment.id for no key update;
+  return p_payment;
+end;
+$$;
+comment on function private.lock_stripe_payment is 'Locks a payment after the package and the booking it paid for.';
+
+create function private.book_of_payment(
+  p_payment private.stripe_payments, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_reference_id text, p_at timestamptz)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.book_money(p_payment.org_id, p_type, p_amount_cents, p_currency, 'stripe', p_reference_id, p_at, p_payment.client_id,
+                            p_payment.purchase_id, p_payment.booking_id, p_payment.payment_intent_id, p_payment.invoice_id);
+$$;
+comment on function private.book_of_payment is 'book_money for something that happened to a payment: with its client, package, booking and ids.';
+
+create function private.refunded_cents(p_payment private.stripe_payments)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(-sum(e.amount_cents), 0)::bigint
+    from public.money_events as e
+   where e.org_id = p_payment.org_id and e.source = 'stripe' and e.type in ('REFUND', 'ADJUSTMENT')
+     and (e.stripe_payment_intent_id = p_payment.payment_intent_id or e.stripe_invoice_id = p_payment.invoice_id);
+$$;
+comment on function private.refunded_cents is 'What was given back of a payment, less refunds that failed.';
+
+-- One refund, by its own id: cumulative amounts of a charge say nothing about which.
+create function private.apply_stripe_refund(p_org_id uuid, p_refund jsonb, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_refund ->> 'id';
+  v_intent_id text := private.stripe_id(p_refund -> 'payment_intent');
+  v_charge_id text := private.stripe_id(p_refund -> 'charge');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, null);
+  v_amount bigint := private.stripe_amount(p_refund, 'amount');
+  v_currency text := private.stripe_currency(p_refund);
+  v_at timestamptz := private.stripe_instant(p_refund -> 'created');
+  v_refund_id uuid := private.metadata_id(p_refund -> 'metadata', 'refund_id');
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_refund ->> 'status' is not null, 'status'),
+          private.require_stripe_field(v_at is not null, 'created');
+  status := 'applied';
+  if v_payment.id is null then
+    if coalesce(v_intent_id, v_charge_id) is null then
+      status := 'ignored';
+    else
+      select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, v_charge_id)) as w;
+    end if;
+    return;
+  end if;
+  v_payment := private.lock_stripe_payment(v_payment);
+  if v_currency <> v_payment.currency then
+    perform private.fail(422, 'stripe_currency_mismatch', 'A refund is not in its payment''s currency.', 'Look at the payment at Stripe.');
+  elsif not exists (select from public.money_events as e where e.org_id = p_org_id and e.source = 'stripe' and e.reference_id = v_id and e.type = 'REFUND')
+        and p_refund ->> 'status' not in ('failed', 'canceled') and private.refunded_cents(v_payment) + v_amount > v_payment.amount_cents then
+    perform private.fail(422, 'stripe_refund_too_large', 'More would be given back than was paid.', 'Look at the payment at Stripe.');
+  end if;
+  perform private.book_of_payment(v_payment, 'REFUND', -v_amount, v_currency, v_id, v_at);
+  if p_refund ->> 'status' in ('failed', 'canceled') then
+    perform private.book_of_payment(v_payment, 'ADJUSTMENT', v_amount, v_currency, v_id, p_now);
+  end if;
+  if exists (select from public.refunds as r where r.org_id = p_org_id and r.id = v_refund_id) then
+    perform private.apply_refund(p_org_id, v_refund_id, p_refund, p_now);
+  end if;
+end;
+$$;
+comment on function private.apply_stripe_refund is
+  'Books a refund once, on its own date, and takes it back where it failed; waits for a payment not known yet. Fails: stripe_refund_too_large 422, stripe_currency_mismatch 422, stripe_field_missing 422.';
+
+-- Earlier versions of the API list a charge's refunds; later ones leave them to be asked for.
+create function private.apply_charge_refunded(p_org_id uuid, p_account text, p_charge jsonb, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_intent_id text := private.stripe_id(p_charge -> 'payment_intent');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, p_charge ->> 'id', private.stripe_id(p_charge -> 'invoice'));
+  v_refund jsonb;
+begin
+  status := 'applied';
+  if v_payment.id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, p_charge ->> 'id')) as w;
+    return;
+  end if;
+  for v_refund in
+    select r.value || jsonb_build_object('payment_intent', v_payment.payment_intent_id, 'charge', p_charge ->> 'id')
+      from jsonb_array_elements(case jsonb_typeof(p_charge #> '{refunds,data}') when 'array' then p_charge #> '{refunds,data}' else '[]' end) as r (value)
+  loop
+    perform private.apply_stripe_refund(p_org_id, v_refund, p_now);
+  end loop;
+  if p_account is not null and private.refunded_cents(v_payment) < private.stripe_amount(p_charge, 'amount_refunded') then
+    perform private.want_stripe_object(p_org_id, p_account, 'charge', p_charge ->> 'id');
+  end if;
+end;
+$$;
+comment on function private.apply_charge_refunded is 'A charge was refunded: books the refunds it lists, and asks for them where it lists none.';
+
+create function private.apply_dispute(p_org_id uuid, p_type text, p_dispute jsonb, p_at timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_dispute ->> 'id';
+  v_intent_id text := private.stripe_id(p_dispute -> 'payment_intent');
+  v_charge_id text := private.stripe_id(p_dispute -> 'charge');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, null);
+  v_amount bigint := private.stripe_amount(p_dispute, 'amount');
+  v_currency text := private.stripe_currency(p_dispute);
+  v_status text := case p_dispute ->> 'status' when 'won' then 'won' when 'warning_closed' then 'won' when 'lost' then 'lost' else 'held' end;
+  v_transactions jsonb := case jsonb_typeof(p_dispute -> 'balance_transactions') when 'array' then p_dispute -> 'balance_transactions' else '[]' end;
+  v_transaction record;
+  v_before public.disputes;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_dispute ->> 'status' is not null, 'status');
+  status := 'applied';
+  if v_payment.id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, v_charge_id)) as w;
+    return;
+  end if;
+  v_payment := private.lock_stripe_payment(v_payment);
+  select d.* into v_before from public.disputes as d where d.org_id = p_org_id and d.stripe_dispute_id = v_id;
+  insert into public.disputes as d (
+    org_id, stripe_dispute_id, payment_id, client_id, purchase_id, booking_id, amount_cents, currency, reason, status, opened_at, closed_at)
+  values (
+    p_org_id, v_id, v_payment.id, v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_amount, v_currency, p_dispute ->> 'reason',
+    v_status, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at), case when v_status <> 'held' then p_at end)
+  on conflict (org_id, stripe_dispute_id) do update
+     set status = excluded.status, closed_at = excluded.closed_at
+   where d.status = 'held' and excluded.status <> 'held';
+
+  -- The money leaves when the dispute opens and comes back when it is won; a question of the bank's moves none.
+  if p_type = 'charge.dispute.funds_withdrawn' or v_status = 'lost'
+     or exists (select from jsonb_array_elements(v_transactions) as t (value) where (t.value ->> 'amount')::bigint < 0) then
+    perform private.book_of_payment(v_payment, 'DISPUTE', -v_amount, v_currency, v_id, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at));
+  end if;
+  if p_type = 'charge.dispute.funds_reinstated'
+     or exists (select from jsonb_array_elements(v_transactions) as t (value) where (t.value ->> 'amount')::bigint > 0) then
+    perform private.book_of_payment(v_payment, 'DISPUTE', -v_amount, v_currency, v_id, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at)),
+            private.book_of_payment(v_payment, 'DISPUTE', v_amount, v_currency, v_id || '/reinstated', p_at);
+  end if;
+  for v_transaction in
+    select t.value ->> 'id' as id, (t.value ->> 'fee')::bigint as fee, lower(t.value ->> 'currency') as currency,
+           private.stripe_instant(t.value -> 'created') as created_at
+      from jsonb_array_elements(v_transactions) as t (value)
+     where coalesce((t.value ->> 'fee')::bigint, 0) <> 0
+  loop
+    perform private.book_of_payment(v_payment, 'FEE', -v_transaction.fee, coalesce(v_transaction.currency, v_currency), v_transaction.id,
+                                    coalesce(v_transaction.created_at, p_at));
+  end loop;
+  if v_before.id is null then
+    perform private.raise_alert(p_org_id, 'payment_disputed', v_payment.client_id, v_payment.purchase_id, v_payment.booking_id);
+  end if;
+  if v_status = 'lost' and coalesce(v_before.status, 'held') = 'held' then
+    perform private.raise_alert(p_org_id, 'dispute_lost', v_payment.client_id, v_payment.purchase_id, v_payment.booking_id);
+  end if;
+  if v_payment.purchase_id is not null then
+    perform private.settle_package(p_org_id, v_payment.purchase_id);
+  end if;
+end;
+$$;
+comment on function private.apply_dispute is
+  'A payment is disputed: held, then won or lost, only forward; its money leaves and comes back once each, its fees by their transactions.';
+
+create function private.apply_payout(p_org_id uuid, p_type text, p_payout jsonb)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_payout ->> 'id';
+  v_amount bigint := private.stripe_amount(p_payout, 'amount');
+  v_at timestamptz := coalesce(private.stripe_instant(p_payout -> 'arrival_date'), private.stripe_instant(p_payout -> 'created'));
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(v_at is not null, 'arrival_date');
+  perform private.book_money(p_org_id, 'PAYOUT', -v_amount, private.stripe_currency(p_payout), 'stripe', v_id, v_at);
+  if p_type <> 'payout.paid' then
+    perform private.book_money(p_org_id, 'PAYOUT', v_amount, private.stripe_currency(p_payout), 'stripe', v_id || '/returned', v_at),
+            private.raise_alert(p_org_id, 'payout_failed', null, null, null);
+  end if;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_payout is 'A payout to the bank: booked once; where it failed it came back.';
+
+-- ── 60_payments/rules/stripe_sales.sql ──
+
+-- What clients pay through Stripe: a checkout becomes a package once it is paid, a paid period of a subscription grants its sessions.
+-- Metadata only names things of the account's own organisation; what it names is looked up there, and refused elsewhere.
+
+create function private.refuse_metadata()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(422, 'stripe_metadata_foreign', 'The payment names something that is not the account''s organisation''s.',
+                      'Look at who made the payment, and refund it if it is nobody''s.');
+$$;
+comment on function private.refuse_metadata is 'Refuses metadata that leads out of the account''s organisation: stripe_metadata_foreign 422.';
+
+create function private.metadata_id(p_metadata jsonb, p_name text)
+returns uuid
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return (p_metadata ->> p_name)::uuid;
+exception when invalid_text_representation then
+  perform private.refuse_metadata();
+end;
+$$;
+comment on function private.metadata_id is 'An id in metadata; null where there is none. Fails: stripe_metadata_foreign 422.';
+
+-- {client_id, offer_id}, of this organisation; both null where the payment was made elsewhere.
+create function private.sale_of(p_org_id uuid, p_metadata jsonb, out client_id uuid, out offer_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if coalesce(private.metadata_id(p_metadata, 'org_id') <> p_org_id, false) then
+    perform private.refuse_metadata();
+  end if;
+  client_id := private.metadata_id(p_metadata, 'client_id');
+  offer_id := private.metadata_id(p_metadata, 'offer_id');
+  if client_id is null or offer_id is null then
+    client_id := null;
+    offer_id := null;
+  elsif not exists (select from public.clients as c where c.org_id = p_org_id and c.id = sale_of.client_id)
+     or not exists (select from public.offers as o where o.org_id = p_org_id and o.id = sale_of.offer_id) then
+    perform private.refuse_metadata();
+  end if;
+end;
+$$;
+comment on function private.sale_of is 'Whom a payment''s metadata says it is from, and what for; nulls where it says nothing. Fails: stripe_metadata_foreign 422.';
+
+create function private.stripe_amount(p_object jsonb, p_name text)
+returns bigint
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_amount jsonb := p_object -> p_name;
+begin
+  perform private.require_stripe_field(coalesce(jsonb_typeof(v_amount), 'null') <> 'null', p_name);
+  if jsonb_typeof(v_amount) <> 'number' or (v_amount #>> '{}')::numeric <> trunc((v_amount #>> '{}')::numeric)
+     or (v_amount #>> '{}')::numeric not between 0 and 999999999999 then
+    perform private.fail(422, 'stripe_amount_invalid', 'An amount is not one that can be.', 'Look at the payment at Stripe.');
+  end if;
+  return (v_amount #>> '{}')::numeric::bigint;
+end;
+$$;
+comment on function private.stripe_amount is 'An amount of a Stripe object in the minor unit. Fails: stripe_field_missing 422, stripe_amount_invalid 422.';
+
+create function private.stripe_currency(p_object jsonb)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(coalesce(p_object ->> 'currency' ~* '^[a-z]{3}$', false), 'currency');
+  return lower(p_object ->> 'currency');
+end;
+$$;
+comment on function private.stripe_currency is 'The currency of a Stripe object. Fails: stripe_field_missing 422.';
+
+create function private.find_stripe_payment(p_org_id uuid, p_intent_id text, p_charge_id text, p_invoice_id text)
+returns private.stripe_payments
+language sql stable security definer set search_path = ''
+as $$
+  select p.* from private.stripe_payments as p
+   where p.org_id = p_org_id
+     and (p.payment_intent_id = p_intent_id or p.charge_id = p_charge_id or p.invoice_id = p_invoice_id)
+   order by p.created_at limit 1;
+$$;
+comment on function private.find_stripe_payment is 'The payment that an intent, a charge or an invoice is of; an empty row where it is not known.';
+
+-- One payment, one package, one income: the payment's row decides, under the account's lock.
+create function private.sell_through_stripe(
+  p_org_id uuid, p_kind text, p_intent_id text, p_invoice_id text, p_client_id uuid, p_offer_id uuid, p_amount_cents bigint, p_currency text,
+  p_paid_at timestamptz, p_expires_at timestamptz, p_grants boolean)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, p_intent_id, null, p_invoice_id);
+  v_offer public.offers;
+  v_purchase_id uuid;
+begin
+  if v_payment.paid_at is not null then
+    return;
+  end if;
+  select o.* into v_offer from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id;
+  if v_offer.currency <> p_currency then
+    perform private.fail(422, 'sale_currency_mismatch', 'The currency is not the offer''s.', 'Refund the payment, or correct the offer and replay the event.');
+  elsif p_grants and p_amount_cents > 100000000 then
+    perform private.fail(422, 'stripe_amount_invalid', 'An amount is not one that can be.', 'Look at the payment at Stripe.');
+  end if;
+  if p_grants then
+    insert into public.client_purchases (
+      org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, purchased_at, expires_at, stripe_payment_intent_id,
+      payment_status, payment_method, session_duration_mins, source)
+    values (
+      p_org_id, p_client_id, p_offer_id, p_amount_cents, p_currency,
+      case when v_offer.offer_type <> 'subscription' or v_offer.sessions_included is not null
+           then coalesce(v_offer.sessions_included, 1) + coalesce(v_offer.bonus_sessions, 0) end,
+      p_paid_at, coalesce(p_paid_at + make_interval(days => v_offer.pack_validity_days), p_expires_at), coalesce(p_intent_id, p_invoice_id),
+      'succeeded', 'stripe', v_offer.session_duration_mins, 'stripe')
+    returning id into v_purchase_id;
+  end if;
+  if p_amount_cents > 0 then
+    insert into private.stripe_payments (
+      org_id, kind, payment_intent_id, invoice_id, client_id, offer_id, purchase_id, amount_cents, currency, paid_at)
+    values (p_org_id, p_kind, p_intent_id, p_invoice_id, p_client_id, p_offer_id, v_purchase_id, p_amount_cents, p_currency, p_paid_at);
+    perform private.book_money(p_org_id, 'INCOME', p_amount_cents, p_currency, 'stripe', coalesce(p_invoice_id, p_intent_id), p_paid_at,
+                               p_client_id, v_purchase_id, null, p_intent_id, p_invoice_id);
+  end if;
+end;
+$$;
+comment on function private.sell_through_stripe is
+  'Makes the package that a payment paid for and books its income, once. Fails: sale_currency_mismatch 422, stripe_amount_invalid 422.';
+
+create function private.apply_checkout(p_org_id uuid, p_session jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_sale record := private.sale_of(p_org_id, p_session -> 'metadata');
+  v_amount bigint;
+  v_intent_id text;
+begin
+  if v_sale.client_id is null then
+    return 'ignored';
+  end if;
+  perform private.require_stripe_field(p_session ? 'mode', 'mode');
+  if p_session ->> 'mode' = 'subscription' then
+    return private.link_subscription(p_org_id, v_sale.client_id, v_sale.offer_id, private.stripe_id(p_session -> 'customer'),
+                                     private.stripe_id(p_session -> 'subscription'));
+  elsif p_session ->> 'mode' <> 'payment' then
+    return 'ignored';
+  end if;
+  perform private.require_stripe_field(p_session ? 'payment_status', 'payment_status');
+  if p_session ->> 'payment_status' = 'unpaid' then
+    -- Paid by a way that takes days: async_payment_succeeded follows.
+    return 'applied';
+  end if;
+  v_amount := private.stripe_amount(p_session, 'amount_total');
+  v_intent_id := private.stripe_id(p_session -> 'payment_intent');
+  perform private.require_stripe_field(v_amount = 0 or v_intent_id is not null, 'payment_intent');
+  -- What costs nothing has no intent; the session then stands for the payment.
+  if v_intent_id is null and exists (select from public.client_purchases as p
+                                      where p.org_id = p_org_id and p.stripe_payment_intent_id = p_session ->> 'id') then
+    return 'applied';
+  end if;
+  perform private.sell_through_stripe(p_org_id, 'package', coalesce(v_intent_id, p_session ->> 'id'), null, v_sale.client_id, v_sale.offer_id,
+                                      v_amount, private.stripe_currency(p_session), p_at, null, true);
+  return 'applied';
+end;
+$$;
+comment on function private.apply_checkout is 'A checkout was completed: the package is made once it is paid, a subscription is joined to its client.';
+
+create function private.apply_payment_intent(p_org_id uuid, p_type text, p_intent jsonb, p_at timestamptz, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit_id uuid := private.metadata_id(p_intent -> 'metadata', 'deposit_id');
+  v_sale record := private.sale_of(p_org_id, p_intent -> 'metadata');
+begin
+  if v_deposit_id is not null then
+    return case when private.apply_deposit_event(p_org_id, v_deposit_id, p_type, p_intent, p_now) is null then 'ignored' else 'applied' end;
+  elsif v_sale.client_id is null then
+    return 'ignored';
+  elsif p_type = 'payment_intent.payment_failed' then
+    return private.notice_failed_payment(p_org_id, p_intent, p_at);
+  elsif p_type = 'payment_intent.succeeded' then
+    perform private.sell_through_stripe(
+      p_org_id, 'package', p_intent ->> 'id', null, v_sale.client_id, v_sale.offer_id,
+      private.stripe_amount(p_intent, case when p_intent ? 'amount_received' then 'amount_received' else 'amount' end),
+      private.stripe_currency(p_intent), p_at, null, true);
+  end if;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_payment_intent is 'An intent succeeded, failed or was cancelled: of a deposit, or of a package that is sold without a checkout.';
+
+create function private.notice_failed_payment(p_org_id uuid, p_object jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_sale record := private.sale_of(p_org_id, p_object -> 'metadata');
+begin
+  if v_sale.client_id is null then
+    return 'ignored';
+  end if;
+  perform private.raise_alert(p_org_id, 'payment_failed', v_sale.client_id, null, null);
+  perform private.notice_event(p_org_id, 'payment_failed', v_sale.client_id, p_object ->> 'id', p_at);
+  return 'applied';
+end;
+$$;
+comment on function private.notice_failed_payment is 'A client''s payment failed: tells the coach and the automations.';
+
+create function private.link_subscription(p_org_id uuid, p_client_id uuid, p_offer_id uuid, p_customer_id text, p_subscription_id text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(p_subscription_id is not null, 'subscription');
+  insert into public.subscriptions as s (org_id, client_id, offer_id, stripe_customer_id, stripe_subscription_id)
+  values (p_org_id, p_client_id, p_offer_id, p_customer_id, p_subscription_id)
+  on conflict (org_id, client_id) do update
+     set offer_id = excluded.offer_id, stripe_customer_id = coalesce(excluded.stripe_customer_id, s.stripe_customer_id),
+         status = case when s.stripe_subscription_id = excluded.stripe_subscription_id then s.status else 'none' end,
+         as_of = case when s.stripe_subscription_id = excluded.stripe_subscription_id then s.as_of end,
+         stripe_subscription_id = excluded.stripe_subscription_id;
+  perform private.want_stripe_object(p_org_id, a.stripe_account_id, 'subscription', p_subscription_id)
+     from public.stripe_accounts as a where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.link_subscription is 'Joins a subscription to the client who bought it; how it stands is asked of Stripe.';
+
+-- An event is of its second; one of the same second as what is known may be older than it, so Stripe is asked.
+create function private.apply_subscription(
+  p_org_id uuid, p_account text, p_subscription jsonb, p_at timestamptz, p_is_fetched boolean, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_subscription ->> 'id';
+  v_item jsonb := p_subscription #> '{items,data,0}';
+  v_price jsonb := coalesce(v_item -> 'price', v_item -> 'plan', p_subscription -> 'plan');
+  v_status text;
+  v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
+  v_sale record := private.sale_of(p_org_id, p_subscription -> 'metadata');
+  v_mirror public.subscriptions;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_subscription ->> 'status' is not null, 'status'),
+          private.require_stripe_field(v_ends_at is not null, 'current_period_end');
+  v_status := case when p_subscription ->> 'status' in ('active', 'trialing') then 'active'
+                   when p_subscription ->> 'status' in ('past_due', 'unpaid') then 'past_due'
+                   when p_subscription ->> 'status' in ('canceled', 'incomplete_expired') then 'canceled' else 'none' end;
+  status := 'applied';
+  select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_id;
+  if not found and v_sale.client_id is not null then
+    select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.client_id = v_sale.client_id;
+    -- A client's mirror shows one: an ended one does not take the place of one that runs.
+    if found and v_mirror.stripe_subscription_id <> v_id and v_mirror.status in ('active', 'past_due') and v_status <> 'active' then
+      return;
+    elsif v_mirror.stripe_subscription_id is distinct from v_id then
+      v_mirror.as_of := null;
+    end if;
+  elsif not found then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_id) as w;
+    return;
+  end if;
+  if not p_is_fetched and p_at < v_mirror.as_of then
+    return;
+  elsif not p_is_fetched and p_at = v_mirror.as_of then
+    perform private.want_stripe_object(p_org_id, p_account, 'subscription', v_id);
+    return;
+  end if;
+  insert into public.subscriptions as s (
+    org_id, client_id, offer_id, stripe_customer_id, stripe_subscription_id, status, price_cents, currency, current_period_end,
+    cancel_at_period_end, as_of)
+  values (
+    p_org_id, coalesce(v_mirror.client_id, v_sale.client_id), coalesce(v_sale.offer_id, v_mirror.offer_id),
+    coalesce(private.stripe_id(p_subscription -> 'customer'), v_mirror.stripe_customer_id), v_id, v_status,
+    private.monthly_cents(v_price, v_item -> 'quantity'), lower(v_price ->> 'currency'), v_ends_at,
+    coalesce((p_subscription ->> 'cancel_at_period_end')::boolean, false), coalesce(p_at, v_mirror.as_of))
+  on conflict (org_id, client_id) do update
+     set (offer_id, stripe_customer_id, stripe_subscription_id, status, price_cents, currency, current_period_end, cancel_at_period_end, as_of)
+       = (excluded.offer_id, excluded.stripe_customer_id, excluded.stripe_subscription_id, excluded.status, excluded.price_cents,
+          excluded.currency, excluded.current_period_end, excluded.cancel_at_period_end, excluded.as_of);
+end;
+$$;
+comment on function private.apply_subscription is
+  'Mirrors a client''s subscription, in both shapes of the API; one that nobody here is known for waits. Fails: stripe_field_missing 422, stripe_metadata_foreign 422.';
+
+create function private.monthly_cents(p_price jsonb, p_quantity jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select round(least((p_price ->> 'unit_amount')::numeric, 100000000) * coalesce((p_quantity #>> '{}')::numeric, 1)
+               / coalesce((p_price #>> '{recurring,interval_count}')::numeric, (p_price ->> 'interval_count')::numeric, 1)
+               * case coalesce(p_price #>> '{recurring,interval}', p_price ->> 'interval')
+                   when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'year' then 1 / 12.0 else 1 end)::integer;
+$$;
+comment on function private.monthly_cents is 'What a price comes to in a month; null where it has no amount of its own.';
+
+-- Each paid period grants its sessions once: by the invoice's id, and only for invoices that open a period.
+create function private.apply_paid_invoice(
+  p_org_id uuid, p_account text, p_invoice jsonb, p_at timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_invoice_id text := p_invoice ->> 'id';
+  v_details jsonb := coalesce(p_invoice #> '{parent,subscription_details}', p_invoice -> 'subscription_details');
+  v_subscription_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'subscription', 'null'), v_details -> 'subscription'));
+  v_sale record := private.sale_of(p_org_id, v_details -> 'metadata');
+  v_mirror public.subscriptions;
+  v_intent_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'payment_intent', 'null'),
+                                                 p_invoice #> '{payments,data,0,payment,payment_intent}'));
+  v_opens_period boolean := p_invoice ->> 'billing_reason' in ('subscription_create', 'subscription_cycle');
+  v_ends_at timestamptz;
+  v_amount bigint := private.stripe_amount(p_invoice, 'amount_paid');
+begin
+  perform private.require_stripe_field(v_invoice_id is not null, 'id');
+  status := 'applied';
+  if v_subscription_id is null then
+    status := 'ignored';
+    return;
+  end if;
+  perform private.require_stripe_field(p_invoice ->> 'billing_reason' is not null, 'billing_reason');
+  if v_sale.client_id is null then
+    select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_subscription_id;
+    v_sale.client_id := v_mirror.client_id;
+    v_sale.offer_id := v_mirror.offer_id;
+  end if;
+  if v_sale.client_id is null or v_sale.offer_id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_subscription_id) as w;
+    return;
+  elsif v_amount = 0 then
+    -- A trial's first invoice, or one that a credit paid: no money, and no sessions for it.
+    return;
+  end if;
+  if v_opens_period then
+    select private.stripe_instant(to_jsonb(max((l.value #>> '{period,end}')::numeric))) into v_ends_at
+      from jsonb_array_elements(p_invoice #> '{lines,data}') as l (value)
+     where not coalesce((l.value ->> 'proration')::boolean, (l.value #>> '{parent,subscription_item_details,proration}')::boolean, false);
+    perform private.require_stripe_field(v_ends_at is not null, 'lines.period');
+  end if;
+  perform private.sell_through_stripe(p_org_id, case when v_opens_period then 'renewal' else 'invoice' end, v_intent_id, v_invoice_id,
+                                      v_sale.client_id, v_sale.offer_id, v_amount, private.stripe_currency(p_invoice), p_at, v_ends_at, v_opens_period);
+  if v_intent_id is null then
+    perform private.want_stripe_object(p_org_id, p_account, 'invoice', v_invoice_id);
+  end if;
+end;
+$$;
+comment on function private.apply_paid_invoice is
+  'A subscription''s invoice was paid: books it, and grants the period''s sessions; waits for a subscription that is not known yet. Fails: stripe_field_missing 422, sale_currency_mismatch 422.';
+
+create function private.apply_failed_invoice(p_org_id uuid, p_invoice jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_subscription_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'subscription', 'null'), p_invoice #> '{parent,subscription_details,subscription}'));
+  v_mirror public.subscriptions;
+begin
+  select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_subscription_id;
+  if not found then
+    return 'ignored';
+  end if;
+  perform private.raise_alert(p_org_id, 'payment_failed', v_mirror.client_id, null, null);
+  perform private.notice_event(p_org_id, 'payment_failed', v_mirror.client_id, p_invoice ->> 'id' || '-' || coalesce(p_invoice ->> 'attempt_count', '1'), p_at);
+  -- How the subscription stands now is asked: the invoice may have been paid since.
+  perform private.want_stripe_object(p_org_id, a.stripe_account_id, 'subscription', v_subscription_id)
+     from public.stripe_accounts as a where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_failed_invoice is 'A subscription''s payment failed: tells the coach and the automations, and asks how the subscription stands.';
+
+create function private.link_invoice_payment(p_org_id uuid, p_invoice_id text, p_intent_id text, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(p_invoice_id is not null, 'invoice'), private.require_stripe_field(p_intent_id is not null, 'payment_intent');
+  update private.stripe_payments as p set payment_intent_id = coalesce(p.payment_intent_id, p_intent_id)
+   where p.org_id = p_org_id and p.invoice_id = p_invoice_id;
+  if found then
+    status := 'applied';
+  else
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(p_invoice_id) as w;
+  end if;
+end;
+$$;
+comment on function private.link_invoice_payment is 'Joins an invoice to the intent that paid it, which later versions of the API keep apart.';
+
 -- ── 61_checkout/rules/checkout.sql ──
 
 -- Checkout: what a client may buy from their portal, at what price, on whose account. SQL decides the terms; the service makes the
@@ -14419,6 +15396,70 @@ as $$
 $$;
 comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
 
+-- What came in and went back, of all time; fees are the organisation's matter and not the client's.
+create function private.client_money(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with money as (
+    select e.* from public.money_events as e
+     where e.org_id = p_org_id and e.client_id = p_client_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  select jsonb_build_object(
+    'total', (select count(*) from money),
+    'amounts', (
+      select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'paid_cents', s.paid, 'returned_cents', s.net - s.paid, 'net_cents', s.net)
+                                order by s.currency), '[]')
+        from (select m.currency, coalesce(sum(m.amount_cents) filter (where m.type = 'INCOME'), 0) as paid, sum(m.amount_cents) as net
+                from money as m group by m.currency) as s),
+    'subscription', (
+      select jsonb_build_object('id', s.id, 'status', s.status, 'offer_id', s.offer_id, 'price_cents', s.price_cents, 'currency', s.currency,
+                                'current_period_end', s.current_period_end, 'cancel_at_period_end', s.cancel_at_period_end)
+        from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'event_date', m.event_date, 'type', m.type, 'amount_cents', m.amount_cents,
+                                                   'currency', m.currency, 'source', m.source, 'purchase_id', m.purchase_id, 'booking_id', m.booking_id,
+                                                   'notes', m.notes) order by m.event_date desc, m.id), '[]')
+        from (select * from money as x order by x.event_date desc, x.id limit 50) as m));
+$$;
+comment on function private.client_money is
+  'Section money: {total, amounts: [{currency, paid_cents, returned_cents: negative, net_cents}], subscription, latest: the newest 50}.';
+
+create function private.client_waivers_signed(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with waivers as (
+    select w.*, t.version,
+           case when w.status = 'sent' and w.expires_at <= p_now then 'expired' else w.status end as state
+      from public.client_waivers as w
+      left join public.waiver_texts as t on t.org_id = w.org_id and t.id = w.waiver_text_id
+     where w.org_id = p_org_id and w.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from waivers),
+    'is_signed', exists (select from waivers as w where w.state = 'signed'),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'name', w.name, 'status', w.state, 'sent_at', w.sent_at, 'signed_at', w.signed_at,
+                                                   'expires_at', w.expires_at, 'signer_name', w.signer_name, 'text_version', w.version, 'source', w.source)
+                                order by w.created_at desc, w.id), '[]')
+        from (select * from waivers as x order by x.created_at desc, x.id limit 20) as w));
+$$;
+comment on function private.client_waivers_signed is
+  'Section waivers: {total, is_signed, latest: the newest 20, an open one whose link has run out as expired}; no link.';
+
+create function private.client_measured(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_measurements as m where m.org_id = p_org_id and m.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'measurement_type', m.measurement_type, 'value', m.value, 'unit', m.unit,
+                                                   'notes', m.notes, 'measured_at', m.measured_at) order by m.measured_at desc, m.id), '[]')
+        from (select * from public.client_measurements as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.measured_at desc, x.id limit 100) as m));
+$$;
+comment on function private.client_measured is 'Section measurements: {total, latest: the newest 100}.';
+
 -- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
 create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
 returns jsonb
@@ -14440,6 +15481,9 @@ begin
         ('packages', 'client_packages', 'packages.read'),
         ('bookings', 'client_bookings', 'bookings.read'),
         ('communications', 'client_communications_log', 'messages.read'),
+        ('money', 'client_money', 'money.read'),
+        ('waivers', 'client_waivers_signed', 'clients.read'),
+        ('measurements', 'client_measured', 'progress.read'),
         ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
 end;
 $$;
@@ -14520,6 +15564,114 @@ $$;
 comment on function private.dashboard_outstanding is
   'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
 
+-- Money that came in, less what was returned on the day it was returned, whatever it had been paid for.
+create function private.dashboard_revenue(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with periods as materialized (
+    select v.name, d.days, private.local_range(p_org_id, d.days) as range
+      from (values ('day'), ('week'), ('month')) as v (name)
+     cross join lateral (select private.view_range(p_org_id, v.name, p_on) as days) as d),
+  bounds as materialized (select min(lower(p.range)) as first, max(upper(p.range)) as last from periods as p),
+  money as (
+    select e.event_date, e.currency, e.type, e.amount_cents
+      from public.money_events as e
+     where e.org_id = p_org_id and e.event_date >= (select b.first from bounds as b) and e.event_date < (select b.last from bounds as b)
+       and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  sums as (
+    select p.name, m.currency, sum(m.amount_cents) filter (where m.type = 'INCOME') as gross,
+           sum(m.amount_cents) filter (where m.type <> 'INCOME') as returned, sum(m.amount_cents) as net
+      from periods as p
+      join money as m on m.event_date >= lower(p.range) and m.event_date < upper(p.range)
+     group by p.name, m.currency)
+  select jsonb_object_agg(p.name, jsonb_build_object('from_on', lower(p.days), 'until_on', upper(p.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'gross_cents', coalesce(s.gross, 0), 'returned_cents', coalesce(s.returned, 0),
+                                                        'net_cents', s.net) order by s.currency), '[]')
+             from sums as s where s.name = p.name)))
+    from periods as p;
+$$;
+comment on function private.dashboard_revenue is
+  'Section revenue: {day, week, month: {from_on, until_on, amounts: [{currency, gross_cents, returned_cents: refunds, disputes and corrections on their own dates, as in the ledger negative, net_cents}]}}.';
+
+-- Earned: the sessions that were held this month, as private.revenue has it. Forecast adds those that are booked in it, as far as their packages reach.
+create function private.dashboard_earned(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with month as materialized (
+    select m.days, private.local_range(p_org_id, m.days) as range from (select private.view_range(p_org_id, 'month', p_on) as days) as m),
+  earned as (
+    select r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from month as m cross join lateral private.revenue(p_org_id, m.range) as r
+     group by r.currency),
+  booked as materialized (
+    select b.purchase_id as id, count(*) as n
+      from month as m
+      join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(m.range) and b.start_time < upper(m.range)
+     where b.purchase_id is not null and (b.settlement = 'due' or b.settlement is null and b.status in ('pending', 'confirmed'))
+     group by b.purchase_id),
+  ahead as (
+    select p.currency, sum(l.unearned_cents * least(k.n, p.sessions_remaining) / p.sessions_remaining) as cents,
+           sum(least(k.n, p.sessions_remaining)) as sessions
+      from booked as k
+      join public.client_purchases as p on p.org_id = p_org_id and p.id = k.id and p.sessions_remaining > 0
+      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents
+              from private.package_earnings(p_org_id, (select array_agg(b.id) from booked as b)) as x
+             order by x.purchase_id, x.nth desc) as l on l.purchase_id = p.id
+     group by p.currency)
+  select jsonb_build_object('from_on', lower(m.days), 'until_on', upper(m.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object(
+                    'currency', currency, 'earned_cents', coalesce(e.cents, 0), 'sessions_earned', coalesce(e.sessions, 0),
+                    'forecast_cents', coalesce(e.cents, 0) + coalesce(a.cents, 0), 'sessions_booked', coalesce(a.sessions, 0)) order by currency), '[]')
+             from earned as e full join ahead as a using (currency)))
+    from month as m;
+$$;
+comment on function private.dashboard_earned is
+  'Section earned: of the local month, {from_on, until_on, amounts: [{currency, earned_cents, sessions_earned, forecast_cents, sessions_booked}]}.';
+
+-- What clients' subscriptions bring in a month, as they are now.
+create function private.dashboard_mrr(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'active', coalesce(sum(s.n), 0), 'past_due', coalesce(sum(s.past_due), 0),
+    'amounts', coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'mrr_cents', s.cents) order by s.currency) filter (where s.n > 0), '[]'))
+    from (select coalesce(x.currency, o.currency, 'aud') as currency, count(*) filter (where x.status = 'active') as n,
+                 count(*) filter (where x.status = 'past_due') as past_due, coalesce(sum(x.price_cents) filter (where x.status = 'active'), 0) as cents
+            from public.subscriptions as x
+            left join public.offers as o on o.org_id = x.org_id and o.id = x.offer_id
+           where x.org_id = p_org_id and x.status in ('active', 'past_due')
+           group by 1) as s;
+$$;
+comment on function private.dashboard_mrr is
+  'Section mrr: of active subscriptions, each for a month whatever it is billed by: {active, past_due: counted, not added, amounts: [{currency, mrr_cents}]}.';
+
+-- Of the day that was scored last: a client who was not scored on it is nobody's worry of today.
+create function private.dashboard_at_risk(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with latest as (
+    select max(r.as_of_date) as on_date from public.client_risk as r where r.org_id = p_org_id),
+  risks as (
+    select r.client_id, r.score, r.tier, r.reasons
+      from public.client_risk as r
+     where r.org_id = p_org_id and r.as_of_date = (select l.on_date from latest as l) and r.tier <> 'green')
+  select jsonb_build_object(
+    'as_of_date', (select l.on_date from latest as l),
+    'red', count(*) filter (where r.tier = 'red'), 'amber', count(*) filter (where r.tier = 'amber'),
+    'clients', (
+      select coalesce(jsonb_agg(jsonb_build_object('client_id', w.client_id, 'full_name', c.full_name, 'score', w.score, 'tier', w.tier,
+                                                   'reasons', to_jsonb(w.reasons)) order by w.score desc, w.client_id), '[]')
+        from (select * from risks as x order by x.score desc, x.client_id limit 20) as w
+        join public.clients as c on c.org_id = p_org_id and c.id = w.client_id))
+    from risks as r;
+$$;
+comment on function private.dashboard_at_risk is
+  'Section at_risk: of the latest scored day alone, {as_of_date, red, amber, clients: the 20 with the highest scores, green ones left out}.';
+
 create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
 returns jsonb
 language plpgsql stable security definer set search_path = ''
@@ -14537,10 +15689,133 @@ begin
         ('today', 'dashboard_today', 'bookings.read'),
         ('week', 'dashboard_week', 'bookings.read'),
         ('no_show', 'dashboard_no_show', 'bookings.read'),
-        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+        ('revenue', 'dashboard_revenue', 'finance.read'),
+        ('earned', 'dashboard_earned', 'finance.read'),
+        ('mrr', 'dashboard_mrr', 'finance.read'),
+        ('outstanding', 'dashboard_outstanding', 'packages.read'),
+        ('at_risk', 'dashboard_at_risk', 'clients.read')) as s (name, function, permission));
 end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- ── 95_overview/rules/finance.sql ──
+
+-- Finance: the ledger of money by local month, and what an organisation has earned through the platform. Every figure is a sum over
+-- money_events, so that they add up to it; amounts keep the ledger's sign where a row is to be added up.
+
+-- Left out, the last date is the organisation's today, and the first the beginning of that month a year earlier.
+create function private.finance_days(p_org_id uuid, p_from date, p_until date)
+returns daterange
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_until date := coalesce(p_until, private.org_today(p_org_id));
+  v_from date := coalesce(p_from, date_trunc('month', v_until::timestamp - interval '1 year')::date);
+begin
+  perform private.require_value(v_from between '2000-01-01' and '2100-01-01', 'from');
+  perform private.require_value(v_until between v_from and '2100-01-01', 'until');
+  return daterange(v_from, v_until + 1);
+end;
+$$;
+comment on function private.finance_days is 'The local dates to account for. Fails: value_not_allowed 422.';
+
+create function private.whole_months(p_days daterange)
+returns daterange
+language sql immutable security invoker set search_path = ''
+as $$
+  select daterange(date_trunc('month', lower(p_days)::timestamp)::date, (date_trunc('month', (upper(p_days) - 1)::timestamp) + interval '1 month')::date);
+$$;
+comment on function private.whole_months is 'These dates with the rest of their first and last month.';
+
+create function private.profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security definer set search_path = ''
+as $$
+  with bounds as materialized (
+    select private.local_range(p_org_id, private.whole_months(private.finance_days(p_org_id, p_from, p_until))) as range, private.org_timezone(p_org_id) as timezone),
+  money as (
+    select date_trunc('month', e.event_date at time zone b.timezone)::date as month, e.currency, e.type, e.amount_cents, e.tax_cents
+      from bounds as b
+      join public.money_events as e on e.org_id = p_org_id and e.event_date >= lower(b.range) and e.event_date < upper(b.range)),
+  moved as (
+    select m.month, m.currency,
+           sum(m.amount_cents) filter (where m.type = 'INCOME') as gross, sum(m.amount_cents) filter (where m.type = 'REFUND') as refunds,
+           sum(m.amount_cents) filter (where m.type = 'DISPUTE') as disputes, sum(m.amount_cents) filter (where m.type = 'ADJUSTMENT') as adjustments,
+           sum(m.amount_cents) filter (where m.type = 'FEE') as fees, sum(m.amount_cents) filter (where m.type = 'PLATFORM_FEE') as platform_fees,
+           sum(m.amount_cents) filter (where m.type = 'EXPENSE') as expenses, sum(m.amount_cents) filter (where m.type <> 'PAYOUT') as net,
+           sum(m.tax_cents) as gst, sum(m.amount_cents) filter (where m.type = 'PAYOUT') as payouts
+      from money as m
+     group by m.month, m.currency),
+  earned as (
+    select date_trunc('month', r.on_at at time zone b.timezone)::date as month, r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from bounds as b
+     cross join lateral private.revenue(p_org_id, b.range) as r
+     group by 1, 2)
+  select month, currency, coalesce(m.gross, 0)::bigint, coalesce(m.refunds, 0)::bigint, coalesce(m.disputes, 0)::bigint, coalesce(m.adjustments, 0)::bigint,
+         coalesce(m.fees, 0)::bigint, coalesce(m.platform_fees, 0)::bigint, coalesce(m.expenses, 0)::bigint, coalesce(m.net, 0)::bigint,
+         coalesce(m.gst, 0)::bigint, coalesce(m.payouts, 0)::bigint, coalesce(e.cents, 0)::bigint, coalesce(e.sessions, 0)::bigint
+    from moved as m
+    full join earned as e using (month, currency)
+   order by month, currency;
+$$;
+comment on function private.profit_and_loss is
+  'By local month and currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses; payouts only move money and stand beside it; gst is the tax inside; earned is the revenue of the sessions that were held.';
+
+create function private.member_profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'finance.read');
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function private.member_profit_and_loss is 'profit_and_loss for a member with finance.read.';
+
+-- Where the platform stands between an organisation and its clients' money: what went through Stripe. Cash never came here, so it is
+-- not to be paid out. One row for each organisation, in the currency that most of it came in, since the app reads one.
+create function private.earnings(p_org_ids uuid[])
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with sums as (
+    select e.org_id, e.currency, count(*) as n,
+           coalesce(sum(e.amount_cents) filter (where e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')), 0) as gross,
+           -coalesce(sum(e.amount_cents) filter (where e.type in ('FEE', 'PLATFORM_FEE', 'EXPENSE')), 0) as commission,
+           -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as paid_out
+      from public.money_events as e
+     where e.org_id = any (p_org_ids) and (e.source = 'stripe' or e.type = 'PAYOUT')
+     group by e.org_id, e.currency)
+  select o.id, o.name, coalesce(s.gross, 0), coalesce(s.commission, 0), coalesce(s.gross - s.commission, 0), coalesce(s.paid_out, 0),
+         coalesce(s.gross - s.commission - s.paid_out, 0), coalesce(s.currency, 'aud')
+    from public.orgs as o
+    left join lateral (select * from sums as x where x.org_id = o.id order by x.n desc, x.currency limit 1) as s on true
+   where o.id = any (p_org_ids);
+$$;
+comment on function private.earnings is
+  'What went through Stripe for these organisations: gross (income less what was returned), commission (the platform''s and Stripe''s fees), net, paid_out, and pending: what is left.';
+
+create function private.reader_earnings()
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return query
+  select e.* from private.earnings(case when private.is_platform_admin() then (select array_agg(o.id) from public.orgs as o)
+                                        else private.orgs_with('finance.read') end) as e;
+end;
+$$;
+comment on function private.reader_earnings is 'The earnings of the organisations whose finances the signed-in person may read; a platform admin''s are all.';
 
 -- ── 95_overview/rules/pulse.sql ──
 
@@ -14762,6 +16037,117 @@ begin
 end;
 $$;
 comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+
+-- ── 95_overview/rules/revenue.sql ──
+
+-- Revenue as it is earned: a package is paid once and earned session by session.
+-- What a package has earned after n of its sessions is n shares of what it cost, rounded down; all of what was paid for it and not
+-- returned once the last session is used; and never more than that. Each session earns the difference, so the cents always add up, and
+-- what comes later (a correction, a refund) is earned or taken back at its own date and leaves earlier months as they were.
+
+-- Every change of what these packages have earned, in the order in which it was written; on_at is when it counts: a session's at its
+-- booking's start, else at the click; a refund's when the money moved. Null: all of the organisation's packages.
+create function private.package_earnings(p_org_id uuid, p_purchase_ids uuid[] default null)
+returns table (
+  purchase_id uuid, client_id uuid, booking_id uuid, kind text, nth bigint, on_at timestamptz, sessions integer, amount_cents bigint,
+  unearned_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.id, p.client_id, p.currency, p.purchased_at,
+           p.sessions_total - (select coalesce(sum(e.total_delta), 0) from public.session_entries as e
+                                where e.org_id = p.org_id and e.purchase_id = p.id) as sold,
+           -- A package that came from another system has no money here; what was paid for it is what it says.
+           coalesce((select sum(m.amount_cents) from public.money_events as m
+                      where m.org_id = p.org_id and m.purchase_id = p.id and m.type = 'INCOME'),
+                    case when p.payment_status = 'succeeded' then p.amount_paid_cents else 0 end)::bigint as paid
+      from public.client_purchases as p
+     where p.org_id = p_org_id and (p_purchase_ids is null or p.id = any (p_purchase_ids))),
+  moves as (
+    select k.id as purchase_id, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
+           0 as used_delta, 0 as total_delta, 0::bigint as returned
+      from packages as k
+    union all
+    select e.purchase_id, e.booking_id, e.kind, coalesce(b.start_time, e.created_at), e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
+      from public.session_entries as e
+      left join public.bookings as b on b.org_id = e.org_id and b.id = e.booking_id
+     where e.org_id = p_org_id and (p_purchase_ids is null or e.purchase_id = any (p_purchase_ids)) and (e.used_delta <> 0 or e.total_delta <> 0)
+    union all
+    select m.purchase_id, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
+      from public.money_events as m
+     where m.org_id = p_org_id and m.purchase_id is not null and (p_purchase_ids is null or m.purchase_id = any (p_purchase_ids))
+       and m.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  states as (
+    select m.*, k.client_id, k.currency, k.sold, k.paid,
+           sum(m.used_delta) over w as used, k.sold + sum(m.total_delta) over w as total, k.paid - sum(m.returned) over w as kept
+      from moves as m
+      join packages as k on k.id = m.purchase_id
+    window w as (partition by m.purchase_id order by m.written_at, m.no, m.kind)),
+  earned as (
+    select s.*, case when coalesce(s.sold, 0) <= 0 or s.used > 0 and s.used >= s.total then greatest(s.kept, 0)
+                     else greatest(least(s.paid * least(s.used, s.sold) / s.sold, s.kept), 0) end::bigint as so_far
+      from states as s)
+  select e.purchase_id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
+         e.so_far - coalesce(lag(e.so_far) over w, 0), greatest(e.kept, 0) - e.so_far, e.currency
+    from earned as e
+  window w as (partition by e.purchase_id order by e.written_at, e.no, e.kind);
+$$;
+comment on function private.package_earnings is
+  'What packages earned, session by session: {purchase_id, client_id, booking_id, kind: sale | opening | use | release | correction | refund | dispute | adjustment, nth, on_at, sessions (−1 when given back), amount_cents, unearned_cents: what is paid and still to be earned after it, currency}. Opening is what was used before the package came here.';
+
+-- What is earned without a package: a payment for one booking, at its start once that is over; any other income when it came.
+create function private.other_earnings(p_org_id uuid, p_range tstzrange)
+returns table (client_id uuid, booking_id uuid, kind text, on_at timestamptz, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select m.client_id, m.booking_id, lower(m.type::text), o.on_at, m.amount_cents, m.currency
+    from public.money_events as m
+    left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
+   cross join lateral (select greatest(m.event_date, b.start_time) as on_at) as o
+   where m.org_id = p_org_id and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
+     and (b.id is null or b.status in ('completed', 'no_show', 'cancelled'))
+     -- What is paid ahead is found by its booking, the rest by its date.
+     and (m.event_date <@ p_range and m.event_date >= coalesce(b.start_time, '-infinity') or b.start_time <@ p_range and b.start_time > m.event_date);
+$$;
+comment on function private.other_earnings is
+  'What was earned in a range without a package: {client_id, booking_id, kind: income | refund | dispute | adjustment, on_at, amount_cents, currency}.';
+
+-- Packages that may have earned something in a range: those with a booking in it, with an entry written in it or later, or with money returned in it.
+create function private.packages_moved(p_org_id uuid, p_range tstzrange)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(x.id), '{}')
+    from (select b.purchase_id as id from public.bookings as b
+           where b.org_id = p_org_id and b.start_time >= lower(p_range) and b.start_time < upper(p_range) and b.purchase_id is not null
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.entry_count > 0
+             and exists (select from public.session_entries as e
+                          where e.org_id = p.org_id and e.purchase_id = p.id and e.created_at >= lower(p_range))
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.purchased_at >= lower(p_range) and p.purchased_at < upper(p_range)
+          union
+          select m.purchase_id from public.money_events as m
+           where m.org_id = p_org_id and m.event_date >= lower(p_range) and m.event_date < upper(p_range) and m.purchase_id is not null) as x;
+$$;
+comment on function private.packages_moved is 'The packages whose earnings in a range can be other than nothing; some more may be among them.';
+
+create function private.revenue(p_org_id uuid, p_range tstzrange)
+returns table (
+  on_at timestamptz, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select e.on_at, e.kind, e.client_id, e.purchase_id, e.booking_id, e.sessions, e.amount_cents, e.currency
+    from private.package_earnings(p_org_id, private.packages_moved(p_org_id, p_range)) as e
+   where e.on_at >= lower(p_range) and e.on_at < upper(p_range) and e.kind <> 'opening'
+     and (e.amount_cents <> 0 or e.sessions <> 0)
+  union all
+  select o.on_at, o.kind, o.client_id, null, o.booking_id, 0, o.amount_cents, o.currency
+    from private.other_earnings(p_org_id, p_range) as o;
+$$;
+comment on function private.revenue is 'What an organisation earned in a range, entry by entry; what was used before a package came here is no revenue of now.';
 
 -- ── 10_tenancy/access.sql ──
 
@@ -17348,7 +18734,7 @@ begin atomic
   select private.member_dashboard(p_org_id, p_on);
 end;
 comment on function public.dashboard is
-  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, revenue, earned, outstanding, mrr, no_show, at_risk}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
@@ -17364,6 +18750,55 @@ comment on function public.pulse is
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;
+
+-- Local months; the columns are the existing app's, which reads what goes out as positive.
+create view public.finance_monthly with (security_invoker = true) as
+  select e.org_id, to_char(e.event_date at time zone o.timezone, 'YYYY-MM') as period,
+         coalesce(sum(e.amount_cents) filter (where e.amount_cents > 0), 0) as cash_in_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.amount_cents < 0), 0) as cash_out_cents,
+         sum(e.amount_cents) as net_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'FEE'), 0) as fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PLATFORM_FEE'), 0) as platform_fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'REFUND'), 0) as refunds_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as payouts_cents,
+         sum(e.tax_cents) as gst_cents, e.currency
+    from (select o.id, private.org_timezone(o.id) as timezone
+            from public.orgs as o where o.id = any ((select private.orgs_with('finance.read'))::uuid[])) as o
+    join public.money_events as e on e.org_id = o.id
+   group by e.org_id, 2, e.currency;
+comment on view public.finance_monthly is
+  'The ledger by local month (period: YYYY-MM) and currency, for members with finance.read: cash_in is all that came in, cash_out (as a positive amount) all that went out, payouts included; net is their difference.';
+revoke all on public.finance_monthly from public, anon, authenticated, service_role;
+grant select on public.finance_monthly to authenticated;
+
+create view public.org_earnings with (security_invoker = true) as
+  select e.org_id, e.org_name, e.gross_earnings_cents, e.commission_cents, e.net_earnings_cents, e.paid_out_cents, e.pending_payout_cents, e.currency
+    from private.reader_earnings() as e;
+comment on view public.org_earnings is
+  'What went through Stripe, one row for each organisation whose finances one may read (finance.read; a platform admin: all): net is gross less commission (the platform''s fee and Stripe''s), pending is net less what was paid out.';
+revoke all on public.org_earnings from public, anon, authenticated, service_role;
+grant select on public.org_earnings to authenticated;
+grant execute on function private.reader_earnings() to authenticated;
+
+create trigger finance_monthly__read_only instead of insert or update or delete on public.finance_monthly
+  for each row execute function private.tg__read_only();
+create trigger org_earnings__read_only instead of insert or update or delete on public.org_earnings
+  for each row execute function private.tg__read_only();
+
+create function public.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select * from private.member_profit_and_loss(p_org_id, p_from, p_until);
+end;
+comment on function public.profit_and_loss is
+  'An organisation''s money by local month, from the month of p_from (default: a year back) to that of p_until (default: today), and by currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses, each refund in the month it was made; payouts stand beside it; gst is the tax inside; earned is the revenue of the sessions_earned that were held. Needs finance.read. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.profit_and_loss(uuid, date, date) from public, anon, service_role;
+grant execute on function public.profit_and_loss(uuid, date, date) to authenticated;
+grant execute on function private.member_profit_and_loss(uuid, date, date) to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -18578,6 +20013,191 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 60_payments/service.sql ──
+
+-- Payments for the webhook, sweeps and operators.
+
+create function service.receive_stripe_event(p_event jsonb)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.receive_stripe_event(p_event);
+$$;
+comment on function service.receive_stripe_event is
+  'Takes an event of Stripe''s in, its signature checked by the caller: {event_id, outcome: applied | ignored | refused | failed | waiting | braked | repeated, error: a slug or null}. The same event again is repeated, unless it had failed. Whose it is follows from its account alone. Fails: value_not_allowed 422.';
+revoke all on function service.receive_stripe_event(jsonb) from public, anon, authenticated;
+grant execute on function service.receive_stripe_event(jsonb) to service_role;
+
+create function service.missing_stripe_events(p_event_ids text[])
+returns setof text
+language sql stable security definer set search_path = ''
+as $$
+  select i from unnest(p_event_ids[:1000]) as i
+   where not exists (select from private.stripe_events as e where e.id = i and e.status <> 'failed');
+$$;
+comment on function service.missing_stripe_events is
+  'Of these events (at most 1000 are read) those that never came, or failed.';
+revoke all on function service.missing_stripe_events(text[]) from public, anon, authenticated;
+grant execute on function service.missing_stripe_events(text[]) to service_role;
+
+create function service.claim_stripe_fetches(p_limit integer default 20, p_lease_secs integer default 120, p_now timestamptz default now())
+returns table (account text, kind text, stripe_id text, claim uuid)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  perform private.require_value(p_lease_secs between 5 and 3600, 'lease_secs');
+  return query select c.account, c.kind, c.stripe_id, c.claim from private.claim_stripe_fetches(p_limit, make_interval(secs => p_lease_secs), p_now) as c;
+end;
+$$;
+comment on function service.claim_stripe_fetches is
+  'Claims objects to be fetched from Stripe: subscription, balance_transaction, invoice (its payments expanded), charge (its refunds expanded), account; at most p_limit (1 to 1000), each for p_lease_secs (5 to 3600). Fails: value_not_allowed 422.';
+revoke all on function service.claim_stripe_fetches(integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_stripe_fetches(integer, integer, timestamptz) to service_role;
+
+create function service.record_stripe_object(
+  p_account text, p_kind text, p_stripe_id text, p_claim uuid, p_object jsonb, p_error text default null, p_now timestamptz default now())
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_stripe_object(p_account, p_kind, p_stripe_id, p_claim, p_object, p_error, p_now);
+$$;
+comment on function service.record_stripe_object is
+  'Applies an object that was fetched, or keeps the slug of why it could not be: applied, ignored, waiting, failed (fetched again later, ever more rarely), stale (the claim is another''s).';
+revoke all on function service.record_stripe_object(text, text, text, uuid, jsonb, text, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_object(text, text, text, uuid, jsonb, text, timestamptz) to service_role;
+
+create function service.list_stripe_events(
+  p_org_id uuid default null, p_status text default null, p_type text default null, p_limit integer default 100)
+returns table (
+  event_id text, type text, org_id uuid, account text, status text, error text, waits_for text, attempts integer, happened_at timestamptz,
+  received_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select e.id, e.type, e.org_id, e.account, e.status, e.error, e.waits_for, e.attempts, e.created_at, e.received_at
+    from private.stripe_events as e
+   where (p_org_id is null or e.org_id = p_org_id) and (p_status is null or e.status = p_status) and (p_type is null or e.type = p_type)
+   order by e.received_at desc
+   limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.list_stripe_events is
+  'The events that Stripe sent, newest first, and what became of them.';
+revoke all on function service.list_stripe_events(uuid, text, text, integer) from public, anon, authenticated;
+grant execute on function service.list_stripe_events(uuid, text, text, integer) to service_role;
+
+create function service.get_stripe_event(p_event_id text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_event private.stripe_events;
+begin
+  select e.* into v_event from private.stripe_events as e where e.id = p_event_id;
+  if not found then
+    perform private.fail(404, 'stripe_event_not_found', 'There is no such event.', 'See coach stripe events list.');
+  end if;
+  return jsonb_build_object(
+    'event_id', v_event.id, 'type', v_event.type, 'org_id', v_event.org_id, 'account', v_event.account, 'api_version', v_event.api_version,
+    'status', v_event.status, 'error', v_event.error, 'waits_for', v_event.waits_for, 'attempts', v_event.attempts,
+    'happened_at', v_event.created_at, 'received_at', v_event.received_at, 'settled_at', v_event.settled_at, 'kept', v_event.payload #> '{data,object}');
+end;
+$$;
+comment on function service.get_stripe_event is
+  'One event: {event_id, type, org_id, account, api_version, status, error, waits_for, attempts, happened_at, received_at, settled_at, kept: what is kept of its object}. Fails: stripe_event_not_found 404.';
+revoke all on function service.get_stripe_event(text) from public, anon, authenticated;
+grant execute on function service.get_stripe_event(text) to service_role;
+
+create function service.replay_stripe_event(p_event_id text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.stripe_events as e set attempts = e.attempts + 1 where e.id = p_event_id;
+  if not found then
+    perform private.fail(404, 'stripe_event_not_found', 'There is no such event.', 'See coach stripe events list.');
+  end if;
+  return private.settle_stripe_event(p_event_id);
+end;
+$$;
+comment on function service.replay_stripe_event is
+  'Applies a kept event once more: {event_id, outcome, error}. What was booked already is not booked again. Fails: stripe_event_not_found 404.';
+revoke all on function service.replay_stripe_event(text) from public, anon, authenticated;
+grant execute on function service.replay_stripe_event(text) to service_role;
+
+create function service.list_stripe_accounts(p_now timestamptz default now())
+returns table (account text, seen_until timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select a.account, greatest(coalesce(c.seen_until, p_now - interval '3 days') - interval '1 hour', p_now - interval '29 days')
+    from (select '' as account union all select s.stripe_account_id from public.stripe_accounts as s) as a
+    left join private.stripe_cursors as c on c.account = a.account
+   order by c.listed_at nulls first, a.account;
+$$;
+comment on function service.list_stripe_accounts is
+  'The accounts whose events are reconciled (the empty one: the platform''s), the longest unseen first, and from when on to list them: an hour before what was seen last, three days at first, 29 days at most, since Stripe keeps 30.';
+revoke all on function service.list_stripe_accounts(timestamptz) from public, anon, authenticated;
+grant execute on function service.list_stripe_accounts(timestamptz) to service_role;
+
+create function service.record_stripe_listing(p_account text, p_seen_until timestamptz, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.stripe_cursors as c (account, seen_until, listed_at) values (p_account, least(p_seen_until, p_now), p_now)
+  on conflict (account) do update set seen_until = greatest(c.seen_until, excluded.seen_until), listed_at = excluded.listed_at;
+$$;
+comment on function service.record_stripe_listing is
+  'Records that an account''s events were listed and fed up to an instant.';
+revoke all on function service.record_stripe_listing(text, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_listing(text, timestamptz, timestamptz) to service_role;
+
+create function service.sweep_stripe_events(p_limit integer default 500, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (settled integer, failed integer, forgotten integer, deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text;
+  v_outcome text;
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  settled := 0; failed := 0; forgotten := 0; deleted := 0;
+  -- Kept while the brake was on, or failed some time ago; ever more rarely.
+  for v_id in
+    select e.id from private.stripe_events as e
+     where (e.status = 'braked' and not private.is_braked('payments', e.org_id))
+        or (e.status = 'failed' and e.attempts < 30 and e.received_at + interval '1 minute' * 2 ^ least(e.attempts, 12) < p_now)
+     order by e.created_at, e.received_at, e.id
+     limit p_limit for no key update skip locked
+  loop
+    if p_dry_run then
+      v_outcome := 'applied';
+    else
+      update private.stripe_events as e set attempts = e.attempts + 1 where e.id = v_id;
+      v_outcome := private.settle_stripe_event(v_id, p_now) ->> 'outcome';
+    end if;
+    settled := settled + case when v_outcome in ('failed', 'braked') then 0 else 1 end;
+    failed := failed + case when v_outcome in ('failed', 'braked') then 1 else 0 end;
+  end loop;
+  -- What waits for a payment that was never told of is of one that is not ours.
+  with old as (
+    select e.id from private.stripe_events as e where e.status = 'waiting' and e.received_at < p_now - interval '3 days'
+     limit p_limit for no key update skip locked),
+  gone as (
+    update private.stripe_events as e set status = 'ignored', settled_at = p_now from old as o where e.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end into forgotten;
+  with old as (
+    select e.id from private.stripe_events as e
+     where e.received_at < p_now - interval '90 days' and (e.status in ('applied', 'ignored') or e.received_at < p_now - interval '400 days')
+     limit p_limit for update skip locked),
+  gone as (delete from private.stripe_events as e using old as o where e.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_stripe_events is
+  'Applies events that were kept while the brake was on or that failed, forgets what waited three days for a payment that is not ours, and deletes events after 90 days (refused and failed ones after 400); at most p_limit (1 to 100000) of each. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_stripe_events(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_stripe_events(integer, timestamptz, boolean) to service_role;
+
 -- ── 61_checkout/service.sql ──
 
 -- Checkout for the Python side: what is carried to Stripe and what came of it, and the operator's doors.
@@ -19139,6 +20759,83 @@ comment on function service.pulse is
   'Every kind of work that runs by itself: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}], runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}. done, failed and runs are of the last hour.';
 revoke all on function service.pulse() from public, anon, authenticated;
 grant execute on function service.pulse() to service_role;
+
+create function service.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function service.profit_and_loss is
+  'An organisation''s money by local month and currency, with the ledger''s signs; see public.profit_and_loss. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.profit_and_loss(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.profit_and_loss(uuid, date, date) to service_role;
+
+create function service.list_ledger(
+  p_org_id uuid, p_from date default null, p_until date default null, p_after_date timestamptz default null, p_after_id uuid default null, p_limit integer default 1000)
+returns table (
+  id uuid, event_date timestamptz, local_on date, type text, amount_cents bigint, currency text, tax_cat text, tax_cents bigint, source text,
+  reference_id text, client_id uuid, purchase_id uuid, booking_id uuid, payout_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_range tstzrange;
+begin
+  perform private.require_known_org(p_org_id);
+  v_range := private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until));
+  return query
+  select e.id, e.event_date, (e.event_date at time zone private.org_timezone(p_org_id))::date, e.type::text, e.amount_cents, e.currency, e.tax_cat::text,
+         e.tax_cents, e.source, e.reference_id, e.client_id, e.purchase_id, e.booking_id, e.payout_id
+    from public.money_events as e
+   where e.org_id = p_org_id and e.event_date >= lower(v_range) and e.event_date < upper(v_range)
+     and (p_after_id is null or (e.event_date, e.id) > (p_after_date, p_after_id))
+   order by e.event_date, e.id
+   limit least(greatest(p_limit, 1), 10000);
+end;
+$$;
+comment on function service.list_ledger is
+  'The money events of local dates, oldest first, at most p_limit (1 to 10000); the next page comes after the last row''s event_date and id. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) to service_role;
+
+create function service.list_revenue(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  earned_at timestamptz, local_on date, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.on_at, (r.on_at at time zone private.org_timezone(p_org_id))::date, r.kind, r.client_id, r.purchase_id, r.booking_id, r.sessions, r.amount_cents, r.currency
+    from private.revenue(p_org_id, private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until))) as r
+   order by r.on_at, r.purchase_id, r.booking_id;
+end;
+$$;
+comment on function service.list_revenue is
+  'What was earned on local dates, session by session: kind is use, release, correction, refund, dispute, adjustment, sale (without sessions) or income (without a package). Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_revenue(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.list_revenue(uuid, date, date) to service_role;
+
+create function service.org_earnings(p_org_id uuid)
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.earnings(array[p_org_id]);
+end;
+$$;
+comment on function service.org_earnings is 'What went through Stripe for an organisation; see the view org_earnings. Fails: org_not_found 404.';
+revoke all on function service.org_earnings(uuid) from public, anon, authenticated;
+grant execute on function service.org_earnings(uuid) to service_role;
 
 -- ── 10_tenancy/data.sql ──
 
