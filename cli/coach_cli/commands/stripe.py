@@ -1,4 +1,4 @@
-"""coach stripe: what Stripe told, what became of it, and applying it once more."""
+"""coach stripe: organisations' accounts, what Stripe told, what became of it, and applying it once more."""
 
 import asyncio
 from typing import Annotated, Any
@@ -6,10 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from coach_cli import output
-from coach_cli.parameters import Json, Limit, noun, rpc, rpc_in_org
+from coach_cli.parameters import Json, Limit, OrgName, noun, rpc, rpc_in_org
 from coach_cli.words import with_moments
+from coach_os.database import open_database
+from coach_os.functions.stripe_connect import onboarding_link, record_account
+from coach_os.providers.payments import read_account
+from coach_os.providers.stripe import stripe_of
+from coach_os.settings import load_settings
 
-app = noun("Look at Stripe's events, and apply one once more.")
+app = noun("Connect accounts, look at Stripe's events, and apply one once more.")
 events = noun("List and show the events that Stripe sent.")
 app.add_typer(events, name="events")
 
@@ -67,3 +72,40 @@ def replay_event(event: EventId, json: Json = False) -> None:
     """Apply a kept event once more; what was booked already is not booked again."""
     answer: dict[str, Any] = rpc("service.replay_stripe_event", p_event_id=event)
     output.print_record(answer, json=json)
+
+
+@app.command("connect", epilog="Example: coach stripe connect kilo")
+def connect(org: OrgName, json: Json = False) -> None:
+    """Print the link of Stripe's pages on which an owner connects the organisation's own account.
+
+    The link is good once, for some minutes; asked again, it goes on with the same account.
+    """
+    output.print_record({"url": asyncio.run(_onboard(org))}, json=json)
+
+
+@app.command("status", epilog="Example: coach stripe status kilo --refresh")
+def show_status(
+    org: OrgName,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask Stripe first, and record what it says.")] = False,
+    json: Json = False,
+) -> None:
+    """Show how far an organisation's Stripe account is, and what is to be done next."""
+    output.print_record(asyncio.run(_status(org, refresh=refresh)), json=json)
+
+
+async def _onboard(org: str) -> str:
+    settings = load_settings()
+    async with stripe_of(settings) as stripe, open_database(settings) as database:
+        org_id = await database.rpc("service.find_org", p_org=org)
+        return await onboarding_link(database, stripe, await database.rpc("service.connect_begin", p_org_id=org_id))
+
+
+async def _status(org: str, *, refresh: bool) -> dict[str, Any]:
+    settings = load_settings()
+    async with open_database(settings) as database:
+        org_id = await database.rpc("service.find_org", p_org=org)
+        found: dict[str, Any] = await database.rpc("service.connect_status", p_org_id=org_id)
+        if refresh and found["account"]:
+            async with stripe_of(settings) as stripe:
+                return await record_account(database, org_id, await read_account(stripe, found["account"]))
+    return found
