@@ -961,7 +961,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, imported, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
@@ -1003,6 +1003,58 @@ comment on column public.products.price_cents is 'In the minor unit of `currency
 comment on column public.products.stock_quantity is 'Null: not counted; below zero: sold before it was counted.';
 create index products_id_idx on public.products (id);
 create index products_name_idx on public.products (org_id, name);
+
+-- ── 36_imports/tables.sql ──
+
+-- Imports: clients and packages from a file of another system.
+-- Invariant: a person becomes one client, however often their row is sent, by whichever import: the organisation's row is the lock.
+-- Not here: the file itself, which nobody keeps; activities of clients (70_training).
+
+create table private.client_imports (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  is_dry_run boolean not null,
+  date_order text not null default 'iso',
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint client_imports_date_order_known check (date_order in ('iso', 'dmy', 'mdy'))
+);
+comment on table private.client_imports is 'One reading of one file; what became of each row is in client_import_rows.';
+comment on column private.client_imports.date_order is 'How the file writes 03/04/2026; years first (2026-04-03) are understood by all of them.';
+create index client_imports_id_idx on private.client_imports (id);
+
+create table private.client_import_rows (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  import_id uuid not null,
+  line integer not null,
+  outcome text not null,
+  slug text,
+  column_name text,
+  changed text[] not null default '{}',
+  client_id uuid,
+  package text,
+  of_line integer,
+  email_key text,
+  phone_key text,
+  name_key text,
+  package_key text,
+  primary key (org_id, id),
+  foreign key (org_id, import_id) references private.client_imports (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete set null (client_id),
+  constraint client_import_rows_line_once unique (org_id, import_id, line),
+  constraint client_import_rows_outcome_known check (outcome in ('created', 'updated', 'unchanged', 'refused')),
+  constraint client_import_rows_refused_says_why check ((outcome = 'refused') = (slug is not null)),
+  constraint client_import_rows_package_known check (package in ('created', 'unchanged'))
+);
+comment on table private.client_import_rows is 'What became of each row of a file: ids and names of columns, no values.';
+comment on column private.client_import_rows.column_name is 'The column that a refusal is about.';
+comment on column private.client_import_rows.changed is 'Columns of a known client that took another value.';
+comment on column private.client_import_rows.of_line is 'The earlier row of the file that is about the same person.';
+comment on column private.client_import_rows.email_key is 'With phone_key, name_key and package_key: hashes salted by the import, to know a person or package again within the file.';
+create index client_import_rows_client_idx on private.client_import_rows (org_id, client_id) where client_id is not null;
+create index client_import_rows_email_idx on private.client_import_rows (org_id, import_id, email_key) where email_key is not null;
+create index client_import_rows_phone_idx on private.client_import_rows (org_id, import_id, phone_key) where phone_key is not null;
 
 -- ── 40_scheduling/tables.sql ──
 
@@ -3939,7 +3991,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   insert into public.session_entries (org_id, purchase_id, kind, used_delta, reason, actor_id)
-  values (new.org_id, new.id, 'opening', new.sessions_used, 'sold_with_used', auth.uid());
+  values (new.org_id, new.id, 'opening', new.sessions_used, case new.source when 'import' then 'imported' else 'sold_with_used' end, auth.uid());
   return null;
 end;
 $$;
@@ -7291,6 +7343,428 @@ begin
 end;
 $$;
 comment on function private.member_take_session is 'take_session for a member with sessions.use.';
+
+-- ── 36_imports/rules/import_clients.sql ──
+
+-- An import: opened once, then fed in batches. Two at once queue by batch, so that each sees whom the other has made.
+
+create function private.open_client_import(p_org_id uuid, p_is_dry_run boolean, p_date_order text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_unbraked('imports', p_org_id);
+  perform private.require_value(p_date_order in ('iso', 'dmy', 'mdy'), 'date_order');
+  insert into private.client_imports (org_id, is_dry_run, date_order) values (p_org_id, p_is_dry_run, p_date_order) returning id into v_id;
+  if not p_is_dry_run then
+    perform private.record_audit(p_org_id, 'import', 'clients', v_id);
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, value_not_allowed 422.';
+
+-- The plan is made and carried out under one lock. A line that was answered is answered the same again: a batch whose answer was lost
+-- is sent once more.
+create function private.import_clients(p_import private.client_imports, p_rows jsonb)
+returns setof private.client_import_rows
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_lines integer[];
+  v_plan private.planned_client[];
+begin
+  perform private.require_value(jsonb_typeof(p_rows) = 'array', 'rows');
+  perform private.require_value(jsonb_array_length(p_rows) between 1 and 1000, 'rows');
+  select array_agg((r.value ->> 'line')::integer) into v_lines from jsonb_array_elements(p_rows) as r (value);
+  perform private.require_value(array_position(v_lines, null) is null and cardinality(v_lines) = (select count(distinct l) from unnest(v_lines) as l), 'rows');
+
+  -- The organisation's row is the lock: another import waits here, and then sees the clients that this one has made.
+  perform from public.orgs as o where o.id = p_import.org_id for no key update;
+  perform private.require_unbraked('imports', p_import.org_id);
+  v_plan := array(
+    select p from private.plan_client_import(p_import,
+      (select coalesce(jsonb_agg(r.value), '[]') from jsonb_array_elements(p_rows) as r (value)
+        where not exists (select from private.client_import_rows as d where d.org_id = p_import.org_id and d.import_id = p_import.id
+                             and d.line = (r.value ->> 'line')::integer))) as p);
+
+  if not p_import.is_dry_run then
+    insert into public.clients (
+      org_id, id, full_name, email, phone, status, date_of_birth, gender, height_cm, weight_kg, address_line1, address_line2, city, state,
+      postcode, country, emergency_contact_name, emergency_contact_phone, source, notes)
+    select p_import.org_id, p.client_id, n.full_name, n.email, n.phone, coalesce(n.status, 'active'), n.date_of_birth, n.gender, n.height_cm,
+           n.weight_kg, n.address_line1, n.address_line2, n.city, n.state, n.postcode, coalesce(n.country, 'Australia'),
+           n.emergency_contact_name, n.emergency_contact_phone, n.source, n.notes
+      from unnest(v_plan) as p cross join lateral jsonb_populate_record(null::public.clients, p.client) as n
+     where p.outcome = 'created';
+    update public.clients as c
+       set (full_name, email, phone, status, date_of_birth, gender, height_cm, weight_kg, address_line1, address_line2, city, state, postcode,
+            country, emergency_contact_name, emergency_contact_phone, source, notes)
+         = (select n.full_name, n.email, n.phone, n.status, n.date_of_birth, n.gender, n.height_cm, n.weight_kg, n.address_line1, n.address_line2,
+                   n.city, n.state, n.postcode, n.country, n.emergency_contact_name, n.emergency_contact_phone, n.source, n.notes
+              from jsonb_populate_record(c, (select jsonb_object_agg(f.key, f.value) from jsonb_each(p.client) as f where f.key = any (p.changed))) as n)
+      from unnest(v_plan) as p
+     where c.org_id = p_import.org_id and c.id = p.client_id and p.outcome = 'updated' and p.changed <> '{}';
+    -- Sessions already used open the package's ledger.
+    insert into public.client_purchases (
+      org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, sessions_used, purchased_at, expires_at, payment_status,
+      payment_method, session_duration_mins, source, request_id)
+    select p_import.org_id, p.client_id, p.offer_id, p.amount_cents, p.currency, p.sessions_total, p.sessions_used, p.purchased_at,
+           p.expires_at, 'succeeded', p.payment_method, p.session_duration_mins, 'import', p.request_id
+      from unnest(v_plan) as p where p.package = 'created';
+  end if;
+
+  insert into private.client_import_rows (
+    org_id, import_id, line, outcome, slug, column_name, changed, client_id, package, of_line, email_key, phone_key, name_key, package_key)
+  select p_import.org_id, p_import.id, p.line, p.outcome, p.slug, p.column_name, p.changed,
+         case when not p_import.is_dry_run or exists (select from public.clients as c where c.org_id = p_import.org_id and c.id = p.client_id)
+              then p.client_id end,
+         p.package, p.of_line, p.email_key, p.phone_key, p.name_key, p.package_key
+    from unnest(v_plan) as p;
+  return query
+  select r.* from private.client_import_rows as r
+   where r.org_id = p_import.org_id and r.import_id = p_import.id and r.line = any (v_lines) order by r.line;
+end;
+$$;
+comment on function private.import_clients is
+  'Imports a batch of at most 1,000 rows and returns what became of each. Fails: brake_on 423, value_not_allowed 422.';
+
+-- ── 36_imports/rules/plan_import.sql ──
+
+-- Whom a row is about, and what it would change. A dry run shows this; an import does exactly this, in the same lock.
+
+create type private.planned_client as (
+  line integer, outcome text, slug text, column_name text, changed text[], client_id uuid, client jsonb, package text, of_line integer,
+  email_key text, phone_key text, name_key text, package_key text,
+  offer_id uuid, amount_cents integer, currency text, sessions_total integer, sessions_used integer,
+  purchased_at timestamptz, expires_at timestamptz, payment_method text, session_duration_mins integer, request_id uuid);
+comment on type private.planned_client is 'A row of a file: its outcome, and what the import writes to bring it about.';
+
+-- The same email is the same person. A number may be a family's: it tells a person only together with the name, and where neither
+-- that nor two emails tell them apart, nobody guesses.
+create function private.same_person(
+  p_email text, p_phone text, p_name text, p_other_email text, p_other_phone text, p_other_name text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_email = p_other_email then 'same'
+              when p_phone = p_other_phone then
+                case when p_email is not null and p_other_email is not null then case when p_name = p_other_name then 'unclear' else 'other' end
+                     when p_name = p_other_name then 'same' else 'unclear' end
+              else 'other' end;
+$$;
+comment on function private.same_person is 'same, unclear or other: two people by email, phone and name, each compared as it is given.';
+
+create function private.name_key(p_name text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select lower(btrim(regexp_replace(normalize(p_name, nfkc), '\s+', ' ', 'g')));
+$$;
+comment on function private.name_key is 'A name as names are compared: without case and double spaces.';
+
+create function private.import_key(p_import_id uuid, p_value text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select encode(sha256(convert_to(p_import_id || '|' || p_value, 'UTF8')), 'hex');
+$$;
+comment on function private.import_key is 'A value as a hash that only its own import can compare; null for none.';
+
+-- What a row says of a package, held against the organisation's offers, or why it cannot be sold so.
+create function private.read_import_packages(p_org_id uuid, p_rows jsonb, p_order text)
+returns table (
+  line integer, client jsonb, phone_e164 text, slug text, column_name text, offer_id uuid, package_ref text, amount_cents integer,
+  currency text, total integer, used integer, purchased_on date, expires_on date, payment_method text, session_duration_mins integer)
+language sql stable security definer set search_path = ''
+as $$
+  with offered as (
+    select r.*, o.id as offer_id, o.currency, o.session_duration_mins, count(o.id) over (partition by r.line) as offers,
+           coalesce(r.package ->> 'package_ref', r.package ->> 'purchased_on', '') as package_ref,
+           case when r.package ? 'amount_paid' then private.import_amount(r.package ->> 'amount_paid', o.currency) else o.price_cents end as amount_cents,
+           coalesce((r.package ->> 'sessions_total')::integer,
+                    (r.package ->> 'sessions_used')::integer + (r.package ->> 'sessions_remaining')::integer,
+                    case when o.offer_type <> 'subscription' or o.sessions_included is not null or r.package ?| '{sessions_used,sessions_remaining}'
+                         then coalesce(o.sessions_included, 1) + coalesce(o.bonus_sessions, 0) end) as total
+      from private.read_import_rows(p_org_id, p_rows, p_order) as r
+      left join public.offers as o on r.package is not null and o.org_id = p_org_id
+       and (private.name_key(o.name) = private.name_key(r.package ->> 'package') or o.id::text = lower(r.package ->> 'package'))),
+  counted as (
+    select distinct on (o.line) o.*, (o.package ->> 'purchased_on')::date as purchased_on, (o.package ->> 'expires_on')::date as expires_on,
+           coalesce((o.package ->> 'sessions_used')::integer, o.total - (o.package ->> 'sessions_remaining')::integer, 0) as used
+      from offered as o order by o.line, o.offer_id),
+  judged as (
+    select c.*, case
+             when c.slug is not null then array[c.slug, c.column_name]
+             when c.package is null then null
+             when c.offers = 0 then '{offer_not_found,package}'
+             when c.offers > 1 then '{offer_ambiguous,package}'
+             when lower(c.package ->> 'currency') <> c.currency then '{sale_currency_mismatch,currency}'
+             when c.amount_cents is null then '{value_not_allowed,amount_paid}'
+             when c.used < 0 or c.used > coalesce(c.total, 0) or c.total > 20000
+                  or c.used + (c.package ->> 'sessions_remaining')::integer <> c.total then '{sessions_out_of_range,sessions_used}'
+             when c.expires_on < c.purchased_on then '{date_invalid,expires_on}' end as why
+      from counted as c)
+  select j.line, j.client, j.phone_e164, j.why[1], j.why[2], case when j.why is null then j.offer_id end, j.package_ref, j.amount_cents, j.currency,
+         j.total, j.used, j.purchased_on, j.expires_on, j.package ->> 'payment_method', j.session_duration_mins
+    from judged as j;
+$$;
+comment on function private.read_import_packages is
+  'read_import_rows with the offer that a row''s package is of, its counts, amount in minor units and dates; offer_id is null where a row is about a client alone.';
+
+create function private.plan_client_import(p_import private.client_imports, p_rows jsonb)
+returns setof private.planned_client
+language sql volatile security definer set search_path = ''
+as $$
+  with read as materialized (
+    select r.*, lower(r.client ->> 'email') as email, private.name_key(r.client ->> 'full_name') as name
+      from private.read_import_packages(p_import.org_id, p_rows, p_import.date_order) as r),
+  -- Clients who share an email or a number with a row.
+  likenesses as (
+    select r.line, c.id, private.same_person(r.email, r.phone_e164, r.name, lower(c.email), c.phone_e164, private.name_key(c.full_name)) as likeness,
+           lower(c.email) = r.email and c.phone_e164 = r.phone_e164 as is_both
+      from read as r
+     cross join lateral (
+       select c.id, c.email, c.phone_e164, c.full_name from public.clients as c
+        where c.org_id = p_import.org_id and lower(c.email) = r.email
+       union
+       select c.id, c.email, c.phone_e164, c.full_name from public.clients as c
+        where c.org_id = p_import.org_id and c.phone_e164 = r.phone_e164) as c
+     where r.slug is null),
+  known as (
+    select l.line, count(*) filter (where l.likeness = 'same') as same, count(*) filter (where l.likeness = 'same' and l.is_both) as both,
+           bool_or(l.likeness = 'unclear') as is_unclear,
+           (array_agg(l.id order by l.is_both desc nulls last) filter (where l.likeness = 'same'))[1] as client_id
+      from likenesses as l group by l.line),
+  -- Several with one email: the number tells which; else nobody guesses.
+  matched as materialized (
+    select r.*, coalesce(r.slug, case when k.same > 1 and k.both <> 1 or k.same = 0 and k.is_unclear then 'client_ambiguous' end) as refused,
+           k.client_id as known_id, gen_random_uuid() as new_id,
+           private.import_key(p_import.id, r.email) as email_key, private.import_key(p_import.id, r.phone_e164) as phone_key,
+           private.import_key(p_import.id, r.name) as name_key,
+           private.import_key(p_import.id, r.offer_id || '|' || r.package_ref) as package_key
+      from read as r left join known as k on k.line = r.line),
+  -- The same person earlier in the file, in this batch or one before.
+  earlier as (
+    select m.line, e.line as of_line, private.same_person(m.email_key, m.phone_key, m.name_key, e.email_key, e.phone_key, e.name_key) as likeness
+      from matched as m
+     cross join lateral (
+       select b.line, b.email_key, b.phone_key, b.name_key from matched as b
+        where b.line < m.line and b.refused is null and (b.email_key = m.email_key or b.phone_key = m.phone_key)
+       union all
+       select b.line, b.email_key, b.phone_key, b.name_key from private.client_import_rows as b
+        where b.org_id = p_import.org_id and b.import_id = p_import.id and b.line < m.line and b.email_key = m.email_key
+       union all
+       select b.line, b.email_key, b.phone_key, b.name_key from private.client_import_rows as b
+        where b.org_id = p_import.org_id and b.import_id = p_import.id and b.line < m.line and b.phone_key = m.phone_key) as e
+     where m.refused is null),
+  placed as materialized (
+    select m.*, f.of_line, coalesce(m.refused, case when f.of_line is null and f.is_unclear then 'client_ambiguous' end) as doubt
+      from matched as m
+      left join (select e.line, min(e.of_line) filter (where e.likeness = 'same') as of_line, bool_or(e.likeness = 'unclear') as is_unclear
+                   from earlier as e group by e.line) as f on f.line = m.line),
+  -- Who follows an earlier row is its client, if that one became one.
+  people as materialized (
+    select p.*, coalesce(p.known_id, first.known_id, recorded.client_id, first.new_id, p.new_id) as client_id,
+           p.of_line is not null and (first.line is not null and first.doubt is null and first.of_line is null
+             or recorded.outcome <> 'refused' and recorded.of_line is null and (p_import.is_dry_run or recorded.client_id is not null)) is not true as is_lost
+      from placed as p
+      left join placed as first on first.line = p.of_line
+      left join private.client_import_rows as recorded
+        on recorded.org_id = p_import.org_id and recorded.import_id = p_import.id and recorded.line = p.of_line),
+  judged as (
+    select p.*, md5(concat_ws('|', 'import', p_import.org_id, p.client_id, p.offer_id, p.package_ref))::uuid as request_id,
+           coalesce(p.doubt, case
+             when p.of_line is null then null
+             when p.is_lost then 'client_ambiguous'
+             when p.offer_id is null
+                  or exists (select from people as e where e.line < p.line and e.client_id = p.client_id and e.doubt is null and e.package_key = p.package_key)
+                  or exists (select from private.client_import_rows as e
+                              where e.org_id = p_import.org_id and e.import_id = p_import.id and e.line < p.line and e.package_key = p.package_key
+                                and p.of_line in (e.line, e.of_line)) then 'row_duplicate' end) as why
+      from people as p),
+  compared as (
+    select j.*, case when j.why is null then j.known_id is null and j.of_line is null end as is_new,
+           case when j.why is not null or j.of_line is not null or c.id is null then '{}'
+                else array(select f.key from jsonb_each(j.client) as f
+                            where f.value is distinct from to_jsonb(c) -> f.key
+                              and not (f.key = 'phone' and j.phone_e164 is not distinct from c.phone_e164)
+                              and not (f.key = 'email' and j.email is not distinct from lower(c.email))
+                            order by f.key) end as changed,
+           case when j.why is null and j.offer_id is not null
+                then case when exists (select from public.client_purchases as s where s.org_id = p_import.org_id and s.request_id = j.request_id)
+                          then 'unchanged' else 'created' end end as package
+      from judged as j
+      left join public.clients as c on c.org_id = p_import.org_id and c.id = j.client_id)
+  select d.line,
+         case when d.why is not null then 'refused' when d.is_new then 'created'
+              when d.changed <> '{}' or d.package = 'created' then 'updated' else 'unchanged' end,
+         d.why, case when d.slug is not null then d.column_name end, d.changed, case when d.why is null then d.client_id end, d.client, d.package, d.of_line,
+         case when d.refused is null then d.email_key end, case when d.refused is null then d.phone_key end, case when d.refused is null then d.name_key end,
+         case when d.why is null then d.package_key end, d.offer_id, d.amount_cents, d.currency, d.total, d.used,
+         coalesce(private.local_to_instant(p_import.org_id, d.purchased_on, '00:00'), p_import.created_at),
+         private.local_to_instant(p_import.org_id, d.expires_on + 1, '00:00'), d.payment_method, d.session_duration_mins, d.request_id
+    from compared as d
+   order by d.line;
+$$;
+comment on function private.plan_client_import is 'What a batch of rows would do: each row''s outcome, and for those that are not refused what is to be written. Writes nothing.';
+
+-- ── 36_imports/rules/read_rows.sql ──
+
+-- What a file's cells mean. A cell is text until it has proven to be what its column holds; one that does not refuses its row alone.
+
+create function private.import_columns()
+returns table (name text, kind text, maximum integer, aliases text[], is_package boolean)
+language sql immutable security invoker set search_path = ''
+as $$
+  values
+    ('full_name', 'text', 200, '{name,client,client_name,fullname}'::text[], false),
+    ('first_name', 'part', 100, '{firstname,given_name,first}', false),
+    ('last_name', 'part', 100, '{lastname,surname,family_name,last}', false),
+    ('email', 'email', 320, '{email_address,e_mail,mail}', false),
+    ('phone', 'phone', 40, '{mobile,mobile_phone,phone_number,cell,telephone,tel}', false),
+    ('status', 'text', 40, '{}', false),
+    ('date_of_birth', 'date', null, '{dob,birthday,birth_date}', false),
+    ('gender', 'gender', null, '{sex}', false),
+    ('height_cm', 'height', null, '{height}', false),
+    ('weight_kg', 'weight', null, '{weight}', false),
+    ('address_line1', 'text', 200, '{address,street,address_1}', false),
+    ('address_line2', 'text', 200, '{address_2}', false),
+    ('city', 'text', 100, '{suburb,town}', false),
+    ('state', 'text', 100, '{region,province}', false),
+    ('postcode', 'text', 20, '{zip,zip_code,postal_code}', false),
+    ('country', 'text', 100, '{}', false),
+    ('emergency_contact_name', 'text', 200, '{emergency_contact}', false),
+    ('emergency_contact_phone', 'text', 40, '{emergency_phone}', false),
+    ('source', 'text', 100, '{referred_by}', false),
+    ('notes', 'text', 20000, '{note,comments}', false),
+    ('package', 'text', 200, '{offer,package_name,product}', true),
+    ('package_ref', 'text', 100, '{package_id,reference,invoice}', true),
+    ('sessions_total', 'count', 20000, '{sessions,total_sessions}', true),
+    ('sessions_used', 'count', 20000, '{used,used_sessions}', true),
+    ('sessions_remaining', 'count', 20000, '{remaining,sessions_left,remaining_sessions}', true),
+    ('amount_paid', 'amount', null, '{paid,amount,price}', true),
+    ('currency', 'currency', null, '{}', true),
+    ('purchased_on', 'date', null, '{purchased,purchase_date,bought_on}', true),
+    ('expires_on', 'date', null, '{expires,expiry,expiry_date,valid_until}', true),
+    ('payment_method', 'method', null, '{}', true);
+$$;
+comment on function private.import_columns is 'The columns that an import understands: what each holds, how long it may be, what else it is called in files.';
+
+-- Spreadsheets keep a leading zero by writing ="0400…". Marks that turn the direction of writing, and control characters, are nobody's name.
+create function private.import_cell(p_cell text)
+returns text
+language plpgsql immutable security invoker set search_path = ''
+as $$
+begin
+  return nullif(btrim(regexp_replace(regexp_replace(regexp_replace(p_cell, '^\s*="([^"]*)"\s*$', '\1'),
+                  '[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]', '', 'g'),
+                  '\u00a0', ' ', 'g'), E' \t\r\n'), '');
+end;
+$$;
+comment on function private.import_cell is 'A cell as a person means it: without a spreadsheet''s wrapping, invisible characters and space around; null when nothing is left.';
+
+create function private.import_date(p_text text, p_order text)
+returns date
+language sql immutable security invoker set search_path = ''
+as $$
+  with parts as (
+    select case when iso.m is not null then iso.m::integer[]
+                when p_order = 'dmy' then array[other.m[3], other.m[2], other.m[1]]::integer[]
+                when p_order = 'mdy' then array[other.m[3], other.m[1], other.m[2]]::integer[] end as d
+      from (select regexp_match(p_text, '^([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T ]00:00(?::00)?)?$') as m) as iso,
+           (select regexp_match(p_text, '^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{4})$') as m) as other)
+  select case when d[1] between 1900 and 2200 and d[2] between 1 and 12 and d[3] >= 1
+                   and d[3] <= extract(day from make_date(d[1], d[2], 1) + interval '1 month - 1 day')
+              then make_date(d[1], d[2], d[3]) end
+    from parts;
+$$;
+comment on function private.import_date is 'A date as the file writes it, or null: years first always, else in the order that was said; never guessed.';
+
+-- 1,234.50 and 1.234,50 cannot be told from each other by one number: a separator of thousands is refused.
+create function private.import_amount(p_text text, p_currency text)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when a.m is not null and char_length(coalesce(a.m[2], '')) <= c.digits
+              then (a.m[1] || rpad(coalesce(a.m[2], ''), c.digits, '0'))::integer end
+    from (select regexp_match(p_text, '^[$€£¥]?\s*([0-9]{1,6})(?:[.,]([0-9]{1,3}))?$') as m) as a,
+         (select case when p_currency in ('bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'ugx', 'vnd', 'vuv', 'xaf', 'xof', 'xpf') then 0
+                      when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 3 else 2 end as digits) as c;
+$$;
+comment on function private.import_amount is 'An amount of money in the currency''s minor unit, or null: 800, 800.00 or 800,00, without separators of thousands.';
+
+-- One column's value as JSON, or null where the text is none. A cell that a spreadsheet would run is refused wherever it stands.
+create function private.import_value(p_kind text, p_maximum integer, p_text text, p_order text)
+returns jsonb
+language plpgsql immutable security invoker set search_path = ''
+as $$
+begin
+  return case
+    when p_text ~ '[\ufffd]' or p_text ~ '^[=@]' or p_text ~ '^[+-]\s*[[:alpha:]@=]' or char_length(p_text) > coalesce(p_maximum, 100) then null
+    when p_kind in ('text', 'part', 'phone', 'currency', 'amount') then to_jsonb(p_text)
+    when p_kind = 'email' then case when p_text ~ '^[^\s@,;<>"]+@[^\s@,;<>"]+\.[^\s@,;<>"]+$' then to_jsonb(p_text) end
+    when p_kind = 'date' then to_jsonb(private.import_date(p_text, p_order))
+    when p_kind = 'gender' then case when lower(p_text) in ('male', 'female', 'other', 'prefer_not_to_say') then to_jsonb(lower(p_text))
+                                     when lower(p_text) in ('m', 'f') then to_jsonb(case lower(p_text) when 'm' then 'male' else 'female' end) end
+    when p_kind in ('height', 'weight') then case when p_text ~ '^[0-9]{1,3}([.,][0-9]{1,2})?$' and replace(p_text, ',', '.')::numeric > 0
+                                                       and replace(p_text, ',', '.')::numeric < case p_kind when 'height' then 300 else 1000 end
+                                                  then to_jsonb(replace(p_text, ',', '.')::numeric) end
+    when p_kind = 'count' then case when p_text ~ '^[0-9]{1,5}(\.0+)?$' and p_text::numeric <= p_maximum then to_jsonb(p_text::numeric::integer) end
+    when p_kind = 'method' then case when lower(replace(p_text, ' ', '_')) in ('cash', 'card', 'bank_transfer') then to_jsonb(lower(replace(p_text, ' ', '_'))) end
+  end;
+end;
+$$;
+comment on function private.import_value is 'A cell''s value as its column holds it; null when it cannot be meant.';
+
+-- Each row with what it says of a client and of a package, or with why it cannot be read. Cells of unknown columns are ignored.
+create function private.read_import_rows(p_org_id uuid, p_rows jsonb, p_order text)
+returns table (line integer, client jsonb, package jsonb, phone_e164 text, slug text, column_name text)
+language sql stable security definer set search_path = ''
+as $$
+  with given as (
+    select (r.value ->> 'line')::integer as line, coalesce(r.value -> 'cells', '{}') as cells, (r.value ->> 'slug') as slug
+      from jsonb_array_elements(p_rows) as r (value)),
+  read as (
+    select g.line, c.name, c.is_package, c.nth, private.import_value(c.kind, c.maximum, v.text, p_order) as value,
+           case when v.text ~ '^[=@]' or v.text ~ '^[+-]\s*[[:alpha:]@=]' then 'formula_refused'
+                when v.text ~ '[\ufffd]' then 'text_undecodable'
+                when c.kind = 'date' then 'date_invalid' else 'value_not_allowed' end as slug
+      from given as g
+     cross join lateral jsonb_each_text(case jsonb_typeof(g.cells) when 'object' then g.cells else '{}' end) as k (name, text)
+      join (select i.*, row_number() over () as nth from private.import_columns() as i) as c on c.name = k.name
+     cross join lateral (select private.import_cell(k.text) as text) as v
+     where v.text is not null),
+  rows as (
+    select g.line, coalesce(jsonb_object_agg(r.name, r.value) filter (where r.value is not null and not r.is_package), '{}') as client,
+           coalesce(jsonb_object_agg(r.name, r.value) filter (where r.value is not null and r.is_package), '{}') as package,
+           coalesce(g.slug, (array_agg(r.slug order by r.nth) filter (where r.value is null and r.name is not null))[1]) as slug,
+           (array_agg(r.name order by r.nth) filter (where r.value is null and r.name is not null))[1] as column_name
+      from given as g left join read as r on r.line = g.line
+     group by g.line, g.slug),
+  named as materialized (
+    select r.line, r.package, r.slug, r.column_name,
+           r.client - '{first_name,last_name}'::text[] || jsonb_strip_nulls(jsonb_build_object('full_name',
+             coalesce(r.client ->> 'full_name', nullif(concat_ws(' ', r.client ->> 'first_name', r.client ->> 'last_name'), '')))) as client,
+           private.e164(r.client ->> 'phone', private.phone_region(p_org_id)) as phone_e164
+      from rows as r)
+  select n.line, n.client, nullif(n.package, '{}'), n.phone_e164,
+         case when n.slug is not null then n.slug
+              when n.client ->> 'full_name' is null then 'value_missing'
+              when n.client ->> 'phone' is not null and n.phone_e164 is null then 'value_not_allowed'
+              when n.client ->> 'email' is null and n.phone_e164 is null then 'client_unidentified'
+              when n.package <> '{}' and n.package ->> 'package' is null then 'value_missing' end,
+         case when n.slug is not null then n.column_name
+              when n.client ->> 'full_name' is null then 'full_name'
+              when n.client ->> 'phone' is not null and n.phone_e164 is null then 'phone'
+              when n.client ->> 'email' is null and n.phone_e164 is null then null
+              when n.package <> '{}' and n.package ->> 'package' is null then 'package' end
+    from named as n;
+$$;
+comment on function private.read_import_rows is
+  'What rows [{line, cells: {column: text}}] say of a client and a package, or the slug and column that refuse one.';
 
 -- ── 40_scheduling/rules/book.sql ──
 
@@ -11279,13 +11753,16 @@ comment on function private.may_answer is 'True when an SMS may be answered by o
 -- number, or longer than any that could take an SMS there.
 create function private.e164(p_phone text, p_region text)
 returns text
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  with dialled as (
+begin
+  -- Materialized, or each region would work the number out anew; planned once, since whole files are read with it.
+  return (
+  with dialled as materialized (
     select regexp_replace(regexp_replace(normalize(p_phone, nfkc), '\s*(,|;|#|x|ext).*$', '', 'i'), '[^0-9+]', '', 'g') as phone,
            r.calling_code, r.trunk_prefix, r.mobile_digits
       from private.phone_regions as r where r.region = p_region),
-  number as (
+  number as materialized (
     select case
              when d.phone ~ '^\+' then d.phone
              when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
@@ -11305,7 +11782,8 @@ as $$
                              from private.phone_regions as r
                             where starts_with(x.phone, '+' || r.calling_code || '0')
                             group by r.calling_code having bool_and(r.trunk_prefix in ('0', '80') is true)), x.phone) as phone
-            from number as x) as n;
+            from number as x) as n);
+end;
 $$;
 comment on function private.e164 is
   'A phone number as E.164, read as people of that region write it; null where it is none.';
@@ -16636,6 +17114,16 @@ create policy products_delete_members on public.products for delete to authentic
 create trigger zz_refuse_clearly before insert or update on public.products
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
+-- ── 36_imports/access.sql ──
+
+-- Nobody but the rules reaches an import: the operator's door is service.import_clients.
+
+alter table private.client_imports enable row level security;
+alter table private.client_import_rows enable row level security;
+revoke all on private.client_imports, private.client_import_rows from public, anon, authenticated, service_role;
+create policy client_imports_select_nobody on private.client_imports for select to service_role using (false);
+create policy client_import_rows_select_nobody on private.client_import_rows for select to service_role using (false);
+
 -- ── 40_scheduling/access.sql ──
 
 -- Who may see and write settings, staff, hours, session types and bookings directly.
@@ -19418,6 +19906,54 @@ comment on function service.correct_package is
   'public.correct_package for operators. Fails: purchase_not_found 404, sessions_out_of_range 422, request_reused 409.';
 revoke all on function service.correct_package(uuid, integer, integer, uuid) from public, anon, authenticated;
 grant execute on function service.correct_package(uuid, integer, integer, uuid) to service_role;
+
+-- ── 36_imports/service.sql ──
+
+-- Imports for operators: the rules do the work, the command reads the file.
+
+create function service.list_import_columns()
+returns table (name text, aliases text[])
+language sql immutable security definer set search_path = ''
+as $$
+  select c.name, c.aliases from private.import_columns() as c;
+$$;
+comment on function service.list_import_columns is 'The columns that an import of clients understands, and what else each is called in files.';
+revoke all on function service.list_import_columns() from public, anon, authenticated;
+grant execute on function service.list_import_columns() to service_role;
+
+create function service.open_client_import(p_org_id uuid, p_dry_run boolean default false, p_date_order text default 'iso')
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.open_client_import(p_org_id, p_dry_run, p_date_order);
+end;
+$$;
+comment on function service.open_client_import is
+  'Begins an import of clients and packages and returns its id; with p_dry_run its batches write nothing. p_date_order: iso, dmy or mdy. Fails: org_not_found 404, brake_on 423, value_not_allowed 422.';
+revoke all on function service.open_client_import(uuid, boolean, text) from public, anon, authenticated;
+grant execute on function service.open_client_import(uuid, boolean, text) to service_role;
+
+create function service.import_clients(p_import_id uuid, p_rows jsonb)
+returns table (line integer, outcome text, slug text, column_name text, changed text[], client_id uuid, package text, of_line integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_import private.client_imports;
+begin
+  select i.* into v_import from private.client_imports as i where i.id = p_import_id;
+  if not found then
+    perform private.fail(404, 'import_not_found', 'There is no such import.', 'Begin a new one.');
+  end if;
+  return query
+  select r.line, r.outcome, r.slug, r.column_name, r.changed, r.client_id, r.package, r.of_line from private.import_clients(v_import, p_rows) as r;
+end;
+$$;
+comment on function service.import_clients is
+  'Imports a batch of 1 to 1,000 rows [{line, cells: {column: text}}] and says what became of each: created, updated, unchanged, or refused with a slug and the column. The same lines again are answered the same. Fails: import_not_found 404, brake_on 423, value_not_allowed 422.';
+revoke all on function service.import_clients(uuid, jsonb) from public, anon, authenticated;
+grant execute on function service.import_clients(uuid, jsonb) to service_role;
 
 -- ── 40_scheduling/service.sql ──
 
