@@ -25,6 +25,7 @@ insert into walled values
   ('webhook_deliveries', null, false), ('risk_settings', 'red_from', false), ('client_risk', null, false),
   ('activity_events', null, false), ('habits', 'name', false), ('client_habits', null, true), ('client_measurements', null, true),
   ('checkin_photos', null, true), ('products', 'name', true),
+  ('refund_tiers', null, false), ('deposits', null, false), ('refunds', null, false), ('receipts', null, false),
   ('plan_grants', null, false), ('org_subscriptions', null, false),
   ('sms_events', null, false), ('message_threads', 'trainer_last_read_at', false), ('messages', null, false), ('client_communications', null, false);
 -- push_tokens is left to sql_tests/messaging/push.sql: no member reads it.
@@ -102,6 +103,11 @@ insert into public.client_risk (org_id, client_id, as_of_date, score, tier) valu
 insert into public.support_access (org_id, user_id, reason, expires_at) values (:'kilo', :'kilo_manager', 'a question', now() + interval '1 hour');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
 select tests.open_payments();
+select set_refund_policy(:'kilo', '[{"hours_before": 24, "percent": 50}]') from (select tests.sign_in('coach@kilo.example')) as s;
+select tests.as_owner();
+insert into public.deposits (org_id, client_id, amount_cents, currency, application_fee_cents, start_time, expires_at, stripe_account_id)
+values (:'kilo', :'kilo_client', 2500, 'aud', 125, now() + interval '1 day', now() + interval '1 hour', 'acct_kilo');
+select service.refund_payment(e.id, 100), service.issue_receipt(e.id) from public.money_events as e where e.org_id = :'kilo' and e.type = 'INCOME' limit 1;
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$
 declare

@@ -27,6 +27,11 @@ SWEPT = {
     "service.sweep_reminders": [{"queued": 0, "skipped": 0}],
     "service.claim_messages": [],
     "service.claim_unknown_messages": [],
+    "service.claim_deposits": {"due": 0},
+    "service.refunds_state": {"due": 0},
+    "service.sweep_stripe_events": [{"deleted": 0}],
+    "service.list_stripe_accounts": [],
+    "service.claim_stripe_fetches": [],
 }
 
 
@@ -252,12 +257,12 @@ def test_the_api_is_documented() -> None:
     assert {path for path in document["paths"] if not path.startswith("/api/")} == {
         *("/healthz", "/readyz", "/metrics", "/functions/v1/cron-{sweep}"),
         *("/functions/v1/sms-inbound", "/functions/v1/twilio-webhook", "/functions/v1/sms-send"),
-        "/functions/v1/push-dispatch",
+        *("/functions/v1/push-dispatch", "/functions/v1/stripe-webhook"),
     }
     # The contract's paths: the existing pages call them by these names.
     assert set(document["paths"]) >= {
         *("/api/portal/validate", "/api/portal/available-dates", "/api/portal/available-slots"),
-        *("/api/portal/create-booking", "/api/portal/cancel-booking"),
+        *("/api/portal/create-booking", "/api/portal/cancel-booking", "/api/portal/checkout"),
         *("/api/public/available-dates", "/api/public/available-slots", "/api/calendar/{booking_id}"),
         *("/api/sms-inbound", "/api/sms/webhook", "/api/send-sms", "/api/portal/send-link"),
         *("/api/messages/unread-count", "/api/messages/send-push", "/api/marketing/send-sms"),
