@@ -14694,8 +14694,7 @@ begin
   select d.* into v_deposit from public.deposits as d where d.org_id = p_org_id and d.id = p_deposit_id for no key update;
   if not found then
     perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
-  elsif lower(p_intent ->> 'currency') <> v_deposit.currency
-        or coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint <> v_deposit.amount_cents then
+  elsif (private.stripe_currency(p_intent), private.paid_amount(p_intent)) <> (v_deposit.currency, v_deposit.amount_cents) then
     perform private.fail(422, 'payment_mismatch', 'A payment is not of the amount and currency that were asked.',
                          'Look at the payment in Stripe, and refund it there.');
   end if;
@@ -14775,6 +14774,14 @@ comment on function private.apply_deposit_event is
 
 -- Where deposits and refunds meet the ledger: each fact is booked by its own id, whoever tells it first.
 
+create function private.paid_amount(p_intent jsonb)
+returns bigint
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.stripe_amount(p_intent, case when p_intent ->> 'amount_received' is not null then 'amount_received' else 'amount' end);
+$$;
+comment on function private.paid_amount is 'What a PaymentIntent that succeeded brought, in its minor unit. Fails: stripe_field_missing 422, stripe_amount_invalid 422.';
+
 create function private.book_payment(p_org_id uuid, p_intent jsonb, p_client_id uuid, p_booking_id uuid, p_now timestamptz)
 returns uuid
 language plpgsql volatile security definer set search_path = ''
@@ -14782,10 +14789,10 @@ as $$
 begin
   insert into private.stripe_payments (org_id, kind, payment_intent_id, charge_id, client_id, booking_id, amount_cents, currency, paid_at)
   values (p_org_id, 'deposit', p_intent ->> 'id', p_intent ->> 'latest_charge', p_client_id, p_booking_id,
-          coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, lower(p_intent ->> 'currency'), p_now)
+          private.paid_amount(p_intent), private.stripe_currency(p_intent), p_now)
   on conflict do nothing;
   perform private.book_money(
-            p_org_id, 'INCOME', coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, p_intent ->> 'currency', 'stripe',
+            p_org_id, 'INCOME', private.paid_amount(p_intent), private.stripe_currency(p_intent), 'stripe',
             p_intent ->> 'id', p_now, p_client_id, p_booking_id => p_booking_id, p_stripe_payment_intent_id => p_intent ->> 'id');
   return (select e.id from public.money_events as e
            where e.org_id = p_org_id and e.source = 'stripe' and e.reference_id = p_intent ->> 'id' and e.type = 'INCOME');

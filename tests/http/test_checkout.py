@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from time import time
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
-from tests.harness.local_stripe import KEY, LocalStripe
+from tests.harness.local_stripe import CONNECT_SECRET, KEY, LocalStripe, signed
 from tests.harness.stripe_gate import StripeGate
 from tests.harness.takings import ACCOUNT, Takings, open_takings
 from tests.harness.world import World
@@ -42,7 +44,8 @@ def takings(world: World, stripe: StripeGate) -> Takings:
 
 @pytest.fixture
 def pages(takings: Takings, stripe: StripeGate) -> Iterator[Pages]:
-    with visiting(Studio(takings.org, takings.token), stripe_secret_key=KEY, stripe_api_url=stripe.url) as pages:
+    settings = {"stripe_secret_key": KEY, "stripe_webhook_secrets": CONNECT_SECRET, "stripe_api_url": stripe.url}
+    with visiting(Studio(takings.org, takings.token), **settings) as pages:
         yield pages
 
 
@@ -272,3 +275,105 @@ def test_onboarding_leads_back_to_the_apps(takings: Takings, world: World) -> No
 def test_the_routes_of_onboarding_want_a_person(forms: Pages) -> None:
     assert problem(forms.send("GET", "/api/stripe/connect")) == (401, "token_wrong")
     assert problem(forms.send("POST", "/api/stripe/connect", json={})) == (401, "token_wrong")
+
+
+# Stripe's own news
+
+
+def event(kind: str, item: dict[str, Any], account: str = ACCOUNT, **more: Any) -> dict[str, Any]:
+    """An event of a connected account, as Stripe writes it."""
+    told = {"id": f"evt_{uuid4().hex}", "object": "event", "type": kind, "account": account, "created": int(time())}
+    return {**told, "livemode": False, "api_version": "2025-03-31.basil", "data": {"object": item}, **more}
+
+
+def tell(pages: Pages, told: dict[str, Any]) -> httpx.Response:
+    body, headers = signed(told)
+    return pages.send("POST", "/functions/v1/stripe-webhook", content=body, headers=headers)
+
+
+def intent_of(takings: Takings, deposit_id: str) -> dict[str, Any]:
+    """The deposit's intent, with the metadata it was made with."""
+    metadata = {"org_id": str(takings.org.id), "deposit_id": deposit_id, "kind": "deposit"}
+    return {**takings.intent(UUID(deposit_id)), "object": "payment_intent", "metadata": metadata}
+
+
+def test_the_webhook_books_the_time_however_often_it_comes(pages: Pages, takings: Takings) -> None:
+    deposit = asked(pages, takings)
+    told = event("payment_intent.succeeded", intent_of(takings, deposit["deposit_id"]))
+    assert [tell(pages, told).status_code for _ in range(3)] == [200] * 3
+    assert tell(pages, {**told, "id": "evt_of_its_own"}).status_code == 200
+    assert takings.deposit(UUID(deposit["deposit_id"]))["status"] == "paid"
+    assert takings.money("INCOME") == 2500
+    assert len(pages.portal("validate").json()["bookings"]) == 1
+
+
+def test_another_accounts_event_with_our_metadata_pays_nothing(pages: Pages, takings: Takings, world: World) -> None:
+    deposit = asked(pages, takings)
+    lima = "insert into public.stripe_accounts (org_id, stripe_account_id, charges_enabled) values (%s, %s, true)"
+    takings.db.owner.rows(lima, (world.lima.id, "acct_lima"))
+    intent = intent_of(takings, deposit["deposit_id"])
+    tell(pages, event("payment_intent.succeeded", intent, account="acct_lima"))
+    unsaid = {**intent, "metadata": {"deposit_id": deposit["deposit_id"]}}
+    tell(pages, event("payment_intent.succeeded", unsaid, account="acct_lima"))
+    tell(pages, event("payment_intent.succeeded", intent, account="acct_nobodys"))
+    assert takings.deposit(UUID(deposit["deposit_id"]))["status"] == "due"
+    assert takings.db.owner.values("select status from private.stripe_events") == ["refused"] * 3
+    assert takings.money("INCOME") == 0
+
+
+def test_a_payment_of_another_amount_is_refused_and_kept(pages: Pages, takings: Takings) -> None:
+    deposit = asked(pages, takings)
+    for wrong in ({"amount_received": 1}, {"currency": "usd"}, {"amount_received": 2500.5}, {"amount_received": None}):
+        intent = intent_of(takings, deposit["deposit_id"]) | wrong
+        if wrong.get("amount_received", 0) is None:
+            intent |= {"amount": 10**15}
+        tell(pages, event("payment_intent.succeeded", intent))
+    assert takings.deposit(UUID(deposit["deposit_id"]))["status"] == "due"
+    assert takings.db.owner.values("select status from private.stripe_events") == ["refused"] * 4
+    assert takings.money("INCOME") == 0
+
+
+def test_the_webhook_may_tell_of_a_refund_before_the_sweep_does(pages: Pages, takings: Takings) -> None:
+    """Every order of what Stripe tells, with the sweep's own answer lost: booked once, carried no further."""
+    deposit = takings.paid()
+    takings.org.coach.call("public.refund_payment", p_payment_id=deposit["payment_id"], p_amount_cents=1000)
+    takings.db.owner.rows("select * from service.claim_refunds()")
+    (row,) = takings.refunds()
+    refund = {
+        "id": "re_told",
+        "object": "refund",
+        "status": "pending",
+        "amount": 1000,
+        "currency": "aud",
+        "created": int(time()),
+        "payment_intent": row["stripe_payment_intent_id"],
+        "metadata": {"refund_id": str(row["id"]), "org_id": str(takings.org.id)},
+    }
+    for kind, status in (
+        ("refund.updated", "succeeded"),
+        ("refund.created", "pending"),
+        ("refund.updated", "succeeded"),
+    ):
+        assert tell(pages, event(kind, {**refund, "status": status})).status_code == 200
+    (row,) = takings.refunds()
+    assert (row["status"], row["stripe_refund_id"], takings.money("REFUND")) == ("succeeded", "re_told", -1000)
+    takings.db.owner.rows("update public.refunds set next_at = now() where settled_at is null")
+    assert takings.carry() == {}
+
+
+def test_a_refund_that_bounces_is_told_and_may_be_asked_for_again(pages: Pages, takings: Takings) -> None:
+    deposit = takings.paid()
+    takings.org.coach.call("public.refund_payment", p_payment_id=deposit["payment_id"])
+    takings.db.owner.rows("select * from service.claim_refunds()")
+    (row,) = takings.refunds()
+    refund = {"id": "re_bounced", "object": "refund", "amount": 2500, "currency": "aud", "created": int(time())}
+    named = {"payment_intent": row["stripe_payment_intent_id"], "metadata": {"refund_id": str(row["id"])}}
+    for status in ("succeeded", "failed"):
+        assert tell(pages, event("refund.updated", {**refund, **named, "status": status})).status_code == 200
+    assert takings.refunds()[0]["status"] == "failed"
+    assert takings.money("REFUND") + takings.money("ADJUSTMENT") == 0
+    alerts = takings.db.owner.values(
+        "select kind from public.alerts where resolved_at is null and kind = 'refund_failed'"
+    )
+    assert alerts == ["refund_failed"]
+    assert takings.org.coach.call("public.refund_payment", p_payment_id=deposit["payment_id"])

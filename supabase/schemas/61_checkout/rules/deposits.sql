@@ -276,8 +276,7 @@ begin
   select d.* into v_deposit from public.deposits as d where d.org_id = p_org_id and d.id = p_deposit_id for no key update;
   if not found then
     perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
-  elsif lower(p_intent ->> 'currency') <> v_deposit.currency
-        or coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint <> v_deposit.amount_cents then
+  elsif (private.stripe_currency(p_intent), private.paid_amount(p_intent)) <> (v_deposit.currency, v_deposit.amount_cents) then
     perform private.fail(422, 'payment_mismatch', 'A payment is not of the amount and currency that were asked.',
                          'Look at the payment in Stripe, and refund it there.');
   end if;
