@@ -13294,6 +13294,971 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
 
+-- ── 60_payments/rules/stripe_events.sql ──
+
+-- Stripe's events: each taken in once, its effect whole or not at all, and what became of it kept.
+-- The claim (the event's row) and its effect are one transaction, the effect in a subtransaction: an effect that fails leaves the
+-- event with the slug of why. Events of one account are applied one after another, so that what waits for another is never missed.
+-- Lock order: the account (advisory), package, booking, payment.
+
+-- What may be kept of an event. Anything else, and any text that is no id, word or number, is gone before it is written.
+create function private.stripe_kept(p_value jsonb, p_is_metadata boolean default false)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select case jsonb_typeof(p_value)
+    when 'object' then (
+      select coalesce(jsonb_object_agg(m.key, private.stripe_kept(m.value, m.key = 'metadata')), '{}')
+        from jsonb_each(p_value) as m (key, value)
+       where case
+         when p_is_metadata then m.key = any (
+           '{org_id,client_id,offer_id,promo_code_id,purchase_id,booking_id,hold_id,deposit_id,refund_id,request_id,plan,kind}'::text[])
+         when jsonb_typeof(m.value) in ('object', 'array') then m.key = any (
+           '{data,object,metadata,items,lines,price,plan,recurring,period,parent,subscription_details,subscription_item_details,refunds,charges,payments,
+             payment,balance_transaction,balance_transactions,fee_details,requirements,last_payment_error,payment_intent,customer,subscription,
+             invoice,charge,latest_charge,dispute,pricing,price_details}'::text[])
+         else m.key = any (
+           '{id,object,type,created,account,api_version,livemode,status,amount,amount_total,amount_paid,amount_due,amount_received,
+             amount_refunded,amount_remaining,total,currency,customer,payment_intent,latest_charge,charge,invoice,subscription,price,plan,
+             interval,interval_count,unit_amount,quantity,proration,start,end,current_period_start,current_period_end,cancel_at,
+             cancel_at_period_end,canceled_at,ended_at,trial_start,trial_end,start_date,billing_reason,attempt_count,next_payment_attempt,
+             paid,refunded,captured,disputed,dispute,balance_transaction,fee,net,source,application_fee,application_fee_amount,mode,
+             payment_status,charges_enabled,payouts_enabled,details_submitted,disabled_reason,arrival_date,failure_code,decline_code,code,
+             reason,is_charge_refundable,is_default,has_more,pause_collection,collection_method}'::text[]) end
+         and (jsonb_typeof(m.value) <> 'string' or m.value #>> '{}' ~ '^[A-Za-z0-9_.:/+-]{0,255}$'))
+    when 'array' then (select coalesce(jsonb_agg(private.stripe_kept(v.value)), '[]') from jsonb_array_elements(p_value) as v (value))
+    else p_value end;
+$$;
+comment on function private.stripe_kept is 'What is kept of something that Stripe sent, by an allow-list: ids, amounts, states, times.';
+
+create function private.receive_stripe_event(p_event jsonb, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_kept jsonb := private.stripe_kept(p_event);
+  v_event private.stripe_events;
+begin
+  perform private.require_value(v_kept ->> 'id' ~ '^evt_[A-Za-z0-9_]{1,250}$', 'id'),
+          private.require_value(v_kept ->> 'type' ~ '^[a-z0-9_.]{1,100}$', 'type'),
+          private.require_value(jsonb_typeof(v_kept -> 'created') = 'number', 'created'),
+          private.require_value(jsonb_typeof(v_kept #> '{data,object}') = 'object', 'data.object');
+  -- A second delivery waits here for the first, and then finds what came of it.
+  insert into private.stripe_events (id, account, org_id, type, api_version, livemode, created_at, payload)
+  values (v_kept ->> 'id', v_kept ->> 'account',
+          (select a.org_id from public.stripe_accounts as a where a.stripe_account_id = v_kept ->> 'account'),
+          v_kept ->> 'type', v_kept ->> 'api_version', coalesce((v_kept ->> 'livemode')::boolean, false),
+          private.stripe_instant(v_kept -> 'created'), v_kept)
+  on conflict (id) do nothing
+  returning * into v_event;
+  if not found then
+    select e.* into v_event from private.stripe_events as e where e.id = v_kept ->> 'id' for no key update;
+    if v_event.status <> 'failed' then
+      return jsonb_build_object('event_id', v_event.id, 'outcome', 'repeated', 'error', null);
+    end if;
+    update private.stripe_events as e set attempts = e.attempts + 1 where e.id = v_event.id;
+  end if;
+  return private.settle_stripe_event(v_event.id, p_now);
+end;
+$$;
+comment on function private.receive_stripe_event is
+  'Takes an event in: {event_id, outcome: applied | ignored | refused | failed | waiting | braked | repeated, error}. Fails: value_not_allowed 422 where it is no event.';
+
+-- Applies an event that is kept, and whatever waited for what it brought.
+create function private.settle_stripe_event(p_id text, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_event private.stripe_events;
+  v_state text;
+  v_slug text;
+  v_status text;
+  v_waits_for text;
+  v_error text;
+begin
+  select e.* into v_event from private.stripe_events as e where e.id = p_id for no key update;
+  if v_event.account is not null and v_event.org_id is null then
+    -- The account may have been connected since.
+    select a.org_id into v_event.org_id from public.stripe_accounts as a where a.stripe_account_id = v_event.account;
+  end if;
+  if private.is_braked('payments', v_event.org_id) then
+    v_status := 'braked';
+  elsif v_event.account is not null and v_event.org_id is null then
+    v_status := 'refused';
+    v_error := 'stripe_account_unknown';
+  else
+    begin
+      if v_event.account is null then
+        v_status := case private.apply_platform_event(v_event.payload, p_now) when 'ignored' then 'ignored' else 'applied' end;
+      else
+        select a.status, a.waits_for into v_status, v_waits_for from private.apply_stripe_event(v_event, p_now) as a;
+      end if;
+    exception when others then
+      get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+      -- A rule's no is final; anything else may be otherwise next time.
+      v_status := case when v_state in ('PT404', 'PT422') then 'refused' else 'failed' end;
+      v_error := case when v_state like 'PT%' and v_slug ~ '^[a-z0-9_]{1,80}$' then v_slug else 'sqlstate_' || lower(v_state) end;
+    end;
+  end if;
+  update private.stripe_events as e
+     set status = v_status, error = v_error, waits_for = v_waits_for, org_id = v_event.org_id,
+         settled_at = case when v_status in ('applied', 'ignored', 'refused') then clock_timestamp() end
+   where e.id = p_id;
+  if v_status = 'refused' and v_event.org_id is not null then
+    perform private.raise_alert(v_event.org_id, 'stripe_event_refused', null, null, null);
+  elsif v_status = 'applied' and v_event.account is not null then
+    perform private.wake_stripe_events(v_event.account, private.stripe_subjects(v_event.payload #> '{data,object}'), p_now);
+  end if;
+  return jsonb_build_object('event_id', p_id, 'outcome', v_status, 'error', v_error);
+end;
+$$;
+comment on function private.settle_stripe_event is 'Applies a kept event, once more where it failed: {event_id, outcome, error}.';
+
+create function private.stripe_subjects(p_object jsonb)
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select array_remove(array[p_object ->> 'id', private.stripe_id(p_object -> 'payment_intent'), private.stripe_id(p_object -> 'charge'),
+                            private.stripe_id(p_object -> 'latest_charge'), private.stripe_id(p_object -> 'invoice'), private.stripe_id(p_object -> 'subscription'),
+                            private.stripe_id(p_object #> '{payment,payment_intent}'),
+                            private.stripe_id(p_object #> '{payments,data,0,payment,payment_intent}')], null);
+$$;
+comment on function private.stripe_subjects is 'What others may have waited for that an object brings: itself, and what it is joined to.';
+
+create function private.wake_stripe_events(p_account text, p_subjects text[], p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text;
+begin
+  for v_id in
+    select e.id from private.stripe_events as e
+     where e.account = p_account and e.status = 'waiting' and e.waits_for = any (p_subjects)
+     order by e.created_at, e.received_at, e.id
+  loop
+    -- What one of them brings may have woken it already.
+    if exists (select from private.stripe_events as e where e.id = v_id and e.status = 'waiting') then
+      perform private.settle_stripe_event(v_id, p_now);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.wake_stripe_events is 'Applies the events of an account that waited for one of these ids.';
+
+create function private.stripe_waits(p_for text, out status text, out waits_for text)
+language sql immutable security invoker set search_path = ''
+as $$
+  select 'waiting', p_for;
+$$;
+comment on function private.stripe_waits is 'The answer of an effect that needs what has not been told of yet.';
+
+create function private.apply_stripe_event(p_event private.stripe_events, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_object jsonb := p_event.payload #> '{data,object}';
+  v_org_id uuid := p_event.org_id;
+begin
+  if p_event.type !~ '^(account|checkout|payment_intent|charge|refund|invoice|invoice_payment|customer\.subscription|payout)\.' then
+    status := 'ignored';
+    return;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('stripe:' || p_event.account, 0));
+  status := 'applied';
+  case
+    when p_event.type in ('account.updated', 'account.application.deauthorized') then
+      status := private.apply_stripe_account(v_org_id, v_object, p_event.created_at, p_event.type = 'account.application.deauthorized');
+    when p_event.type in ('checkout.session.completed', 'checkout.session.async_payment_succeeded') then
+      status := private.apply_checkout(v_org_id, v_object, p_event.created_at);
+    when p_event.type = 'checkout.session.async_payment_failed' then
+      status := private.notice_failed_payment(v_org_id, v_object, p_event.created_at);
+    when p_event.type in ('payment_intent.succeeded', 'payment_intent.canceled', 'payment_intent.payment_failed') then
+      status := private.apply_payment_intent(v_org_id, p_event.type, v_object, p_event.created_at, p_now);
+    when p_event.type in ('charge.succeeded', 'charge.updated', 'charge.captured') then
+      select a.status, a.waits_for into status, waits_for from private.apply_charge(v_org_id, p_event.account, v_object) as a;
+    when p_event.type = 'charge.refunded' then
+      select a.status, a.waits_for into status, waits_for from private.apply_charge_refunded(v_org_id, p_event.account, v_object, p_now) as a;
+    when p_event.type in ('refund.created', 'refund.updated', 'refund.failed', 'charge.refund.updated') then
+      select a.status, a.waits_for into status, waits_for from private.apply_stripe_refund(v_org_id, v_object, p_now) as a;
+    when p_event.type like 'charge.dispute.%' then
+      select a.status, a.waits_for into status, waits_for from private.apply_dispute(v_org_id, p_event.type, v_object, p_event.created_at) as a;
+    when p_event.type in ('invoice.paid', 'invoice.payment_succeeded') then
+      select a.status, a.waits_for into status, waits_for from private.apply_paid_invoice(v_org_id, p_event.account, v_object, p_event.created_at) as a;
+    when p_event.type = 'invoice.payment_failed' then
+      status := private.apply_failed_invoice(v_org_id, v_object, p_event.created_at);
+    when p_event.type = 'invoice_payment.paid' then
+      select a.status, a.waits_for into status, waits_for from private.link_invoice_payment(
+        v_org_id, private.stripe_id(v_object -> 'invoice'), private.stripe_id(v_object #> '{payment,payment_intent}')) as a;
+    when p_event.type like 'customer.subscription.%' and p_event.type <> 'customer.subscription.trial_will_end' then
+      select a.status, a.waits_for into status, waits_for
+        from private.apply_subscription(v_org_id, p_event.account, v_object, p_event.created_at, false) as a;
+    when p_event.type in ('payout.paid', 'payout.failed', 'payout.canceled') then
+      status := private.apply_payout(v_org_id, p_event.type, v_object);
+    else
+      status := 'ignored';
+  end case;
+end;
+$$;
+comment on function private.apply_stripe_event is
+  'The effect of an event of a connected account: applied, ignored (not ours), or waiting for an id. Fails where a rule refuses it.';
+
+create function private.want_stripe_object(p_org_id uuid, p_account text, p_kind text, p_stripe_id text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.stripe_fetches as f (account, kind, stripe_id, org_id)
+  select p_account, p_kind, p_stripe_id, p_org_id where p_stripe_id is not null
+  on conflict (account, kind, stripe_id) do update set next_at = now(), claim = null, attempts = 0;
+$$;
+comment on function private.want_stripe_object is 'Has Stripe asked for an object, soon; what was being fetched is fetched again, since something was said of it meanwhile.';
+
+create function private.claim_stripe_fetches(p_limit integer, p_lease interval, p_now timestamptz)
+returns setof private.stripe_fetches
+language sql volatile security definer set search_path = ''
+as $$
+  update private.stripe_fetches as f
+     set claim = gen_random_uuid(), next_at = p_now + p_lease, attempts = f.attempts + 1
+    from (select d.account, d.kind, d.stripe_id from private.stripe_fetches as d
+           where d.next_at <= p_now and not private.is_braked('payments', d.org_id)
+           order by d.next_at limit p_limit for no key update skip locked) as due
+   where (f.account, f.kind, f.stripe_id) = (due.account, due.kind, due.stripe_id)
+  returning f.*;
+$$;
+comment on function private.claim_stripe_fetches is 'Claims objects to be fetched, for a lease; a claim that is not recorded by then is another''s.';
+
+-- What was asked for is of the moment it was asked: newer than every event before.
+create function private.record_stripe_object(p_account text, p_kind text, p_stripe_id text, p_claim uuid, p_object jsonb, p_error text, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_fetch private.stripe_fetches;
+  v_object jsonb := private.stripe_kept(p_object);
+  v_status text := 'applied';
+  v_state text;
+  v_slug text;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('stripe:' || p_account, 0));
+  select f.* into v_fetch from private.stripe_fetches as f
+   where (f.account, f.kind, f.stripe_id, f.claim) = (p_account, p_kind, p_stripe_id, p_claim) for update;
+  if not found then
+    return 'stale';
+  end if;
+  if p_error is null then
+    begin
+      case p_kind
+        when 'subscription' then
+          select a.status into v_status from private.apply_subscription(v_fetch.org_id, p_account, v_object, null, true) as a;
+        when 'account' then
+          v_status := private.apply_stripe_account(v_fetch.org_id, v_object, null, false);
+        when 'balance_transaction' then
+          v_status := private.apply_balance_transaction(v_fetch.org_id, v_object);
+        when 'charge' then
+          select a.status into v_status from private.apply_charge_refunded(v_fetch.org_id, null, v_object, p_now) as a;
+        when 'invoice' then
+          select a.status into v_status from private.link_invoice_payment(
+            v_fetch.org_id, v_object ->> 'id', private.stripe_id(v_object #> '{payments,data,0,payment,payment_intent}')) as a;
+      end case;
+    exception when others then
+      get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+      p_error := case when v_state like 'PT%' and v_slug ~ '^[a-z0-9_]{1,80}$' then v_slug else 'sqlstate_' || lower(v_state) end;
+    end;
+  end if;
+  if p_error is null then
+    delete from private.stripe_fetches as f where (f.account, f.kind, f.stripe_id) = (p_account, p_kind, p_stripe_id);
+    perform private.wake_stripe_events(p_account, private.stripe_subjects(v_object), p_now);
+    return v_status;
+  end if;
+  update private.stripe_fetches as f
+     set claim = null, error = case when p_error ~ '^[a-z0-9_]{1,80}$' then p_error else 'unknown' end,
+         next_at = p_now + least(interval '1 minute' * 2 ^ least(f.attempts, 12), interval '1 day')
+   where (f.account, f.kind, f.stripe_id) = (p_account, p_kind, p_stripe_id);
+  return 'failed';
+end;
+$$;
+comment on function private.record_stripe_object is
+  'Applies an object that was fetched, and what waited for it: applied, ignored, waiting, failed (it is fetched again later), or stale (the claim is no longer the caller''s).';
+
+-- ── 60_payments/rules/stripe_money.sql ──
+
+-- What else moves money at Stripe: fees, refunds, disputes, payouts. Each is booked by its own id, in whatever order it is told.
+
+create function private.apply_stripe_account(p_org_id uuid, p_account jsonb, p_at timestamptz, p_is_gone boolean)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_known public.stripe_accounts;
+begin
+  select a.* into v_known from public.stripe_accounts as a where a.org_id = p_org_id for no key update;
+  if p_at < v_known.as_of then
+    return 'applied';
+  elsif p_at = v_known.as_of and not p_is_gone then
+    perform private.want_stripe_object(p_org_id, v_known.stripe_account_id, 'account', v_known.stripe_account_id);
+    return 'applied';
+  end if;
+  perform private.require_stripe_field(p_is_gone or p_account ? 'charges_enabled', 'charges_enabled'),
+          private.require_stripe_field(p_is_gone or p_account ? 'payouts_enabled', 'payouts_enabled');
+  update public.stripe_accounts as a
+     set charges_enabled = not p_is_gone and (p_account ->> 'charges_enabled')::boolean,
+         payouts_enabled = not p_is_gone and (p_account ->> 'payouts_enabled')::boolean,
+         details_submitted = coalesce((p_account ->> 'details_submitted')::boolean, a.details_submitted),
+         as_of = coalesce(p_at, a.as_of)
+   where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_stripe_account is 'Mirrors what a connected account may do; nothing once it has taken its leave.';
+
+-- The charge says what the platform took; what Stripe took is in its balance transaction, which may come later.
+create function private.apply_charge(p_org_id uuid, p_account text, p_charge jsonb, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_charge_id text := p_charge ->> 'id';
+  v_intent_id text := private.stripe_id(p_charge -> 'payment_intent');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, private.stripe_id(p_charge -> 'invoice'));
+  v_transaction jsonb := p_charge -> 'balance_transaction';
+begin
+  status := 'applied';
+  if p_charge ->> 'status' is distinct from 'succeeded' then
+    return;
+  elsif v_payment.id is null then
+    if v_intent_id is null then
+      status := 'ignored';
+    else
+      select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_intent_id) as w;
+    end if;
+    return;
+  end if;
+  update private.stripe_payments as p
+     set charge_id = v_charge_id, payment_intent_id = coalesce(p.payment_intent_id, v_intent_id)
+   where p.org_id = p_org_id and p.id = v_payment.id and p.charge_id is distinct from v_charge_id;
+  if coalesce(jsonb_typeof(p_charge -> 'application_fee_amount'), 'null') <> 'null' then
+    perform private.book_money(
+      p_org_id, 'PLATFORM_FEE', -private.stripe_amount(p_charge, 'application_fee_amount'), private.stripe_currency(p_charge), 'stripe', v_charge_id,
+      private.stripe_instant(p_charge -> 'created'), v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_payment.payment_intent_id,
+      v_payment.invoice_id);
+  end if;
+  if jsonb_typeof(v_transaction) = 'object' then
+    status := private.apply_balance_transaction(p_org_id, v_transaction);
+  else
+    perform private.want_stripe_object(p_org_id, p_account, 'balance_transaction', private.stripe_id(v_transaction));
+  end if;
+end;
+$$;
+comment on function private.apply_charge is
+  'A charge of a payment of ours: books the platform''s fee, and asks for the balance transaction that has Stripe''s; one of a payment not known yet waits.';
+
+create function private.apply_balance_transaction(p_org_id uuid, p_transaction jsonb)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_charge_id text := private.stripe_id(p_transaction -> 'source');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, null, v_charge_id, null);
+  v_fee bigint := private.stripe_amount(p_transaction, 'fee');
+begin
+  perform private.require_stripe_field(v_charge_id is not null, 'source');
+  if v_payment.id is null then
+    return 'ignored';
+  end if;
+  -- Its fee includes what the platform took, which is booked by itself.
+  select v_fee - coalesce(sum((d.value ->> 'amount')::bigint), 0) into v_fee
+    from jsonb_array_elements(case jsonb_typeof(p_transaction -> 'fee_details') when 'array' then p_transaction -> 'fee_details' else '[]' end) as d (value)
+   where d.value ->> 'type' = 'application_fee';
+  perform private.book_money(
+    p_org_id, 'FEE', -v_fee, private.stripe_currency(p_transaction), 'stripe', v_charge_id, private.stripe_instant(p_transaction -> 'created'),
+    v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_payment.payment_intent_id, v_payment.invoice_id);
+  return 'applied';
+end;
+$$;
+comment on function private.apply_balance_transaction is 'Books Stripe''s fee of a charge, as its balance transaction has it.';
+
+-- Locks in order, so that a refund never meets a check-in the other way round.
+create function private.lock_stripe_payment(p_payment private.stripe_payments)
+returns private.stripe_payments
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_payment.purchase_id is not null then
+    perform private.lock_package(p_payment.org_id, p_payment.purchase_id);
+  end if;
+  perform from public.bookings as b where b.org_id = p_payment.org_id and b.id = p_payment.booking_id for no key update;
+  select p.* into p_payment from private.stripe_payments as p where p.org_id = p_payment.org_id and p.id = p_payment.id for no key update;
+  return p_payment;
+end;
+$$;
+comment on function private.lock_stripe_payment is 'Locks a payment after the package and the booking it paid for.';
+
+create function private.book_of_payment(
+  p_payment private.stripe_payments, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_reference_id text, p_at timestamptz)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.book_money(p_payment.org_id, p_type, p_amount_cents, p_currency, 'stripe', p_reference_id, p_at, p_payment.client_id,
+                            p_payment.purchase_id, p_payment.booking_id, p_payment.payment_intent_id, p_payment.invoice_id);
+$$;
+comment on function private.book_of_payment is 'book_money for something that happened to a payment: with its client, package, booking and ids.';
+
+create function private.refunded_cents(p_payment private.stripe_payments)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(-sum(e.amount_cents), 0)::bigint
+    from public.money_events as e
+   where e.org_id = p_payment.org_id and e.source = 'stripe' and e.type in ('REFUND', 'ADJUSTMENT')
+     and (e.stripe_payment_intent_id = p_payment.payment_intent_id or e.stripe_invoice_id = p_payment.invoice_id);
+$$;
+comment on function private.refunded_cents is 'What was given back of a payment, less refunds that failed.';
+
+-- One refund, by its own id: cumulative amounts of a charge say nothing about which.
+create function private.apply_stripe_refund(p_org_id uuid, p_refund jsonb, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_refund ->> 'id';
+  v_intent_id text := private.stripe_id(p_refund -> 'payment_intent');
+  v_charge_id text := private.stripe_id(p_refund -> 'charge');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, null);
+  v_amount bigint := private.stripe_amount(p_refund, 'amount');
+  v_currency text := private.stripe_currency(p_refund);
+  v_at timestamptz := private.stripe_instant(p_refund -> 'created');
+  v_refund_id uuid := private.metadata_id(p_refund -> 'metadata', 'refund_id');
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_refund ->> 'status' is not null, 'status'),
+          private.require_stripe_field(v_at is not null, 'created');
+  status := 'applied';
+  if v_payment.id is null then
+    if coalesce(v_intent_id, v_charge_id) is null then
+      status := 'ignored';
+    else
+      select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, v_charge_id)) as w;
+    end if;
+    return;
+  end if;
+  v_payment := private.lock_stripe_payment(v_payment);
+  if v_currency <> v_payment.currency then
+    perform private.fail(422, 'stripe_currency_mismatch', 'A refund is not in its payment''s currency.', 'Look at the payment at Stripe.');
+  elsif not exists (select from public.money_events as e where e.org_id = p_org_id and e.source = 'stripe' and e.reference_id = v_id and e.type = 'REFUND')
+        and p_refund ->> 'status' not in ('failed', 'canceled') and private.refunded_cents(v_payment) + v_amount > v_payment.amount_cents then
+    perform private.fail(422, 'stripe_refund_too_large', 'More would be given back than was paid.', 'Look at the payment at Stripe.');
+  end if;
+  perform private.book_of_payment(v_payment, 'REFUND', -v_amount, v_currency, v_id, v_at);
+  if p_refund ->> 'status' in ('failed', 'canceled') then
+    perform private.book_of_payment(v_payment, 'ADJUSTMENT', v_amount, v_currency, v_id, p_now);
+  end if;
+  if exists (select from public.refunds as r where r.org_id = p_org_id and r.id = v_refund_id) then
+    perform private.apply_refund(p_org_id, v_refund_id, p_refund, p_now);
+  end if;
+end;
+$$;
+comment on function private.apply_stripe_refund is
+  'Books a refund once, on its own date, and takes it back where it failed; waits for a payment not known yet. Fails: stripe_refund_too_large 422, stripe_currency_mismatch 422, stripe_field_missing 422.';
+
+-- Earlier versions of the API list a charge's refunds; later ones leave them to be asked for.
+create function private.apply_charge_refunded(p_org_id uuid, p_account text, p_charge jsonb, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_intent_id text := private.stripe_id(p_charge -> 'payment_intent');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, p_charge ->> 'id', private.stripe_id(p_charge -> 'invoice'));
+  v_refund jsonb;
+begin
+  status := 'applied';
+  if v_payment.id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, p_charge ->> 'id')) as w;
+    return;
+  end if;
+  for v_refund in
+    select r.value || jsonb_build_object('payment_intent', v_payment.payment_intent_id, 'charge', p_charge ->> 'id')
+      from jsonb_array_elements(case jsonb_typeof(p_charge #> '{refunds,data}') when 'array' then p_charge #> '{refunds,data}' else '[]' end) as r (value)
+  loop
+    perform private.apply_stripe_refund(p_org_id, v_refund, p_now);
+  end loop;
+  if p_account is not null and private.refunded_cents(v_payment) < private.stripe_amount(p_charge, 'amount_refunded') then
+    perform private.want_stripe_object(p_org_id, p_account, 'charge', p_charge ->> 'id');
+  end if;
+end;
+$$;
+comment on function private.apply_charge_refunded is 'A charge was refunded: books the refunds it lists, and asks for them where it lists none.';
+
+create function private.apply_dispute(p_org_id uuid, p_type text, p_dispute jsonb, p_at timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_dispute ->> 'id';
+  v_intent_id text := private.stripe_id(p_dispute -> 'payment_intent');
+  v_charge_id text := private.stripe_id(p_dispute -> 'charge');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, null);
+  v_amount bigint := private.stripe_amount(p_dispute, 'amount');
+  v_currency text := private.stripe_currency(p_dispute);
+  v_status text := case p_dispute ->> 'status' when 'won' then 'won' when 'warning_closed' then 'won' when 'lost' then 'lost' else 'held' end;
+  v_transactions jsonb := case jsonb_typeof(p_dispute -> 'balance_transactions') when 'array' then p_dispute -> 'balance_transactions' else '[]' end;
+  v_transaction record;
+  v_before public.disputes;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_dispute ->> 'status' is not null, 'status');
+  status := 'applied';
+  if v_payment.id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, v_charge_id)) as w;
+    return;
+  end if;
+  v_payment := private.lock_stripe_payment(v_payment);
+  select d.* into v_before from public.disputes as d where d.org_id = p_org_id and d.stripe_dispute_id = v_id;
+  insert into public.disputes as d (
+    org_id, stripe_dispute_id, payment_id, client_id, purchase_id, booking_id, amount_cents, currency, reason, status, opened_at, closed_at)
+  values (
+    p_org_id, v_id, v_payment.id, v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_amount, v_currency, p_dispute ->> 'reason',
+    v_status, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at), case when v_status <> 'held' then p_at end)
+  on conflict (org_id, stripe_dispute_id) do update
+     set status = excluded.status, closed_at = excluded.closed_at
+   where d.status = 'held' and excluded.status <> 'held';
+
+  -- The money leaves when the dispute opens and comes back when it is won; a question of the bank's moves none.
+  if p_type = 'charge.dispute.funds_withdrawn' or v_status = 'lost'
+     or exists (select from jsonb_array_elements(v_transactions) as t (value) where (t.value ->> 'amount')::bigint < 0) then
+    perform private.book_of_payment(v_payment, 'DISPUTE', -v_amount, v_currency, v_id, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at));
+  end if;
+  if p_type = 'charge.dispute.funds_reinstated'
+     or exists (select from jsonb_array_elements(v_transactions) as t (value) where (t.value ->> 'amount')::bigint > 0) then
+    perform private.book_of_payment(v_payment, 'DISPUTE', -v_amount, v_currency, v_id, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at)),
+            private.book_of_payment(v_payment, 'DISPUTE', v_amount, v_currency, v_id || '/reinstated', p_at);
+  end if;
+  for v_transaction in
+    select t.value ->> 'id' as id, (t.value ->> 'fee')::bigint as fee, lower(t.value ->> 'currency') as currency,
+           private.stripe_instant(t.value -> 'created') as created_at
+      from jsonb_array_elements(v_transactions) as t (value)
+     where coalesce((t.value ->> 'fee')::bigint, 0) <> 0
+  loop
+    perform private.book_of_payment(v_payment, 'FEE', -v_transaction.fee, coalesce(v_transaction.currency, v_currency), v_transaction.id,
+                                    coalesce(v_transaction.created_at, p_at));
+  end loop;
+  if v_before.id is null then
+    perform private.raise_alert(p_org_id, 'payment_disputed', v_payment.client_id, v_payment.purchase_id, v_payment.booking_id);
+  end if;
+  if v_status = 'lost' and coalesce(v_before.status, 'held') = 'held' then
+    perform private.raise_alert(p_org_id, 'dispute_lost', v_payment.client_id, v_payment.purchase_id, v_payment.booking_id);
+  end if;
+  if v_payment.purchase_id is not null then
+    perform private.settle_package(p_org_id, v_payment.purchase_id);
+  end if;
+end;
+$$;
+comment on function private.apply_dispute is
+  'A payment is disputed: held, then won or lost, only forward; its money leaves and comes back once each, its fees by their transactions.';
+
+create function private.apply_payout(p_org_id uuid, p_type text, p_payout jsonb)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_payout ->> 'id';
+  v_amount bigint := private.stripe_amount(p_payout, 'amount');
+  v_at timestamptz := coalesce(private.stripe_instant(p_payout -> 'arrival_date'), private.stripe_instant(p_payout -> 'created'));
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(v_at is not null, 'arrival_date');
+  perform private.book_money(p_org_id, 'PAYOUT', -v_amount, private.stripe_currency(p_payout), 'stripe', v_id, v_at);
+  if p_type <> 'payout.paid' then
+    perform private.book_money(p_org_id, 'PAYOUT', v_amount, private.stripe_currency(p_payout), 'stripe', v_id || '/returned', v_at),
+            private.raise_alert(p_org_id, 'payout_failed', null, null, null);
+  end if;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_payout is 'A payout to the bank: booked once; where it failed it came back.';
+
+-- ── 60_payments/rules/stripe_sales.sql ──
+
+-- What clients pay through Stripe: a checkout becomes a package once it is paid, a paid period of a subscription grants its sessions.
+-- Metadata only names things of the account's own organisation; what it names is looked up there, and refused elsewhere.
+
+create function private.refuse_metadata()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(422, 'stripe_metadata_foreign', 'The payment names something that is not the account''s organisation''s.',
+                      'Look at who made the payment, and refund it if it is nobody''s.');
+$$;
+comment on function private.refuse_metadata is 'Refuses metadata that leads out of the account''s organisation: stripe_metadata_foreign 422.';
+
+create function private.metadata_id(p_metadata jsonb, p_name text)
+returns uuid
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return (p_metadata ->> p_name)::uuid;
+exception when invalid_text_representation then
+  perform private.refuse_metadata();
+end;
+$$;
+comment on function private.metadata_id is 'An id in metadata; null where there is none. Fails: stripe_metadata_foreign 422.';
+
+-- {client_id, offer_id}, of this organisation; both null where the payment was made elsewhere.
+create function private.sale_of(p_org_id uuid, p_metadata jsonb, out client_id uuid, out offer_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if coalesce(private.metadata_id(p_metadata, 'org_id') <> p_org_id, false) then
+    perform private.refuse_metadata();
+  end if;
+  client_id := private.metadata_id(p_metadata, 'client_id');
+  offer_id := private.metadata_id(p_metadata, 'offer_id');
+  if client_id is null or offer_id is null then
+    client_id := null;
+    offer_id := null;
+  elsif not exists (select from public.clients as c where c.org_id = p_org_id and c.id = sale_of.client_id)
+     or not exists (select from public.offers as o where o.org_id = p_org_id and o.id = sale_of.offer_id) then
+    perform private.refuse_metadata();
+  end if;
+end;
+$$;
+comment on function private.sale_of is 'Whom a payment''s metadata says it is from, and what for; nulls where it says nothing. Fails: stripe_metadata_foreign 422.';
+
+create function private.stripe_amount(p_object jsonb, p_name text)
+returns bigint
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_amount jsonb := p_object -> p_name;
+begin
+  perform private.require_stripe_field(coalesce(jsonb_typeof(v_amount), 'null') <> 'null', p_name);
+  if jsonb_typeof(v_amount) <> 'number' or (v_amount #>> '{}')::numeric <> trunc((v_amount #>> '{}')::numeric)
+     or (v_amount #>> '{}')::numeric not between 0 and 999999999999 then
+    perform private.fail(422, 'stripe_amount_invalid', 'An amount is not one that can be.', 'Look at the payment at Stripe.');
+  end if;
+  return (v_amount #>> '{}')::numeric::bigint;
+end;
+$$;
+comment on function private.stripe_amount is 'An amount of a Stripe object in the minor unit. Fails: stripe_field_missing 422, stripe_amount_invalid 422.';
+
+create function private.stripe_currency(p_object jsonb)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(coalesce(p_object ->> 'currency' ~* '^[a-z]{3}$', false), 'currency');
+  return lower(p_object ->> 'currency');
+end;
+$$;
+comment on function private.stripe_currency is 'The currency of a Stripe object. Fails: stripe_field_missing 422.';
+
+create function private.find_stripe_payment(p_org_id uuid, p_intent_id text, p_charge_id text, p_invoice_id text)
+returns private.stripe_payments
+language sql stable security definer set search_path = ''
+as $$
+  select p.* from private.stripe_payments as p
+   where p.org_id = p_org_id
+     and (p.payment_intent_id = p_intent_id or p.charge_id = p_charge_id or p.invoice_id = p_invoice_id)
+   order by p.created_at limit 1;
+$$;
+comment on function private.find_stripe_payment is 'The payment that an intent, a charge or an invoice is of; an empty row where it is not known.';
+
+-- One payment, one package, one income: the payment's row decides, under the account's lock.
+create function private.sell_through_stripe(
+  p_org_id uuid, p_kind text, p_intent_id text, p_invoice_id text, p_client_id uuid, p_offer_id uuid, p_amount_cents bigint, p_currency text,
+  p_paid_at timestamptz, p_expires_at timestamptz, p_grants boolean)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, p_intent_id, null, p_invoice_id);
+  v_offer public.offers;
+  v_purchase_id uuid;
+begin
+  if v_payment.paid_at is not null then
+    return;
+  end if;
+  select o.* into v_offer from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id;
+  if v_offer.currency <> p_currency then
+    perform private.fail(422, 'sale_currency_mismatch', 'The currency is not the offer''s.', 'Refund the payment, or correct the offer and replay the event.');
+  elsif p_grants and p_amount_cents > 100000000 then
+    perform private.fail(422, 'stripe_amount_invalid', 'An amount is not one that can be.', 'Look at the payment at Stripe.');
+  end if;
+  if p_grants then
+    insert into public.client_purchases (
+      org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, purchased_at, expires_at, stripe_payment_intent_id,
+      payment_status, payment_method, session_duration_mins, source)
+    values (
+      p_org_id, p_client_id, p_offer_id, p_amount_cents, p_currency,
+      case when v_offer.offer_type <> 'subscription' or v_offer.sessions_included is not null
+           then coalesce(v_offer.sessions_included, 1) + coalesce(v_offer.bonus_sessions, 0) end,
+      p_paid_at, coalesce(p_paid_at + make_interval(days => v_offer.pack_validity_days), p_expires_at), coalesce(p_intent_id, p_invoice_id),
+      'succeeded', 'stripe', v_offer.session_duration_mins, 'stripe')
+    returning id into v_purchase_id;
+  end if;
+  if p_amount_cents > 0 then
+    insert into private.stripe_payments (
+      org_id, kind, payment_intent_id, invoice_id, client_id, offer_id, purchase_id, amount_cents, currency, paid_at)
+    values (p_org_id, p_kind, p_intent_id, p_invoice_id, p_client_id, p_offer_id, v_purchase_id, p_amount_cents, p_currency, p_paid_at);
+    perform private.book_money(p_org_id, 'INCOME', p_amount_cents, p_currency, 'stripe', coalesce(p_invoice_id, p_intent_id), p_paid_at,
+                               p_client_id, v_purchase_id, null, p_intent_id, p_invoice_id);
+  end if;
+end;
+$$;
+comment on function private.sell_through_stripe is
+  'Makes the package that a payment paid for and books its income, once. Fails: sale_currency_mismatch 422, stripe_amount_invalid 422.';
+
+create function private.apply_checkout(p_org_id uuid, p_session jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_sale record := private.sale_of(p_org_id, p_session -> 'metadata');
+  v_amount bigint;
+  v_intent_id text;
+begin
+  if v_sale.client_id is null then
+    return 'ignored';
+  end if;
+  perform private.require_stripe_field(p_session ? 'mode', 'mode');
+  if p_session ->> 'mode' = 'subscription' then
+    return private.link_subscription(p_org_id, v_sale.client_id, v_sale.offer_id, private.stripe_id(p_session -> 'customer'),
+                                     private.stripe_id(p_session -> 'subscription'));
+  elsif p_session ->> 'mode' <> 'payment' then
+    return 'ignored';
+  end if;
+  perform private.require_stripe_field(p_session ? 'payment_status', 'payment_status');
+  if p_session ->> 'payment_status' = 'unpaid' then
+    -- Paid by a way that takes days: async_payment_succeeded follows.
+    return 'applied';
+  end if;
+  v_amount := private.stripe_amount(p_session, 'amount_total');
+  v_intent_id := private.stripe_id(p_session -> 'payment_intent');
+  perform private.require_stripe_field(v_amount = 0 or v_intent_id is not null, 'payment_intent');
+  -- What costs nothing has no intent; the session then stands for the payment.
+  if v_intent_id is null and exists (select from public.client_purchases as p
+                                      where p.org_id = p_org_id and p.stripe_payment_intent_id = p_session ->> 'id') then
+    return 'applied';
+  end if;
+  perform private.sell_through_stripe(p_org_id, 'package', coalesce(v_intent_id, p_session ->> 'id'), null, v_sale.client_id, v_sale.offer_id,
+                                      v_amount, private.stripe_currency(p_session), p_at, null, true);
+  return 'applied';
+end;
+$$;
+comment on function private.apply_checkout is 'A checkout was completed: the package is made once it is paid, a subscription is joined to its client.';
+
+create function private.apply_payment_intent(p_org_id uuid, p_type text, p_intent jsonb, p_at timestamptz, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit_id uuid := private.metadata_id(p_intent -> 'metadata', 'deposit_id');
+  v_sale record := private.sale_of(p_org_id, p_intent -> 'metadata');
+begin
+  if v_deposit_id is not null then
+    return case when private.apply_deposit_event(p_org_id, v_deposit_id, p_type, p_intent, p_now) is null then 'ignored' else 'applied' end;
+  elsif v_sale.client_id is null then
+    return 'ignored';
+  elsif p_type = 'payment_intent.payment_failed' then
+    return private.notice_failed_payment(p_org_id, p_intent, p_at);
+  elsif p_type = 'payment_intent.succeeded' then
+    perform private.sell_through_stripe(
+      p_org_id, 'package', p_intent ->> 'id', null, v_sale.client_id, v_sale.offer_id,
+      private.stripe_amount(p_intent, case when p_intent ? 'amount_received' then 'amount_received' else 'amount' end),
+      private.stripe_currency(p_intent), p_at, null, true);
+  end if;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_payment_intent is 'An intent succeeded, failed or was cancelled: of a deposit, or of a package that is sold without a checkout.';
+
+create function private.notice_failed_payment(p_org_id uuid, p_object jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_sale record := private.sale_of(p_org_id, p_object -> 'metadata');
+begin
+  if v_sale.client_id is null then
+    return 'ignored';
+  end if;
+  perform private.raise_alert(p_org_id, 'payment_failed', v_sale.client_id, null, null);
+  perform private.notice_event(p_org_id, 'payment_failed', v_sale.client_id, p_object ->> 'id', p_at);
+  return 'applied';
+end;
+$$;
+comment on function private.notice_failed_payment is 'A client''s payment failed: tells the coach and the automations.';
+
+create function private.link_subscription(p_org_id uuid, p_client_id uuid, p_offer_id uuid, p_customer_id text, p_subscription_id text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(p_subscription_id is not null, 'subscription');
+  insert into public.subscriptions as s (org_id, client_id, offer_id, stripe_customer_id, stripe_subscription_id)
+  values (p_org_id, p_client_id, p_offer_id, p_customer_id, p_subscription_id)
+  on conflict (org_id, client_id) do update
+     set offer_id = excluded.offer_id, stripe_customer_id = coalesce(excluded.stripe_customer_id, s.stripe_customer_id),
+         status = case when s.stripe_subscription_id = excluded.stripe_subscription_id then s.status else 'none' end,
+         as_of = case when s.stripe_subscription_id = excluded.stripe_subscription_id then s.as_of end,
+         stripe_subscription_id = excluded.stripe_subscription_id;
+  perform private.want_stripe_object(p_org_id, a.stripe_account_id, 'subscription', p_subscription_id)
+     from public.stripe_accounts as a where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.link_subscription is 'Joins a subscription to the client who bought it; how it stands is asked of Stripe.';
+
+-- An event is of its second; one of the same second as what is known may be older than it, so Stripe is asked.
+create function private.apply_subscription(
+  p_org_id uuid, p_account text, p_subscription jsonb, p_at timestamptz, p_is_fetched boolean, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_subscription ->> 'id';
+  v_item jsonb := p_subscription #> '{items,data,0}';
+  v_price jsonb := coalesce(v_item -> 'price', v_item -> 'plan', p_subscription -> 'plan');
+  v_status text;
+  v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
+  v_sale record := private.sale_of(p_org_id, p_subscription -> 'metadata');
+  v_mirror public.subscriptions;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_subscription ->> 'status' is not null, 'status'),
+          private.require_stripe_field(v_ends_at is not null, 'current_period_end');
+  v_status := case when p_subscription ->> 'status' in ('active', 'trialing') then 'active'
+                   when p_subscription ->> 'status' in ('past_due', 'unpaid') then 'past_due'
+                   when p_subscription ->> 'status' in ('canceled', 'incomplete_expired') then 'canceled' else 'none' end;
+  status := 'applied';
+  select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_id;
+  if not found and v_sale.client_id is not null then
+    select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.client_id = v_sale.client_id;
+    -- A client's mirror shows one: an ended one does not take the place of one that runs.
+    if found and v_mirror.stripe_subscription_id <> v_id and v_mirror.status in ('active', 'past_due') and v_status <> 'active' then
+      return;
+    elsif v_mirror.stripe_subscription_id is distinct from v_id then
+      v_mirror.as_of := null;
+    end if;
+  elsif not found then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_id) as w;
+    return;
+  end if;
+  if not p_is_fetched and p_at < v_mirror.as_of then
+    return;
+  elsif not p_is_fetched and p_at = v_mirror.as_of then
+    perform private.want_stripe_object(p_org_id, p_account, 'subscription', v_id);
+    return;
+  end if;
+  insert into public.subscriptions as s (
+    org_id, client_id, offer_id, stripe_customer_id, stripe_subscription_id, status, price_cents, currency, current_period_end,
+    cancel_at_period_end, as_of)
+  values (
+    p_org_id, coalesce(v_mirror.client_id, v_sale.client_id), coalesce(v_sale.offer_id, v_mirror.offer_id),
+    coalesce(private.stripe_id(p_subscription -> 'customer'), v_mirror.stripe_customer_id), v_id, v_status,
+    private.monthly_cents(v_price, v_item -> 'quantity'), lower(v_price ->> 'currency'), v_ends_at,
+    coalesce((p_subscription ->> 'cancel_at_period_end')::boolean, false), coalesce(p_at, v_mirror.as_of))
+  on conflict (org_id, client_id) do update
+     set (offer_id, stripe_customer_id, stripe_subscription_id, status, price_cents, currency, current_period_end, cancel_at_period_end, as_of)
+       = (excluded.offer_id, excluded.stripe_customer_id, excluded.stripe_subscription_id, excluded.status, excluded.price_cents,
+          excluded.currency, excluded.current_period_end, excluded.cancel_at_period_end, excluded.as_of);
+end;
+$$;
+comment on function private.apply_subscription is
+  'Mirrors a client''s subscription, in both shapes of the API; one that nobody here is known for waits. Fails: stripe_field_missing 422, stripe_metadata_foreign 422.';
+
+create function private.monthly_cents(p_price jsonb, p_quantity jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select round(least((p_price ->> 'unit_amount')::numeric, 100000000) * coalesce((p_quantity #>> '{}')::numeric, 1)
+               / coalesce((p_price #>> '{recurring,interval_count}')::numeric, (p_price ->> 'interval_count')::numeric, 1)
+               * case coalesce(p_price #>> '{recurring,interval}', p_price ->> 'interval')
+                   when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'year' then 1 / 12.0 else 1 end)::integer;
+$$;
+comment on function private.monthly_cents is 'What a price comes to in a month; null where it has no amount of its own.';
+
+-- Each paid period grants its sessions once: by the invoice's id, and only for invoices that open a period.
+create function private.apply_paid_invoice(
+  p_org_id uuid, p_account text, p_invoice jsonb, p_at timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_invoice_id text := p_invoice ->> 'id';
+  v_details jsonb := coalesce(p_invoice #> '{parent,subscription_details}', p_invoice -> 'subscription_details');
+  v_subscription_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'subscription', 'null'), v_details -> 'subscription'));
+  v_sale record := private.sale_of(p_org_id, v_details -> 'metadata');
+  v_mirror public.subscriptions;
+  v_intent_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'payment_intent', 'null'),
+                                                 p_invoice #> '{payments,data,0,payment,payment_intent}'));
+  v_opens_period boolean := p_invoice ->> 'billing_reason' in ('subscription_create', 'subscription_cycle');
+  v_ends_at timestamptz;
+  v_amount bigint := private.stripe_amount(p_invoice, 'amount_paid');
+begin
+  perform private.require_stripe_field(v_invoice_id is not null, 'id');
+  status := 'applied';
+  if v_subscription_id is null then
+    status := 'ignored';
+    return;
+  end if;
+  perform private.require_stripe_field(p_invoice ->> 'billing_reason' is not null, 'billing_reason');
+  if v_sale.client_id is null then
+    select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_subscription_id;
+    v_sale.client_id := v_mirror.client_id;
+    v_sale.offer_id := v_mirror.offer_id;
+  end if;
+  if v_sale.client_id is null or v_sale.offer_id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_subscription_id) as w;
+    return;
+  elsif v_amount = 0 then
+    -- A trial's first invoice, or one that a credit paid: no money, and no sessions for it.
+    return;
+  end if;
+  if v_opens_period then
+    select private.stripe_instant(to_jsonb(max((l.value #>> '{period,end}')::numeric))) into v_ends_at
+      from jsonb_array_elements(p_invoice #> '{lines,data}') as l (value)
+     where not coalesce((l.value ->> 'proration')::boolean, (l.value #>> '{parent,subscription_item_details,proration}')::boolean, false);
+    perform private.require_stripe_field(v_ends_at is not null, 'lines.period');
+  end if;
+  perform private.sell_through_stripe(p_org_id, case when v_opens_period then 'renewal' else 'invoice' end, v_intent_id, v_invoice_id,
+                                      v_sale.client_id, v_sale.offer_id, v_amount, private.stripe_currency(p_invoice), p_at, v_ends_at, v_opens_period);
+  if v_intent_id is null then
+    perform private.want_stripe_object(p_org_id, p_account, 'invoice', v_invoice_id);
+  end if;
+end;
+$$;
+comment on function private.apply_paid_invoice is
+  'A subscription''s invoice was paid: books it, and grants the period''s sessions; waits for a subscription that is not known yet. Fails: stripe_field_missing 422, sale_currency_mismatch 422.';
+
+create function private.apply_failed_invoice(p_org_id uuid, p_invoice jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_subscription_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'subscription', 'null'), p_invoice #> '{parent,subscription_details,subscription}'));
+  v_mirror public.subscriptions;
+begin
+  select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_subscription_id;
+  if not found then
+    return 'ignored';
+  end if;
+  perform private.raise_alert(p_org_id, 'payment_failed', v_mirror.client_id, null, null);
+  perform private.notice_event(p_org_id, 'payment_failed', v_mirror.client_id, p_invoice ->> 'id' || '-' || coalesce(p_invoice ->> 'attempt_count', '1'), p_at);
+  -- How the subscription stands now is asked: the invoice may have been paid since.
+  perform private.want_stripe_object(p_org_id, a.stripe_account_id, 'subscription', v_subscription_id)
+     from public.stripe_accounts as a where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_failed_invoice is 'A subscription''s payment failed: tells the coach and the automations, and asks how the subscription stands.';
+
+create function private.link_invoice_payment(p_org_id uuid, p_invoice_id text, p_intent_id text, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(p_invoice_id is not null, 'invoice'), private.require_stripe_field(p_intent_id is not null, 'payment_intent');
+  update private.stripe_payments as p set payment_intent_id = coalesce(p.payment_intent_id, p_intent_id)
+   where p.org_id = p_org_id and p.invoice_id = p_invoice_id;
+  if found then
+    status := 'applied';
+  else
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(p_invoice_id) as w;
+  end if;
+end;
+$$;
+comment on function private.link_invoice_payment is 'Joins an invoice to the intent that paid it, which later versions of the API keep apart.';
+
 -- ── 61_checkout/rules/checkout.sql ──
 
 -- Checkout: what a client may buy from their portal, at what price, on whose account. SQL decides the terms; the service makes the
@@ -19583,6 +20548,191 @@ comment on function service.set_platform_setting is
   'Sets what holds for the whole platform: app_url, the address of the apps'' pages in links. Fails: value_not_allowed 422.';
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
+
+-- ── 60_payments/service.sql ──
+
+-- Payments for the webhook, sweeps and operators.
+
+create function service.receive_stripe_event(p_event jsonb)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.receive_stripe_event(p_event);
+$$;
+comment on function service.receive_stripe_event is
+  'Takes an event of Stripe''s in, its signature checked by the caller: {event_id, outcome: applied | ignored | refused | failed | waiting | braked | repeated, error: a slug or null}. The same event again is repeated, unless it had failed. Whose it is follows from its account alone. Fails: value_not_allowed 422.';
+revoke all on function service.receive_stripe_event(jsonb) from public, anon, authenticated;
+grant execute on function service.receive_stripe_event(jsonb) to service_role;
+
+create function service.missing_stripe_events(p_event_ids text[])
+returns setof text
+language sql stable security definer set search_path = ''
+as $$
+  select i from unnest(p_event_ids[:1000]) as i
+   where not exists (select from private.stripe_events as e where e.id = i and e.status <> 'failed');
+$$;
+comment on function service.missing_stripe_events is
+  'Of these events (at most 1000 are read) those that never came, or failed.';
+revoke all on function service.missing_stripe_events(text[]) from public, anon, authenticated;
+grant execute on function service.missing_stripe_events(text[]) to service_role;
+
+create function service.claim_stripe_fetches(p_limit integer default 20, p_lease_secs integer default 120, p_now timestamptz default now())
+returns table (account text, kind text, stripe_id text, claim uuid)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  perform private.require_value(p_lease_secs between 5 and 3600, 'lease_secs');
+  return query select c.account, c.kind, c.stripe_id, c.claim from private.claim_stripe_fetches(p_limit, make_interval(secs => p_lease_secs), p_now) as c;
+end;
+$$;
+comment on function service.claim_stripe_fetches is
+  'Claims objects to be fetched from Stripe: subscription, balance_transaction, invoice (its payments expanded), charge (its refunds expanded), account; at most p_limit (1 to 1000), each for p_lease_secs (5 to 3600). Fails: value_not_allowed 422.';
+revoke all on function service.claim_stripe_fetches(integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_stripe_fetches(integer, integer, timestamptz) to service_role;
+
+create function service.record_stripe_object(
+  p_account text, p_kind text, p_stripe_id text, p_claim uuid, p_object jsonb, p_error text default null, p_now timestamptz default now())
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_stripe_object(p_account, p_kind, p_stripe_id, p_claim, p_object, p_error, p_now);
+$$;
+comment on function service.record_stripe_object is
+  'Applies an object that was fetched, or keeps the slug of why it could not be: applied, ignored, waiting, failed (fetched again later, ever more rarely), stale (the claim is another''s).';
+revoke all on function service.record_stripe_object(text, text, text, uuid, jsonb, text, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_object(text, text, text, uuid, jsonb, text, timestamptz) to service_role;
+
+create function service.list_stripe_events(
+  p_org_id uuid default null, p_status text default null, p_type text default null, p_limit integer default 100)
+returns table (
+  event_id text, type text, org_id uuid, account text, status text, error text, waits_for text, attempts integer, happened_at timestamptz,
+  received_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select e.id, e.type, e.org_id, e.account, e.status, e.error, e.waits_for, e.attempts, e.created_at, e.received_at
+    from private.stripe_events as e
+   where (p_org_id is null or e.org_id = p_org_id) and (p_status is null or e.status = p_status) and (p_type is null or e.type = p_type)
+   order by e.received_at desc
+   limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.list_stripe_events is
+  'The events that Stripe sent, newest first, and what became of them.';
+revoke all on function service.list_stripe_events(uuid, text, text, integer) from public, anon, authenticated;
+grant execute on function service.list_stripe_events(uuid, text, text, integer) to service_role;
+
+create function service.get_stripe_event(p_event_id text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_event private.stripe_events;
+begin
+  select e.* into v_event from private.stripe_events as e where e.id = p_event_id;
+  if not found then
+    perform private.fail(404, 'stripe_event_not_found', 'There is no such event.', 'See coach stripe events list.');
+  end if;
+  return jsonb_build_object(
+    'event_id', v_event.id, 'type', v_event.type, 'org_id', v_event.org_id, 'account', v_event.account, 'api_version', v_event.api_version,
+    'status', v_event.status, 'error', v_event.error, 'waits_for', v_event.waits_for, 'attempts', v_event.attempts,
+    'happened_at', v_event.created_at, 'received_at', v_event.received_at, 'settled_at', v_event.settled_at, 'kept', v_event.payload #> '{data,object}');
+end;
+$$;
+comment on function service.get_stripe_event is
+  'One event: {event_id, type, org_id, account, api_version, status, error, waits_for, attempts, happened_at, received_at, settled_at, kept: what is kept of its object}. Fails: stripe_event_not_found 404.';
+revoke all on function service.get_stripe_event(text) from public, anon, authenticated;
+grant execute on function service.get_stripe_event(text) to service_role;
+
+create function service.replay_stripe_event(p_event_id text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.stripe_events as e set attempts = e.attempts + 1 where e.id = p_event_id;
+  if not found then
+    perform private.fail(404, 'stripe_event_not_found', 'There is no such event.', 'See coach stripe events list.');
+  end if;
+  return private.settle_stripe_event(p_event_id);
+end;
+$$;
+comment on function service.replay_stripe_event is
+  'Applies a kept event once more: {event_id, outcome, error}. What was booked already is not booked again. Fails: stripe_event_not_found 404.';
+revoke all on function service.replay_stripe_event(text) from public, anon, authenticated;
+grant execute on function service.replay_stripe_event(text) to service_role;
+
+create function service.list_stripe_accounts(p_now timestamptz default now())
+returns table (account text, seen_until timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select a.account, greatest(coalesce(c.seen_until, p_now - interval '3 days') - interval '1 hour', p_now - interval '29 days')
+    from (select '' as account union all select s.stripe_account_id from public.stripe_accounts as s) as a
+    left join private.stripe_cursors as c on c.account = a.account
+   order by c.listed_at nulls first, a.account;
+$$;
+comment on function service.list_stripe_accounts is
+  'The accounts whose events are reconciled (the empty one: the platform''s), the longest unseen first, and from when on to list them: an hour before what was seen last, three days at first, 29 days at most, since Stripe keeps 30.';
+revoke all on function service.list_stripe_accounts(timestamptz) from public, anon, authenticated;
+grant execute on function service.list_stripe_accounts(timestamptz) to service_role;
+
+create function service.record_stripe_listing(p_account text, p_seen_until timestamptz, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.stripe_cursors as c (account, seen_until, listed_at) values (p_account, least(p_seen_until, p_now), p_now)
+  on conflict (account) do update set seen_until = greatest(c.seen_until, excluded.seen_until), listed_at = excluded.listed_at;
+$$;
+comment on function service.record_stripe_listing is
+  'Records that an account''s events were listed and fed up to an instant.';
+revoke all on function service.record_stripe_listing(text, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_listing(text, timestamptz, timestamptz) to service_role;
+
+create function service.sweep_stripe_events(p_limit integer default 500, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (settled integer, failed integer, forgotten integer, deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text;
+  v_outcome text;
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  settled := 0; failed := 0; forgotten := 0; deleted := 0;
+  -- Kept while the brake was on, or failed some time ago; ever more rarely.
+  for v_id in
+    select e.id from private.stripe_events as e
+     where (e.status = 'braked' and not private.is_braked('payments', e.org_id))
+        or (e.status = 'failed' and e.attempts < 30 and e.received_at + interval '1 minute' * 2 ^ least(e.attempts, 12) < p_now)
+     order by e.created_at, e.received_at, e.id
+     limit p_limit for no key update skip locked
+  loop
+    if p_dry_run then
+      v_outcome := 'applied';
+    else
+      update private.stripe_events as e set attempts = e.attempts + 1 where e.id = v_id;
+      v_outcome := private.settle_stripe_event(v_id, p_now) ->> 'outcome';
+    end if;
+    settled := settled + case when v_outcome in ('failed', 'braked') then 0 else 1 end;
+    failed := failed + case when v_outcome in ('failed', 'braked') then 1 else 0 end;
+  end loop;
+  -- What waits for a payment that was never told of is of one that is not ours.
+  with old as (
+    select e.id from private.stripe_events as e where e.status = 'waiting' and e.received_at < p_now - interval '3 days'
+     limit p_limit for no key update skip locked),
+  gone as (
+    update private.stripe_events as e set status = 'ignored', settled_at = p_now from old as o where e.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end into forgotten;
+  with old as (
+    select e.id from private.stripe_events as e
+     where e.received_at < p_now - interval '90 days' and (e.status in ('applied', 'ignored') or e.received_at < p_now - interval '400 days')
+     limit p_limit for update skip locked),
+  gone as (delete from private.stripe_events as e using old as o where e.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_stripe_events is
+  'Applies events that were kept while the brake was on or that failed, forgets what waited three days for a payment that is not ours, and deletes events after 90 days (refused and failed ones after 400); at most p_limit (1 to 100000) of each. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_stripe_events(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_stripe_events(integer, timestamptz, boolean) to service_role;
 
 -- ── 61_checkout/service.sql ──
 
