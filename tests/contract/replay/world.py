@@ -187,7 +187,10 @@ class World:
             # The migrations have filled it, and the apps only read it.
             return self.stack.owner.execute("select * from public.measurement_types limit 1").fetchone()
         if table in SUMMED:
+            # Summed for whoever reads it: the owner of the tables sees nothing there.
             self.row(SUMMED[table])
+            summary = self.coach.from_(table).select("*").eq("org_id", self.row("orgs")["id"]).limit(1).run().ok()
+            return dict(summary[0])
         if table in conditions:
             where = sql.SQL("where {} = %s").format(sql.Identifier(conditions[table]))
         elif table in ONE_EACH or table not in self.catalogue.primary_keys:
