@@ -17,6 +17,7 @@ from coach_os.sweeps.in_database import (
     AUDIT,
     BOOKINGS,
     HOLDS,
+    IMPORT_LEFTOVERS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
     RECEIPTS,
@@ -73,6 +74,7 @@ SWEEPS: Mapping[str, Sweep] = {
             "Delete callbacks that matched no message, and ids of messages that came in long ago.",
             MESSAGE_LEFTOVERS,
         ),
+        Sweep("import_leftovers", "Delete what is kept of imports of clients after thirty days.", IMPORT_LEFTOVERS),
         Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
         Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
         Sweep(
