@@ -9705,7 +9705,8 @@ as $$
 $$;
 comment on function private.act_post is 'Queues a post to the action''s endpoint for each client.';
 
--- What became later of an action that was under way. A failed action makes its run and its firing failed, whatever they were.
+-- What became later of an action that was under way. A failed action makes its run and its firing failed, whatever they were; it
+-- stays so when an email stood in for its text.
 create function private.settle_action(p_org_id uuid, p_run_id uuid, p_nth integer, p_status text, p_reason text)
 returns void
 language plpgsql volatile security definer set search_path = ''
@@ -9715,7 +9716,7 @@ declare
   v_after public.automation_runs;
 begin
   select r.* into v_before from public.automation_runs as r where r.org_id = p_org_id and r.id = p_run_id for no key update;
-  if not found or v_before.actions_fired -> (p_nth - 1) is null then
+  if not found or coalesce(v_before.actions_fired -> (p_nth - 1) ->> 'status', 'failed') = 'failed' then
     return;
   end if;
   update public.automation_runs as r

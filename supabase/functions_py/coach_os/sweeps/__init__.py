@@ -12,10 +12,20 @@ from typing import Protocol
 
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
-from coach_os.sweeps.in_database import BOOKINGS, HOLDS, MESSAGE_LEFTOVERS, RATE_LIMITS, REMINDERS
+from coach_os.sweeps.in_database import (
+    AUTOMATION_LEFTOVERS,
+    AUTOMATIONS,
+    BOOKINGS,
+    HOLDS,
+    MESSAGE_LEFTOVERS,
+    RATE_LIMITS,
+    REMINDERS,
+    RISK,
+)
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
+from coach_os.sweeps.webhooks import post_due_webhooks
 
 __all__ = ["SWEEPS", "Sweep", "SweepResult", "run_all", "run_sweep", "stop_on_signals"]
 
@@ -43,6 +53,8 @@ SWEEPS: Mapping[str, Sweep] = {
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
         Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),
+        Sweep("risk", "Score how likely clients are to leave, once for each local day.", RISK),
+        Sweep("automations", "Fire the automations that are due, each once.", AUTOMATIONS),
         Sweep("messages", "Send the messages that are due and may be sent now.", send_due_messages),
         Sweep(
             "messages_unknown",
@@ -54,6 +66,8 @@ SWEEPS: Mapping[str, Sweep] = {
             "Delete callbacks that matched no message, and ids of messages that came in long ago.",
             MESSAGE_LEFTOVERS,
         ),
+        Sweep("webhooks", "Post what automations send to organisations' own servers.", post_due_webhooks),
+        Sweep("automation_leftovers", "Delete what automations did more than 400 days ago.", AUTOMATION_LEFTOVERS),
         Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", RATE_LIMITS),
     )
 }
