@@ -9,27 +9,54 @@ DIRECTORY_TABLES = (
     "public.role_permissions",
     "public.profiles",
     "public.platform_admins",
+    "private.allow_list",
     "public.measurement_types",
     "private.job_runs",
     "private.rate_limits",
     "private.platform_audit_log",
     "private.audited_columns",
     "private.brakes",
+    "private.admin_actions",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "private.stripe_cursors",
+    "private.features",
+    "public.plans",
+    "private.plan_prices",
+    "private.work_kinds",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
-DIRECTORIES_OF_TENANTS = ("private.calendar_feed_tokens", "public.push_tokens", "private.brakes")
+DIRECTORIES_OF_TENANTS = (
+    "private.calendar_feed_tokens",
+    "private.referral_codes",
+    "public.push_tokens",
+    "private.brakes",
+    "private.calendar_feed_tokens",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "public.push_tokens",
+    "public.stripe_accounts",
+    "private.billing_customers",
+)
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "deposit_state",
+    "capture_inquiry",
+    "banner",
+    "banners",
+    "client_invite",
+    "onboarding_form",
     "portal_book",
     "portal_cancel",
+    "portal_checkout",
     "portal_dates",
     "portal_join_waitlist",
     "portal_leave_waitlist",
@@ -40,6 +67,12 @@ ANON_MAY_CALL = (
     "public_dates",
     "public_page",
     "public_slots",
+    "show_receipt",
+    "refer",
+    "referral_page",
+    "sign_waiver",
+    "submit_onboarding",
+    "waiver_form",
 )
 
 # What the secret key reaches in private: the same pages, and what the existing servers and functions ask.
@@ -55,7 +88,10 @@ SERVICE_MAY_CALL_IN_PRIVATE = (
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events}'::text[]"
+_LEDGERS = (
+    "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,"
+    "public.credit_entries,public.waiver_texts,public.money_events,public.receipts}'::text[]"
+)
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c

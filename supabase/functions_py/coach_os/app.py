@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from coach_os.automation_routes import automations
+from coach_os.checkout_routes import ROUTERS as CHECKOUT_ROUTERS
 from coach_os.database import Database, open_database
 from coach_os.database.person import person_api
 from coach_os.errors import CoachError, Unavailable
@@ -26,6 +27,7 @@ from coach_os.front import PREFIXES, Front, upstream_of
 from coach_os.functions import cron
 from coach_os.logs import configure_logging, get_logger
 from coach_os.messaging_routes import ROUTERS as MESSAGING_ROUTERS
+from coach_os.metrics_routes import ROUTERS as METRICS_ROUTERS
 from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
 from coach_os.problems import Problem, add_handlers
 from coach_os.routes import ROUTERS
@@ -111,7 +113,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     # Before the general route of sweeps: these two answer as the existing schedulers expect.
     app.include_router(automations)
     _add_routes(app)
-    for router in (*ROUTERS, *MESSAGING_ROUTERS):
+    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS):
         app.include_router(router)
     if front:
         for prefix in PREFIXES:

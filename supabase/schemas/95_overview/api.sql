@@ -23,3 +23,15 @@ comment on function public.dashboard is
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
+create function public.pulse()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.admin_pulse();
+end;
+comment on function public.pulse is
+  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+revoke all on function public.pulse() from public, anon, service_role;
+grant execute on function public.pulse() to authenticated;
+grant execute on function private.admin_pulse() to authenticated;

@@ -40,14 +40,14 @@ class CronAnswer(BaseModel):
 
 
 def authorise(secret: str | None, given: str | None) -> None:
-    """Let the caller pass who sends the secret; how long the comparison takes tells nothing.
+    """Let the caller pass who sends the secret.
 
     Raises:
         Refusal: 403 where no secret is set, whatever is sent; 401 for a wrong one or none.
     """
     if not secret:
         raise Refusal(403, "cron_disabled", "Cron calls are refused: no secret is set.", "Set CRON_SECRET.")
-    if not hmac.compare_digest(_digest(given or ""), _digest(secret)):
+    if not is_secret(secret, given):
         raise Refusal(401, "cron_secret_wrong", "The secret is missing or wrong.", "Send Authorization: Bearer …")
 
 
@@ -69,6 +69,11 @@ async def run(database: Database, sweep: str, *, limit: int | None, dry_run: boo
         results = [await run_sweep(database, sweep, limit=limit, dry_run=dry_run, should_stop=should_stop)]
     runs = [SweepRun.model_validate(result.as_json()) for result in results]
     return CronAnswer(success=all(result.error is None for result in results), runs=runs)
+
+
+def is_secret(secret: str, given: str | None) -> bool:
+    """Whether the caller sent the secret; how long the comparison takes tells nothing."""
+    return hmac.compare_digest(_digest(given or ""), _digest(secret))
 
 
 def _digest(text: str) -> bytes:

@@ -12,17 +12,22 @@ from typing import Protocol
 
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
+from coach_os.sweeps.deposits import settle_deposits
 from coach_os.sweeps.in_database import (
+    AUDIT,
     AUTOMATION_LEFTOVERS,
     AUTOMATIONS,
     BOOKINGS,
     HOLDS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
+    RECEIPTS,
     REMINDERS,
     RISK,
+    SUPPORT_ACCESS,
 )
 from coach_os.sweeps.messages import send_due_messages
+from coach_os.sweeps.refunds import carry_refunds
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 from coach_os.sweeps.webhooks import post_due_webhooks
@@ -52,6 +57,13 @@ SWEEPS: Mapping[str, Sweep] = {
     for sweep in (
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
+        Sweep(
+            "deposits",
+            "Make the payments of deposits that wait for one, and cancel those not paid in time.",
+            settle_deposits,
+        ),
+        Sweep("refunds", "Carry the refunds that are due to Stripe.", carry_refunds),
+        Sweep("receipts", "Number the receipts of payments and refunds, and queue their emails.", RECEIPTS),
         Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),
         Sweep("risk", "Score how likely clients are to leave, once for each local day.", RISK),
         Sweep("automations", "Fire the automations that are due, each once.", AUTOMATIONS),
@@ -68,6 +80,8 @@ SWEEPS: Mapping[str, Sweep] = {
         ),
         Sweep("webhooks", "Post what automations send to organisations' own servers.", post_due_webhooks),
         Sweep("automation_leftovers", "Delete what automations did more than 400 days ago.", AUTOMATION_LEFTOVERS),
+        Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
+        Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
         Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", RATE_LIMITS),
     )
 }
