@@ -40,6 +40,8 @@ create table public.orgs (
   waiver_template text,
   proforma_disclaimer text,
   onboarding_completed boolean not null default false,
+  allows_support boolean not null default true,
+  blocked_at timestamptz,
   created_by uuid default auth.uid() references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   constraint orgs_slug_unique unique (slug),
@@ -50,7 +52,11 @@ create table public.orgs (
 comment on table public.orgs is 'An organisation: one business, one tenant.';
 comment on column public.orgs.slug is 'The organisation''s name in addresses, unique everywhere; made from the name when it is not sent.';
 comment on column public.orgs.commission_rate is 'The platform''s share of sales, 0 to 1; only a platform admin changes it.';
+comment on column public.orgs.allows_support is 'Whether the platform''s people may be let in to help (support access).';
+comment on column public.orgs.blocked_at is
+  'Since when the platform has stopped it: its members read and write nothing, its clients and visitors are let in nowhere, nothing leaves.';
 comment on column public.orgs.created_by is 'Who signed the organisation up: the only one who may join it as its first member.';
+create index orgs_blocked_idx on public.orgs (id) where blocked_at is not null;
 create index orgs_created_by_idx on public.orgs (created_by);
 
 create table public.roles (
@@ -72,12 +78,15 @@ create table public.org_members (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
   role text not null references public.roles (role) on delete restrict,
+  ends_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
-  constraint org_members_user_once unique (org_id, user_id)
+  constraint org_members_user_once unique (org_id, user_id),
+  constraint org_members_support_ends check ((role = 'support') = (ends_at is not null))
 );
 comment on table public.org_members is
   'Who belongs to an organisation, and as what. A person sees their own row of their active organisation; list_members shows the team.';
+comment on column public.org_members.ends_at is 'From when on it counts no more: support access alone ends by itself.';
 create index org_members_user_idx on public.org_members (user_id);
 create index org_members_role_idx on public.org_members (role);
 
@@ -149,10 +158,14 @@ create table public.platform_admins (
   user_id uuid not null references auth.users (id) on delete cascade,
   email text not null,
   role text not null default 'admin',
+  permissions text[] not null default '{}',
   created_at timestamptz not null default now(),
-  constraint platform_admins_user_once unique (user_id)
+  constraint platform_admins_user_once unique (user_id),
+  constraint platform_admins_permissions_form check (array_to_string(permissions, ' ', '-') ~ '^([a-z.* ]*)$')
 );
-comment on table public.platform_admins is 'People who run the platform itself; written by its owner alone.';
+comment on table public.platform_admins is 'People who run the platform itself, and what each may do; the first is made by the command line.';
+comment on column public.platform_admins.permissions is
+  'noun.verb, noun.* or *: neither star implies system.*, whose permissions are given one by one.';
 
 create table public.audit_log (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -251,6 +264,31 @@ comment on column public.alerts.booking_id is 'What it is about; without a key, 
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
 
+create table private.provider_limits (
+  id uuid not null default gen_random_uuid() primary key,
+  provider text not null,
+  account text not null default '',
+  until_at timestamptz not null,
+  reason text,
+  constraint provider_limits_account_once unique (provider, account),
+  constraint provider_limits_provider_form check (provider ~ '^[a-z][a-z0-9_-]{0,39}$'),
+  constraint provider_limits_reason_form check (reason ~ '^[A-Za-z0-9_.-]{1,100}$')
+);
+comment on table private.provider_limits is
+  'Providers'' accounts (twilio, smtp, expo, stripe, webhook, …) that asked to be left alone, and until when: no queue of theirs is claimed before.';
+comment on column private.provider_limits.account is 'Whose limit it is: an account''s id, a webhook''s; empty: the platform''s own.';
+comment on column private.provider_limits.reason is 'The provider''s code for it.';
+
+create table private.admin_actions (
+  action text primary key,
+  permission text not null,
+  needs_reason boolean not null default true,
+  subject_type text not null,
+  constraint admin_actions_permission_form check (permission ~ '^[a-z]+\.[a-z]+$')
+);
+comment on table private.admin_actions is
+  'What operators do: private.act_<action> is the rule, the permission is the platform''s. private.act writes its one audit row.';
+
 create table private.job_runs (
   id uuid primary key default gen_random_uuid(),
   job text not null,
@@ -323,6 +361,7 @@ create table public.clients (
   sms_followup_enabled boolean not null default true,
   sms_opt_in boolean,
   email_opt_in boolean,
+  blocked_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
   constraint clients_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
@@ -342,6 +381,7 @@ comment on column public.clients.status is 'Free text of the organisation; `acti
 comment on column public.clients.preferred_time_windows is 'Array of {day, start, end}.';
 comment on column public.clients.onboarding_token is 'The open link of the onboarding page; null when none is open.';
 comment on column public.clients.portal_token is 'The open link of the portal; null when none is open.';
+comment on column public.clients.blocked_at is 'Since when the platform lets them in nowhere: not signed in, not by their link, not on the public page.';
 comment on column public.clients.sms_opt_in is 'Null: never asked.';
 create index clients_id_idx on public.clients (id);
 create index clients_auth_user_idx on public.clients (auth_user_id) where auth_user_id is not null;
@@ -350,6 +390,288 @@ create index clients_phone_idx on public.clients (phone_e164) where phone_e164 i
 create index clients_email_idx on public.clients (org_id, lower(email)) where email is not null;
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
+
+-- ── 22_invites/tables.sql ──
+
+-- Invites: how a client comes into the mobile app, how a member comes into an organisation, and who may have an account at all.
+-- Invariant: an invite is used once, by one person, before it ends; in invite-only mode no account is born that nothing allows.
+-- Not here: links of waivers and onboarding (45_waivers), referral codes (25_leads).
+
+create table public.client_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  invite_code text not null,
+  expires_at timestamptz not null,
+  redeemed_at timestamptz,
+  redeemed_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_invites_invite_code_form check (invite_code ~ '^[A-Za-z0-9_-]{6,60}$')
+);
+comment on table public.client_invites is 'An invitation of a client into the mobile app, by a code that is redeemed once.';
+comment on column public.client_invites.invite_code is
+  'Ten random letters and digits without those that look alike; whoever has it becomes the client.';
+comment on column public.client_invites.redeemed_by is 'Who signed up with it; clients.auth_user_id is set with it.';
+create index client_invites_id_idx on public.client_invites (id);
+create index client_invites_code_idx on public.client_invites (invite_code);
+create index client_invites_client_idx on public.client_invites (org_id, client_id);
+create index client_invites_redeemed_by_idx on public.client_invites (redeemed_by) where redeemed_by is not null;
+create index client_invites_created_by_idx on public.client_invites (created_by) where created_by is not null;
+
+create table public.member_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  role text not null references public.roles (role) on delete restrict,
+  token_hash bytea not null,
+  expires_at timestamptz not null,
+  accepted_at timestamptz,
+  accepted_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint member_invites_email_form check (char_length(email) <= 320 and email = lower(btrim(email)) and position('@' in email) > 1)
+);
+comment on table public.member_invites is 'An invitation of a person, by email, to join an organisation with a role; accepted once, by whoever has that email.';
+comment on column public.member_invites.token_hash is 'SHA-256 of the link''s token, which only the email holds.';
+create unique index member_invites_open_once on public.member_invites (org_id, email) where accepted_at is null and revoked_at is null;
+create index member_invites_id_idx on public.member_invites (id);
+create index member_invites_token_idx on public.member_invites (token_hash);
+create index member_invites_email_idx on public.member_invites (email) where accepted_at is null and revoked_at is null;
+create index member_invites_role_idx on public.member_invites (role);
+create index member_invites_accepted_by_idx on public.member_invites (accepted_by) where accepted_by is not null;
+create index member_invites_created_by_idx on public.member_invites (created_by) where created_by is not null;
+
+create table private.allow_list (
+  entry text primary key,
+  note text,
+  created_at timestamptz not null default now(),
+  constraint allow_list_entry_form check (entry = lower(btrim(entry)) and char_length(entry) between 3 and 320 and entry ~ '^[^@[:space:]]*@[^@[:space:]]+$'),
+  constraint allow_list_note_length check (char_length(note) <= 500)
+);
+comment on table private.allow_list is 'Who may sign up while the platform is invite-only: an email, or @domain for all of a domain.';
+
+-- ── 25_leads/tables.sql ──
+
+-- Leads: people who have asked, the pipeline they go through, and who sent them.
+-- Invariant: an inquiry becomes one client, a referral is rewarded once for each side, and what a client is owed is the sum of their credit entries.
+-- Not here: the packages and promo codes that rewards become (30_sessions), texts to leads (50_messaging).
+
+create table public.referral_links (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  code text not null,
+  name text not null,
+  description text,
+  reward_type text default 'discount',
+  reward_value integer,
+  referrer_reward_type text default 'credit',
+  referrer_reward_value integer,
+  clicks integer not null default 0,
+  signups integer not null default 0,
+  conversions integer not null default 0,
+  is_active boolean not null default true,
+  expires_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint referral_links_code_form check (code ~ '^[A-Za-z0-9_-]{3,60}$'),
+  constraint referral_links_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint referral_links_description_length check (char_length(description) <= 2000),
+  constraint referral_links_reward_type_known check (reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_referrer_reward_type_known check (referrer_reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_reward_value_range
+    check (reward_value between 0 and case reward_type when 'credit' then 10000000 else 100 end),
+  constraint referral_links_referrer_reward_value_range
+    check (referrer_reward_value between 0 and case referrer_reward_type when 'credit' then 10000000 else 100 end)
+);
+comment on table public.referral_links is 'A link that clients hand on: whoever comes by it, and whoever handed it on, is rewarded.';
+comment on column public.referral_links.code is 'The link''s name in addresses, unique everywhere whatever its case.';
+comment on column public.referral_links.reward_value is
+  'What the referred person gets: percent (discount), sessions (free_session), or the minor unit of the organisation''s currency (credit).';
+comment on column public.referral_links.referrer_reward_value is 'What the referrer gets, in the same units.';
+comment on column public.referral_links.clicks is 'Visitors, each counted once; counted here alone, as are signups and conversions.';
+create index referral_links_id_idx on public.referral_links (id);
+
+create table private.referral_codes (
+  code text primary key,
+  org_id uuid not null,
+  referral_link_id uuid not null,
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_codes_code_lower check (code = lower(code))
+);
+comment on table private.referral_codes is 'Which link a code leads to: unique across organisations, in lower case.';
+create index referral_codes_link_idx on private.referral_codes (org_id, referral_link_id);
+
+create table private.referral_clicks (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  visitor_hash bytea not null,
+  clicked_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_clicks_visitor_once unique (org_id, referral_link_id, visitor_hash)
+);
+comment on table private.referral_clicks is 'Who has opened a referral link, as a hash: each visitor is counted once.';
+
+create table public.referrals (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  referrer_client_id uuid,
+  referred_email text not null,
+  referred_name text,
+  referred_client_id uuid,
+  status text not null default 'pending',
+  referrer_rewarded boolean not null default false,
+  referrer_reward_cents integer,
+  referred_rewarded boolean not null default false,
+  referred_reward_cents integer,
+  clicked_at timestamptz not null default now(),
+  signed_up_at timestamptz,
+  converted_at timestamptz,
+  rewarded_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  foreign key (org_id, referrer_client_id) references public.clients (org_id, id) on delete set null (referrer_client_id),
+  foreign key (org_id, referred_client_id) references public.clients (org_id, id) on delete set null (referred_client_id),
+  constraint referrals_status_known check (status in ('pending', 'signed_up', 'converted', 'rewarded', 'expired')),
+  constraint referrals_referred_email_length check (char_length(referred_email) <= 320),
+  constraint referrals_referred_name_length check (char_length(referred_name) <= 200)
+);
+comment on table public.referrals is 'One person whom a link brought: from signing up, through becoming a client, to the rewards.';
+comment on column public.referrals.status is
+  'signed_up: they left their details; converted: they became a client; rewarded: both sides have what they were promised; expired: they were a client before.';
+comment on column public.referrals.referrer_client_id is 'Who handed the link on; null when nobody was named.';
+comment on column public.referrals.referrer_reward_cents is 'Of a credit; what else was given stands in referral_rewards.';
+create unique index referrals_person_once on public.referrals (org_id, referral_link_id, lower(referred_email));
+create index referrals_id_idx on public.referrals (id);
+create index referrals_link_idx on public.referrals (org_id, referral_link_id);
+create index referrals_referrer_idx on public.referrals (org_id, referrer_client_id) where referrer_client_id is not null;
+create index referrals_referred_idx on public.referrals (org_id, referred_client_id) where referred_client_id is not null;
+
+create table public.inquiries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null default 'other',
+  name text not null,
+  email text,
+  phone text,
+  phone_e164 text,
+  message text,
+  status text not null default 'NEW',
+  assigned_to uuid references auth.users (id) on delete set null,
+  expected_value numeric,
+  converted_client_id uuid,
+  converted_at timestamptz,
+  services_interested text[],
+  follow_up_date date,
+  referral_code text,
+  referral_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, converted_client_id) references public.clients (org_id, id) on delete set null (converted_client_id),
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete set null (referral_id),
+  constraint inquiries_source_known check (source in ('website', 'instagram', 'facebook', 'referral', 'other')),
+  constraint inquiries_status_known check (status in ('NEW', 'CONTACTED', 'BOOKED', 'WON', 'LOST')),
+  constraint inquiries_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint inquiries_email_form check (char_length(email) <= 320 and (email = '' or position('@' in email) > 1)),
+  constraint inquiries_phone_length check (char_length(phone) <= 40),
+  constraint inquiries_message_length check (char_length(message) <= 5000),
+  constraint inquiries_expected_value_range check (expected_value between 0 and 100000000),
+  constraint inquiries_services_interested_count check (cardinality(services_interested) <= 50),
+  constraint inquiries_referral_code_length check (char_length(referral_code) <= 60)
+);
+comment on table public.inquiries is 'A lead: somebody who asked, and how far they have come. Stays when they become a client.';
+comment on column public.inquiries.status is 'NEW, CONTACTED, BOOKED are open; WON and LOST are closed.';
+comment on column public.inquiries.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
+comment on column public.inquiries.expected_value is 'In the major unit of the organisation''s currency, as the app shows it.';
+comment on column public.inquiries.converted_client_id is 'The client they became, set once.';
+comment on column public.inquiries.referral_id is 'The referral that brought them; written here.';
+create index inquiries_id_idx on public.inquiries (id);
+create index inquiries_latest_idx on public.inquiries (org_id, created_at desc);
+create index inquiries_email_idx on public.inquiries (org_id, lower(email)) where email is not null;
+create index inquiries_phone_idx on public.inquiries (org_id, phone_e164) where phone_e164 is not null;
+create index inquiries_assigned_to_idx on public.inquiries (assigned_to) where assigned_to is not null;
+create index inquiries_client_idx on public.inquiries (org_id, converted_client_id) where converted_client_id is not null;
+create index inquiries_referral_idx on public.inquiries (org_id, referral_id) where referral_id is not null;
+
+create table public.inquiry_events (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  inquiry_id uuid not null,
+  kind text not null,
+  status text not null,
+  message text,
+  actor_id uuid,
+  happened_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, inquiry_id) references public.inquiries (org_id, id) on delete cascade,
+  constraint inquiry_events_kind_known check (kind in ('received', 'repeated', 'moved', 'converted'))
+);
+comment on table public.inquiry_events is 'What happened to a lead, in order: received, repeated (they asked again), moved along the pipeline, converted.';
+comment on column public.inquiry_events.actor_id is 'The signed-in person; null for a visitor. No key: the history outlives people.';
+create index inquiry_events_inquiry_idx on public.inquiry_events (org_id, inquiry_id, happened_at);
+
+create table public.referral_rewards (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_id uuid not null,
+  side text not null,
+  client_id uuid not null,
+  reward_type text not null,
+  reward_value integer not null,
+  purchase_id uuid,
+  promo_code_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  constraint referral_rewards_side_once unique (org_id, referral_id, side),
+  constraint referral_rewards_side_known check (side in ('referrer', 'referred')),
+  constraint referral_rewards_reward_type_known check (reward_type in ('discount', 'free_session', 'credit'))
+);
+comment on table public.referral_rewards is 'What a side of a referral was given: at most one for each, which is what makes it once.';
+comment on column public.referral_rewards.purchase_id is 'The package of free sessions; without a key, since packages with entries are never deleted.';
+comment on column public.referral_rewards.promo_code_id is 'The discount, a promo code for one sale.';
+create index referral_rewards_client_idx on public.referral_rewards (org_id, client_id);
+
+create table public.credit_entries (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  kind text not null,
+  amount_cents bigint not null,
+  currency text not null,
+  referral_reward_id uuid,
+  note text,
+  request_id uuid,
+  actor_id uuid,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, referral_reward_id) references public.referral_rewards (org_id, id) on delete restrict,
+  constraint credit_entries_kind_known check (kind in ('reward', 'spent', 'correction')),
+  constraint credit_entries_sign check (case kind when 'reward' then amount_cents > 0 when 'spent' then amount_cents < 0 else amount_cents <> 0 end),
+  constraint credit_entries_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint credit_entries_note_length check (char_length(note) <= 500)
+);
+comment on table public.credit_entries is 'The ledger of what an organisation owes its clients in credit: earned, spent, corrected. Append-only.';
+comment on column public.credit_entries.amount_cents is 'In the minor unit of `currency`; spending is negative.';
+create unique index credit_entries_reward_once on public.credit_entries (org_id, referral_reward_id) where referral_reward_id is not null;
+create unique index credit_entries_request_once on public.credit_entries (org_id, request_id) where request_id is not null;
+create index credit_entries_client_idx on public.credit_entries (org_id, client_id, created_at desc);
 
 -- ── 27_progress/tables.sql ──
 
@@ -580,7 +902,7 @@ create table public.client_purchases (
   constraint client_purchases_currency_form check (currency ~ '^[a-z]{3}$'),
   constraint client_purchases_payment_status_known check (payment_status in ('pending', 'succeeded', 'failed', 'refunded')),
   constraint client_purchases_payment_method_known check (payment_method in ('cash', 'card', 'bank_transfer', 'stripe')),
-  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import')),
+  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import', 'reward')),
   constraint client_purchases_session_duration_mins_range check (session_duration_mins between 1 and 1440)
 ) with (fillfactor = 70);
 comment on table public.client_purchases is 'A package: sessions a client has bought and how many of them are used.';
@@ -642,7 +964,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
@@ -709,6 +1031,7 @@ create table public.booking_settings (
   send_confirmation_email boolean default true,
   send_reminder_24h boolean default true,
   send_reminder_1h boolean default true,
+  send_receipts boolean not null default true,
   notify_phone text,
   gst_registered boolean not null default false,
   pass_stripe_fees boolean not null default false,
@@ -738,6 +1061,7 @@ comment on column public.booking_settings.session_click_window_secs is
   'Two clicks of one person on one package within so many seconds are one click; 0 = every click counts.';
 comment on column public.booking_settings.no_show_policy is 'free, or charge: a no-show takes a session like a completed booking.';
 comment on column public.booking_settings.hold_mins is 'How long a slot stays held for somebody who is about to book it.';
+comment on column public.booking_settings.send_receipts is 'Whether clients are emailed a receipt of each payment and refund.';
 comment on column public.booking_settings.waitlist_offer_mins is 'How long a freed slot stays held for the one on the waitlist to whom it is offered.';
 comment on column public.booking_settings.late_cancellation_policy is
   'What a client''s cancellation inside cancel_notice_hours does: refuse it, let it go free, or charge the session.';
@@ -750,6 +1074,9 @@ create table public.session_types (
   description text,
   duration_mins integer not null default 60,
   price_cents integer,
+  currency text not null default 'aud',
+  deposit_cents integer,
+  deposit_percent integer,
   color text default '#3B82F6',
   is_active boolean default true,
   allow_online_booking boolean default true,
@@ -765,12 +1092,19 @@ create table public.session_types (
   constraint session_types_name_length check (char_length(btrim(name)) between 1 and 200),
   constraint session_types_duration_mins_range check (duration_mins between 1 and 1440),
   constraint session_types_price_cents_range check (price_cents between 0 and 100000000),
+  constraint session_types_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint session_types_deposit_cents_range check (deposit_cents between 50 and 100000000),
+  constraint session_types_deposit_percent_range check (deposit_percent between 1 and 100),
+  constraint session_types_deposit_fixed_or_percent check (deposit_cents is null or deposit_percent is null),
+  constraint session_types_deposit_percent_has_price check (deposit_percent is null or price_cents is not null),
   constraint session_types_buffer_before_mins_range check (buffer_before_mins between 0 and 1440),
   constraint session_types_buffer_after_mins_range check (buffer_after_mins between 0 and 1440),
   constraint session_types_capacity_range check (capacity between 1 and 1000),
   constraint session_types_max_per_day_range check (max_per_day between 1 and 1000)
 );
 comment on table public.session_types is 'Kinds of appointment an organisation offers: length, price, buffers.';
+comment on column public.session_types.currency is 'Of price and deposit, which are in its minor unit.';
+comment on column public.session_types.deposit_cents is 'What a client pays to book it where no package pays, never more than the price; or deposit_percent of the price.';
 comment on column public.session_types.capacity is 'How many clients one session takes; above one it is a group session.';
 comment on column public.session_types.max_per_day is 'At most so many sessions of this type on one local day; a group session is one.';
 create index session_types_id_idx on public.session_types (id);
@@ -1172,6 +1506,69 @@ create table private.calendar_feed_tokens (
 comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
 create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
 
+-- ── 45_waivers/tables.sql ──
+
+-- Waivers and onboarding: what a client reads and signs by a link, without an account.
+-- Invariant: a signed waiver names the very text that was read, who signed, when and from where, and none of it changes again.
+-- Not here: the onboarding answers, which are columns of clients, nor its link (clients.onboarding_token).
+
+create table public.waiver_texts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  version integer not null,
+  body text not null,
+  created_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint waiver_texts_version_once unique (org_id, version)
+);
+comment on table public.waiver_texts is 'Every text that orgs.waiver_template ever held, numbered: the latest is what is signed now. Append-only.';
+comment on column public.waiver_texts.created_by is 'Who wrote it. No key: the text outlives people.';
+
+create table public.client_waivers (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  name text not null default 'Waiver',
+  token uuid not null default gen_random_uuid(),
+  status text not null default 'sent',
+  sent_at timestamptz not null default now(),
+  signed_at timestamptz,
+  signed_ip text,
+  expires_at timestamptz default now() + interval '30 days',
+  source text not null default 'coach',
+  waiver_text_id uuid,
+  signer_name text,
+  recorded_by uuid,
+  booking_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, waiver_text_id) references public.waiver_texts (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  constraint client_waivers_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint client_waivers_status_known check (status in ('sent', 'signed', 'expired')),
+  constraint client_waivers_source_known check (source in ('coach', 'onboarding', 'public_page')),
+  constraint client_waivers_signer_name_length check (char_length(btrim(signer_name)) between 1 and 200),
+  constraint client_waivers_signed_is_dated check (status <> 'signed' or signed_at is not null),
+  constraint client_waivers_signer_read_it check ((signer_name is null) = (waiver_text_id is null))
+);
+comment on table public.client_waivers is 'A waiver that a client is asked to sign, and the evidence that they did.';
+comment on column public.client_waivers.token is 'What opens the signing page, once; members hand it over.';
+comment on column public.client_waivers.status is 'sent, signed, or expired: no longer to be signed, or no longer valid.';
+comment on column public.client_waivers.expires_at is 'Until when the link works.';
+comment on column public.client_waivers.source is 'coach: sent; onboarding: signed with the form; public_page: a booking waits for it.';
+comment on column public.client_waivers.waiver_text_id is 'The text as it was read and signed.';
+comment on column public.client_waivers.signed_ip is 'The address it was signed from.';
+comment on column public.client_waivers.recorded_by is 'The member who marked it as signed, on paper say; null when the client signed by the link. No key: the evidence outlives people.';
+comment on column public.client_waivers.booking_id is 'The booking that is confirmed when this is signed, and let go when it is not in time.';
+create index client_waivers_id_idx on public.client_waivers (id);
+create index client_waivers_token_idx on public.client_waivers (token);
+create index client_waivers_client_idx on public.client_waivers (org_id, client_id, created_at desc);
+create index client_waivers_text_idx on public.client_waivers (org_id, waiver_text_id) where waiver_text_id is not null;
+create index client_waivers_booking_idx on public.client_waivers (org_id, booking_id) where booking_id is not null;
+create index client_waivers_open_idx on public.client_waivers (expires_at) where status = 'sent';
+
 -- ── 50_messaging/tables.sql ──
 
 -- Messaging: one outbox for SMS, email and push; what the world answers; threads, templates, reminders.
@@ -1474,15 +1871,6 @@ create table private.unmatched_sms_events (
 comment on table private.unmatched_sms_events is 'Status callbacks of messages that are not known yet; matched when they are, kept for a week.';
 create index unmatched_sms_events_received_idx on private.unmatched_sms_events (received_at);
 
-create table private.provider_limits (
-  id uuid primary key default gen_random_uuid(),
-  channel text not null,
-  account text not null default '',
-  until_at timestamptz not null,
-  constraint provider_limits_account_once unique (channel, account)
-);
-comment on table private.provider_limits is 'Providers'' accounts that asked to be left alone, and until when; '''' is the platform''s own.';
-
 create table public.inbound_messages (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -1774,6 +2162,701 @@ create table private.risk_schedule (
 comment on table private.risk_schedule is 'For which local day an organisation''s clients were scored last, and when the next begins.';
 create index risk_schedule_due_idx on private.risk_schedule (next_at);
 
+-- ── 60_payments/tables.sql ──
+
+-- Payments: the ledger of money, and what Stripe tells that moves it.
+-- Invariant: money_events only grows, each fact once (organisation, source, reference, type), written by private.book_money alone.
+-- The organisation of whatever Stripe tells follows from the event's account, never from what the event says.
+-- Not here: what a client is charged before a session, refunds by policy, receipts (beside these); the platform's own plans (65_billing).
+
+create type public.money_event_type as enum ('INCOME', 'REFUND', 'FEE', 'PLATFORM_FEE', 'PAYOUT', 'EXPENSE', 'ADJUSTMENT', 'DISPUTE');
+comment on type public.money_event_type is 'What moved money: income is positive, what leaves is negative; ADJUSTMENT and DISPUTE go both ways.';
+
+create type public.tax_category as enum ('GST', 'GST_FREE', 'NONE');
+comment on type public.tax_category is 'How an amount is taxed: with GST inside, free of it, or not a taxable amount.';
+
+-- A directory: what Stripe sends names the account alone.
+create table public.stripe_accounts (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  stripe_account_id text not null,
+  charges_enabled boolean not null default false,
+  payouts_enabled boolean not null default false,
+  details_submitted boolean not null default false,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  constraint stripe_accounts_account_once unique (stripe_account_id),
+  constraint stripe_accounts_account_form check (stripe_account_id ~ '^acct_[A-Za-z0-9_]{1,100}$')
+);
+comment on table public.stripe_accounts is 'The connected account of an organisation: found by Stripe''s id, which says whose an event is.';
+comment on column public.stripe_accounts.as_of is 'The instant of Stripe''s that the flags are of; an older event does not change them.';
+
+-- A directory too: Stripe's ids of events are unique everywhere, and an event may be of nobody's account.
+create table private.stripe_events (
+  id text primary key,
+  account text,
+  org_id uuid references public.orgs (id) on delete cascade,
+  type text not null,
+  api_version text,
+  livemode boolean not null default false,
+  created_at timestamptz not null,
+  payload jsonb not null,
+  status text not null default 'received',
+  error text,
+  waits_for text,
+  attempts integer not null default 1,
+  received_at timestamptz not null default clock_timestamp(),
+  settled_at timestamptz,
+  constraint stripe_events_id_length check (char_length(id) between 1 and 255),
+  constraint stripe_events_status_known
+    check (status in ('received', 'applied', 'ignored', 'refused', 'failed', 'waiting', 'braked')),
+  constraint stripe_events_error_form check (error ~ '^[a-z0-9_]{1,80}$')
+);
+comment on table private.stripe_events is
+  'What Stripe told, each event once, and what came of it. Kept is what the effects read, by an allow-list (private.stripe_kept): ids, amounts, states, times; no card, name, email, address or secret. Deleted after 90 days, after 400 where it was refused or failed.';
+comment on column private.stripe_events.payload is 'What is kept of the event, and all that its effect reads, so that a replay sees what the first try saw.';
+comment on column private.stripe_events.account is 'The connected account that the event is of; null: the platform''s own.';
+comment on column private.stripe_events.created_at is 'When it happened, by Stripe''s clock, to the second.';
+comment on column private.stripe_events.status is
+  'applied; ignored (of a type, or of something, that is not ours); refused (a rule said no, see error); failed (Stripe sends it again, or coach stripe replay does); waiting (for what waits_for names); braked (kept until the brake is off).';
+comment on column private.stripe_events.error is 'The slug of what refused or failed it.';
+comment on column private.stripe_events.waits_for is 'Stripe''s id of the payment or subscription that this is about and that has not been told of yet.';
+create index stripe_events_org_idx on private.stripe_events (org_id, received_at desc);
+create index stripe_events_received_idx on private.stripe_events (received_at desc);
+create index stripe_events_open_idx on private.stripe_events (status, received_at) where status in ('failed', 'waiting', 'braked', 'refused');
+create index stripe_events_waiting_idx on private.stripe_events (account, waits_for) where status = 'waiting';
+
+-- What Python must ask Stripe for: an event names it, or may be older than what it tells.
+create table private.stripe_fetches (
+  account text not null,
+  kind text not null,
+  stripe_id text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  attempts integer not null default 0,
+  next_at timestamptz not null default now(),
+  claim uuid,
+  error text,
+  primary key (account, kind, stripe_id),
+  constraint stripe_fetches_kind_known check (kind in ('subscription', 'balance_transaction', 'invoice', 'charge', 'account'))
+);
+comment on table private.stripe_fetches is 'Objects to be fetched from Stripe: deleted once they are recorded, tried ever more rarely until then.';
+comment on column private.stripe_fetches.claim is 'Of the worker that is fetching it; next_at is when its lease ends.';
+create index stripe_fetches_due_idx on private.stripe_fetches (next_at);
+create index stripe_fetches_org_idx on private.stripe_fetches (org_id);
+
+create table private.stripe_cursors (
+  account text primary key,
+  seen_until timestamptz not null,
+  listed_at timestamptz
+);
+comment on table private.stripe_cursors is
+  'Up to when the events of an account (the empty text: the platform''s) have been listed and fed; reconciliation goes on from there.';
+
+create table public.org_payouts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  period_start date not null,
+  period_end date not null,
+  gross_amount_cents integer not null,
+  commission_cents integer not null,
+  net_amount_cents integer not null,
+  currency text not null default 'aud',
+  status text not null default 'pending',
+  paid_at timestamptz,
+  payout_method text,
+  payout_reference text,
+  notes text,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_payouts_period_ordered check (period_end >= period_start),
+  constraint org_payouts_amounts_range check (least(gross_amount_cents, commission_cents) >= 0),
+  constraint org_payouts_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint org_payouts_status_known check (status in ('pending', 'processing', 'paid')),
+  constraint org_payouts_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payouts_payout_reference_length check (char_length(payout_reference) <= 200),
+  constraint org_payouts_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.org_payouts is 'What the platform pays out to an organisation for a period; written by platform admins.';
+create index org_payouts_latest_idx on public.org_payouts (org_id, created_at desc);
+create index org_payouts_id_idx on public.org_payouts (id);
+
+create table public.org_payout_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payout_method text not null default 'bank_transfer',
+  bank_account_name text,
+  bank_bsb text,
+  bank_account_number text,
+  paypal_email text,
+  minimum_payout_cents integer not null default 5000,
+  payout_frequency text not null default 'weekly',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint org_payout_settings_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payout_settings_payout_frequency_known check (payout_frequency in ('weekly', 'fortnightly', 'monthly')),
+  constraint org_payout_settings_minimum_payout_cents_range check (minimum_payout_cents between 0 and 100000000),
+  constraint org_payout_settings_lengths
+    check (greatest(char_length(bank_account_name), char_length(bank_bsb), char_length(bank_account_number), char_length(paypal_email)) <= 320)
+);
+comment on table public.org_payout_settings is 'Where and how often an organisation is paid out; its owner writes it, and nobody in their place.';
+
+create table public.money_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  event_date timestamptz not null,
+  type public.money_event_type not null,
+  amount_cents bigint not null,
+  currency text not null default 'aud',
+  tax_cat public.tax_category not null default 'NONE',
+  tax_cents bigint not null default 0,
+  source text not null,
+  reference_id text not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  payout_id uuid,
+  notes text,
+  payment_status text,
+  failure_reason text,
+  stripe_payment_intent_id text,
+  stripe_invoice_id text,
+  retry_count integer default 0,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  foreign key (org_id, payout_id) references public.org_payouts (org_id, id) on delete restrict,
+  constraint money_events_fact_once unique (org_id, source, reference_id, type),
+  constraint money_events_amount_cents_range check (amount_cents between -999999999999 and 999999999999 and amount_cents <> 0),
+  constraint money_events_income_comes_in check (type <> 'INCOME' or amount_cents > 0),
+  constraint money_events_refund_goes_out check (type <> 'REFUND' or amount_cents < 0),
+  constraint money_events_tax_within_amount check (abs(tax_cents) <= abs(amount_cents)),
+  constraint money_events_tax_has_category check (tax_cat = 'GST' or tax_cents = 0),
+  constraint money_events_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint money_events_source_known check (source in ('stripe', 'manual')),
+  constraint money_events_reference_length check (char_length(reference_id) between 1 and 255)
+);
+comment on table public.money_events is
+  'The ledger of money: income, refunds, fees, payouts, disputes, each fact once. Append-only; what was wrong is corrected by an ADJUSTMENT.';
+comment on column public.money_events.event_date is 'When the money moved: a refund has its own date.';
+comment on column public.money_events.amount_cents is 'In the minor unit of `currency` (yen for jpy); INCOME is positive, what leaves is negative.';
+comment on column public.money_events.tax_cents is 'The GST inside the amount, with its sign; a refund takes back the income''s share of it.';
+comment on column public.money_events.reference_id is
+  'The fact''s own id: Stripe''s of the payment, invoice, charge, refund, dispute or payout; a package''s for a manual sale, with /n for its n-th change.';
+comment on column public.money_events.payment_status is 'succeeded for income; what failed is no money, so it is not here.';
+create index money_events_date_idx on public.money_events (org_id, event_date desc);
+create index money_events_client_idx on public.money_events (org_id, client_id, event_date desc);
+create index money_events_purchase_idx on public.money_events (org_id, purchase_id) where purchase_id is not null;
+create index money_events_booking_idx on public.money_events (org_id, booking_id) where booking_id is not null;
+create index money_events_payout_idx on public.money_events (org_id, payout_id) where payout_id is not null;
+create index money_events_intent_idx on public.money_events (org_id, stripe_payment_intent_id) where stripe_payment_intent_id is not null;
+
+create table public.subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  offer_id uuid,
+  stripe_customer_id text,
+  stripe_subscription_id text,
+  status text not null default 'none',
+  price_cents integer,
+  currency text,
+  current_period_end timestamptz,
+  cancel_at_period_end boolean not null default false,
+  manage_url text,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  constraint subscriptions_status_known check (status in ('active', 'past_due', 'canceled', 'none')),
+  constraint subscriptions_price_cents_range check (price_cents between 0 and 100000000),
+  constraint subscriptions_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.subscriptions is 'The latest subscription of a client, as Stripe last told it.';
+comment on column public.subscriptions.price_cents is 'For a month, whatever the billing period: what the dashboard adds up.';
+comment on column public.subscriptions.as_of is 'The instant of Stripe''s that this is of; an older event does not change it, one of the same second is asked about.';
+-- Indexes, not constraints: a unique constraint on the key would make the apps' embed an object where they read an array.
+create unique index subscriptions_client_once on public.subscriptions (org_id, client_id);
+create unique index subscriptions_stripe_once on public.subscriptions (org_id, stripe_subscription_id) where stripe_subscription_id is not null;
+create index subscriptions_customer_idx on public.subscriptions (org_id, stripe_customer_id) where stripe_customer_id is not null;
+create index subscriptions_offer_idx on public.subscriptions (org_id, offer_id) where offer_id is not null;
+
+-- A payment of ours through Stripe: what joins an intent, a charge and an invoice to a package or a booking.
+create table private.stripe_payments (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  payment_intent_id text,
+  charge_id text,
+  invoice_id text,
+  client_id uuid,
+  offer_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  paid_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint stripe_payments_kind_known check (kind in ('package', 'renewal', 'deposit', 'invoice')),
+  constraint stripe_payments_is_named check (coalesce(payment_intent_id, invoice_id) is not null),
+  constraint stripe_payments_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999)
+);
+comment on table private.stripe_payments is
+  'A payment of ours through Stripe and what it paid for; a charge, refund or dispute that finds none here is not ours, or waits for it. Lock order: package, booking, payment.';
+comment on column private.stripe_payments.kind is
+  'package (a checkout), renewal (a period of a subscription that grants sessions), invoice (one that grants none), deposit (for a booking).';
+comment on column private.stripe_payments.paid_at is 'Null until it is paid.';
+create unique index stripe_payments_intent_once on private.stripe_payments (org_id, payment_intent_id) where payment_intent_id is not null;
+create unique index stripe_payments_invoice_once on private.stripe_payments (org_id, invoice_id) where invoice_id is not null;
+create index stripe_payments_charge_idx on private.stripe_payments (org_id, charge_id) where charge_id is not null;
+create index stripe_payments_client_idx on private.stripe_payments (org_id, client_id) where client_id is not null;
+create index stripe_payments_offer_idx on private.stripe_payments (org_id, offer_id) where offer_id is not null;
+create index stripe_payments_purchase_idx on private.stripe_payments (org_id, purchase_id) where purchase_id is not null;
+create index stripe_payments_booking_idx on private.stripe_payments (org_id, booking_id) where booking_id is not null;
+
+create table public.disputes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_dispute_id text not null,
+  payment_id uuid not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text,
+  status text not null default 'held',
+  opened_at timestamptz not null,
+  closed_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references private.stripe_payments (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint disputes_stripe_once unique (org_id, stripe_dispute_id),
+  constraint disputes_status_known check (status in ('held', 'won', 'lost')),
+  constraint disputes_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.disputes is
+  'Payments that a client took up with their bank: held, then won or lost. While the money is gone its share of the package is too.';
+create index disputes_payment_idx on public.disputes (org_id, payment_id);
+create index disputes_client_idx on public.disputes (org_id, client_id) where client_id is not null;
+create index disputes_purchase_idx on public.disputes (org_id, purchase_id) where purchase_id is not null;
+create index disputes_booking_idx on public.disputes (org_id, booking_id) where booking_id is not null;
+
+-- A package is made once for each payment.
+create unique index client_purchases_payment_intent_once on public.client_purchases (org_id, stripe_payment_intent_id)
+  where stripe_payment_intent_id is not null;
+
+-- ── 61_checkout/tables.sql ──
+
+-- Checkout: how money is asked for, given back and receipted: deposits, refunds, the refund policy, receipts.
+-- A payment is an INCOME event of the ledger (60_payments); what is given back of it is a row here, carried by a sweep.
+-- Invariant: the refunds of a payment never exceed it. A booking has at most one deposit, and a deposit at most one intent.
+-- Invariant: an organisation's receipts are numbered 1, 2, 3, … without a gap, one for each payment and refund.
+-- Not here: the ledger and the webhook (60_payments); the slot that is held while a deposit is paid (40_scheduling).
+
+create table public.refund_tiers (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  hours_before integer not null,
+  percent integer not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint refund_tiers_hours_once unique (org_id, hours_before),
+  constraint refund_tiers_hours_before_range check (hours_before between 0 and 8760),
+  constraint refund_tiers_percent_range check (percent between 0 and 100)
+);
+comment on table public.refund_tiers is
+  'What a client who cancels gets back: of the tiers whose hours they keep, the one with the most hours counts. Without rows: all outside cancel_notice_hours, else nothing.';
+comment on column public.refund_tiers.hours_before is 'At least so many hours before the start.';
+
+create table public.deposits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  session_type_id uuid,
+  hold_id uuid,
+  booking_id uuid,
+  payment_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  application_fee_cents bigint not null,
+  booking_status text not null default 'confirmed',
+  offer_id uuid,
+  client_notes text,
+  request_id uuid,
+  start_time timestamptz not null,
+  status text not null default 'due',
+  expires_at timestamptz not null,
+  stripe_account_id text not null,
+  intent_status text not null default 'none',
+  stripe_payment_intent_id text,
+  next_at timestamptz,
+  attempts integer not null default 0,
+  error_code text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete set null (session_type_id),
+  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete set null (hold_id),
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  foreign key (org_id, payment_id) references public.money_events (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete set null (offer_id),
+  constraint deposits_amount_cents_range check (amount_cents between 1 and 100000000),
+  constraint deposits_application_fee_cents_range check (application_fee_cents between 0 and amount_cents),
+  constraint deposits_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint deposits_booking_status_known check (booking_status in ('pending', 'confirmed')),
+  constraint deposits_status_known check (status in ('due', 'paid', 'expired', 'late')),
+  constraint deposits_intent_status_known check (intent_status in ('none', 'asked', 'open', 'canceled', 'succeeded')),
+  constraint deposits_intent_is_known check (intent_status not in ('open', 'succeeded') or stripe_payment_intent_id is not null),
+  constraint deposits_paid_is_booked check (status not in ('paid', 'late') or payment_id is not null),
+  constraint deposits_client_notes_length check (char_length(client_notes) <= 2000)
+) with (fillfactor = 80);
+comment on table public.deposits is 'What is asked for a slot that is held: paid in time it becomes a booking, unpaid the slot is free again. Its id is the secret that pays it.';
+comment on column public.deposits.status is 'due; paid: the slot is booked; expired: unpaid; late: paid after the slot was gone, and refunded in full.';
+comment on column public.deposits.expires_at is 'Until when it can be paid; the slot is held two minutes longer, for the payment''s news to arrive.';
+comment on column public.deposits.booking_status is 'What the booking begins as: pending where a waiver is still to be signed.';
+comment on column public.deposits.intent_status is 'Of the PaymentIntent: none, asked (being created, or nobody knows), open, canceled, succeeded.';
+comment on column public.deposits.next_at is 'When the sweep looks at it next: to create the intent or to cancel it; null when nothing is left to do.';
+comment on column public.deposits.payment_id is 'The INCOME event of the ledger.';
+create unique index deposits_hold_once on public.deposits (org_id, hold_id) where hold_id is not null;
+create unique index deposits_booking_once on public.deposits (org_id, booking_id) where booking_id is not null;
+create index deposits_id_idx on public.deposits (id);
+create index deposits_client_idx on public.deposits (org_id, client_id, created_at desc);
+create index deposits_session_type_idx on public.deposits (org_id, session_type_id) where session_type_id is not null;
+create index deposits_offer_idx on public.deposits (org_id, offer_id) where offer_id is not null;
+create index deposits_payment_idx on public.deposits (org_id, payment_id) where payment_id is not null;
+create unique index deposits_request_once on public.deposits (org_id, request_id) where request_id is not null;
+create index deposits_due_idx on public.deposits (next_at) where next_at is not null;
+comment on index public.deposits_due_idx is 'The sweep''s work list; its cost grows with what is due.';
+
+create table public.refunds (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payment_id uuid not null,
+  client_id uuid,
+  deposit_id uuid,
+  purchase_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text not null,
+  note text,
+  source text not null,
+  status text not null default 'requested',
+  stripe_account_id text,
+  stripe_payment_intent_id text,
+  stripe_refund_id text,
+  request_id uuid,
+  requested_by uuid references auth.users (id) on delete set null,
+  claim uuid,
+  next_at timestamptz,
+  attempts integer not null default 0,
+  error_code text,
+  settled_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references public.money_events (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, deposit_id) references public.deposits (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  constraint refunds_amount_cents_range check (amount_cents between 1 and 100000000),
+  constraint refunds_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint refunds_reason_known check (reason in ('cancellation', 'by_hand', 'late_payment', 'paid_twice')),
+  constraint refunds_note_length check (char_length(note) <= 500),
+  constraint refunds_source_known check (source in ('stripe', 'manual')),
+  constraint refunds_status_known check (status in ('requested', 'sending', 'pending', 'succeeded', 'failed')),
+  constraint refunds_sending_is_claimed check (status <> 'sending' or claim is not null),
+  constraint refunds_stripe_names_intent check (source <> 'stripe' or (stripe_account_id is not null and stripe_payment_intent_id is not null)),
+  constraint refunds_settled_has_time check ((status in ('succeeded', 'failed')) = (settled_at is not null))
+) with (fillfactor = 80);
+comment on table public.refunds is 'What is given back of a payment: requested by a rule or a person, carried to Stripe by the sweep, booked once.';
+comment on column public.refunds.payment_id is 'The INCOME event of the ledger that it gives back; its row is the lock of what is left.';
+comment on column public.refunds.source is 'stripe: carried by the sweep; manual: handed over by the coach, so done when it is recorded.';
+comment on column public.refunds.status is 'requested, sending (a worker''s, by lease), pending (Stripe has it and has not paid it out), succeeded, failed.';
+comment on column public.refunds.next_at is 'When it may next be claimed; while sending, until when it is the claim''s.';
+create index refunds_id_idx on public.refunds (id);
+create index refunds_payment_idx on public.refunds (org_id, payment_id);
+create index refunds_client_idx on public.refunds (org_id, client_id, created_at desc);
+create index refunds_deposit_idx on public.refunds (org_id, deposit_id) where deposit_id is not null;
+create index refunds_purchase_idx on public.refunds (org_id, purchase_id) where purchase_id is not null;
+create index refunds_requested_by_idx on public.refunds (requested_by) where requested_by is not null;
+create unique index refunds_request_once on public.refunds (org_id, request_id) where request_id is not null;
+create unique index refunds_stripe_refund_once on public.refunds (org_id, stripe_refund_id) where stripe_refund_id is not null;
+create index refunds_due_idx on public.refunds (next_at) where next_at is not null;
+create index refunds_latest_idx on public.refunds (org_id, created_at desc);
+comment on index public.refunds_due_idx is 'The sweep''s work list; its cost grows with what is due.';
+
+create table public.receipts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  number bigint not null,
+  kind text not null,
+  money_event_id uuid not null,
+  client_id uuid,
+  issuer_name text not null,
+  description text not null,
+  method text,
+  amount_cents bigint not null,
+  currency text not null,
+  tax_cat text not null,
+  tax_cents bigint not null,
+  happened_at timestamptz not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, money_event_id) references public.money_events (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  constraint receipts_number_once unique (org_id, number),
+  constraint receipts_event_once unique (org_id, money_event_id),
+  constraint receipts_kind_known check (kind in ('payment', 'refund')),
+  constraint receipts_number_positive check (number > 0),
+  constraint receipts_amount_positive check (amount_cents > 0 and tax_cents between 0 and amount_cents),
+  constraint receipts_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.receipts is 'A numbered receipt for each payment and refund of the ledger. Append-only; its id is the secret that shows it.';
+comment on column public.receipts.number is 'From 1, without a gap, in its organisation.';
+comment on column public.receipts.amount_cents is 'In the currency''s minor unit, tax included; positive for refunds too.';
+comment on column public.receipts.issuer_name is 'The business by its name of that day. The client''s name is not kept here.';
+create index receipts_id_idx on public.receipts (id);
+create index receipts_client_idx on public.receipts (org_id, client_id, number desc);
+
+create table private.receipt_counters (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  last_number bigint not null default 0
+);
+comment on table private.receipt_counters is 'The number an organisation gave last; its row is the lock under which the next is given.';
+
+create table private.receipts_due (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  money_event_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, money_event_id) references public.money_events (org_id, id) on delete cascade
+);
+comment on table private.receipts_due is 'Payments and refunds that wait for their receipt, so that booking money waits for no counter.';
+create index receipts_due_event_idx on private.receipts_due (org_id, money_event_id);
+create index receipts_due_created_idx on private.receipts_due (created_at);
+
+-- A platform admin who clicks twice pays a period once.
+alter table public.org_payouts add constraint org_payouts_period_once unique (org_id, currency, period_start, period_end);
+
+-- ── 65_billing/tables.sql ──
+
+-- Billing: what an organisation pays the platform, and what it may therefore use.
+-- Invariant: what an organisation may use is derived, whenever it is asked, from grants that know nothing of each other: trials and
+-- comps (plan_grants), the mirror of its subscriptions (org_subscriptions), the default plan. No event of one changes another.
+-- Not here: what clients pay an organisation (60_payments). Where there is no plan at all, everything is allowed.
+
+create table private.features (
+  feature text primary key,
+  description text not null,
+  is_limit boolean not null default false,
+  constraint features_feature_form check (feature ~ '^[a-z_]{1,40}$')
+);
+comment on table private.features is 'What a plan can have: doors that ask for it, and what is counted.';
+comment on column private.features.is_limit is 'True where a plan gives a number: how many there may be.';
+
+create table public.plans (
+  plan text primary key,
+  name text not null,
+  description text not null default '',
+  price_cents bigint not null,
+  currency text not null default 'aud',
+  billing_period text not null default 'monthly',
+  commission_rate numeric,
+  features text[] not null default '{}',
+  limits jsonb not null default '{}',
+  trial_days integer not null default 7,
+  grace_days integer not null default 7,
+  rank integer not null default 0,
+  is_default boolean not null default false,
+  is_active boolean not null default true,
+  stripe_price_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint plans_plan_form check (plan ~ '^[a-z0-9_-]{1,40}$'),
+  constraint plans_name_length check (char_length(btrim(name)) between 1 and 100),
+  constraint plans_description_length check (char_length(description) <= 2000),
+  constraint plans_price_cents_range check (price_cents between 0 and 1000000000),
+  constraint plans_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint plans_billing_period_known check (billing_period in ('monthly', 'yearly')),
+  constraint plans_commission_rate_share check (commission_rate between 0 and 1),
+  constraint plans_limits_object check (jsonb_typeof(limits) = 'object'),
+  constraint plans_trial_days_range check (trial_days between 0 and 365),
+  constraint plans_grace_days_range check (grace_days between 0 and 90),
+  constraint plans_stripe_price_id_form check (stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$')
+);
+comment on table public.plans is 'What an organisation can subscribe to; the platform''s, written by coach plan set alone. Without a row everything is allowed.';
+comment on column public.plans.commission_rate is 'The platform''s share of sales under this plan, 0 to 1; null: orgs.commission_rate.';
+comment on column public.plans.features is 'What it opens; see coach plan features.';
+comment on column public.plans.limits is '{name: how many}; a name that is missing is unlimited.';
+comment on column public.plans.trial_days is 'How long an owner may try it, once; 0: not.';
+comment on column public.plans.grace_days is 'How long a subscription still counts after its payment failed, or its renewal was not heard of.';
+comment on column public.plans.rank is 'Which of two plans is the better one: an organisation with both has the higher.';
+comment on column public.plans.is_default is 'What every organisation has that has nothing else.';
+comment on column public.plans.is_active is 'Whether it can still be chosen; who has it keeps it.';
+comment on column public.plans.stripe_price_id is 'What Checkout sells; earlier prices stay known in plan_prices.';
+create unique index plans_one_default on public.plans (is_default) where is_default;
+
+create table private.plan_prices (
+  stripe_price_id text primary key,
+  plan text not null references public.plans (plan) on delete cascade,
+  created_at timestamptz not null default now()
+);
+comment on table private.plan_prices is 'Every price a plan was ever sold at: a subscriber keeps the old one.';
+create index plan_prices_plan_idx on private.plan_prices (plan);
+
+create table public.plan_grants (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null,
+  plan text not null references public.plans (plan) on delete restrict,
+  starts_at timestamptz not null default now(),
+  ends_at timestamptz not null,
+  reason text,
+  is_self_serve boolean not null default false,
+  granted_by uuid,
+  request_id uuid,
+  revoked_at timestamptz,
+  revoked_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint plan_grants_source_known check (source in ('trial', 'comp')),
+  constraint plan_grants_ends_after_start check (ends_at > starts_at),
+  constraint plan_grants_self_serve_is_trial check (source = 'trial' or not is_self_serve),
+  constraint plan_grants_reason_length check (char_length(reason) <= 500)
+);
+comment on table public.plan_grants is 'A plan that somebody was given for a time without paying: counts from starts_at until ends_at or revoked_at, whatever else happens.';
+comment on column public.plan_grants.source is 'trial (the organisation''s own, once, or given by the platform) or comp (given by the platform).';
+comment on column public.plan_grants.granted_by is 'Who gave it; null: an operator at the command line. No key: grants outlive people.';
+create unique index plan_grants_self_serve_once on public.plan_grants (org_id) where is_self_serve;
+create unique index plan_grants_request_once on public.plan_grants (org_id, request_id) where request_id is not null;
+create index plan_grants_id_idx on public.plan_grants (id);
+create index plan_grants_plan_idx on public.plan_grants (plan);
+
+-- Whose customer it is at the provider is decided here, once, by us: an event's metadata is never asked.
+create table private.billing_customers (
+  stripe_customer_id text primary key,
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  created_at timestamptz not null default now(),
+  constraint billing_customers_org_once unique (org_id)
+);
+comment on table private.billing_customers is 'The directory from the platform''s customers at the provider to organisations.';
+
+create table public.org_subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_subscription_id text not null,
+  stripe_price_id text not null,
+  plan text references public.plans (plan) on delete restrict,
+  status text not null,
+  started_at timestamptz not null,
+  current_period_ends_at timestamptz not null,
+  cancels_at timestamptz,
+  ended_at timestamptz,
+  past_due_since timestamptz,
+  as_of timestamptz not null,
+  event_id text,
+  refetch_at timestamptz,
+  revision bigint not null default 0,
+  fetched_at timestamptz,
+  fetch_error text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_subscriptions_status_known check (status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused')),
+  constraint org_subscriptions_past_due_since_when check ((status = 'past_due') = (past_due_since is not null)),
+  constraint org_subscriptions_fetch_error_length check (char_length(fetch_error) <= 200)
+);
+comment on table public.org_subscriptions is 'The mirror of the organisation''s subscriptions at the provider; written by its events and by asking it, and by nothing else.';
+comment on column public.org_subscriptions.plan is 'The plan of its price; null: a price that no plan was sold at, which gives nothing.';
+comment on column public.org_subscriptions.past_due_since is 'When the payment failed first; the plan''s grace runs from here.';
+comment on column public.org_subscriptions.as_of is 'The provider''s time of what is written here: an earlier event changes nothing.';
+comment on column public.org_subscriptions.event_id is 'The event it comes from; null: asked for.';
+comment on column public.org_subscriptions.refetch_at is 'When the provider is to be asked: an event left open in which order things happened. Null: no need.';
+comment on column public.org_subscriptions.revision is 'Counts reasons to ask: an answer that was under way when another came does not settle it.';
+create unique index org_subscriptions_stripe_once on public.org_subscriptions (org_id, stripe_subscription_id);
+create index org_subscriptions_plan_idx on public.org_subscriptions (plan);
+-- The sweep's: what is to be asked about.
+create index org_subscriptions_refetch_idx on public.org_subscriptions (refetch_at) where refetch_at is not null;
+create index org_subscriptions_live_idx on public.org_subscriptions (current_period_ends_at) where status in ('trialing', 'active', 'past_due');
+
+-- ── 95_overview/tables.sql ──
+
+-- Overviews keep nothing but the list of work that runs by itself, with the thresholds that the pulse judges it by.
+
+create table private.work_kinds (
+  kind text primary key,
+  description text not null,
+  jobs text[] not null default '{}',
+  done_keys text[] not null default '{}',
+  brake text,
+  degraded_after interval not null,
+  failing_after interval not null,
+  degraded_error_rate numeric not null default 0.05,
+  failing_error_rate numeric not null default 0.25,
+  least_errors integer not null default 3,
+  fix text not null,
+  constraint work_kinds_kind_form check (kind ~ '^[a-z_]{1,40}$'),
+  constraint work_kinds_failing_later check (failing_after > degraded_after and degraded_after > interval '0'),
+  constraint work_kinds_error_rates_ordered check (0 < degraded_error_rate and degraded_error_rate < failing_error_rate and failing_error_rate <= 1),
+  constraint work_kinds_least_errors_range check (least_errors >= 1)
+);
+comment on table private.work_kinds is
+  'The kinds of work that run by themselves and how the pulse judges each. A kind is a row here and a function private.pulse_<kind>(now) that reads what waits; a domain adds its own.';
+comment on column private.work_kinds.jobs is 'The jobs (private.job_runs) that do it: a last run that ended in an error counts against it.';
+comment on column private.work_kinds.done_keys is 'Which counts of those jobs'' results are its throughput, where its function does not say.';
+comment on column private.work_kinds.brake is 'The brake that stops it, if any: what waits then is no fault of its own.';
+comment on column private.work_kinds.degraded_after is 'How long what is due longest may wait; failing_after: from when on nobody can be said to work on it.';
+comment on column private.work_kinds.degraded_error_rate is 'Share of the last hour''s attempts that failed, judged from least_errors failures on.';
+comment on column private.work_kinds.fix is 'The command that gets it going.';
+-- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
+create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+
+-- ── 97_support_access/tables.sql ──
+
+-- Support access: when a person of the platform is let in, where, for how long and why.
+-- Invariant: it ends by itself; until then private.orgs_with and private.my_client_ids honour it.
+-- Not here: who may start one (15_operations, private.admin_actions), what the role `support` may (10_tenancy, role_permissions).
+
+create table public.support_access (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  client_id uuid,
+  reason text not null,
+  started_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  ended_at timestamptz,
+  ended_by uuid references auth.users (id) on delete set null,
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint support_access_is_time_boxed check (expires_at > started_at and expires_at <= started_at + interval '8 hours'),
+  constraint support_access_reason_length check (char_length(btrim(reason)) between 1 and 500)
+);
+comment on table public.support_access is
+  'When a person of the platform was let into an organisation, or into one client''s place, and why; honoured by orgs_with and my_client_ids until it ends.';
+comment on column public.support_access.client_id is 'Whose place they see it from; null: as a member with the role support.';
+comment on column public.support_access.ended_by is 'Who ended it; null where it ran out, or an operator did.';
+create unique index support_access_open_once on public.support_access (org_id, user_id) where ended_at is null;
+create index support_access_id_idx on public.support_access (id);
+create index support_access_user_idx on public.support_access (user_id, expires_at);
+create index support_access_client_idx on public.support_access (org_id, client_id) where client_id is not null;
+create index support_access_ended_by_idx on public.support_access (ended_by) where ended_by is not null;
+create index support_access_due_idx on public.support_access (expires_at) where ended_at is null;
+
 -- ── 00_foundation/rules.sql ──
 
 -- Foundation rules: how everything here refuses, and the trigger functions that any table may use.
@@ -1927,6 +3010,27 @@ end;
 $$;
 comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';
 
+-- What a visitor typed, as a line: no control characters, and none that turn the direction of what is shown beside it.
+create function private.clean_line(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u2028\u2029\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0020\u007F-\u00A0]+', ' ', 'g')), '');
+$$;
+comment on function private.clean_line is 'A visitor''s text as one line, without control and direction characters; null where nothing is left.';
+
+create function private.clean_text(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0008\u000B-\u001F\u007F-\u009F]+', ' ', 'g'), e' \t\n'), '');
+$$;
+comment on function private.clean_text is 'A visitor''s text with its lines, without other control and direction characters; null where nothing is left.';
+
 -- ── 10_tenancy/rules.sql ──
 
 -- Tenancy rules: whose organisation is it, who may do what in it, and how a coach signs up with the existing app alone.
@@ -1940,7 +3044,9 @@ as $$
   select coalesce(array_agg(m.org_id), '{}')
     from public.org_members as m
     join public.role_permissions as p on p.role = m.role and p.permission = p_permission
-   where m.user_id = (select auth.uid());
+    -- Members of a blocked organisation read what is theirs, and change nothing.
+    join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
+   where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now());
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
@@ -1954,10 +3060,11 @@ as $$
     from (select p.active_org_id as org_id from public.profiles as p where p.id = (select auth.uid())
           union all
           (select m.org_id from public.org_members as m
-            where m.user_id = (select auth.uid())
+            where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now())
               and not exists (select
                                 from public.profiles as p
                                 join public.org_members as a on a.user_id = p.id and a.org_id = p.active_org_id
+                                 and (a.ends_at is null or a.ends_at > now())
                                where p.id = (select auth.uid()))
             order by m.created_at, m.org_id limit 1)) as s
    where s.org_id is not null;
@@ -1970,7 +3077,7 @@ create function private.has_members(p_org_id uuid)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from public.org_members as m where m.org_id = p_org_id);
+  select exists (select from public.org_members as m where m.org_id = p_org_id and m.role <> 'support');
 $$;
 comment on function private.has_members is 'True once somebody has joined the organisation.';
 
@@ -2038,12 +3145,14 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_blocked_org(p_org_id);
+    perform private.refuse_support_access(p_org_id);
     perform private.refuse_permission();
   end if;
   perform private.refuse_org();
 end;
 $$;
-comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404 or permission_missing 403.';
+comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404, org_blocked 403, support_access_limited 403 or permission_missing 403.';
 
 create function private.slug_from(p_name text)
 returns text
@@ -2077,11 +3186,12 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if new.commission_rate is distinct from (case tg_op when 'INSERT' then 0.05 else old.commission_rate end)
-     and auth.role() = 'authenticated' and not private.is_platform_admin() then
+     and auth.role() = 'authenticated' and not private.may_operate('orgs.write') then
     perform private.fail(403, 'commission_rate_protected', 'The commission rate is set by the platform.',
                          'Leave commission_rate as it is.');
   end if;
   if tg_op = 'INSERT' and auth.role() = 'authenticated' then
+    perform private.require_unbraked('sign_up', null);
     new.created_by := auth.uid();
   end if;
   return new;
@@ -2188,7 +3298,7 @@ as $$
     from public.org_members as m
     join auth.users as u on u.id = m.user_id
     left join public.profiles as p on p.id = m.user_id
-   where m.org_id = p_org_id
+   where m.org_id = p_org_id and (m.ends_at is null or m.ends_at > now())
    order by m.created_at, m.id;
 $$;
 comment on function private.team is 'The members of an organisation; the caller has authorised.';
@@ -2258,8 +3368,11 @@ create trigger platform_audit_log__no_truncate before truncate on private.platfo
 
 create trigger orgs__audit after insert or update on public.orgs
   for each row execute function private.tg__audit();
-create trigger org_members__audit after insert or update or delete on public.org_members
-  for each row execute function private.tg__audit();
+-- A support membership comes and goes with its access, whose own row says why.
+create trigger org_members__audit after insert or update on public.org_members
+  for each row when (new.role <> 'support') execute function private.tg__audit();
+create trigger org_members__audit_end after delete on public.org_members
+  for each row when (old.role <> 'support') execute function private.tg__audit();
 create trigger branding__audit after insert or update or delete on public.branding
   for each row execute function private.tg__audit();
 create trigger offers__audit after insert or update or delete on public.offers
@@ -2340,11 +3453,26 @@ comment on function private.rate_limited is 'The answer to a caller who calls to
 
 -- Client rules: who a signed-in client is, and which of their own columns they may write.
 
+-- Their own rows, and the one that support access lends them. A blocked client is nobody's, nor is a blocked organisation's.
+create function private.my_clients()
+returns table (org_id uuid, id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id
+    from public.clients as c join public.orgs as o on o.id = c.org_id
+   where c.auth_user_id = (select auth.uid()) and c.blocked_at is null and o.blocked_at is null
+  union
+  select s.org_id, s.client_id
+    from public.support_access as s
+   where s.user_id = (select auth.uid()) and s.ended_at is null and s.expires_at > now() and s.client_id is not null;
+$$;
+comment on function private.my_clients is 'The client rows that the signed-in person acts for.';
+
 create function private.my_client_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(c.id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(c.id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_ids is 'The client rows of the signed-in person; empty, never null.';
 
@@ -2352,7 +3480,7 @@ create function private.my_client_org_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(distinct c.org_id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(distinct c.org_id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_org_ids is 'The organisations the signed-in person is a client of; empty, never null.';
 
@@ -2375,6 +3503,122 @@ create trigger clients__guard_audience before update on public.clients
 
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 22_invites/rules.sql ──
+
+-- Invite rules: the existing app's own writes. Redeeming is in rules/clients.sql, members in rules/members.sql, accounts in rules/sign_up.sql.
+
+-- The app writes redeemed_at and redeemed_by after it has redeemed: what redeem_client_invite wrote stands.
+create function private.tg_client_invites__keep()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.redeemed_at := old.redeemed_at;
+  new.redeemed_by := old.redeemed_by;
+  return new;
+end;
+$$;
+comment on function private.tg_client_invites__keep is 'Takes the existing app''s write of what is there already, and changes nothing.';
+create trigger client_invites__keep before update of redeemed_at, redeemed_by on public.client_invites
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_client_invites__keep();
+
+create function private.my_invite_id()
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select i.id from public.client_invites as i
+   where i.redeemed_by = (select auth.uid()) order by i.redeemed_at desc nulls last, i.created_at desc limit 1;
+$$;
+comment on function private.my_invite_id is
+  'The invite that the signed-in person redeemed last: the app reads one, also where they are a client of several organisations.';
+
+-- ── 25_leads/rules.sql ──
+
+-- Lead rules: what a lead goes through is kept, a lead becomes one client, and a referral code leads to one link.
+-- Capturing is in rules/capture.sql, becoming a client in rules/convert.sql, rewards and credit in rules/rewards.sql.
+
+create function private.refuse_inquiry()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'inquiry_not_found', 'There is no such lead.', 'Reload the leads.');
+$$;
+comment on function private.refuse_inquiry is 'Refuses an unknown lead, or another tenant''s: inquiry_not_found 404.';
+
+create function private.tg_inquiries__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.phone_e164 := private.e164(new.phone, private.phone_region(new.org_id));
+  if new.converted_client_id is not null and (tg_op = 'INSERT' or old.converted_client_id is null) then
+    new.converted_at := now();
+    new.status := case tg_op when 'INSERT' then new.status else 'WON' end;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__name is 'Keeps phone_e164 in step, and says when a lead became a client.';
+create trigger inquiries__name before insert or update on public.inquiries
+  for each row execute function private.tg_inquiries__name();
+
+-- A second tab that has made a client of its own must not take the first one's place.
+create function private.tg_inquiries__keep_client()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__keep_client is 'Lets a lead become one client, once: inquiry_converted 409.';
+create trigger inquiries__keep_client before update of converted_client_id on public.inquiries
+  for each row when (current_user in ('authenticated', 'service_role') and old.converted_client_id is not null
+                     and new.converted_client_id is distinct from old.converted_client_id)
+  execute function private.tg_inquiries__keep_client();
+
+create function private.tg_inquiries__note()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_is_converted boolean := tg_op = 'UPDATE' and new.converted_client_id is not null and old.converted_client_id is null;
+begin
+  if tg_op = 'INSERT' or v_is_converted or new.status <> old.status then
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message, actor_id)
+    values (new.org_id, new.id, case when tg_op = 'INSERT' then 'received' when v_is_converted then 'converted' else 'moved' end, new.status,
+            case when tg_op = 'INSERT' then new.message end, auth.uid());
+  end if;
+  if v_is_converted then
+    perform private.note_lead(new);
+    perform private.convert_referral(new.org_id, new.referral_id, new.converted_client_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_inquiries__note is 'Keeps what happened to a lead; once they are a client, tells it there and settles the referral.';
+create trigger inquiries__note after insert or update of status, converted_client_id on public.inquiries
+  for each row execute function private.tg_inquiries__note();
+
+create function private.tg_referral_links__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- Two organisations that want one code at once: the directory's key decides.
+  insert into private.referral_codes (code, org_id, referral_link_id) values (lower(new.code), new.org_id, new.id)
+  on conflict (code) do nothing;
+  if not found then
+    perform private.fail(409, 'referral_code_taken', 'This code is taken.', 'Choose another code.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_referral_links__name is 'Enters a link''s code into the directory: referral_code_taken 409.';
+create trigger referral_links__name after insert on public.referral_links
+  for each row execute function private.tg_referral_links__name();
 
 -- ── 27_progress/rules.sql ──
 
@@ -2975,6 +4219,8 @@ begin
     perform private.refuse_permission();
   elsif p_booking.purchase_id is not null then
     perform private.refuse_column();
+  elsif private.deposit_amount(v_type) is not null then
+    perform private.fail(402, 'deposit_required', 'This session is booked with a deposit.', 'Book it from the portal, which takes the deposit.');
   end if;
   -- What is missing is refused by the row's own rules.
   if p_booking.start_time is null or p_booking.end_time is null then
@@ -3352,6 +4598,515 @@ as $$
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
 
+-- ── 45_waivers/rules.sql ──
+
+-- Waiver rules: texts are kept by version, and what was signed stays as it was.
+-- Signing by link is in rules/sign.sql, onboarding in rules/onboarding.sql.
+
+create function private.tg_orgs__keep_waiver_text()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The organisation's row is locked by this very write: versions do not collide.
+  insert into public.waiver_texts (org_id, version, body, created_by)
+  select new.id, coalesce(max(t.version), 0) + 1, new.waiver_template, auth.uid()
+    from public.waiver_texts as t where t.org_id = new.id
+  having (select t.body from public.waiver_texts as t where t.org_id = new.id order by t.version desc limit 1) is distinct from new.waiver_template;
+  return null;
+end;
+$$;
+comment on function private.tg_orgs__keep_waiver_text is 'Keeps each text that an organisation lets its clients sign, numbered.';
+create trigger orgs__keep_first_waiver_text after insert on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '') execute function private.tg_orgs__keep_waiver_text();
+create trigger orgs__keep_waiver_text after update of waiver_template on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '' and new.waiver_template is distinct from old.waiver_template)
+  execute function private.tg_orgs__keep_waiver_text();
+
+-- The text that is signed now; null where the organisation has none.
+create function private.waiver_text_of(p_org_id uuid)
+returns public.waiver_texts
+language sql stable security definer set search_path = ''
+as $$
+  select t.*
+    from public.waiver_texts as t
+    join public.orgs as o on o.id = t.org_id and btrim(coalesce(o.waiver_template, '')) <> ''
+   where t.org_id = p_org_id
+   order by t.version desc limit 1;
+$$;
+comment on function private.waiver_text_of is 'The waiver that an organisation''s clients sign now; null where there is none.';
+
+-- The coach's page writes a status: signed means that the coach has it on paper, and says so.
+create function private.tg_client_waivers__record()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.status = 'signed' and new.status = 'sent' then
+    perform private.fail(409, 'waiver_signed', 'This waiver is signed.', 'Send a new one.');
+  elsif new.status = 'signed' and new.signed_at is null then
+    new.signed_at := now();
+    new.recorded_by := auth.uid();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__record is 'Says who marked a waiver as signed by hand: waiver_signed 409 when it is to become unsigned.';
+create trigger client_waivers__record before insert or update of status on public.client_waivers
+  for each row execute function private.tg_client_waivers__record();
+
+-- Evidence: what was signed, by whom, when and from where is never another.
+create function private.tg_client_waivers__keep_evidence()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'waiver_evidence_kept', 'What was signed stays as it was signed.', 'Send a new waiver.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__keep_evidence is 'Refuses to change what a waiver''s signature rests on: waiver_evidence_kept 403.';
+create trigger client_waivers__keep_evidence before update on public.client_waivers
+  for each row when (old.signed_at is not null and (old.client_id, old.signed_at, old.signed_ip, old.waiver_text_id, old.signer_name, old.recorded_by)
+                       is distinct from (new.client_id, new.signed_at, new.signed_ip, new.waiver_text_id, new.signer_name, new.recorded_by))
+  execute function private.tg_client_waivers__keep_evidence();
+
+-- ── 60_payments/rules.sql ──
+
+-- The ledger of money: private.book_money is the one way in, and manual sales book by it whichever door they come through.
+-- Lock order: package, booking, payment.
+
+-- Writes one fact, or finds it there. Tax follows from what it is: income has the organisation's, and what takes income back
+-- takes back its share of the tax, so that an income returned in parts leaves none behind.
+create function private.book_money(
+  p_org_id uuid, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_source text, p_reference_id text,
+  p_event_date timestamptz default now(), p_client_id uuid default null, p_purchase_id uuid default null, p_booking_id uuid default null,
+  p_stripe_payment_intent_id text default null, p_stripe_invoice_id text default null, p_payout_id uuid default null,
+  p_notes text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_income public.money_events;
+  v_returned bigint;
+  v_tax_returned bigint;
+  v_tax_cat public.tax_category := 'NONE';
+  v_tax bigint := 0;
+  v_id uuid;
+begin
+  if p_amount_cents = 0 then
+    return null;
+  end if;
+  if p_type = 'INCOME' then
+    if exists (select from public.booking_settings as s where s.org_id = p_org_id and s.gst_registered) then
+      v_tax_cat := 'GST';
+      v_tax := round(p_amount_cents / 11.0);
+    end if;
+  elsif p_type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') then
+    select e.* into v_income from public.money_events as e
+     where e.org_id = p_org_id and e.type = 'INCOME'
+       and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                else e.booking_id = p_booking_id end
+     order by e.created_at desc
+     limit 1;
+    if v_income.tax_cat = 'GST' and v_income.currency = lower(p_currency) then
+      select coalesce(sum(e.amount_cents), 0), coalesce(sum(e.tax_cents), 0) into v_returned, v_tax_returned
+        from public.money_events as e
+       where e.org_id = p_org_id and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') and e.created_at >= v_income.created_at
+         and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                  when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                  when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                  else e.booking_id = p_booking_id end;
+      v_tax_cat := 'GST';
+      v_tax := round(v_income.tax_cents * (v_returned + p_amount_cents) / v_income.amount_cents::numeric) - v_tax_returned;
+    end if;
+  end if;
+  insert into public.money_events (
+    org_id, event_date, type, amount_cents, currency, tax_cat, tax_cents, source, reference_id, client_id, purchase_id, booking_id,
+    payout_id, notes, payment_status, stripe_payment_intent_id, stripe_invoice_id)
+  values (
+    p_org_id, p_event_date, p_type, p_amount_cents, lower(p_currency), v_tax_cat, v_tax, p_source, p_reference_id, p_client_id,
+    p_purchase_id, p_booking_id, p_payout_id, p_notes, case when p_type = 'INCOME' then 'succeeded' end, p_stripe_payment_intent_id,
+    p_stripe_invoice_id)
+  on conflict (org_id, source, reference_id, type) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.book_money is
+  'Writes one money event and returns its id; null when the fact (organisation, source, reference, type) is booked already, or the amount is zero. Amounts carry their sign: income positive, what leaves negative. The caller has authorised.';
+
+-- A package is worth the money that is still there for it: what was given back, or taken by a dispute, takes its share of the sessions
+-- that were sold, never those that were used; what comes back brings them back. Whoever books the money, and in whatever order.
+create function private.settle_package(p_org_id uuid, p_purchase_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_package public.client_purchases := private.lock_package(p_org_id, p_purchase_id);
+  v_there bigint;
+  v_sold integer;
+  v_taken integer;
+  v_due integer;
+  v_delta integer;
+  v_status text;
+begin
+  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+    return;
+  end if;
+  select coalesce(sum(e.amount_cents), 0) into v_there
+    from public.money_events as e
+   where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
+  v_there := greatest(least(v_there, v_package.amount_paid_cents), 0);
+  if v_package.sessions_total is not null then
+    select v_package.sessions_total - coalesce(sum(e.total_delta), 0), coalesce(-sum(e.total_delta) filter (where e.reason = 'refund'), 0)
+      into v_sold, v_taken
+      from public.session_entries as e
+     where e.org_id = p_org_id and e.purchase_id = p_purchase_id;
+    v_due := v_sold::bigint * (v_package.amount_paid_cents - v_there) / v_package.amount_paid_cents;
+    v_delta := greatest(v_taken - v_due, v_package.sessions_used - v_package.sessions_total);
+    if v_delta <> 0 then
+      perform private.enter_session(v_package, 'correction', 0, 'refund', null, clock_timestamp(), p_total_delta => v_delta);
+    end if;
+    if v_due > v_taken - v_delta then
+      perform private.raise_alert(p_org_id, 'refund_exceeds_unused', v_package.client_id, p_purchase_id, null);
+    end if;
+  end if;
+  -- Held money may come back: the package is refunded once it is not coming.
+  v_status := case when v_there = 0 and not exists (select from public.disputes as d where d.org_id = p_org_id
+                                                       and d.purchase_id = p_purchase_id and d.status = 'held')
+                   then 'refunded' else 'succeeded' end;
+  if v_package.source = 'stripe' and v_status <> v_package.payment_status then
+    update public.client_purchases as p set payment_status = v_status where p.org_id = p_org_id and p.id = p_purchase_id;
+  end if;
+end;
+$$;
+comment on function private.settle_package is
+  'Brings a package''s sessions, and the status of one sold through Stripe, in line with the money that is there for it; alerts refund_exceeds_unused when more was given back than is unused.';
+
+create function private.tg_money_events__settle_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_package(new.org_id, new.purchase_id);
+  return null;
+end;
+$$;
+create trigger money_events__settle_package after insert on public.money_events
+  for each row when (new.purchase_id is not null and new.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  execute function private.tg_money_events__settle_package();
+
+create trigger money_events__append_only before update or delete on public.money_events
+  for each row execute function private.tg__append_only();
+create trigger money_events__no_truncate before truncate on public.money_events
+  for each statement execute function private.tg__append_only();
+
+-- A manual sale is worth its amount while it counts as paid, and nothing otherwise: the difference to what is booked is booked.
+-- The package's row is locked by the write that fires this.
+create function private.tg_client_purchases__book_sale()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booked bigint;
+  v_times bigint;
+  v_due bigint := case when new.payment_status = 'succeeded' then new.amount_paid_cents else 0 end;
+begin
+  select coalesce(sum(e.amount_cents), 0), count(*) into v_booked, v_times
+    from public.money_events as e
+   where e.org_id = new.org_id and e.purchase_id = new.id and e.source = 'manual';
+  perform private.book_money(
+    new.org_id,
+    case when v_due > v_booked and v_booked = 0 then 'INCOME' when new.payment_status = 'refunded' then 'REFUND' else 'ADJUSTMENT' end::public.money_event_type,
+    v_due - v_booked, new.currency, 'manual', new.id || case when v_times > 0 then '/' || v_times else '' end,
+    case tg_op when 'INSERT' then new.purchased_at else now() end, new.client_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__book_sale is 'Books a manual sale''s money when it is paid, refunded, or was not paid after all.';
+create trigger client_purchases__book_sale after insert on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status = 'succeeded') execute function private.tg_client_purchases__book_sale();
+create trigger client_purchases__book_change after update of payment_status on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__book_sale();
+
+-- What Stripe was paid, Stripe refunds: a status set by hand would part the ledger from the money.
+create function private.tg_client_purchases__guard_stripe_status()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'paid_through_stripe', 'This package was paid through Stripe, which says whether it is paid.',
+                       'Refund the payment instead.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_stripe_status is 'Refuses a direct change of a Stripe sale''s payment_status: paid_through_stripe 409.';
+create trigger client_purchases__guard_stripe_status before update of payment_status on public.client_purchases
+  for each row when (current_user in ('authenticated', 'service_role') and old.source = 'stripe'
+                     and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__guard_stripe_status();
+
+create function private.tg_client_purchases__guard_delete_booked()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.money_events as e where e.org_id = old.org_id and e.purchase_id = old.id) then
+    perform private.fail(409, 'purchase_in_use', 'A package that was paid for keeps its history.', 'Set it refunded, or let it expire.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_delete_booked is 'Refuses to delete a package with money booked: purchase_in_use 409.';
+create trigger client_purchases__guard_delete_booked before delete on public.client_purchases
+  for each row execute function private.tg_client_purchases__guard_delete_booked();
+
+-- Whoever acts in an owner's place may not redirect their money; a platform admin opens the row and leaves it empty.
+create function private.tg_org_payout_settings__guard_audience()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('payouts.write'))
+     and coalesce(new.bank_account_name, new.bank_bsb, new.bank_account_number, new.paypal_email) is not null then
+    perform private.fail(403, 'payout_account_protected', 'Only an owner says where an organisation is paid out.', 'Ask the owner.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payout_settings__guard_audience is 'Lets owners alone write accounts to be paid to: payout_account_protected 403.';
+create trigger org_payout_settings__guard_audience before insert on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg_org_payout_settings__guard_audience();
+create trigger org_payout_settings__keep_org before update of org_id on public.org_payout_settings
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+
+create trigger org_payout_settings__touch before update on public.org_payout_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger stripe_accounts__touch before update on public.stripe_accounts
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger subscriptions__touch before update on public.subscriptions
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create trigger org_payouts__audit after insert or update or delete on public.org_payouts
+  for each row execute function private.tg__audit();
+create trigger org_payout_settings__audit after insert or update or delete on public.org_payout_settings
+  for each row execute function private.tg__audit();
+create trigger stripe_accounts__audit after insert or update or delete on public.stripe_accounts
+  for each row execute function private.tg__audit('as_of');
+
+-- ── 65_billing/rules.sql ──
+
+-- Entitlements: what an organisation may use now, until when, and why. Nothing is stored; every answer is derived.
+
+-- When a subscription stops to count. A renewal that nobody heard of counts for the plan's grace: the sweep asks the provider meanwhile.
+create function private.subscription_counts_until(p_subscription public.org_subscriptions, p_grace_days integer)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+           when p_subscription.status in ('trialing', 'active') then
+             least(p_subscription.cancels_at, p_subscription.current_period_ends_at + make_interval(days => p_grace_days))
+           when p_subscription.status = 'past_due' then
+             least(p_subscription.cancels_at, p_subscription.past_due_since + make_interval(days => p_grace_days)) end;
+$$;
+comment on function private.subscription_counts_until is
+  'Until when a subscription gives its plan: to its end where it is cancelled, else over its period by the grace; past_due: the grace from the first failure. Null: not at all.';
+
+create function private.current_grants(p_org_id uuid, p_now timestamptz default now())
+returns table (source text, plan text, id uuid, starts_at timestamptz, ends_at timestamptz, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  select g.source, g.plan, g.id, g.starts_at, least(g.ends_at, g.revoked_at), g.source
+    from public.plan_grants as g
+   where g.org_id = p_org_id and g.starts_at <= p_now and p_now < least(g.ends_at, g.revoked_at)
+  union all
+  select 'subscription', s.plan, s.id, s.started_at, u.ends_at,
+         case when s.status = 'past_due' then 'payment_failed_grace'
+              when s.cancels_at is not null then 'subscription_ending'
+              when s.current_period_ends_at <= p_now then 'renewal_awaited'
+              when s.status = 'trialing' then 'subscription_trialing'
+              else 'subscription_active' end
+    from public.org_subscriptions as s
+    join public.plans as p on p.plan = s.plan
+   cross join lateral (select private.subscription_counts_until(s, p.grace_days) as ends_at) as u
+   where s.org_id = p_org_id and s.started_at <= p_now and p_now < u.ends_at
+  union all
+  select 'default', p.plan, null, null, null, 'default_plan'
+    from public.plans as p where p.is_default;
+$$;
+comment on function private.current_grants is
+  'What gives an organisation a plan now, each by itself: source trial, comp, subscription or default; ends_at null: no end.';
+
+create function private.has_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select not exists (select from public.plans)
+      or exists (select from private.current_grants(p_org_id, p_now) as g
+                   join public.plans as p on p.plan = g.plan
+                  where p_feature = any (p.features));
+$$;
+comment on function private.has_feature is 'Whether an organisation may use a feature now; true where there are no plans.';
+
+create function private.require_feature(p_org_id uuid, p_feature text, p_now timestamptz default now())
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.has_feature(p_org_id, p_feature, p_now) then
+    perform private.fail(402, 'feature_not_in_plan', 'This is not part of the organisation''s plan.',
+                         'Choose a plan that has it, or start its trial.');
+  end if;
+end;
+$$;
+comment on function private.require_feature is 'Refuses what the organisation''s plan does not have: feature_not_in_plan 402.';
+
+-- The most generous of what counts now. Nothing that counts is nothing allowed; a plan that names no number allows any.
+create function private.plan_limit(p_org_id uuid, p_name text, p_now timestamptz default now())
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select case when not exists (select from public.plans) or bool_or(not p.limits ? p_name) then null
+              else coalesce(max((p.limits ->> p_name)::integer), 0) end
+    from private.current_grants(p_org_id, p_now) as g
+    join public.plans as p on p.plan = g.plan;
+$$;
+comment on function private.plan_limit is 'How many of something an organisation may have now; null: any number.';
+
+-- For triggers that count after the fact: the organisation's row is the lock, so that two at once do not both fit.
+create function private.require_room(p_org_id uuid, p_name text, p_at_least integer default 0)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_limit integer := private.plan_limit(p_org_id, p_name);
+begin
+  if v_limit is null then
+    return;
+  end if;
+  perform from public.orgs as o where o.id = p_org_id for no key update;
+  if private.counted(p_org_id, p_name) > greatest(v_limit, p_at_least) then
+    perform private.fail(402, 'plan_limit_reached', 'The organisation''s plan allows no more of these.',
+                         'Choose a larger plan, or make one inactive.');
+  end if;
+end;
+$$;
+comment on function private.require_room is 'Refuses what is one too many for the organisation''s plan: plan_limit_reached 402.';
+
+create function private.counted(p_org_id uuid, p_name text)
+returns bigint
+language sql volatile security definer set search_path = ''
+as $$
+  select case p_name
+           when 'clients' then (select count(*) from public.clients as c where c.org_id = p_org_id and c.status = 'active')
+           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active)
+           when 'automations' then (select count(*) from public.automations as a where a.org_id = p_org_id and a.enabled) end;
+$$;
+comment on function private.counted is 'How many an organisation has of what a plan limits: active ones. Volatile, so that it sees what was committed while it waited.';
+
+-- Arguments: what is counted, the least that is always allowed. Once a statement: an import of thousands is counted once.
+create function private.tg__require_room()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  if exists (select from public.plans) then
+    for v_org_id in select distinct a.org_id from added as a order by 1 loop
+      perform private.require_room(v_org_id, tg_argv[0], tg_argv[1]::integer);
+    end loop;
+  end if;
+  return null;
+end;
+$$;
+
+-- What was inactive counts again: one row, since nobody wakes thousands.
+create function private.tg__require_room_again()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_room(new.org_id, tg_argv[0], tg_argv[1]::integer);
+  return null;
+end;
+$$;
+
+create trigger clients__require_room after insert on public.clients
+  referencing new table as added for each statement execute function private.tg__require_room('clients', '0');
+create trigger clients__require_room_again after update of status on public.clients
+  for each row when (new.status = 'active' and old.status <> 'active') execute function private.tg__require_room_again('clients', '0');
+create trigger staff__require_room after insert on public.staff
+  referencing new table as added for each statement execute function private.tg__require_room('staff', '1');
+create trigger staff__require_room_again after update of is_active on public.staff
+  for each row when (new.is_active and not old.is_active) execute function private.tg__require_room_again('staff', '1');
+
+create trigger automations__require_room after insert on public.automations
+  referencing new table as added for each statement execute function private.tg__require_room('automations', '0');
+create trigger automations__require_room_again after update of enabled on public.automations
+  for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
+
+create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
+returns public.plans
+language sql stable security definer set search_path = ''
+as $$
+  select p.* from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan
+   order by p.rank desc, p.plan limit 1;
+$$;
+comment on function private.current_plan is 'The best of the plans that an organisation has now; null: none.';
+
+create function private.platform_fee_rate(p_org_id uuid, p_now timestamptz default now())
+returns numeric
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((private.current_plan(p_org_id, p_now)).commission_rate,
+                  (select o.commission_rate from public.orgs as o where o.id = p_org_id));
+$$;
+comment on function private.platform_fee_rate is
+  'The platform''s share of an organisation''s sales, 0 to 1: its plan''s, where that names one, else orgs.commission_rate.';
+
+create function private.entitlements(p_org_id uuid, p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with configured as (select exists (select from public.plans) as yes),
+  granted as materialized (
+    select g.source, g.plan, g.id, g.starts_at, g.ends_at, g.reason, p.name, p.features, p.limits, p.rank
+      from private.current_grants(p_org_id, p_now) as g join public.plans as p on p.plan = g.plan),
+  best as (select c.plan, c.name from private.current_plan(p_org_id, p_now) as c where c.plan is not null)
+  select jsonb_build_object(
+    'org_id', p_org_id, 'is_configured', c.yes,
+    'plan', (select b.plan from best as b), 'plan_name', (select b.name from best as b),
+    'until', (select case when bool_or(g.ends_at is null) then null else max(g.ends_at) end from granted as g join best as b using (plan)),
+    'commission_rate', private.platform_fee_rate(p_org_id, p_now),
+    'trial', (select jsonb_build_object('is_used', count(*) filter (where t.is_self_serve) > 0) from public.plan_grants as t where t.org_id = p_org_id),
+    'grants', (select coalesce(jsonb_agg(jsonb_build_object(
+                 'source', g.source, 'id', g.id, 'plan', g.plan, 'from', g.starts_at, 'until', g.ends_at, 'why', g.reason)
+                 order by g.rank desc, g.plan, g.source, g.starts_at, g.id), '[]') from granted as g),
+    'features', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'is_allowed', not c.yes or x.n > 0, 'until', case when x.open then null else x.until end,
+               'why', case when not c.yes then '["no_plans"]' else coalesce(x.why, '[]') end)), '{}')
+        from private.features as f
+       cross join lateral (
+         select count(*) as n, bool_or(g.ends_at is null) as open, max(g.ends_at) as until,
+                jsonb_agg(jsonb_build_object('source', g.source, 'id', g.id, 'plan', g.plan, 'until', g.ends_at, 'why', g.reason)
+                          order by g.rank desc, g.plan, g.source, g.starts_at, g.id) as why
+           from granted as g where f.feature = any (g.features)) as x
+       where not f.is_limit),
+    'limits', (
+      select coalesce(jsonb_object_agg(f.feature, jsonb_build_object(
+               'allowed', private.plan_limit(p_org_id, f.feature, p_now), 'used', private.counted(p_org_id, f.feature))), '{}')
+        from private.features as f where f.is_limit))
+    from configured as c;
+$$;
+comment on function private.entitlements is
+  '{org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}; until null: no end.';
+
 -- ── 95_overview/rules.sql ──
 
 -- Overviews: what a page shows at once, in sections that stand or fall alone; money by month; the pulse of the work that runs by itself.
@@ -3382,6 +5137,660 @@ end;
 $$;
 comment on function private.section is
   'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
+
+-- ── 97_support_access/rules.sql ──
+
+-- Support access: a person of the platform is a member of an organisation, or in one client's place, for a while and with a reason.
+-- Invariant: nobody's token is forged. The person stays who they are, in auth.uid() and in every audit row; orgs_with and my_client_ids
+-- let them in until the access ends. As a member they have the role `support`, which lists what it may and nothing else.
+-- What is of high risk and needs no permission of its own asks refuse_support_access, or carries tg__refuse_support_access.
+
+create function private.open_support_access(p_org_id uuid)
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select s.id from public.support_access as s
+   where s.user_id = (select auth.uid()) and s.org_id = p_org_id and s.ended_at is null and s.expires_at > now();
+$$;
+comment on function private.open_support_access is 'The support access that the signed-in person has in an organisation at this moment; null: none.';
+
+create function private.refuse_support_access(p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if private.open_support_access(p_org_id) is not null then
+    perform private.fail(403, 'support_access_limited', 'Support access does not allow this.', 'Ask an owner of the organisation to do it.');
+  end if;
+end;
+$$;
+comment on function private.refuse_support_access is 'Refuses what is of high risk to somebody who is there under support access: support_access_limited 403.';
+
+-- Arguments: the columns that must stay as they are; none: the whole write is refused.
+create function private.tg__refuse_support_access()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+begin
+  if tg_nargs = 0 or exists (select from unnest(tg_argv::text[]) as c (name)
+                              where coalesce(v_new -> c.name, 'null') is distinct from coalesce(v_old -> c.name, 'null')) then
+    perform private.refuse_support_access((coalesce(v_new, v_old) ->> 'org_id')::uuid);
+  end if;
+  return coalesce(new, old);
+end;
+$$;
+comment on function private.tg__refuse_support_access is 'Refuses a direct write of high risk under support access: support_access_limited 403.';
+
+create function private.refuse_blocked_org(p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.orgs as o where o.id = p_org_id and o.blocked_at is not null) then
+    perform private.fail(403, 'org_blocked', 'This organisation is blocked.', 'Write to the platform''s support.');
+  end if;
+end;
+$$;
+comment on function private.refuse_blocked_org is 'Refuses to change what is a blocked organisation''s: org_blocked 403.';
+
+-- The caller has authorised. The organisation is told: an alert each time, and an email to each owner.
+create function private.start_support_access(
+  p_org_id uuid, p_user_id uuid, p_client_id uuid, p_reason text, p_minutes integer, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+  v_ends_at timestamptz := p_now + make_interval(mins => p_minutes);
+  v_org public.orgs;
+begin
+  perform private.require_reason(p_reason);
+  perform private.require_value(p_minutes between 5 and 480, 'minutes');
+  -- The organisation's row is the lock: two starts queue here, and a start and an opt-out.
+  select o.* into v_org from public.orgs as o where o.id = p_org_id for no key update;
+  if not found then
+    perform private.refuse_org();
+  elsif not v_org.allows_support then
+    perform private.fail(403, 'support_access_declined', 'This organisation does not let support in.', 'Ask an owner to allow it in the settings.');
+  elsif p_client_id is not null and not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Check the client.');
+  end if;
+  perform private.expire_support_access(p_org_id, p_user_id, p_now);
+  if exists (select from public.support_access as s where s.org_id = p_org_id and s.user_id = p_user_id and s.ended_at is null) then
+    perform private.fail(409, 'support_access_open', 'There is a support access to this organisation already.', 'End it first.');
+  elsif exists (select from public.org_members as m where m.org_id = p_org_id and m.user_id = p_user_id)
+     or exists (select from public.clients as c where c.org_id = p_org_id and c.auth_user_id = p_user_id) then
+    perform private.fail(409, 'already_member', 'Who belongs to an organisation needs no support access to it.', 'Sign in as usual.');
+  end if;
+
+  insert into public.support_access (org_id, user_id, client_id, reason, started_at, expires_at)
+  values (p_org_id, p_user_id, p_client_id, btrim(p_reason), p_now, v_ends_at)
+  returning id into v_id;
+  if p_client_id is null then
+    insert into public.org_members (org_id, user_id, role, ends_at) values (p_org_id, p_user_id, 'support', v_ends_at);
+    insert into public.profiles as p (id, active_org_id) values (p_user_id, p_org_id)
+    on conflict (id) do update set active_org_id = excluded.active_org_id;
+  end if;
+
+  insert into public.alerts (org_id, kind, client_id) values (p_org_id, 'support_access_started', p_client_id);
+  perform private.queue_message(
+            p_org_id, 'email', 'support_access', null, 'support_access-' || v_id || '-' || m.user_id,
+            p_to_address => u.email::text, p_subject => 'Support has access to ' || v_org.name,
+            -- Its words are given: no template of the organisation''s can hide them.
+            p_body => format('The platform''s support has access to %s until %s, for this reason: %s. You can end it at any time in your settings.',
+                             v_org.name, private.org_datetime_text(p_org_id, v_ends_at), btrim(p_reason)),
+            p_metadata => jsonb_build_object('support_access_id', v_id), p_now => p_now)
+     from public.org_members as m join auth.users as u on u.id = m.user_id
+    where m.org_id = p_org_id and m.role = 'owner' and u.email is not null;
+  return v_id;
+end;
+$$;
+comment on function private.start_support_access is
+  'Lets a person of the platform in, for minutes (5 to 480); returns the access''s id. Fails: org_not_found 404, client_not_found 404, support_access_declined 403, support_access_open 409, already_member 409, reason_missing 422, value_not_allowed 422.';
+
+create function private.end_support_access(p_org_id uuid, p_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid;
+begin
+  update public.support_access as s
+     set ended_at = least(p_now, s.expires_at), ended_by = case when s.expires_at > p_now then auth.uid() end
+   where s.org_id = p_org_id and s.id = p_id and s.ended_at is null
+  returning s.user_id into v_user_id;
+  if v_user_id is null then
+    return false;
+  end if;
+  delete from public.org_members as m where m.org_id = p_org_id and m.user_id = v_user_id and m.role = 'support';
+  return true;
+end;
+$$;
+comment on function private.end_support_access is 'Ends an access at once; false when it had ended. The caller has authorised.';
+
+create function private.expire_support_access(p_org_id uuid, p_user_id uuid, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.end_support_access(s.org_id, s.id, p_now)
+    from public.support_access as s
+   where s.org_id = p_org_id and s.user_id = p_user_id and s.ended_at is null and s.expires_at <= p_now;
+$$;
+comment on function private.expire_support_access is 'Puts away a person''s access to an organisation that has run out.';
+
+create function private.end_support_of(p_user_id uuid)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select count(private.end_support_access(s.org_id, s.id))::integer
+    from public.support_access as s where s.user_id = p_user_id and s.ended_at is null;
+$$;
+comment on function private.end_support_of is 'Ends every access of a person, who runs the platform no more.';
+
+create function private.refuse_support_access_id()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'support_access_not_found', 'There is no such support access.', 'Reload the page.');
+$$;
+comment on function private.refuse_support_access_id is 'Refuses an unknown support access, or one that is none of the caller''s: support_access_not_found 404.';
+
+-- Whoever is concerned: the person themselves, an owner or manager of the organisation, a platform admin who may start one.
+create function private.person_end_support_access(p_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_access public.support_access;
+begin
+  select s.* into v_access from public.support_access as s
+   where s.id = p_id
+     and (s.user_id = (select auth.uid()) or s.org_id = any (private.orgs_with('audit.read')) or private.may_operate('support.start'))
+     for no key update;
+  if not found then
+    perform private.refuse_support_access_id();
+  elsif v_access.user_id <> auth.uid() and private.open_support_access(v_access.org_id) is not null and not private.may_operate('support.start') then
+    perform private.refuse_support_access(v_access.org_id);
+  end if;
+  if v_access.ended_at is not null or v_access.expires_at <= now() then
+    return false;
+  end if;
+  -- Before it ends: the row says under which access it was done.
+  perform private.record_audit(v_access.org_id, 'end_support', 'support_access', p_id);
+  return private.end_support_access(v_access.org_id, p_id);
+end;
+$$;
+comment on function private.person_end_support_access is 'end_support_access for those whom it concerns; to end one that has ended changes nothing.';
+
+-- ── 15_operations/rules/admin.sql ──
+
+-- What operators do, each through private.act: who may, why, and exactly one audit row, also of a refusal (which is therefore returned).
+-- A rule is private.act_<action>(p_args): it trusts its caller, and answers with what to tell and what to audit.
+-- An action on an organisation is in that organisation's log, where its owner reads it; a refusal is in the platform's.
+
+create type private.acted as (answer jsonb, org_id uuid, subject_id uuid, before jsonb, after jsonb);
+comment on type private.acted is 'What an operator''s action came to: what to answer, whose log it belongs in (null: the platform''s), what it was done to, and the values before and after.';
+
+-- system.* is never implied: neither star means it.
+create function private.may_operate(p_permission text)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (
+    select from public.platform_admins as a
+     where a.user_id = (select auth.uid())
+       and (p_permission = any (a.permissions)
+            or p_permission not like 'system.%' and array['*', split_part(p_permission, '.', 1) || '.*'] && a.permissions));
+$$;
+comment on function private.may_operate is 'True when the signed-in person has this permission on the platform.';
+
+create function private.act(p_action text, p_args jsonb, p_is_trusted boolean)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_action private.admin_actions;
+  v_acted private.acted;
+  v_state text;
+  v_slug text;
+  v_message text;
+  v_hint text;
+begin
+  select a.* into v_action from private.admin_actions as a where a.action = p_action;
+  perform private.require_value(found, 'action');
+  begin
+    if not p_is_trusted and not private.may_operate(v_action.permission) then
+      perform private.fail(403, 'platform_permission_missing', 'Your rights on the platform do not include this.', 'Ask who manages the platform''s admins.');
+    elsif v_action.needs_reason then
+      perform private.require_reason(p_args ->> 'reason');
+    end if;
+    perform set_config('coach.acts', 'on', true);
+    execute format('select * from private.%I($1)', 'act_' || p_action) into v_acted using p_args;
+    perform set_config('coach.acts', 'off', true);
+  exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail, v_message = message_text, v_hint = pg_exception_hint;
+    -- Ours alone: what we did not foresee stays an error.
+    if v_state !~ '^PT4..$' then
+      raise;
+    end if;
+    perform private.write_audit(
+      null, p_action, v_action.subject_type,
+      coalesce(p_args ->> 'client_id', p_args ->> 'message_id', p_args ->> 'access_id', p_args ->> 'org_id')::uuid,
+      '{}', null, null, p_args ->> 'reason', v_slug);
+    return private.caught_refusal(v_state, v_message, v_slug, v_hint);
+  end;
+  perform private.write_audit(
+    v_acted.org_id, p_action, v_action.subject_type, v_acted.subject_id,
+    coalesce((select array_agg(k.name order by k.name)
+                from (select jsonb_object_keys(v_acted.before) union select jsonb_object_keys(v_acted.after)) as k (name)
+               where v_acted.before -> k.name is distinct from v_acted.after -> k.name), '{}'),
+    v_acted.before, v_acted.after, p_args ->> 'reason', null);
+  return v_acted.answer;
+end;
+$$;
+comment on function private.act is
+  'Does one of private.admin_actions with its arguments and writes its one audit row; a refusal is returned, not raised. p_is_trusted: an operator at the command line, who needs no permission.';
+
+create function private.caught_refusal(p_sqlstate text, p_message text, p_slug text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', right(p_sqlstate, 3), true);
+  return jsonb_build_object('code', p_sqlstate, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.caught_refusal is 'What was raised, as an answer in the form of private.refusal.';
+
+create function private.admin_act(p_action text, p_args jsonb)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.act(p_action, p_args, false);
+$$;
+comment on function private.admin_act is 'act for a signed-in platform admin with the action''s permission.';
+
+-- Blocking.
+
+create function private.act_block_org(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('orgs', (p_args ->> 'org_id')::uuid, true);
+$$;
+comment on function private.act_block_org is 'Blocks an organisation: {org_id}. Its members read and change nothing, its clients and visitors are let in nowhere, nothing leaves.';
+
+create function private.act_unblock_org(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('orgs', (p_args ->> 'org_id')::uuid, false);
+$$;
+comment on function private.act_unblock_org is 'Unblocks an organisation: {org_id}.';
+
+create function private.act_block_client(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('clients', (p_args ->> 'client_id')::uuid, true);
+$$;
+comment on function private.act_block_client is 'Blocks a client: {client_id}. They are let in nowhere: not signed in, not by their link, not on the public page.';
+
+create function private.act_unblock_client(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('clients', (p_args ->> 'client_id')::uuid, false);
+$$;
+comment on function private.act_unblock_client is 'Unblocks a client: {client_id}.';
+
+create function private.set_blocked(p_table text, p_id uuid, p_is_blocked boolean)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_before timestamptz;
+  v_after timestamptz;
+begin
+  if p_table = 'orgs' then
+    select o.id, o.blocked_at into v_acted.org_id, v_before from public.orgs as o where o.id = p_id for no key update;
+    if not found then
+      perform private.refuse_org();
+    end if;
+    update public.orgs as o set blocked_at = case when p_is_blocked then coalesce(o.blocked_at, now()) end
+     where o.id = p_id returning o.blocked_at into v_after;
+  else
+    select c.org_id, c.blocked_at into v_acted.org_id, v_before from public.clients as c where c.id = p_id for no key update;
+    if not found then
+      perform private.refuse_client();
+    end if;
+    update public.clients as c set blocked_at = case when p_is_blocked then coalesce(c.blocked_at, now()) end
+     where c.org_id = v_acted.org_id and c.id = p_id returning c.blocked_at into v_after;
+  end if;
+  v_acted.subject_id := p_id;
+  v_acted.before := jsonb_build_object('blocked_at', v_before);
+  v_acted.after := jsonb_build_object('blocked_at', v_after);
+  v_acted.answer := jsonb_build_object('id', p_id, 'blocked_at', v_after, 'is_changed', v_before is distinct from v_after);
+  return v_acted;
+end;
+$$;
+comment on function private.set_blocked is 'Blocks or unblocks a row of orgs or clients: {id, blocked_at, is_changed}. Fails: org_not_found 404, client_not_found 404.';
+
+-- Onboarding.
+
+create function private.act_reset_org_onboarding(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select o.id, o.id, jsonb_build_object('onboarding_completed', o.onboarding_completed)
+    into v_acted.org_id, v_acted.subject_id, v_acted.before
+    from public.orgs as o where o.id = (p_args ->> 'org_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_org();
+  end if;
+  update public.orgs as o set onboarding_completed = false where o.id = v_acted.org_id;
+  v_acted.after := '{"onboarding_completed": false}';
+  v_acted.answer := jsonb_build_object('id', v_acted.org_id, 'onboarding_completed', false);
+  return v_acted;
+end;
+$$;
+comment on function private.act_reset_org_onboarding is 'Lets an organisation go through its onboarding again: {org_id}.';
+
+-- The link they had opens nothing any more: the coach sends a new one.
+create function private.act_reset_client_onboarding(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select c.org_id, c.id, jsonb_build_object('onboarding_completed_at', c.onboarding_completed_at)
+    into v_acted.org_id, v_acted.subject_id, v_acted.before
+    from public.clients as c where c.id = (p_args ->> 'client_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_client();
+  end if;
+  update public.clients as c
+     set onboarding_completed_at = null, onboarding_sent_at = null, onboarding_token = null
+   where c.org_id = v_acted.org_id and c.id = v_acted.subject_id;
+  v_acted.after := '{"onboarding_completed_at": null}';
+  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'onboarding_completed_at', null);
+  return v_acted;
+end;
+$$;
+comment on function private.act_reset_client_onboarding is 'Lets a client be onboarded again: {client_id}; the open link is closed.';
+
+-- Messages.
+
+create function private.act_resend_message(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_new_id uuid := private.retry_message((p_args ->> 'message_id')::uuid);
+begin
+  v_acted.subject_id := (p_args ->> 'message_id')::uuid;
+  select m.org_id into v_acted.org_id from public.outbox_messages as m where m.id = v_new_id;
+  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'message_id', v_new_id);
+  return v_acted;
+end;
+$$;
+comment on function private.act_resend_message is 'Sends a message again that did not arrive or may not have, as a new one: {message_id}.';
+
+-- Support access.
+
+create function private.act_start_support(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_access public.support_access;
+begin
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := private.start_support_access(
+    v_acted.org_id, case when p_args ? 'email' then private.admin_by_email(p_args ->> 'email') else auth.uid() end,
+    (p_args ->> 'client_id')::uuid, p_args ->> 'reason', coalesce((p_args ->> 'minutes')::integer, 60));
+  select s.* into v_access from public.support_access as s where s.org_id = v_acted.org_id and s.id = v_acted.subject_id;
+  v_acted.after := jsonb_build_object('client_id', v_access.client_id, 'expires_at', v_access.expires_at);
+  v_acted.answer := jsonb_build_object('id', v_access.id, 'org_id', v_access.org_id, 'client_id', v_access.client_id, 'expires_at', v_access.expires_at);
+  return v_acted;
+end;
+$$;
+comment on function private.act_start_support is
+  'Lets a person of the platform into an organisation, or one client''s place: {org_id, client_id, minutes (5 to 480, else 60), email (the command line''s: whom)}.';
+
+create function private.act_end_support(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_access public.support_access;
+begin
+  select s.* into v_access from public.support_access as s where s.id = (p_args ->> 'access_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_support_access_id();
+  end if;
+  v_acted.org_id := v_access.org_id;
+  v_acted.subject_id := v_access.id;
+  v_acted.answer := jsonb_build_object('id', v_access.id, 'org_id', v_access.org_id,
+                                       'is_changed', private.end_support_access(v_access.org_id, v_access.id));
+  return v_acted;
+end;
+$$;
+comment on function private.act_end_support is 'Ends a support access at once: {access_id}.';
+
+create function private.act_list_support(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.started_at desc), '[]') into v_acted.answer
+    from (select s.id, s.org_id, o.slug, s.user_id, a.email, s.client_id, s.reason, s.started_at, s.expires_at, s.ended_at,
+                 s.ended_at is null and s.expires_at > now() as is_open
+            from public.support_access as s
+            join public.orgs as o on o.id = s.org_id
+            left join public.platform_admins as a on a.user_id = s.user_id
+           where coalesce(s.org_id = (p_args ->> 'org_id')::uuid, true)
+             and (coalesce((p_args ->> 'all')::boolean, false) or s.ended_at is null and s.expires_at > now())
+           order by s.started_at desc
+           limit private.page_size(p_args)) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_support is 'The support accesses that are open, or all: {org_id, all, limit}.';
+
+create function private.page_size(p_args jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select least(greatest(coalesce((p_args ->> 'limit')::integer, 100), 1), 1000);
+$$;
+comment on function private.page_size is 'The limit among an action''s arguments, 1 to 1000, else 100.';
+
+-- Brakes.
+
+create function private.act_pull_brake(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.set_brake(p_args ->> 'kind', (p_args ->> 'org_id')::uuid, p_args ->> 'reason', p_args ->> 'banner', true);
+end;
+$$;
+comment on function private.act_pull_brake is 'Stops a kind of work: {kind, org_id (none: for everybody), banner}; see private.is_braked.';
+
+create function private.act_release_brake(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.set_brake(p_args ->> 'kind', (p_args ->> 'org_id')::uuid, p_args ->> 'reason', null, false);
+end;
+$$;
+comment on function private.act_release_brake is 'Lets a kind of work go on: {kind, org_id}.';
+
+create function private.act_list_brakes(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.pulled_at, x.kind), '[]') into v_acted.answer
+    from (select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
+            from private.brakes as b left join public.orgs as o on o.id = b.org_id) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
+
+-- Who runs the platform.
+
+create function private.admin_by_email(p_email text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid := (select a.user_id from public.platform_admins as a where a.user_id = private.user_by_email(p_email));
+begin
+  if v_user_id is null then
+    perform private.fail(404, 'platform_admin_not_found', 'This person does not run the platform.', 'Make them a platform admin first.');
+  end if;
+  return v_user_id;
+end;
+$$;
+comment on function private.admin_by_email is 'The platform admin with this email. Fails: user_not_found 404, platform_admin_not_found 404.';
+
+create function private.act_list_admins(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(jsonb_build_object('user_id', a.user_id, 'email', a.email, 'permissions', a.permissions, 'created_at', a.created_at)
+                            order by a.created_at, a.id), '[]') into v_acted.answer
+    from public.platform_admins as a;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_admins is 'Who runs the platform, and what each may do.';
+
+create function private.act_set_admin(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_user_id uuid := private.user_by_email(p_args ->> 'email');
+  v_permissions text[] := array(select jsonb_array_elements_text(p_args -> 'permissions'));
+begin
+  perform pg_catalog.pg_advisory_xact_lock(15, 0);
+  if exists (select from unnest(v_permissions) as p (permission) where p.permission <> all (private.platform_permissions())) then
+    perform private.fail(422, 'platform_permission_unknown', 'There is no such right on the platform.',
+                         format('Choose of: %s.', array_to_string(private.platform_permissions(), ', ')));
+  end if;
+  select jsonb_build_object('permissions', a.permissions) into v_acted.before from public.platform_admins as a where a.user_id = v_user_id;
+  insert into public.platform_admins as a (user_id, email, permissions)
+  select u.id, u.email::text, v_permissions from auth.users as u where u.id = v_user_id
+  on conflict (user_id) do update set permissions = excluded.permissions
+  returning a.user_id into v_acted.subject_id;
+  perform private.require_admin_left();
+  v_acted.after := jsonb_build_object('permissions', v_permissions);
+  v_acted.answer := jsonb_build_object('user_id', v_user_id, 'permissions', v_permissions);
+  return v_acted;
+end;
+$$;
+comment on function private.act_set_admin is
+  'Makes somebody who has signed up a platform admin, or changes what they may do: {email, permissions}. Fails: user_not_found 404, platform_permission_unknown 422, last_admin 409.';
+
+create function private.act_remove_admin(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(15, 0);
+  v_acted.subject_id := private.admin_by_email(p_args ->> 'email');
+  delete from public.platform_admins as a where a.user_id = v_acted.subject_id
+  returning jsonb_build_object('permissions', a.permissions) into v_acted.before;
+  perform private.require_admin_left();
+  v_acted.answer := jsonb_build_object('user_id', v_acted.subject_id, 'support_ended', private.end_support_of(v_acted.subject_id));
+  return v_acted;
+end;
+$$;
+comment on function private.act_remove_admin is
+  'Takes the platform from somebody, and ends their support accesses: {email}. Fails: platform_admin_not_found 404, last_admin 409.';
+
+create function private.platform_permissions()
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+$$;
+comment on function private.platform_permissions is 'What a platform admin may be given.';
+
+-- The command line makes the first, and can always make another; nobody locks the others out of the console.
+create function private.require_admin_left()
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if auth.uid() is not null and not exists (select from public.platform_admins as a where 'system.admins' = any (a.permissions)) then
+    perform private.fail(409, 'last_admin', 'Somebody must be left who manages the platform''s admins.', 'Give system.admins to another one first.');
+  end if;
+end;
+$$;
+comment on function private.require_admin_left is 'Refuses to leave the console without anybody who manages its admins: last_admin 409.';
+
+-- The logs.
+
+create function private.act_list_audit(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_before timestamptz := coalesce((p_args ->> 'before')::timestamptz, 'infinity');
+  v_action text := p_args ->> 'action';
+  v_actor uuid := (p_args ->> 'actor_id')::uuid;
+  v_org_id uuid := (p_args ->> 'org_id')::uuid;
+  v_limit integer := private.page_size(p_args);
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.happened_at desc), '[]') into v_acted.answer
+    from (select * from (
+            (select a.happened_at, a.org_id, a.id, a.actor_id, a.actor_role, a.support_access_id, a.action, a.subject_type, a.subject_id,
+                    a.changed_columns, a.before, a.after, a.reason, a.refused, a.request_id
+               from public.audit_log as a
+              where a.happened_at < v_before and (v_org_id is null or a.org_id = v_org_id) and (v_action is null or a.action = v_action)
+                and (v_actor is null or a.actor_id = v_actor)
+              order by a.happened_at desc limit v_limit)
+            union all
+            (select p.happened_at, null, p.id, p.actor_id, p.actor_role, null, p.action, p.subject_type, p.subject_id,
+                    p.changed_columns, p.before, p.after, p.reason, p.refused, p.request_id
+               from private.platform_audit_log as p
+              where v_org_id is null and p.happened_at < v_before and (v_action is null or p.action = v_action)
+                and (v_actor is null or p.actor_id = v_actor)
+              order by p.happened_at desc limit v_limit)) as both_logs
+           order by happened_at desc limit v_limit) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_audit is
+  'The audit logs, newest first: {org_id (none: all, and the platform''s), action, actor_id, before, limit (1 to 1000, else 100)}.';
 
 -- ── 15_operations/rules/audit.sql ──
 
@@ -3416,7 +5825,12 @@ declare
   v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
   v_before jsonb := private.audited_values(p_subject_type, p_before);
   v_after jsonb := private.audited_values(p_subject_type, p_after);
+  -- Set by private.act alone: what an operator's action changes is told by the action's own row.
+  v_is_told boolean := current_setting('coach.acts', true) = 'on';
 begin
+  if v_is_told then
+    return;
+  end if;
   if p_org_id is null then
     insert into private.platform_audit_log
       (actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
@@ -3424,10 +5838,10 @@ begin
             left(p_reason, 500), p_refused, private.request_id());
   else
     insert into public.audit_log
-      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, support_access_id, request_id)
     -- Not where the organisation itself is going: its log goes with it.
     select o.id, auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
-           left(p_reason, 500), p_refused, private.request_id()
+           left(p_reason, 500), p_refused, private.open_support_access(o.id), private.request_id()
       from public.orgs as o where o.id = p_org_id;
   end if;
 end;
@@ -3454,13 +5868,14 @@ comment on function private.record_audit is
 
 -- Brakes: an operator stops a kind of work, everywhere or in one organisation, at once and with a reason.
 -- Invariant: a brake loses nothing. What is due stays due; whoever asks is told (423) and has changed nothing.
--- Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
+-- A blocked organisation is one that every brake is on for. Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
 
 create function private.is_braked(p_kind text, p_org_id uuid default null)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id));
+  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id))
+      or exists (select from public.orgs as o where o.id = p_org_id and o.blocked_at is not null);
 $$;
 comment on function private.is_braked is
   'True while a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) is stopped for everybody, or for this organisation.';
@@ -3469,7 +5884,10 @@ create function private.braked_orgs(p_kind text)
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(b.org_id), '{}') from private.brakes as b where b.kind = p_kind and b.org_id is not null;
+  select coalesce(array_agg(s.org_id), '{}')
+    from (select b.org_id from private.brakes as b where b.kind = p_kind and b.org_id is not null
+          union
+          select o.id from public.orgs as o where o.blocked_at is not null) as s;
 $$;
 comment on function private.braked_orgs is 'The organisations that a kind of work is stopped for, for set-based sweeps; is_braked(kind) tells of everybody.';
 
@@ -3485,48 +5903,35 @@ end;
 $$;
 comment on function private.require_unbraked is 'Refuses while a kind of work is stopped: brake_on 423.';
 
--- Pulled twice is pulled once: the first reason stays, and one audit row is written.
-create function private.pull_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text)
-returns boolean
+-- Pulled twice is pulled once: the first reason stays.
+create function private.set_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text, p_is_on boolean)
+returns private.acted
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_id uuid;
+  v_acted private.acted;
 begin
   perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
   perform private.require_value(coalesce(char_length(btrim(p_banner)), 1) between 1 and 500, 'banner');
-  insert into private.brakes (kind, org_id, reason, banner, pulled_by)
-  values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
-  on conflict (kind, org_id) do nothing
-  returning id into v_id;
-  if v_id is null then
-    return false;
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
   end if;
-  perform private.record_audit(p_org_id, 'pull_brake', 'brakes', v_id, null, jsonb_build_object('kind', p_kind), p_reason);
-  return true;
+  v_acted.org_id := p_org_id;
+  if p_is_on then
+    insert into private.brakes (kind, org_id, reason, banner, pulled_by)
+    values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
+    on conflict (kind, org_id) do nothing
+    returning id into v_acted.subject_id;
+    v_acted.after := jsonb_build_object('kind', p_kind);
+  else
+    delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_acted.subject_id;
+    v_acted.before := jsonb_build_object('kind', p_kind);
+  end if;
+  v_acted.answer := jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'is_on', p_is_on, 'is_changed', v_acted.subject_id is not null);
+  return v_acted;
 end;
 $$;
-comment on function private.pull_brake is 'Stops a kind of work; false when it was stopped already. The caller has authorised.';
-
-create function private.release_brake(p_kind text, p_org_id uuid, p_reason text)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_id uuid;
-begin
-  perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
-  delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_id;
-  if v_id is null then
-    return false;
-  end if;
-  perform private.record_audit(p_org_id, 'release_brake', 'brakes', v_id, jsonb_build_object('kind', p_kind), null, p_reason);
-  return true;
-end;
-$$;
-comment on function private.release_brake is 'Lets a kind of work go on; false when nothing stopped it there. The caller has authorised.';
+comment on function private.set_brake is 'Stops a kind of work or lets it go on: {kind, org_id, is_on, is_changed}. The caller has authorised and been given a reason.';
 
 create function private.require_brake_kind(p_kind text)
 returns void
@@ -3548,6 +5953,839 @@ begin
 end;
 $$;
 comment on function private.require_reason is 'Refuses what an operator must account for without a reason: reason_missing 422.';
+
+-- ── 15_operations/rules/console.sql ──
+
+-- What an operator sees: who and what a word finds, and the whole state of one organisation or client. Read in one call each, and audited
+-- like every other action: these are other people's data. Messages are shown without their words.
+
+create function private.act_search(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_query text := lower(btrim(p_args ->> 'query'));
+  v_id uuid := case when v_query ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_query::uuid end;
+begin
+  perform private.require_value(char_length(v_query) between 2 and 200, 'query');
+  select coalesce(jsonb_agg(to_jsonb(f)), '[]') into v_acted.answer
+    from (
+      (select 'org' as kind, o.id as org_id, o.id, o.name as label, o.slug as detail, o.blocked_at
+         from public.orgs as o where o.id = v_id or v_id is null and position(v_query in lower(o.name || ' ' || o.slug)) > 0
+        order by o.created_at desc limit 20)
+      union all
+      (select 'member', m.org_id, m.user_id, coalesce(p.full_name, u.email::text), m.role, null
+         from auth.users as u join public.org_members as m on m.user_id = u.id left join public.profiles as p on p.id = u.id
+        where u.id = v_id or v_id is null and position(v_query in lower(concat_ws(' ', u.email::text, p.full_name))) > 0
+        order by m.created_at desc limit 20)
+      union all
+      (select 'client', c.org_id, c.id, c.full_name, coalesce(c.email, c.phone), c.blocked_at
+         from public.clients as c
+        where c.id = v_id or v_id is null and position(v_query in lower(concat_ws(' ', c.full_name, c.email, c.phone, c.phone_e164))) > 0
+        order by c.created_at desc limit 20)
+      union all
+      (select 'booking', b.org_id, b.id, b.status, b.start_time::text, null from public.bookings as b where b.id = v_id)
+      union all
+      (select 'package', p.org_id, p.id, p.payment_status, p.sessions_remaining || ' of ' || p.sessions_total, null
+         from public.client_purchases as p where p.id = v_id)
+      union all
+      (select 'message', m.org_id, m.id, m.kind, concat_ws(' ', m.channel, m.status, m.error_code), null
+         from public.outbox_messages as m where m.id = v_id or m.provider_message_id = btrim(p_args ->> 'query') limit 20)) as f;
+  return v_acted;
+end;
+$$;
+comment on function private.act_search is
+  'What a word or an id finds in every organisation: {query (2 to 200)} → [{kind (org, member, client, booking, package, message), org_id, id, label, detail, blocked_at}].';
+
+-- What goes wrong lately, by reason.
+create function private.message_errors(p_org_id uuid, p_client_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.last_at desc), '[]')
+    from (select m.channel, m.status, m.error_code, count(*) as messages, max(m.updated_at) as last_at,
+                 (array_agg(m.id order by m.updated_at desc))[1] as last_id
+            from public.outbox_messages as m
+           where m.org_id = p_org_id and (p_client_id is null or m.client_id = p_client_id) and m.error_code is not null
+             and m.created_at > now() - interval '30 days'
+           group by m.channel, m.status, m.error_code
+           order by 5 desc limit 20) as x;
+$$;
+comment on function private.message_errors is 'Thirty days'' messages that met an error, by channel, status and reason.';
+
+create function private.act_show_org(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_org public.orgs;
+begin
+  select o.* into v_org from public.orgs as o where o.id = (p_args ->> 'org_id')::uuid;
+  if not found then
+    perform private.refuse_org();
+  end if;
+  v_acted.org_id := v_org.id;
+  v_acted.subject_id := v_org.id;
+  v_acted.answer := jsonb_build_object(
+    'org', jsonb_build_object('id', v_org.id, 'name', v_org.name, 'slug', v_org.slug, 'created_at', v_org.created_at,
+                              'timezone', private.org_timezone(v_org.id), 'commission_rate', v_org.commission_rate,
+                              'onboarding_completed', v_org.onboarding_completed, 'allows_support', v_org.allows_support, 'blocked_at', v_org.blocked_at),
+    'members', (select coalesce(jsonb_agg(to_jsonb(t)), '[]') from private.team(v_org.id) as t),
+    'clients', (select jsonb_build_object('total', count(*), 'blocked', count(*) filter (where c.blocked_at is not null),
+                                          'can_sign_in', count(*) filter (where c.auth_user_id is not null))
+                  from public.clients as c where c.org_id = v_org.id),
+    'bookings', (select coalesce(jsonb_object_agg(x.status, x.bookings), '{}')
+                   from (select b.status, count(*) as bookings from public.bookings as b
+                          where b.org_id = v_org.id and b.start_time > now() - interval '30 days' group by b.status) as x),
+    'messages', (select coalesce(jsonb_object_agg(x.status, x.messages), '{}')
+                   from (select m.status, count(*) as messages from public.outbox_messages as m
+                          where m.org_id = v_org.id and m.created_at > now() - interval '30 days' group by m.status) as x),
+    'message_errors', private.message_errors(v_org.id, null),
+    'money', (select coalesce(jsonb_object_agg(x.payment_status, to_jsonb(x) - 'payment_status'), '{}')
+                from (select p.payment_status, count(*) as packages, sum(p.amount_paid_cents) as amount_cents from public.client_purchases as p
+                       where p.org_id = v_org.id group by p.payment_status) as x),
+    'alerts', (select coalesce(jsonb_object_agg(x.kind, x.alerts), '{}')
+                 from (select a.kind, count(*) as alerts from public.alerts as a
+                        where a.org_id = v_org.id and a.resolved_at is null group by a.kind) as x),
+    'jobs', private.last_jobs(),
+    'brakes', (select coalesce(jsonb_agg(jsonb_build_object('kind', b.kind, 'is_global', b.org_id is null, 'reason', b.reason, 'pulled_at', b.pulled_at)
+                                         order by b.pulled_at), '[]')
+                 from private.brakes as b where b.org_id is null or b.org_id = v_org.id),
+    'support_access', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'user_id', s.user_id, 'client_id', s.client_id, 'expires_at', s.expires_at)), '[]')
+                         from public.support_access as s where s.org_id = v_org.id and s.ended_at is null and s.expires_at > now()),
+    'audit', (select coalesce(jsonb_agg(to_jsonb(x) order by x.happened_at desc), '[]')
+                from (select a.happened_at, a.actor_id, a.actor_role, a.action, a.subject_type, a.subject_id, a.changed_columns, a.reason
+                        from public.audit_log as a where a.org_id = v_org.id order by a.happened_at desc limit 20) as x));
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_org is
+  'One organisation''s whole state: {org_id} → {org, members, clients, bookings and messages of thirty days by status, message_errors, money, alerts, jobs, brakes, support_access, audit}.';
+
+-- The platform's sweeps, each with its last run: what an organisation waits for may be waiting for one of these.
+create function private.last_jobs()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.job), '[]')
+    from (select distinct on (j.job) j.job, j.started_at, j.finished_at, j.error from private.job_runs as j
+           where j.started_at > now() - interval '7 days' order by j.job, j.started_at desc) as x;
+$$;
+comment on function private.last_jobs is 'The last run of each sweep within a week: [{job, started_at, finished_at, error}].';
+
+create function private.act_show_client(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_client public.clients;
+begin
+  select c.* into v_client from public.clients as c where c.id = (p_args ->> 'client_id')::uuid;
+  if not found then
+    perform private.refuse_client();
+  end if;
+  v_acted.org_id := v_client.org_id;
+  v_acted.subject_id := v_client.id;
+  v_acted.answer := jsonb_build_object(
+    'client', jsonb_build_object(
+      'id', v_client.id, 'org_id', v_client.org_id, 'full_name', v_client.full_name, 'email', v_client.email, 'phone', v_client.phone,
+      'phone_e164', v_client.phone_e164, 'status', v_client.status, 'can_sign_in', v_client.auth_user_id is not null,
+      'has_portal_link', v_client.portal_token is not null, 'onboarding_sent_at', v_client.onboarding_sent_at,
+      'onboarding_completed_at', v_client.onboarding_completed_at, 'sms_opt_in', v_client.sms_opt_in, 'email_opt_in', v_client.email_opt_in,
+      'blocked_at', v_client.blocked_at, 'created_at', v_client.created_at,
+      'is_suppressed', exists (select from public.sms_suppression as x where x.org_id = v_client.org_id and x.phone = v_client.phone_e164)),
+    'packages', (select coalesce(jsonb_agg(to_jsonb(x) order by x.purchased_at desc), '[]')
+                   from (select p.id, p.offer_id, p.payment_status, p.amount_paid_cents, p.currency, p.sessions_total, p.sessions_used,
+                                p.sessions_remaining, p.purchased_at, p.expires_at
+                           from public.client_purchases as p where p.org_id = v_client.org_id and p.client_id = v_client.id
+                          order by p.purchased_at desc limit 50) as x),
+    'bookings', (select coalesce(jsonb_agg(to_jsonb(x) order by x.start_time desc), '[]')
+                   from (select b.id, b.status, b.settlement, b.start_time, b.end_time, b.staff_id, b.purchase_id, b.booking_source
+                           from public.bookings as b where b.org_id = v_client.org_id and b.client_id = v_client.id
+                          order by b.start_time desc limit 50) as x),
+    'messages', (select coalesce(jsonb_agg(to_jsonb(x) order by x.created_at desc), '[]')
+                   from (select m.id, m.channel, m.kind, m.status, m.error_code, m.attempts, m.scheduled_for, m.sent_at, m.created_at
+                           from public.outbox_messages as m where m.org_id = v_client.org_id and m.client_id = v_client.id
+                          order by m.created_at desc limit 50) as x),
+    'message_errors', private.message_errors(v_client.org_id, v_client.id),
+    'alerts', (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'kind', a.kind, 'booking_id', a.booking_id, 'created_at', a.created_at)), '[]')
+                 from public.alerts as a where a.org_id = v_client.org_id and a.client_id = v_client.id and a.resolved_at is null));
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_client is
+  'One client''s whole state: {client_id} → {client, packages, bookings, messages (without their words), message_errors, alerts}.';
+
+-- Who the signed-in person is to this system: for banners, switches and what a page may offer.
+create function private.person_whoami()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'user_id', auth.uid(),
+    'active_org_id', (select p.active_org_id from public.profiles as p where p.id = auth.uid()),
+    'organisations', (select coalesce(jsonb_agg(jsonb_build_object('org_id', m.org_id, 'name', o.name, 'role', m.role, 'ends_at', m.ends_at, 'blocked_at', o.blocked_at)
+                                                order by m.created_at, m.org_id), '[]')
+                        from public.org_members as m join public.orgs as o on o.id = m.org_id
+                       where m.user_id = auth.uid() and (m.ends_at is null or m.ends_at > now())),
+    'clients', (select coalesce(jsonb_agg(jsonb_build_object('org_id', c.org_id, 'client_id', c.id)), '[]') from private.my_clients() as c),
+    'is_platform_admin', private.is_platform_admin(),
+    'platform_permissions', coalesce((select to_jsonb(a.permissions) from public.platform_admins as a where a.user_id = auth.uid()), '[]'),
+    'support_access', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'org_id', s.org_id, 'org_name', o.name, 'client_id', s.client_id,
+                                                                    'reason', s.reason, 'started_at', s.started_at, 'expires_at', s.expires_at)
+                                                 order by s.started_at), '[]')
+                         from public.support_access as s join public.orgs as o on o.id = s.org_id
+                        where s.user_id = auth.uid() and s.ended_at is null and s.expires_at > now()));
+$$;
+comment on function private.person_whoami is 'The signed-in person, with what lets them in where.';
+
+-- What people read while something is stopped. Another organisation's brakes are not told.
+create function private.banners()
+returns table (kind text, org_id uuid, message text, since timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select b.kind, b.org_id, b.banner, b.pulled_at
+    from private.brakes as b
+   where b.org_id is null or b.org_id = any (private.orgs_with('org.read')) or b.org_id = any (private.my_client_org_ids())
+   order by b.pulled_at, b.kind;
+$$;
+comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
+
+-- ── 15_operations/rules/provider_limits.sql ──
+
+-- A provider's limit defers the queue of that provider and account until it resets; no worker waits with work in hand.
+-- Whoever claims leaves out what deferred_until tells; whoever is told 429 (or that a provider is away) calls defer_provider.
+
+create function private.defer_provider(p_provider text, p_account text, p_until_at timestamptz, p_reason text default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.provider_limits as l (provider, account, until_at, reason)
+  values (p_provider, coalesce(p_account, ''), p_until_at, p_reason)
+  on conflict (provider, account) do update
+    set until_at = greatest(l.until_at, excluded.until_at),
+        reason = case when excluded.until_at >= l.until_at then excluded.reason else l.reason end;
+$$;
+comment on function private.defer_provider is 'Leaves a provider''s account (null: the platform''s) alone until an instant; a shorter pause shortens nothing.';
+
+create function private.deferred_until(p_provider text, p_account text, p_now timestamptz default now())
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select l.until_at from private.provider_limits as l
+   where l.provider = p_provider and l.account = coalesce(p_account, '') and l.until_at > p_now;
+$$;
+comment on function private.deferred_until is 'Until when a provider''s account (null: the platform''s) is left alone; null: it is not.';
+
+-- ── 25_leads/rules/capture.sql ──
+
+-- Capturing: what a form of an organisation's website and the page of a referral link leave behind. Anonymous and rate-limited, so
+-- refusals that count are returned, not raised (private.refusal).
+
+-- One person's open lead: their second question is noted on the first, and said to be so.
+create function private.capture_lead(
+  p_org_id uuid, p_source text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referral_code text, p_referral_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_phone text := private.e164(p_phone, private.phone_region(p_org_id));
+  v_id uuid;
+begin
+  -- The same person in two tabs queues here; by name of what identifies them, in one order.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(k.key, 3))
+     from (select p_org_id::text || x as key from unnest(array[p_email, v_phone]) as x where x is not null order by 1) as k;
+  select i.id into v_id
+    from public.inquiries as i
+   where i.org_id = p_org_id and i.status in ('NEW', 'CONTACTED', 'BOOKED') and (lower(i.email) = p_email or i.phone_e164 = v_phone)
+   order by lower(i.email) = p_email desc, i.created_at limit 1
+     for no key update;
+  if found then
+    -- What they ask is added; an hour's repetitions of one question are one.
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message)
+    select i.org_id, i.id, 'repeated', i.status, p_message
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = v_id
+       and not exists (select from public.inquiry_events as e
+                        where e.org_id = i.org_id and e.inquiry_id = i.id and e.happened_at > now() - interval '1 hour'
+                          and e.kind in ('received', 'repeated') and e.message is not distinct from p_message);
+    update public.inquiries as i
+       set referral_id = coalesce(i.referral_id, p_referral_id), referral_code = coalesce(i.referral_code, p_referral_code),
+           email = coalesce(nullif(i.email, ''), p_email), phone = coalesce(nullif(i.phone, ''), p_phone)
+     where i.org_id = p_org_id and i.id = v_id;
+    return private.outcome('known', jsonb_build_object('inquiry_id', v_id));
+  end if;
+  insert into public.inquiries (org_id, source, name, email, phone, message, services_interested, referral_code, referral_id)
+  values (p_org_id, p_source, p_name, p_email, p_phone, p_message, p_services, p_referral_code, p_referral_id)
+  returning id into v_id;
+  return private.outcome('captured', jsonb_build_object('inquiry_id', v_id));
+end;
+$$;
+comment on function private.capture_lead is
+  'Adds a lead, or notes the question on the person''s open one: {outcome: captured | known, inquiry_id}. What is given is clean.';
+
+create function private.require_lead(p_name text, p_email text, p_phone text, p_message text, p_services text[])
+returns void
+language plpgsql immutable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(coalesce(char_length(p_name) between 1 and 200, false), 'name');
+  perform private.require_value(coalesce(char_length(p_email) <= 320 and p_email ~ '^[^@\s<>"]+@[^@\s<>"]+\.[^@\s<>"]+$', p_email is null), 'email');
+  perform private.require_value(coalesce(char_length(p_phone) <= 40 and p_phone ~ '^[0-9+() ./-]*$' and p_phone ~ '[0-9]', p_phone is null), 'phone');
+  perform private.require_value(p_email is not null or p_phone is not null, 'email');
+  perform private.require_value(coalesce(char_length(p_message), 0) <= 5000, 'message');
+  perform private.require_value(coalesce(cardinality(p_services), 0) <= 20, 'services');
+  perform private.require_value(not exists (select from unnest(p_services) as s where char_length(s) > 200), 'services');
+end;
+$$;
+comment on function private.require_lead is 'Refuses what no form should send: value_not_allowed 422.';
+
+create function private.capture_inquiry(
+  p_org_slug text, p_name text, p_email text, p_phone text, p_message text, p_source text, p_services text[])
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_org_slug);
+  v_org public.orgs := v_page.org;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_org.id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_org.id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  return private.capture_lead(
+    v_org.id, case when p_source in ('website', 'instagram', 'facebook', 'referral', 'other') then p_source when p_source is null then 'website' else 'other' end,
+    v_name, v_email, v_phone, v_message, v_services, null, null);
+end;
+$$;
+comment on function private.capture_inquiry is
+  'Takes in what somebody asks through a form. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- The link a code leads to; null when it leads to none that is open, which is counted.
+create function private.open_referral_link(p_code text, out link public.referral_links, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  select l.* into link
+    from private.referral_codes as c
+    join public.referral_links as l on l.org_id = c.org_id and l.id = c.referral_link_id
+   where c.code = lower(btrim(p_code)) and l.is_active and coalesce(l.expires_at > now(), true);
+  if link.id is null then
+    refusal := case when private.is_within_rate('referral_miss', private.caller_address(), 30, '10 minutes')
+                    then private.refusal(404, 'referral_not_found', 'This link does not work any more.', 'Ask for a new link.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('referral', private.caller_address() || '/' || link.id, 60, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.open_referral_link is 'The open link of a code, or the refusal to answer: referral_not_found 404, rate_limited 429.';
+
+-- A visitor is who the page says (an id it keeps), else where they call from. An address is several visitors a day at most.
+create function private.referral_page(p_code text, p_visitor_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_visitor bytea := sha256(convert_to(coalesce(p_visitor_id::text, private.caller_address()), 'UTF8'));
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  if private.is_within_rate('referral_click', private.caller_address() || '/' || v_link.id, 20, '1 day') then
+    with clicked as (
+      insert into private.referral_clicks (org_id, referral_link_id, visitor_hash) values (v_link.org_id, v_link.id, v_visitor)
+      on conflict (org_id, referral_link_id, visitor_hash) do nothing
+      returning 1)
+    update public.referral_links as l set clicks = l.clicks + 1
+     where l.org_id = v_link.org_id and l.id = v_link.id and exists (select from clicked);
+  end if;
+  return (
+    select jsonb_build_object(
+      'code', v_link.code, 'name', v_link.name, 'description', v_link.description,
+      'reward_type', v_link.reward_type, 'reward_value', v_link.reward_value, 'expires_at', v_link.expires_at,
+      'org_name', o.name, 'org_slug', o.slug,
+      'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                     from public.branding as b where b.org_id = o.id),
+      'offers', (select coalesce(jsonb_agg(jsonb_build_object(
+                          'id', f.id, 'name', f.name, 'description', f.description, 'price_cents', f.price_cents, 'currency', f.currency,
+                          'session_count', f.session_count, 'duration_minutes', f.duration_minutes) order by f.sort_order, f.price_cents, f.id), '[]')
+                   from public.offers as f where f.org_id = o.id and f.is_active))
+      from public.orgs as o where o.id = v_link.org_id);
+end;
+$$;
+comment on function private.referral_page is 'What the page of a referral link shows; counts the visitor once.';
+
+-- Whoever refers themselves, or was a client before, is a lead like any other and no referral.
+create function private.refer(
+  p_code text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referred_by text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+  v_phone_e164 text;
+  v_referral_id uuid;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_link.org_id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_link.org_id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  perform private.require_value(v_email is not null, 'email');
+  v_phone_e164 := private.e164(v_phone, private.phone_region(v_link.org_id));
+
+  if not exists (select from public.clients as c
+                  where c.org_id = v_link.org_id and (lower(c.email) = v_email or c.phone_e164 = v_phone_e164)) then
+    insert into public.referrals (org_id, referral_link_id, referrer_client_id, referred_email, referred_name, status, signed_up_at)
+    values (v_link.org_id, v_link.id,
+            (select c.id from public.clients as c where c.org_id = v_link.org_id and c.referral_code = upper(btrim(p_referred_by)) limit 1),
+            v_email, v_name, 'signed_up', now())
+    on conflict (org_id, referral_link_id, lower(referred_email)) do nothing
+    returning id into v_referral_id;
+    if v_referral_id is not null then
+      update public.referral_links as l set signups = l.signups + 1 where l.org_id = v_link.org_id and l.id = v_link.id;
+    else
+      select r.id into v_referral_id
+        from public.referrals as r
+       where r.org_id = v_link.org_id and r.referral_link_id = v_link.id and lower(r.referred_email) = v_email;
+    end if;
+  end if;
+  return private.capture_lead(v_link.org_id, 'referral', v_name, v_email, v_phone, v_message, v_services, v_link.code, v_referral_id);
+end;
+$$;
+comment on function private.refer is
+  'Takes in somebody who came by a referral link, and counts the sign-up once: as capture_inquiry. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- ── 25_leads/rules/convert.sql ──
+
+-- Converting: a lead becomes a client, once, and what they said before is read where the client is.
+
+create function private.member_inquiry_org(p_inquiry_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id and i.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.member_inquiry_org is
+  'The organisation of a lead in which the signed-in person has the permission. Fails: inquiry_not_found 404, permission_missing 403.';
+
+create function private.inquiry_org(p_inquiry_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id;
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.inquiry_org is 'The organisation of a lead, for operators. Fails: inquiry_not_found 404.';
+
+-- The row is the lock: the second of two people gets the first one's client.
+create function private.convert_inquiry(p_org_id uuid, p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_lead public.inquiries;
+  v_client_id uuid := p_client_id;
+  v_is_new boolean := false;
+begin
+  select i.* into v_lead from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id for no key update;
+  if not found then
+    perform private.refuse_inquiry();
+  elsif v_lead.converted_client_id is not null then
+    if p_client_id <> v_lead.converted_client_id then
+      perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+    end if;
+    return private.outcome('converted', jsonb_build_object('client_id', v_lead.converted_client_id, 'is_new', false, 'was_converted', true));
+  end if;
+
+  if p_client_id is not null then
+    perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+    if not found then
+      perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+    end if;
+  else
+    -- One person once: public_book takes the same lock.
+    if v_lead.email <> '' then
+      perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || lower(v_lead.email), 1));
+    end if;
+    -- By email; by phone only where the lead has no email, since families share one.
+    select c.id into v_client_id
+      from public.clients as c
+     where c.org_id = p_org_id
+       and case when v_lead.email <> '' then lower(c.email) = lower(v_lead.email) else c.phone_e164 = v_lead.phone_e164 end
+     order by c.created_at, c.id limit 1;
+    if not found then
+      insert into public.clients (org_id, full_name, email, phone, source, referral_id)
+      values (p_org_id, v_lead.name, nullif(v_lead.email, ''), nullif(v_lead.phone, ''), 'lead', v_lead.referral_id)
+      returning id into v_client_id;
+      v_is_new := true;
+    end if;
+  end if;
+  update public.inquiries as i set converted_client_id = v_client_id where i.org_id = p_org_id and i.id = p_inquiry_id;
+  return private.outcome('converted', jsonb_build_object('client_id', v_client_id, 'is_new', v_is_new, 'was_converted', false));
+end;
+$$;
+comment on function private.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}; again answers the same client. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409.';
+
+create function private.member_convert_inquiry(p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_inquiry_org(p_inquiry_id, 'leads.write');
+begin
+  perform private.require_org(v_org_id, 'clients.write');
+  return private.convert_inquiry(v_org_id, p_inquiry_id, p_client_id);
+end;
+$$;
+comment on function private.member_convert_inquiry is 'convert_inquiry for a member with leads.write and clients.write.';
+
+-- Everything they wrote, as one note in the client's log: the lead keeps its own history too.
+create function private.note_lead(p_lead public.inquiries)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.log_communication(
+           p_lead.org_id, p_lead.converted_client_id, 'note', 'inbound',
+           'Came as a lead (' || p_lead.source || ')' || coalesce(': ' || string_agg(e.message, e'\n' order by e.happened_at), ''), auth.uid())
+    from public.inquiry_events as e
+   where e.org_id = p_lead.org_id and e.inquiry_id = p_lead.id and e.message is not null;
+$$;
+comment on function private.note_lead is 'Writes what a lead had asked into the log of the client they became.';
+
+create function private.inquiry_history(p_org_id uuid, p_inquiry_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+           'inquiry', to_jsonb(i),
+           'events', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'kind', e.kind, 'status', e.status, 'message', e.message, 'actor_id', e.actor_id, 'happened_at', e.happened_at)
+                               order by e.happened_at), '[]')
+                        from public.inquiry_events as e where e.org_id = i.org_id and e.inquiry_id = i.id))
+    from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id;
+$$;
+comment on function private.inquiry_history is 'A lead with what happened to it, oldest first: {inquiry, events}.';
+
+create function private.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(s.status, jsonb_build_object('count', coalesce(n.count, 0), 'expected_value', coalesce(n.expected_value, 0))), '{}')
+    from unnest('{NEW,CONTACTED,BOOKED,WON,LOST}'::text[]) as s (status)
+    left join (select i.status, count(*) as count, sum(i.expected_value) as expected_value
+                 from public.inquiries as i where i.org_id = p_org_id group by 1) as n on n.status = s.status;
+$$;
+comment on function private.inquiry_pipeline is 'How many leads stand where, and what they are expected to be worth: {STATUS: {count, expected_value}}.';
+
+create function private.member_inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'leads.read');
+  return private.inquiry_pipeline(p_org_id);
+end;
+$$;
+comment on function private.member_inquiry_pipeline is 'inquiry_pipeline for a member with leads.read.';
+
+-- ── 25_leads/rules/rewards.sql ──
+
+-- Rewards and credit: what a referral earns is booked where it is spent, once for each side, and credit is spent within what there is.
+-- Lock order: referral, then client; a package is new, so nobody else has it.
+
+-- Somebody who became a client: new since they signed up, it is a referral; a client before, it is none.
+create function private.convert_referral(p_org_id uuid, p_referral_id uuid, p_client_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_referral public.referrals;
+  v_link public.referral_links;
+  v_referred boolean;
+  v_referrer boolean;
+begin
+  select r.* into v_referral
+    from public.referrals as r
+   where r.org_id = p_org_id and r.id = p_referral_id and r.status in ('pending', 'signed_up')
+     for no key update;
+  if not found then
+    return;
+  end if;
+  if exists (select from public.clients as c
+              where c.org_id = p_org_id and c.id = p_client_id and c.created_at < coalesce(v_referral.signed_up_at, v_referral.created_at))
+     -- One person, once: whichever link was first.
+     or exists (select from public.referrals as r
+                 where r.org_id = p_org_id and r.referred_client_id = p_client_id and r.status in ('converted', 'rewarded'))
+     or v_referral.referrer_client_id = p_client_id then
+    update public.referrals as r set status = 'expired', referred_client_id = p_client_id where r.org_id = p_org_id and r.id = p_referral_id;
+    return;
+  end if;
+  update public.referral_links as l set conversions = l.conversions + 1
+   where l.org_id = p_org_id and l.id = v_referral.referral_link_id
+  returning l.* into v_link;
+  v_referred := private.give_reward(p_org_id, p_referral_id, 'referred', p_client_id, v_link.reward_type, v_link.reward_value);
+  v_referrer := private.give_reward(
+    p_org_id, p_referral_id, 'referrer', v_referral.referrer_client_id, v_link.referrer_reward_type, v_link.referrer_reward_value);
+  update public.referrals as r
+     set status = case when v_referred or v_referrer then 'rewarded' else 'converted' end, referred_client_id = p_client_id, converted_at = now(),
+         rewarded_at = case when v_referred or v_referrer then now() end, referred_rewarded = v_referred, referrer_rewarded = v_referrer,
+         referred_reward_cents = case when v_referred and v_link.reward_type = 'credit' then v_link.reward_value end,
+         referrer_reward_cents = case when v_referrer and v_link.referrer_reward_type = 'credit' then v_link.referrer_reward_value end
+   where r.org_id = p_org_id and r.id = p_referral_id;
+end;
+$$;
+comment on function private.convert_referral is 'Settles a referral whose person became a client: counts it, and rewards both sides, once.';
+
+-- True when this side has been given something now.
+create function private.give_reward(
+  p_org_id uuid, p_referral_id uuid, p_side text, p_client_id uuid, p_reward_type text, p_reward_value integer)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_reward_id uuid;
+begin
+  if p_client_id is null or coalesce(p_reward_type, 'none') = 'none' or coalesce(p_reward_value, 0) = 0 then
+    return false;
+  end if;
+  insert into public.referral_rewards (org_id, referral_id, side, client_id, reward_type, reward_value)
+  values (p_org_id, p_referral_id, p_side, p_client_id, p_reward_type, p_reward_value)
+  on conflict (org_id, referral_id, side) do nothing
+  returning id into v_reward_id;
+  if v_reward_id is null then
+    return false;
+  end if;
+  case p_reward_type
+    when 'credit' then
+      insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, referral_reward_id, actor_id)
+      values (p_org_id, p_client_id, 'reward', p_reward_value, private.credit_currency(p_org_id), v_reward_id, auth.uid());
+    when 'free_session' then
+      update public.referral_rewards as w set purchase_id = private.give_sessions(p_org_id, p_client_id, p_reward_value)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+    else
+      -- For one sale; the client shows it, or the coach finds it with the referral.
+      with code as (
+        insert into public.promo_codes (org_id, code, discount_type, discount_value, max_uses)
+        values (p_org_id, 'REF-' || upper(substr(replace(v_reward_id::text, '-', ''), 1, 12)), 'percentage', p_reward_value, 1)
+        returning id)
+      update public.referral_rewards as w set promo_code_id = (select code.id from code)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+  end case;
+  return true;
+end;
+$$;
+comment on function private.give_reward is 'Gives one side of a referral what the link promised, at most once; true when it was given now.';
+
+-- An organisation's prices are in one currency; before it has any, credit is in the app's.
+create function private.credit_currency(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select o.currency from public.offers as o where o.org_id = p_org_id order by o.is_active desc, o.created_at desc limit 1), 'aud');
+$$;
+comment on function private.credit_currency is 'The currency in which an organisation gives credit: its price list''s.';
+
+-- A package like any other, paid in full for nothing; its ledger opens with where it is from.
+create function private.give_sessions(p_org_id uuid, p_client_id uuid, p_sessions integer)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_offer_id uuid;
+  v_package public.client_purchases;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 4));
+  select o.id into v_offer_id
+    from public.offers as o where o.org_id = p_org_id and o.name = 'Referral reward' and o.price_cents = 0 order by o.created_at limit 1;
+  if not found then
+    insert into public.offers (org_id, name, offer_type, price_cents, currency, sessions_included, is_active)
+    values (p_org_id, 'Referral reward', 'session_pack', 0, private.credit_currency(p_org_id), 1, false)
+    returning id into v_offer_id;
+  end if;
+  insert into public.client_purchases (
+    org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, payment_status, source)
+  values (p_org_id, p_client_id, v_offer_id, 0, private.credit_currency(p_org_id), p_sessions, 'succeeded', 'reward')
+  returning * into v_package;
+  perform private.enter_session(v_package, 'opening', 0, 'referral_reward', auth.uid(), clock_timestamp());
+  return v_package.id;
+end;
+$$;
+comment on function private.give_sessions is 'Gives a client free sessions as a package and returns its id.';
+
+create function private.credit_balance(p_org_id uuid, p_client_id uuid)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(sum(e.amount_cents), 0)::bigint from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id;
+$$;
+comment on function private.credit_balance is 'What a client has in credit, in the minor unit of its currency.';
+
+-- The client's row is the lock: two desks that spend the last of it queue here.
+create function private.spend_credit(p_org_id uuid, p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid, p_actor_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_first public.credit_entries;
+  v_balance bigint;
+begin
+  perform private.require_value(p_amount_cents between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  select e.* into v_first from public.credit_entries as e where e.org_id = p_org_id and e.request_id = p_request_id;
+  if found then
+    if (v_first.client_id, v_first.amount_cents) <> (p_client_id, -p_amount_cents) then
+      perform private.refuse_request();
+    end if;
+    return private.credit_balance(p_org_id, p_client_id);
+  end if;
+  v_balance := private.credit_balance(p_org_id, p_client_id);
+  if v_balance < p_amount_cents then
+    perform private.fail(409, 'credit_exhausted', 'The client does not have so much credit.', 'Spend what there is.');
+  end if;
+  insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, note, request_id, actor_id)
+  select p_org_id, p_client_id, 'spent', -p_amount_cents,
+         (select e.currency from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1),
+         private.clean_line(p_note), p_request_id, p_actor_id
+  on conflict (org_id, request_id) where request_id is not null do nothing;
+  if not found then
+    perform private.refuse_request();
+  end if;
+  return v_balance - p_amount_cents;
+end;
+$$;
+comment on function private.spend_credit is
+  'Takes credit and returns what is left; the same request takes once. Fails: credit_exhausted 409, request_reused 409, value_not_allowed 422.';
+
+create function private.member_spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.spend_credit(private.require_client(p_client_id, 'packages.sell'), p_client_id, p_amount_cents, p_note, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_spend_credit is 'spend_credit for a member with packages.sell.';
+
+create function private.member_credit_balance(p_client_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  return jsonb_build_object(
+    'balance_cents', private.credit_balance(v_org_id, p_client_id),
+    'currency', coalesce((select e.currency from public.credit_entries as e where e.org_id = v_org_id and e.client_id = p_client_id
+                           order by e.created_at limit 1), private.credit_currency(v_org_id)));
+end;
+$$;
+comment on function private.member_credit_balance is 'A client''s credit, for members and for the client: {balance_cents, currency}.';
+
+-- A client's own code, which a link is handed on with; made when it is first asked for.
+create function private.client_referral_code(p_org_id uuid, p_client_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_code text;
+begin
+  -- Of an organisation's clients no two share one: 40 bits, and asked for under its lock.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 5));
+  select c.referral_code into v_code from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  while v_code is null or exists (
+    select from public.clients as c where c.org_id = p_org_id and c.referral_code = v_code and c.id <> p_client_id) loop
+    v_code := private.random_code(8);
+  end loop;
+  update public.clients as c set referral_code = v_code
+   where c.org_id = p_org_id and c.id = p_client_id and c.referral_code is distinct from v_code;
+  return v_code;
+end;
+$$;
+comment on function private.client_referral_code is 'The code by which a client is known as the one who referred somebody.';
+
+create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_link public.referral_links;
+  v_path text;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  select l.* into v_link
+    from public.referral_links as l
+   where l.org_id = v_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
+   order by l.created_at desc limit 1;
+  if not found then
+    perform private.fail(404, 'referral_not_found', 'There is no open referral link.', 'Make one first.');
+  end if;
+  v_path := '/refer/' || v_link.code || '?by=' || private.client_referral_code(v_org_id, p_client_id);
+  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name,
+                            'referral_code', private.client_referral_code(v_org_id, p_client_id), 'url', coalesce(private.app_link(v_path), v_path));
+end;
+$$;
+comment on function private.person_referral_link is
+  'The link a client hands on, for members and for the client: {referral_link_id, code, name, referral_code, url}. Fails: client_not_found 404, referral_not_found 404.';
+
+-- Letters and digits that nobody takes for others. Each byte of a random uuid's hash gives one: 256 is a multiple of 32.
+create function private.random_code(p_length integer)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select string_agg(substr('ABCDEFGHJKLMNPQRSTUVWXYZ23456789', get_byte(h.bytes, n) % 32 + 1, 1), '' order by n)
+    from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as bytes) as h
+   cross join generate_series(0, least(p_length, 32) - 1) as n;
+$$;
+comment on function private.random_code is 'A random code of so many characters (at most 32), five bits each.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -4287,8 +7525,8 @@ $$;
 comment on function private.reschedule is
   'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
--- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same, and one taken early stays taken.
+-- Cancels for a coach: the time and the held session are free again, a session taken early returns, and a deposit too. With p_is_charged
+-- the session is taken all the same, one taken early stays taken, and a deposit goes back by the policy alone.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -4306,12 +7544,12 @@ begin
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
   end if;
-  perform set_config('coach.cancels_for', 'staff', true);
+  perform set_config('coach.cancels_for', 'staff', true), set_config('coach.cancel_is_charged', coalesce(p_is_charged, false)::text, true);
   update public.bookings as b
      set status = 'cancelled', cancellation_reason = left(p_reason, 500)
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
-  perform set_config('coach.cancels_for', '', true);
+  perform set_config('coach.cancels_for', '', true), set_config('coach.cancel_is_charged', '', true);
   if p_is_charged and v_booking.purchase_id is not null and v_booking.settlement is null then
     update public.bookings as b
        set settlement = 'due', due_since = p_now
@@ -4682,6 +7920,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
@@ -4694,6 +7933,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;
@@ -4933,6 +8173,8 @@ begin
   v_settings.early_cutoff_before_hour := coalesce(v_settings.early_cutoff_before_hour, 9);
   v_settings.early_cutoff_time := coalesce(v_settings.early_cutoff_time, '20:00');
   v_settings.late_notice_hours := coalesce(v_settings.late_notice_hours, 2);
+  v_settings.hold_mins := coalesce(v_settings.hold_mins, 10);
+  v_settings.send_receipts := coalesce(v_settings.send_receipts, true);
   v_settings.late_cancellation_policy := coalesce(v_settings.late_cancellation_policy, 'refuse');
   return v_settings;
 end;
@@ -5138,7 +8380,7 @@ comment on function private.held is 'The outcome of a hold that was made.';
 -- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
 create function private.confirm_hold(
   p_org_id uuid, p_hold_id uuid, p_client_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid,
-  p_now timestamptz default clock_timestamp())
+  p_now timestamptz default clock_timestamp(), p_status text default 'confirmed')
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -5179,7 +8421,7 @@ begin
     purchase_id, status, booked_by, booking_source, notes, client_notes)
   select p_org_id, p_client_id, v_hold.start_time, v_hold.end_time, extract(epoch from v_hold.end_time - v_hold.start_time)::integer / 60,
          coalesce(t.slug, 'pt_session'), v_hold.session_type_id, v_hold.staff_id, v_hold.location_id, v_hold.occupancy_id,
-         p_purchase_id, 'confirmed', p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
+         p_purchase_id, p_status, p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
          case when p_audience = 'client' then p_notes end
     from (select private.session_type_of(p_org_id, v_hold.session_type_id, null) as t) as x
    cross join lateral (select (x.t).slug) as t
@@ -5848,7 +9090,7 @@ declare
   v_user_id uuid := (
     select m.user_id from public.org_members as m
      where m.org_id = p_org_id and m.user_id = p_user_id
-       and (m.role not in ('front_desk', 'accountant_readonly')
+       and (m.role not in ('front_desk', 'accountant_readonly', 'support')
             or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
@@ -5860,7 +9102,7 @@ begin
       return v_staff_id;
     end if;
     v_user_id := coalesce(v_user_id, (
-      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
+      select m.user_id from public.org_members as m where m.org_id = p_org_id and m.role <> 'support' order by m.role <> 'owner', m.created_at, m.id limit 1));
   end if;
   select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
   if not found then
@@ -5885,7 +9127,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if not exists (select from public.staff as s where s.org_id = new.org_id) then
+  if new.role <> 'support' and not exists (select from public.staff as s where s.org_id = new.org_id) then
     perform private.default_staff(new.org_id, new.user_id);
   end if;
   return null;
@@ -6093,7 +9335,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-    select c.* into client from public.clients as c where c.portal_token = p_token::uuid limit 1;
+    select c.* into client
+      from public.clients as c join public.orgs as o on o.id = c.org_id
+     where c.portal_token = p_token::uuid and c.blocked_at is null and o.blocked_at is null limit 1;
   end if;
   if client.id is null then
     refusal := case when private.is_within_rate('portal_miss', private.caller_address(), 20, '10 minutes')
@@ -6110,7 +9354,7 @@ create function private.public_org(p_slug text, out org public.orgs, out refusal
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  select o.* into org from public.orgs as o where o.slug = lower(p_slug);
+  select o.* into org from public.orgs as o where o.slug = lower(p_slug) and o.blocked_at is null;
   if org.id is null then
     refusal := case when private.is_within_rate('public_miss', private.caller_address(), 60, '10 minutes')
                     then private.refusal(404, 'page_not_found', 'There is no such booking page.', 'Check the address.')
@@ -6269,7 +9513,7 @@ begin
           from public.client_purchases as p
           join public.offers as f on f.org_id = p.org_id and f.id = p.offer_id
          where p.org_id = o.id and p.client_id = v_client.id and p.valid_during @> now() and p.sessions_remaining > 0),
-      'session_types', private.online_session_types(o.id),
+      'session_types', private.online_session_types(o.id), 'refund_policy', private.refund_policy(o.id),
       'bookings', (
         select coalesce(jsonb_agg(jsonb_build_object(
                  'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'session_type', b.session_type,
@@ -6301,7 +9545,7 @@ language sql stable security definer set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', t.id, 'name', t.name, 'slug', t.slug, 'description', t.description, 'duration_mins', t.duration_mins,
-           'price_cents', t.price_cents, 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
+           'price_cents', t.price_cents, 'currency', t.currency, 'deposit_cents', private.deposit_amount(t), 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
     from public.session_types as t
    where t.org_id = p_org_id and coalesce(t.is_active, true) and coalesce(t.allow_online_booking, true);
 $$;
@@ -6334,7 +9578,7 @@ $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
 
 -- Books for the token's client: a hold that is theirs, or a start. Without a package named, the one that expires first pays; without
--- any, nothing is booked.
+-- any, a deposit is asked where the type has one, else nothing is booked.
 create function private.portal_book(
   p_token text, p_start_time timestamptz, p_purchase_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer,
   p_notes text, p_hold_id uuid, p_request_id uuid)
@@ -6365,7 +9609,12 @@ begin
                limit 1),
              private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
-      return private.outcome('package_exhausted');
+      -- Nothing is paid ahead: a type that asks a deposit is held while it is paid.
+      return private.with_event(v_client.org_id, coalesce(
+        private.ask_deposit(
+          v_client.org_id, v_client.id, private.session_type_of(v_client.org_id, coalesce(v_hold.session_type_id, p_session_type_id), null),
+          p_start_time, p_duration_mins, p_staff_id, p_hold_id, true, 'confirmed', null, p_notes, p_request_id),
+        private.outcome('package_exhausted')));
     end if;
   end if;
   if p_hold_id is not null then
@@ -6479,7 +9728,7 @@ begin
     'can_book', (private.settings_of(v_org.id)).allow_client_booking, 'needs_waiver', coalesce(btrim(v_org.waiver_template), '') <> '',
     'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
                    from public.branding as b where b.org_id = v_org.id),
-    'session_types', private.online_session_types(v_org.id),
+    'session_types', private.online_session_types(v_org.id), 'refund_policy', private.refund_policy(v_org.id),
     'offers', (select coalesce(jsonb_agg(jsonb_build_object(
                         'id', o.id, 'name', o.name, 'description', o.description, 'price_cents', o.price_cents, 'currency', o.currency,
                         'session_count', o.session_count, 'duration_minutes', o.duration_minutes) order by o.sort_order, o.price_cents, o.id), '[]')
@@ -6589,13 +9838,20 @@ begin
     returning id into v_client_id;
     v_is_new := true;
   end if;
-  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
-                           'client', p_notes, null, p_request_id,
-                           p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  v_answer := private.ask_deposit(
+    v_org.id, v_client_id, private.session_type_of(v_org.id, p_session_type_id, null), p_start_time, v_minutes, p_staff_id, null, false,
+    case when v_needs_waiver then 'pending' else 'confirmed' end, p_offer_id, p_notes, p_request_id);
+  if v_answer is null then
+    v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
+                             'client', p_notes, null, p_request_id,
+                             p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  end if;
   if v_answer ->> 'outcome' = 'booked' then
     update public.bookings as b
        set offer_id = p_offer_id
      where b.org_id = v_org.id and b.id = (v_answer ->> 'booking_id')::uuid and b.offer_id is distinct from p_offer_id;
+    v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
+  elsif v_answer ->> 'outcome' = 'deposit_due' then
     v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
   elsif v_is_new then
     -- Who booked nothing has left nothing.
@@ -7183,22 +10439,29 @@ declare
   v_claimed uuid[] := '{}';
   v_passed uuid[] := '{}';
   v_take record;
+  v_open text[];
+  v_braked jsonb;
 begin
   perform private.expire_leases(p_now);
+  -- What a brake stops is not claimed and stays due.
+  select coalesce(array_agg(c.channel), '{}'), jsonb_object_agg(c.channel, to_jsonb(private.braked_orgs(c.channel)))
+    into v_open, v_braked
+    from unnest('{sms,email,push}'::text[]) as c (channel)
+   where (p_channels is null or c.channel = any (p_channels)) and not private.is_braked(c.channel);
   -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
   for v_round in 1 .. 20 loop
     select array_agg(d.id) into v_ids
       from (select x.id
               from (select m.id, m.priority, m.next_at from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
             union all
             select x.id
               from (select m.id from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
              limit p_limit - cardinality(v_claimed)) as d;
@@ -7336,7 +10599,7 @@ begin
       join orgs as o on o.org_id = l.org_id
       left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
       left join private.provider_limits as p
-        on p.channel = l.channel and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
+        on p.provider = private.provider_of(l.channel) and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
       left join public.sms_suppression as x on x.org_id = l.org_id and x.phone = l.address and l.channel = 'sms'),
   ranked as (
     select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,
@@ -8892,15 +12155,6 @@ end;
 $$;
 comment on function private.record_lookups is 'Settles unknown messages that the provider knows; what it does not know stays unknown.';
 
-create function private.defer_account(p_channel text, p_account text, p_until_at timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  insert into private.provider_limits as l (channel, account, until_at) values (p_channel, coalesce(p_account, ''), p_until_at)
-  on conflict (channel, account) do update set until_at = greatest(l.until_at, excluded.until_at);
-$$;
-comment on function private.defer_account is 'Sends nothing through a provider''s account until an instant.';
-
 -- An operator's word: the same message again, as a new one that names the first.
 create function private.retry_message(p_message_id uuid, p_now timestamptz default now())
 returns uuid
@@ -9145,6 +12399,8 @@ declare
   v_url text;
   v_answer jsonb;
 begin
+  -- The answer holds the link.
+  perform private.refuse_support_access(v_org_id);
   update public.clients as c set portal_token = coalesce(c.portal_token, gen_random_uuid())
    where c.org_id = v_org_id and c.id = p_client_id
   returning c.portal_token into v_token;
@@ -9182,6 +12438,7 @@ begin
     end if;
     return private.marketing_answer(v_send);
   end if;
+  perform private.require_feature(p_org_id, 'marketing');
 
   with audience as materialized (
     select c.id, c.phone_e164,
@@ -9535,7 +12792,7 @@ comment on function private.read_thread is 'Marks a thread as read by its reader
 
 -- What an action came to for each run; a run fails with its first failed action. An action that is left out for a client's wish
 -- (opted out) is no failure.
-create function private.act(p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
+create function private.do_action(p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
 returns void
 language sql volatile security definer set search_path = ''
 as $$
@@ -9547,7 +12804,7 @@ as $$
     from private.action_outcomes(p_firing, p_automation, p_nth, p_action, p_now) as o
    where r.org_id = p_firing.org_id and r.id = o.run_id;
 $$;
-comment on function private.act is 'Does one action for every client of a firing, and keeps what it came to.';
+comment on function private.do_action is 'Does one action for every client of a firing, and keeps what it came to.';
 
 create function private.action_outcomes(
   p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
@@ -10302,7 +13559,7 @@ begin
       into v_skipped, v_reason
       from audience as a;
 
-    perform private.act(p_firing, p_automation, x.nth::integer, x.action, p_now)
+    perform private.do_action(p_firing, p_automation, x.nth::integer, x.action, p_now)
        from jsonb_array_elements(p_automation.actions) with ordinality as x (action, nth);
     select count(*) filter (where r.status = 'ok'), count(*) filter (where r.status = 'failed'),
            coalesce((select sum(s.value::integer) from jsonb_each_text(v_skipped) as s), 0)
@@ -10927,6 +14184,1511 @@ end;
 $$;
 comment on function private.refuse_endpoint is 'Refuses an endpoint that is not there: webhook_endpoint_not_found 404.';
 
+-- ── 61_checkout/rules/checkout.sql ──
+
+-- Checkout: what a client may buy from their portal, at what price, on whose account. SQL decides the terms; the service makes the
+-- page at Stripe. Nothing is kept: a page that is never paid leaves nothing behind, and the webhook books what is paid.
+
+-- Where the organisation passes fees on, the client pays so much more that after Stripe's fee the price is left.
+create function private.checkout_total(p_price_cents bigint, p_is_grossed_up boolean)
+returns bigint
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_is_grossed_up then round((p_price_cents + 30) / (1 - 0.0175))::bigint else p_price_cents end;
+$$;
+comment on function private.checkout_total is 'What a checkout asks for a price, in the minor unit: with fees passed on (price + 30) / (1 - 0.0175).';
+
+create function private.checkout_terms(p_org_id uuid, p_client_id uuid, p_offer_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_offer public.offers;
+  v_account text;
+  v_total bigint;
+  v_fee bigint;
+begin
+  select o.* into v_offer from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id and o.is_active is not false;
+  if not found then
+    perform private.fail(404, 'offer_not_found', 'There is no such offer.', 'Reload the price list.');
+  elsif v_offer.price_cents = 0 or (v_offer.offer_type = 'subscription' and v_offer.billing_period is null) then
+    perform private.fail(409, 'offer_not_for_sale', 'This offer cannot be bought here.', 'Ask your coach for it.');
+  end if;
+  v_account := private.require_card_account(p_org_id);
+  v_total := private.checkout_total(v_offer.price_cents, (private.settings_of(p_org_id)).pass_stripe_fees);
+  v_fee := private.application_fee(p_org_id, v_offer.price_cents);
+  return jsonb_build_object(
+    'account', v_account, 'mode', case v_offer.offer_type when 'subscription' then 'subscription' else 'payment' end,
+    'name', v_offer.name, 'amount_cents', v_total, 'currency', v_offer.currency, 'application_fee_cents', v_fee,
+    'application_fee_percent', round(100.0 * v_fee / v_total, 2),
+    'interval', case v_offer.billing_period when 'weekly' then 'week' when 'fortnightly' then 'week' when 'yearly' then 'year' else 'month' end,
+    'interval_count', case v_offer.billing_period when 'fortnightly' then 2 when 'quarterly' then 3 else 1 end,
+    'client_email', (select nullif(btrim(c.email), '') from public.clients as c where c.org_id = p_org_id and c.id = p_client_id and c.email like '%@%'),
+    'idempotency_key', case when p_request_id is not null then 'checkout-' || p_client_id || '-' || p_offer_id || '-' || p_request_id end,
+    'metadata', jsonb_build_object('org_id', p_org_id, 'client_id', p_client_id, 'offer_id', v_offer.id));
+end;
+$$;
+comment on function private.checkout_terms is
+  'What Checkout is made from: {account, mode: payment | subscription, name, amount_cents, currency, application_fee_cents, application_fee_percent, interval, interval_count, client_email, idempotency_key, metadata}. Fails: offer_not_found 404, offer_not_for_sale 409, payments_not_set_up 409, brake_on 423.';
+
+create function private.portal_checkout(p_token text, p_offer_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  elsif not private.is_within_rate('portal_checkout', v_client.id::text, 20, '10 minutes') then
+    return private.rate_limited();
+  end if;
+  return private.checkout_terms(v_client.org_id, v_client.id, p_offer_id, p_request_id)
+         || jsonb_build_object('portal_path', '/portal/' || v_client.portal_token,
+                               'portal_url', private.app_link('/portal/' || v_client.portal_token));
+end;
+$$;
+comment on function private.portal_checkout is 'checkout_terms for the token''s client, with where the page leads back to.';
+
+-- ── 61_checkout/rules/connect.sql ──
+
+-- Connect: an organisation's own Stripe account. The owner begins at Stripe's pages; what Stripe then says of it is recorded here.
+
+create function private.connect_begin(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('org_id', o.id, 'name', o.name, 'account', a.stripe_account_id, 'idempotency_key', 'connect-' || o.id,
+                            'return_url', private.app_link('/settings/payments'))
+    from public.orgs as o
+    left join public.stripe_accounts as a on a.org_id = o.id
+   where o.id = p_org_id;
+$$;
+comment on function private.connect_begin is 'What onboarding is begun from: {org_id, name, account (null: to be made), idempotency_key, return_url (null where the platform has no app_url)}.';
+
+create function private.member_connect_begin(p_org_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'payouts.write');
+  perform private.require_unbraked('payments', p_org_id);
+  return private.connect_begin(p_org_id);
+end;
+$$;
+comment on function private.member_connect_begin is 'connect_begin for an owner.';
+
+create function private.connect_status(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'org_id', o.id, 'account', a.stripe_account_id, 'is_connected', a.org_id is not null, 'details_submitted', coalesce(a.details_submitted, false),
+    'charges_enabled', coalesce(a.charges_enabled, false), 'payouts_enabled', coalesce(a.payouts_enabled, false),
+    'next_step', case when a.org_id is null then 'connect' when not a.details_submitted then 'continue'
+                      when not a.charges_enabled or not a.payouts_enabled then 'wait' end)
+    from public.orgs as o
+    left join public.stripe_accounts as a on a.org_id = o.id
+   where o.id = p_org_id;
+$$;
+comment on function private.connect_status is
+  'How far an organisation''s Stripe account is: {org_id, account, is_connected, details_submitted, charges_enabled, payouts_enabled, next_step: connect | continue | wait | null}.';
+
+create function private.member_connect_status(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'money.read');
+  return private.connect_status(p_org_id);
+end;
+$$;
+comment on function private.member_connect_status is 'connect_status for a member with money.read.';
+
+-- The first account stays: two tabs that begin at once make one (by its key at Stripe), and another is refused.
+create function private.record_account(
+  p_org_id uuid, p_account text, p_charges_enabled boolean, p_payouts_enabled boolean, p_details_submitted boolean, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_account text;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(coalesce(p_account ~ '^acct_[A-Za-z0-9_]{1,100}$', false), 'account');
+  insert into public.stripe_accounts as a (org_id, stripe_account_id, charges_enabled, payouts_enabled, details_submitted, as_of)
+  values (p_org_id, p_account, p_charges_enabled, p_payouts_enabled, p_details_submitted, p_now)
+  on conflict do nothing;
+  select a.stripe_account_id into v_account from public.stripe_accounts as a where a.org_id = p_org_id;
+  if v_account is distinct from p_account then
+    perform private.fail(409, 'stripe_account_taken', 'The organisation or the account is connected already.',
+                         'Look at the organisation''s Stripe status.');
+  end if;
+  update public.stripe_accounts as a
+     set charges_enabled = p_charges_enabled, payouts_enabled = p_payouts_enabled, details_submitted = p_details_submitted, as_of = p_now
+   where a.org_id = p_org_id and (a.as_of is null or a.as_of <= p_now)
+     and (a.charges_enabled, a.payouts_enabled, a.details_submitted) is distinct from (p_charges_enabled, p_payouts_enabled, p_details_submitted);
+  return private.connect_status(p_org_id);
+end;
+$$;
+comment on function private.record_account is
+  'Records an organisation''s Stripe account as Stripe has it now, and returns connect_status. Fails: org_not_found 404, value_not_allowed 422, stripe_account_taken 409.';
+
+-- ── 61_checkout/rules/deposits.sql ──
+
+-- Deposits: a slot is held while its deposit is paid; paid in time it is booked, unpaid it is free again, paid late it is paid back.
+-- SQL does no I/O: it says which PaymentIntent is to be made or cancelled (claim), and takes in what came of it (record). The key of
+-- a creation is the deposit's id, so that a creation that nobody recorded is the same intent when it is asked for again.
+-- Lock order: deposit, then what confirm_hold locks (occupancy, hold). Whoever makes a deposit holds the slot first, and waits for none.
+
+create function private.deposit_amount(p_type public.session_types)
+returns bigint
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(case when p_type.deposit_percent is not null then round(p_type.price_cents * p_type.deposit_percent / 100.0)
+                     when p_type.deposit_cents is not null then least(p_type.deposit_cents, p_type.price_cents) end, 0)::bigint;
+$$;
+comment on function private.deposit_amount is 'What a session type asks as a deposit, in its currency''s minor unit; null when it asks none.';
+
+create function private.card_account(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select a.stripe_account_id from public.stripe_accounts as a where a.org_id = p_org_id and a.charges_enabled;
+$$;
+comment on function private.card_account is 'The connected account that takes an organisation''s card payments; null while it has none that may.';
+
+create function private.require_card_account(p_org_id uuid)
+returns text
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_account text := private.card_account(p_org_id);
+begin
+  perform private.require_unbraked('payments', p_org_id);
+  if v_account is null then
+    perform private.fail(409, 'payments_not_set_up', 'Card payments are not set up here yet.', 'Ask to pay in another way.');
+  end if;
+  return v_account;
+end;
+$$;
+comment on function private.require_card_account is 'card_account, or a refusal: payments_not_set_up 409, brake_on 423.';
+
+create function private.application_fee(p_org_id uuid, p_amount_cents bigint)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select round(p_amount_cents * o.commission_rate)::bigint from public.orgs as o where o.id = p_org_id;
+$$;
+comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by orgs.commission_rate.';
+
+-- The caller has found that no package pays. p_hold_id: a time that is held for the client already (a waitlist offer).
+-- p_is_known: the client has shown who they are, so a deposit that is asked of them for that start is theirs to have again.
+create function private.ask_deposit(
+  p_org_id uuid, p_client_id uuid, p_type public.session_types, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
+  p_hold_id uuid, p_is_known boolean, p_booking_status text, p_offer_id uuid, p_notes text, p_request_id uuid,
+  p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_amount bigint := private.deposit_amount(p_type);
+  v_account text;
+  v_answer jsonb;
+  v_hold private.holds;
+  v_deposit public.deposits;
+begin
+  if v_amount is null then
+    return null;
+  end if;
+  -- The second click waits for the first and has its answer.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || coalesce(p_request_id, p_client_id), 3));
+  select d.* into v_deposit
+    from public.deposits as d
+   where d.org_id = p_org_id
+     and (d.request_id = p_request_id or d.hold_id = p_hold_id
+          or (p_is_known and p_request_id is null and p_hold_id is null and d.client_id = p_client_id and d.session_type_id = p_type.id
+              and d.start_time = p_start_time and d.status = 'due' and d.expires_at > p_now))
+   order by d.created_at desc limit 1;
+  if found then
+    if v_deposit.client_id <> p_client_id then
+      perform private.refuse_request();
+    end if;
+    return private.deposit_outcome(v_deposit, p_now);
+  end if;
+  v_account := private.require_card_account(p_org_id);
+  if p_hold_id is null then
+    v_answer := private.hold_slot(p_org_id, p_client_id, p_type.id, p_start_time, p_duration_mins, p_staff_id, null, 'client',
+                                  (private.settings_of(p_org_id)).hold_mins + 2, p_now);
+    if v_answer ->> 'outcome' <> 'held' then
+      return v_answer;
+    end if;
+  end if;
+  select h.* into v_hold from private.holds as h
+   where h.org_id = p_org_id and h.id = coalesce(p_hold_id, (v_answer ->> 'hold_id')::uuid) and h.client_id = p_client_id;
+  if not found then
+    perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
+  elsif v_hold.status <> 'held' or v_hold.expires_at - interval '2 minutes' <= p_now then
+    return private.outcome('hold_expired', '{"alternatives": []}');
+  end if;
+  insert into public.deposits (
+    org_id, client_id, session_type_id, hold_id, amount_cents, currency, application_fee_cents, booking_status, offer_id, client_notes,
+    request_id, start_time, expires_at, stripe_account_id, next_at)
+  values (
+    p_org_id, p_client_id, p_type.id, v_hold.id, v_amount, p_type.currency, private.application_fee(p_org_id, v_amount), p_booking_status,
+    p_offer_id, p_notes, p_request_id, v_hold.start_time, v_hold.expires_at - interval '2 minutes', v_account, p_now + interval '1 minute')
+  returning * into v_deposit;
+  return private.deposit_outcome(v_deposit, p_now);
+end;
+$$;
+comment on function private.ask_deposit is
+  'Holds a slot for a deposit: null where the type asks none, else {outcome: deposit_due, …}, {outcome: taken | hold_expired, alternatives}, or for a request that was paid {outcome: booked, …}. Fails: payments_not_set_up 409, brake_on 423, hold_not_found 404, request_reused 409.';
+
+create function private.deposit_outcome(p_deposit public.deposits, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if p_deposit.status = 'paid' and p_deposit.booking_id is not null then
+    return (select private.booked(b) from public.bookings as b where b.org_id = p_deposit.org_id and b.id = p_deposit.booking_id);
+  elsif p_deposit.status = 'due' and p_deposit.expires_at > p_now then
+    return private.outcome('deposit_due', jsonb_build_object(
+      'deposit_id', p_deposit.id, 'amount_cents', p_deposit.amount_cents, 'currency', p_deposit.currency,
+      'start_time', p_deposit.start_time, 'expires_at', p_deposit.expires_at,
+      'refund_policy', private.refund_policy(p_deposit.org_id)));
+  end if;
+  return private.outcome('hold_expired', '{"alternatives": []}');
+end;
+$$;
+comment on function private.deposit_outcome is 'What a booking page is told of a deposit: deposit_due, booked or hold_expired.';
+
+-- What its page may know; the id is the secret, so misses are counted by the caller's address.
+create function private.deposit_state(p_deposit_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+begin
+  select d.* into v_deposit from public.deposits as d where d.id = p_deposit_id;
+  if not found then
+    return case when private.is_within_rate('deposit_miss', private.caller_address(), 20, '10 minutes')
+                then private.refusal(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.')
+                else private.rate_limited() end;
+  elsif not private.is_within_rate('deposit', p_deposit_id::text, 60, '1 minute') then
+    return private.rate_limited();
+  end if;
+  return jsonb_build_object(
+    'deposit_id', v_deposit.id, 'booking_id', v_deposit.booking_id, 'amount_cents', v_deposit.amount_cents,
+    'currency', v_deposit.currency, 'start_time', v_deposit.start_time, 'expires_at', v_deposit.expires_at,
+    'status', case when v_deposit.status = 'due' and v_deposit.expires_at <= now() then 'expired' else v_deposit.status end,
+    'refund_policy', private.refund_policy(v_deposit.org_id));
+end;
+$$;
+comment on function private.deposit_state is
+  'What a deposit''s page shows: {deposit_id, status, booking_id, amount_cents, currency, start_time, expires_at, refund_policy}. Answers deposit_not_found 404, rate_limited 429.';
+
+-- What a provider needs to act for these deposits.
+create function private.deposit_work(p_deposit public.deposits)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'org_id', p_deposit.org_id, 'deposit_id', p_deposit.id, 'account', p_deposit.stripe_account_id,
+    'payment_intent_id', p_deposit.stripe_payment_intent_id, 'amount_cents', p_deposit.amount_cents, 'currency', p_deposit.currency,
+    'application_fee_cents', p_deposit.application_fee_cents, 'client_id', p_deposit.client_id,
+    'action', case when p_deposit.status <> 'due' then 'cancel' when p_deposit.intent_status in ('none', 'asked') then 'create' else 'read' end);
+$$;
+comment on function private.deposit_work is
+  'A deposit as the service carries it: {org_id, deposit_id, client_id, account, payment_intent_id, amount_cents, currency, application_fee_cents, action: create | read | cancel}.';
+
+-- The page's own step. What is asked for is marked before it is, so that a kill in between is found by the sweep.
+create function private.open_deposit(p_deposit_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+begin
+  select d.* into v_deposit from public.deposits as d where d.id = p_deposit_id for no key update;
+  if not found then
+    perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
+  elsif v_deposit.status <> 'due' or v_deposit.expires_at <= p_now then
+    return null;
+  end if;
+  perform private.require_unbraked('payments', v_deposit.org_id);
+  if v_deposit.intent_status = 'none' then
+    update public.deposits as d
+       set intent_status = 'asked', next_at = p_now + interval '2 minutes', updated_at = p_now
+     where d.org_id = v_deposit.org_id and d.id = v_deposit.id
+    returning d.* into v_deposit;
+  end if;
+  return private.deposit_work(v_deposit);
+end;
+$$;
+comment on function private.open_deposit is 'Marks a deposit''s intent as asked for and says how: deposit_work; null when it cannot be paid any more. Fails: deposit_not_found 404, brake_on 423.';
+
+-- A batch for the sweep: deposits whose time is over expire here; what is claimed is looked at again after the lease.
+create function private.claim_deposits(p_limit integer, p_now timestamptz, p_lease interval)
+returns setof jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if private.is_braked('payments') then
+    return;
+  end if;
+  return query
+  with due as (
+    select d.org_id, d.id
+      from public.deposits as d
+     where d.next_at <= p_now and d.org_id <> all (private.braked_orgs('payments'))
+     order by d.next_at
+     limit p_limit
+       for no key update skip locked),
+  claimed as (
+    update public.deposits as d
+       set status = case when d.status = 'due' and d.expires_at <= p_now then 'expired' else d.status end,
+           intent_status = case when d.intent_status = 'none' and d.expires_at > p_now then 'asked' else d.intent_status end,
+           next_at = case when d.intent_status <> 'none' or d.expires_at > p_now then p_now + p_lease end,
+           attempts = d.attempts + 1, updated_at = p_now
+      from due where d.org_id = due.org_id and d.id = due.id
+    returning d.*)
+  select private.deposit_work(c::public.deposits) from claimed as c where c.next_at is not null
+  union all
+  -- Nothing was ever asked of Stripe for these: they only end.
+  select null from claimed as c where c.next_at is null;
+end;
+$$;
+comment on function private.claim_deposits is 'Claims deposits whose intent is to be created or cancelled, as deposit_work; null for one that just expired, with nothing to do.';
+
+-- p_intent: {id, status, amount, amount_received, currency} as the provider has it, or null with an error's code.
+create function private.record_deposit(p_deposit_id uuid, p_intent jsonb, p_error_code text, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+begin
+  select d.* into v_deposit from public.deposits as d where d.id = p_deposit_id for no key update;
+  if not found then
+    perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
+  end if;
+  if p_intent is null then
+    update public.deposits as d
+       set error_code = left(p_error_code, 100), updated_at = p_now,
+           next_at = case when d.next_at is not null then p_now + least(interval '1 hour', interval '30 seconds' * power(2, least(d.attempts, 8))) end
+     where d.org_id = v_deposit.org_id and d.id = v_deposit.id;
+    return v_deposit.status;
+  end if;
+  if v_deposit.stripe_payment_intent_id is null then
+    update public.deposits as d
+       set stripe_payment_intent_id = p_intent ->> 'id'
+     where d.org_id = v_deposit.org_id and d.id = v_deposit.id;
+  end if;
+  if p_intent ->> 'status' = 'succeeded' then
+    return private.apply_deposit_payment(v_deposit.org_id, v_deposit.id, p_intent, p_now);
+  end if;
+  update public.deposits as d
+     set intent_status = case when p_intent ->> 'status' = 'canceled' then 'canceled' else 'open' end,
+         status = case when p_intent ->> 'status' = 'canceled' and d.status = 'due' then 'expired' else d.status end,
+         error_code = null, updated_at = p_now, attempts = 0,
+         next_at = case when p_intent ->> 'status' = 'canceled' then null when d.status = 'due' then d.expires_at else p_now end
+   where d.org_id = v_deposit.org_id and d.id = v_deposit.id and d.status in ('due', 'expired') and d.intent_status <> 'succeeded'
+  returning d.* into v_deposit;
+  return case when v_deposit.status = 'expired' and v_deposit.intent_status = 'open' then 'cancel' else v_deposit.status end;
+end;
+$$;
+comment on function private.record_deposit is
+  'Takes in how a deposit''s intent stands and returns the deposit''s status; cancel: it expired meanwhile, so the intent is to be cancelled. Fails: deposit_not_found 404, payment_mismatch 409.';
+
+-- The money is booked whatever becomes of the slot. Told twice, or by the webhook and the sweep at once, it is applied once.
+create function private.apply_deposit_payment(p_org_id uuid, p_deposit_id uuid, p_intent jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+  v_payment_id uuid;
+  v_answer jsonb;
+begin
+  select d.* into v_deposit from public.deposits as d where d.org_id = p_org_id and d.id = p_deposit_id for no key update;
+  if not found then
+    perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
+  elsif lower(p_intent ->> 'currency') <> v_deposit.currency
+        or coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint <> v_deposit.amount_cents then
+    perform private.fail(409, 'payment_mismatch', 'A payment is not of the amount and currency that were asked.',
+                         'Look at the payment in Stripe, and refund it there.');
+  end if;
+  v_payment_id := private.book_payment(p_org_id, p_intent, v_deposit.client_id, v_deposit.id, p_now);
+  if v_deposit.payment_id is not null then
+    if v_deposit.payment_id <> v_payment_id then
+      perform private.request_refund(p_org_id, v_payment_id, v_deposit.amount_cents, 'paid_twice', p_deposit_id => v_deposit.id, p_now => p_now);
+      perform private.raise_alert(p_org_id, 'deposit_paid_twice', v_deposit.client_id, null, v_deposit.booking_id);
+    end if;
+    return v_deposit.status;
+  end if;
+  if v_deposit.hold_id is not null then
+    v_answer := private.confirm_hold(p_org_id, v_deposit.hold_id, v_deposit.client_id, null, 'client', 'client', v_deposit.client_notes, null,
+                                     p_now, v_deposit.booking_status);
+  end if;
+  update public.deposits as d
+     set status = case when v_answer ->> 'outcome' = 'booked' then 'paid' else 'late' end, payment_id = v_payment_id,
+         booking_id = (v_answer ->> 'booking_id')::uuid, stripe_payment_intent_id = coalesce(d.stripe_payment_intent_id, p_intent ->> 'id'),
+         intent_status = 'succeeded', next_at = null, error_code = null, updated_at = p_now
+   where d.org_id = p_org_id and d.id = p_deposit_id
+  returning d.* into v_deposit;
+  if v_deposit.status = 'paid' then
+    update public.bookings as b
+       set offer_id = coalesce(v_deposit.offer_id, b.offer_id), request_id = coalesce(b.request_id, v_deposit.request_id)
+     where b.org_id = p_org_id and b.id = v_deposit.booking_id and (v_deposit.offer_id is not null or v_deposit.request_id is not null);
+    return 'paid';
+  end if;
+  perform private.request_refund(p_org_id, v_payment_id, v_deposit.amount_cents, 'late_payment', p_deposit_id => v_deposit.id, p_now => p_now);
+  perform private.raise_alert(p_org_id, 'deposit_late', v_deposit.client_id, null, null);
+  perform private.queue_deposit_notice(v_deposit, p_now);
+  return 'late';
+end;
+$$;
+comment on function private.apply_deposit_payment is
+  'A deposit''s payment has succeeded: books the money and the slot, or where the slot is gone refunds it and tells both; returns the deposit''s status. Fails: deposit_not_found 404, payment_mismatch 409.';
+
+-- The client is told by whatever reaches them: a text, else an email.
+create function private.queue_deposit_notice(p_deposit public.deposits, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.queue_message(
+           p_deposit.org_id, c.channel, 'deposit_late', p_deposit.client_id, 'deposit_late-' || p_deposit.id || '-' || c.channel,
+           p_metadata => jsonb_build_object('start_time', p_deposit.start_time),
+           p_variables => jsonb_build_object('amount', private.money_text(p_deposit.amount_cents, p_deposit.currency)),
+           p_expires_at => p_now + interval '3 days', p_now => p_now)
+    from public.clients as k
+   cross join lateral (values ('sms', k.phone_e164 is not null and (private.sms_settings_of(k.org_id)).enabled),
+                              ('email', k.email like '%@%')) as c (channel, is_possible)
+   where k.org_id = p_deposit.org_id and k.id = p_deposit.client_id and c.is_possible;
+$$;
+comment on function private.queue_deposit_notice is 'Tells a client that a deposit came too late and is paid back, by text and by email.';
+
+-- Stripe's news of a deposit's intent, in any order and as often as it likes; the webhook has found deposit and organisation.
+create function private.apply_deposit_event(p_org_id uuid, p_deposit_id uuid, p_event_type text, p_intent jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_event_type = 'payment_intent.succeeded' then
+    return private.apply_deposit_payment(p_org_id, p_deposit_id, p_intent, p_now);
+  elsif p_event_type = 'payment_intent.canceled' then
+    update public.deposits as d
+       set intent_status = 'canceled', next_at = null, updated_at = p_now, status = case d.status when 'due' then 'expired' else d.status end
+     where d.org_id = p_org_id and d.id = p_deposit_id and d.intent_status <> 'succeeded'
+       and coalesce(d.stripe_payment_intent_id, p_intent ->> 'id') = p_intent ->> 'id';
+  end if;
+  -- A card that was declined may be tried again until the time is over.
+  return (select d.status from public.deposits as d where d.org_id = p_org_id and d.id = p_deposit_id);
+end;
+$$;
+comment on function private.apply_deposit_event is
+  'Applies payment_intent.succeeded, .canceled or .payment_failed of a deposit and returns its status; null when there is no such deposit. Fails: payment_mismatch 409, deposit_not_found 404.';
+
+-- ── 61_checkout/rules/money.sql ──
+
+-- Where deposits and refunds meet the ledger: each fact is booked by its own id, whoever tells it first.
+
+create function private.book_payment(p_org_id uuid, p_intent jsonb, p_client_id uuid, p_deposit_id uuid, p_now timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.stripe_payments (org_id, kind, payment_intent_id, charge_id, client_id, amount_cents, currency, paid_at)
+  values (p_org_id, 'deposit', p_intent ->> 'id', p_intent ->> 'latest_charge', p_client_id,
+          coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, lower(p_intent ->> 'currency'), p_now)
+  on conflict do nothing;
+  perform private.book_money(
+            p_org_id, 'INCOME', coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, p_intent ->> 'currency', 'stripe',
+            p_intent ->> 'id', p_now, p_client_id, p_stripe_payment_intent_id => p_intent ->> 'id');
+  return (select e.id from public.money_events as e
+           where e.org_id = p_org_id and e.source = 'stripe' and e.reference_id = p_intent ->> 'id' and e.type = 'INCOME');
+end;
+$$;
+comment on function private.book_payment is 'Books a deposit''s payment, once, and returns the INCOME event''s id.';
+
+create function private.book_stripe_refund(p_refund public.refunds, p_stripe_refund jsonb, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.book_money(
+            p_refund.org_id, 'REFUND', -(p_stripe_refund ->> 'amount')::bigint, p_refund.currency, 'stripe', p_stripe_refund ->> 'id', p_now,
+            p_refund.client_id, p_refund.purchase_id, p_stripe_payment_intent_id => p_refund.stripe_payment_intent_id);
+end;
+$$;
+comment on function private.book_stripe_refund is 'Books a refund that Stripe paid out, once.';
+
+create function private.book_manual_refund(p_refund public.refunds, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.book_money(p_refund.org_id, 'REFUND', -p_refund.amount_cents, p_refund.currency, 'manual', p_refund.id::text, p_now,
+                             p_refund.client_id, p_refund.purchase_id);
+  update public.refunds as r
+     set status = 'succeeded', settled_at = p_now, updated_at = p_now
+   where r.org_id = p_refund.org_id and r.id = p_refund.id;
+  update public.client_purchases as p
+     set payment_status = 'refunded'
+   where p.org_id = p_refund.org_id and p.id = p_refund.purchase_id
+     and private.refundable_cents((select e from public.money_events as e where e.org_id = p_refund.org_id and e.id = p_refund.payment_id)) = 0;
+end;
+$$;
+comment on function private.book_manual_refund is 'Books a refund that the coach hands over; a package of which nothing is left paid becomes refunded.';
+
+-- ── 61_checkout/rules/payouts.sql ──
+
+-- Payouts: what the platform pays an organisation. Platform admins write them, owners say where to; paid is paid, and booked once.
+
+create function private.refuse_payout_period()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'payout_exists', 'There is a payout for this period already.', 'Mark that one as paid, or choose another period.');
+$$;
+comment on function private.refuse_payout_period is 'Refuses to pay a period twice: payout_exists 409.';
+
+create function private.tg_org_payouts__settle()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.status = 'paid' and new.status <> 'paid' then
+    perform private.fail(409, 'payout_paid', 'This payout has been paid.', 'Book a correction as a payout of its own.');
+  end if;
+  -- Told clearly to whoever may write here; to anybody else the policies say no.
+  if tg_op = 'INSERT' and (auth.role() is distinct from 'authenticated' or private.is_platform_admin()) and exists (
+       select from public.org_payouts as o
+        where (o.org_id, o.currency, o.period_start, o.period_end) = (new.org_id, new.currency, new.period_start, new.period_end)) then
+    perform private.refuse_payout_period();
+  end if;
+  if new.status = 'paid' then
+    new.paid_at := coalesce(new.paid_at, now());
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payouts__settle is 'Pays a period once, says when a payout was paid, and keeps it paid: payout_exists 409, payout_paid 409.';
+create trigger org_payouts__settle before insert or update of status on public.org_payouts
+  for each row execute function private.tg_org_payouts__settle();
+
+create function private.tg_org_payouts__book()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.book_money(new.org_id, 'PAYOUT', -new.net_amount_cents, new.currency, 'manual', new.id::text, new.paid_at, p_payout_id => new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_org_payouts__book is 'Books a payout when it is paid.';
+create trigger org_payouts__book after insert or update of status on public.org_payouts
+  for each row when (new.status = 'paid') execute function private.tg_org_payouts__book();
+
+create function private.create_payout(
+  p_org_id uuid, p_period_start date, p_period_end date, p_gross_cents integer, p_commission_cents integer, p_currency text,
+  p_reference text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_period_end between p_period_start and p_period_start + 366, 'period_end');
+  perform private.require_value(p_gross_cents between 1 and 100000000, 'gross_cents');
+  perform private.require_value(p_commission_cents between 0 and p_gross_cents, 'commission_cents');
+  perform private.require_value(coalesce(p_currency ~ '^[a-z]{3}$', false), 'currency');
+  perform private.require_value(coalesce(char_length(p_reference), 0) <= 200, 'reference');
+  insert into public.org_payouts (
+    org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, currency, payout_reference, payout_method)
+  values (
+    p_org_id, p_period_start, p_period_end, p_gross_cents, p_commission_cents, p_gross_cents - p_commission_cents, p_currency, p_reference,
+    (select s.payout_method from public.org_payout_settings as s where s.org_id = p_org_id))
+  on conflict (org_id, currency, period_start, period_end) do nothing
+  returning id into v_id;
+  if v_id is null then
+    perform private.refuse_payout_period();
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.create_payout is
+  'Prepares a payout for a period and returns its id. Fails: org_not_found 404, value_not_allowed 422, payout_exists 409.';
+
+create function private.pay_payout(p_payout_id uuid, p_reference text, p_paid_at timestamptz)
+returns timestamptz
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_payout public.org_payouts;
+begin
+  perform private.require_value(coalesce(char_length(p_reference), 0) <= 200, 'reference');
+  perform private.require_value(coalesce(p_paid_at, now()) between '2000-01-01' and now() + interval '1 day', 'paid_at');
+  select o.* into v_payout from public.org_payouts as o where o.id = p_payout_id for no key update;
+  if not found then
+    perform private.fail(404, 'payout_not_found', 'There is no such payout.', 'Reload the payouts.');
+  elsif v_payout.status <> 'paid' then
+    update public.org_payouts as o
+       set status = 'paid', paid_at = coalesce(p_paid_at, now()), payout_reference = coalesce(p_reference, o.payout_reference)
+     where o.org_id = v_payout.org_id and o.id = v_payout.id
+    returning o.* into v_payout;
+  end if;
+  return v_payout.paid_at;
+end;
+$$;
+comment on function private.pay_payout is 'Marks a payout as paid and returns since when; the same again changes nothing. Fails: payout_not_found 404, value_not_allowed 422.';
+
+-- ── 61_checkout/rules/receipts.sql ──
+
+-- Receipts: one for every payment and refund of the ledger, numbered in each organisation without a gap.
+-- Booking money waits for no counter: the ledger's insert leaves a note, and the sweep, or whoever wants the receipt now, gives the number.
+-- The counter's row is the lock: a number is given only to a receipt that is written in the same transaction.
+
+create function private.tg_money_events__want_receipt()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.receipts_due (org_id, money_event_id) values (new.org_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_money_events__want_receipt is 'Notes that a payment or refund wants a receipt.';
+create trigger money_events__want_receipt after insert on public.money_events
+  for each row when (new.type in ('INCOME', 'REFUND')) execute function private.tg_money_events__want_receipt();
+
+create trigger receipts__append_only before update or delete on public.receipts
+  for each row execute function private.tg__append_only();
+create trigger receipts__no_truncate before truncate on public.receipts
+  for each statement execute function private.tg__append_only();
+
+-- Minor units by ISO 4217 as Stripe counts them.
+create function private.currency_digits(p_currency text)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when lower(p_currency) in ('bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'ugx', 'vnd', 'vuv', 'xaf', 'xof', 'xpf') then 0
+              when lower(p_currency) in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 3 else 2 end;
+$$;
+comment on function private.currency_digits is 'How many digits of a currency lie behind its point: 0 for jpy, 2 for most, 3 for kwd.';
+
+create function private.money_text(p_amount_cents bigint, p_currency text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select upper(p_currency) || ' ' || round(p_amount_cents / power(10::numeric, d.digits), d.digits)
+    from private.currency_digits(p_currency) as d (digits);
+$$;
+comment on function private.money_text is 'An amount in minor units as people read it, such as AUD 25.00 or JPY 2500.';
+
+-- What was paid for, in words.
+create function private.receipt_description(p_event public.money_events)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(
+    (select o.name from public.client_purchases as p join public.offers as o on o.org_id = p.org_id and o.id = p.offer_id
+      where p.org_id = p_event.org_id and p.id = p_event.purchase_id),
+    (select 'Deposit: ' || coalesce(t.name, 'session') || ', ' || private.org_datetime_text(d.org_id, d.start_time)
+       from public.deposits as d
+       left join public.session_types as t on t.org_id = d.org_id and t.id = d.session_type_id
+      where d.org_id = p_event.org_id and d.payment_id = (
+        select e.id from public.money_events as e
+         where e.org_id = p_event.org_id and e.type = 'INCOME' and e.stripe_payment_intent_id = p_event.stripe_payment_intent_id limit 1)
+      limit 1),
+    'Payment');
+$$;
+comment on function private.receipt_description is 'What a payment or refund is for: the offer''s name, or the session that a deposit is for.';
+
+-- Payments before their refunds, each in the order it was booked. Several organisations are taken in the order of their ids.
+create function private.issue_receipts(p_org_id uuid, p_event_ids uuid[], p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_last bigint;
+  v_ids uuid[];
+begin
+  insert into private.receipt_counters (org_id) values (p_org_id) on conflict do nothing;
+  select c.last_number into v_last from private.receipt_counters as c where c.org_id = p_org_id for update;
+  with given as (
+    insert into public.receipts (
+      org_id, number, kind, money_event_id, client_id, issuer_name, description, method, amount_cents, currency, tax_cat, tax_cents,
+      happened_at, created_at)
+    select e.org_id, v_last + row_number() over (order by e.created_at, e.type, e.id), case e.type when 'INCOME' then 'payment' else 'refund' end,
+           e.id, e.client_id,
+           coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = o.id), o.name),
+           private.receipt_description(e),
+           case e.source when 'stripe' then 'card'
+                         else (select replace(p.payment_method, '_', ' ') from public.client_purchases as p where p.org_id = e.org_id and p.id = e.purchase_id) end,
+           abs(e.amount_cents), e.currency, e.tax_cat::text, abs(e.tax_cents), e.event_date, p_now
+      from public.money_events as e
+      join public.orgs as o on o.id = e.org_id
+     where e.org_id = p_org_id and e.id = any (p_event_ids) and e.type in ('INCOME', 'REFUND')
+       and not exists (select from public.receipts as r where r.org_id = e.org_id and r.money_event_id = e.id)
+    returning id)
+  select array_agg(g.id) into v_ids from given as g;
+  update private.receipt_counters as c
+     set last_number = v_last + coalesce(cardinality(v_ids), 0)
+   where c.org_id = p_org_id and v_ids is not null;
+  perform private.queue_receipt(r, p_now) from public.receipts as r where r.org_id = p_org_id and r.id = any (v_ids);
+  return coalesce(cardinality(v_ids), 0);
+end;
+$$;
+comment on function private.issue_receipts is 'Numbers receipts for these money events of an organisation, those that have none; queues their emails and returns how many were issued.';
+
+-- What a receipt shows; who it is for is read as it is now.
+create function private.receipt_document(p_receipt public.receipts)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'receipt_id', p_receipt.id, 'number', p_receipt.number, 'kind', p_receipt.kind, 'issuer_name', p_receipt.issuer_name,
+    'client_name', (select c.full_name from public.clients as c where c.org_id = p_receipt.org_id and c.id = p_receipt.client_id),
+    'description', p_receipt.description, 'method', p_receipt.method, 'amount_cents', p_receipt.amount_cents,
+    'currency', p_receipt.currency, 'amount', private.money_text(p_receipt.amount_cents, p_receipt.currency),
+    'tax_cat', p_receipt.tax_cat, 'tax_cents', p_receipt.tax_cents,
+    'tax', case when p_receipt.tax_cat = 'GST' then private.money_text(p_receipt.tax_cents, p_receipt.currency) end,
+    'paid_on', (p_receipt.happened_at at time zone private.org_timezone(p_receipt.org_id))::date,
+    'refunds_number', private.refunded_number(p_receipt));
+$$;
+comment on function private.receipt_document is
+  'A receipt as it is shown: {receipt_id, number, kind, issuer_name, client_name, description, method, amount_cents, currency, amount, tax_cat, tax_cents, tax, paid_on, refunds_number}; tax is what of the amount is GST, paid_on a local date.';
+
+create function private.refunded_number(p_receipt public.receipts)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select x.number
+    from public.money_events as r
+    join public.money_events as p on p.org_id = r.org_id and p.type = 'INCOME' and p.currency = r.currency
+     and case when r.stripe_payment_intent_id is not null then p.stripe_payment_intent_id = r.stripe_payment_intent_id
+              when r.stripe_invoice_id is not null then p.stripe_invoice_id = r.stripe_invoice_id
+              else p.purchase_id = r.purchase_id end
+    join public.receipts as x on x.org_id = p.org_id and x.money_event_id = p.id
+   where p_receipt.kind = 'refund' and r.org_id = p_receipt.org_id and r.id = p_receipt.money_event_id
+   order by p.created_at desc limit 1;
+$$;
+comment on function private.refunded_number is 'The number of the receipt for what a refund gives back; null for a payment.';
+
+create function private.queue_receipt(p_receipt public.receipts, p_now timestamptz)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.queue_message(
+           p_receipt.org_id, 'email', 'receipt', p_receipt.client_id, 'receipt-' || p_receipt.id,
+           p_metadata => jsonb_build_object('receipt_id', p_receipt.id, 'data', jsonb_build_object('receipt', private.receipt_document(p_receipt) - 'client_name')),
+           p_variables => jsonb_strip_nulls(jsonb_build_object(
+             'receipt_number', p_receipt.number::text, 'amount', private.money_text(p_receipt.amount_cents, p_receipt.currency),
+             'receipt_kind', case p_receipt.kind when 'refund' then 'refund' else 'payment' end,
+             'description', p_receipt.description)),
+           p_expires_at => p_now + interval '7 days', p_now => p_now)
+    from public.clients as c
+   where c.org_id = p_receipt.org_id and c.id = p_receipt.client_id and c.email like '%@%'
+     and (private.settings_of(p_receipt.org_id)).send_receipts;
+$$;
+comment on function private.queue_receipt is 'Queues the email that brings a client their receipt, where they have an address and the organisation sends receipts.';
+
+create function private.sweep_receipts(p_limit integer, p_now timestamptz, p_dry_run boolean, out issued integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org record;
+begin
+  issued := 0;
+  if p_dry_run then
+    select count(*) into issued from (select from private.receipts_due as d limit p_limit) as x;
+    return;
+  end if;
+  for v_org in
+    select d.org_id, array_agg(d.id) as ids, array_agg(d.money_event_id) as event_ids
+      from (select x.* from private.receipts_due as x order by x.created_at limit p_limit for update skip locked) as d
+     group by d.org_id
+     order by d.org_id
+  loop
+    issued := issued + private.issue_receipts(v_org.org_id, v_org.event_ids, p_now);
+    delete from private.receipts_due as d where d.org_id = v_org.org_id and d.id = any (v_org.ids);
+  end loop;
+end;
+$$;
+comment on function private.sweep_receipts is 'Issues the receipts that are due, at most p_limit; any number of sweeps may run.';
+
+-- For anybody who holds its id.
+create function private.show_receipt(p_receipt_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_receipt public.receipts;
+begin
+  select r.* into v_receipt from public.receipts as r where r.id = p_receipt_id;
+  if not found then
+    return case when private.is_within_rate('receipt_miss', private.caller_address(), 20, '10 minutes')
+                then private.refusal(404, 'receipt_not_found', 'There is no such receipt.', 'Ask for a new link.')
+                else private.rate_limited() end;
+  end if;
+  return private.receipt_document(v_receipt);
+end;
+$$;
+comment on function private.show_receipt is 'receipt_document for whoever has the link. Answers receipt_not_found 404, rate_limited 429.';
+
+-- A coach who wants it now, at the desk.
+create function private.issue_receipt(p_org_id uuid, p_payment_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_receipt public.receipts;
+begin
+  perform private.issue_receipts(p_org_id, array[p_payment_id]);
+  select r.* into v_receipt from public.receipts as r where r.org_id = p_org_id and r.money_event_id = p_payment_id;
+  if not found then
+    perform private.refuse_payment();
+  end if;
+  return private.receipt_document(v_receipt);
+end;
+$$;
+comment on function private.issue_receipt is 'The receipt of a payment or refund, issued now where it has none; the same again is the same receipt. Fails: payment_not_found 404.';
+
+create function private.member_issue_receipt(p_payment_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select e.org_id into v_org_id from public.money_events as e where e.id = p_payment_id;
+  if v_org_id is null or not v_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_payment();
+  end if;
+  perform private.require_org(v_org_id, 'packages.sell');
+  return private.issue_receipt(v_org_id, p_payment_id);
+end;
+$$;
+comment on function private.member_issue_receipt is 'issue_receipt for a member with packages.sell.';
+
+-- ── 61_checkout/rules/refunds.sql ──
+
+-- Refunds: what is given back of a payment. A rule or a person asks, in the database; a sweep carries it to Stripe; it is booked once.
+-- Invariant: what is asked for and not failed, and what is booked besides (refunds made at Stripe), never exceeds the payment.
+-- Carrying may be repeated: the refund's id is Stripe's idempotency key and lies in its metadata, and whoever repeats looks first.
+-- Lock order: package, booking, payment (the INCOME event's row), refund.
+
+create function private.refund_policy(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(
+    (select jsonb_agg(jsonb_build_object('hours_before', t.hours_before, 'percent', t.percent) order by t.hours_before desc)
+       from public.refund_tiers as t where t.org_id = p_org_id),
+    jsonb_build_array(jsonb_build_object('hours_before', (private.settings_of(p_org_id)).cancel_notice_hours, 'percent', 100)));
+$$;
+comment on function private.refund_policy is
+  'What a client who cancels gets back of a deposit: [{hours_before, percent}], the most hours first; nothing below the last.';
+
+create function private.refund_percent(p_org_id uuid, p_start_time timestamptz, p_now timestamptz)
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((
+    select (t ->> 'percent')::integer
+      from jsonb_array_elements(private.refund_policy(p_org_id)) as t
+     where p_start_time >= p_now + make_interval(hours => (t ->> 'hours_before')::integer)
+     order by (t ->> 'hours_before')::integer desc limit 1), 0);
+$$;
+comment on function private.refund_percent is 'How many percent of a deposit go back to a client who cancels now.';
+
+create function private.set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hours integer[];
+  v_percent integer[];
+begin
+  perform private.require_value(jsonb_typeof(p_tiers) = 'array' and jsonb_array_length(p_tiers) <= 10, 'tiers');
+  perform private.require_value(
+            not exists (select from jsonb_array_elements(p_tiers) as t
+                         where coalesce(t ->> 'hours_before' !~ '^\d{1,4}$' or t ->> 'percent' !~ '^\d{1,3}$', true)
+                            or (t ->> 'hours_before')::integer > 8760 or (t ->> 'percent')::integer > 100), 'tiers');
+  select array_agg(x.hours order by x.hours), array_agg(x.percent order by x.hours) into v_hours, v_percent
+    from (select (t ->> 'hours_before')::integer as hours, (t ->> 'percent')::integer as percent from jsonb_array_elements(p_tiers) as t) as x;
+  -- Who cancels earlier gets no less.
+  perform private.require_value(
+            not exists (select from unnest(v_hours, v_percent) with ordinality as a (hours, percent, nth)
+                          join unnest(v_hours, v_percent) with ordinality as b (hours, percent, nth) on b.nth = a.nth + 1
+                         where b.hours = a.hours or b.percent < a.percent), 'tiers');
+  perform from public.orgs as o where o.id = p_org_id for no key update;
+  delete from public.refund_tiers as t where t.org_id = p_org_id and t.hours_before <> all (coalesce(v_hours, '{}'));
+  insert into public.refund_tiers as t (org_id, hours_before, percent)
+  select p_org_id, x.hours, x.percent from unnest(v_hours, v_percent) as x (hours, percent)
+  on conflict (org_id, hours_before) do update set percent = excluded.percent where t.percent <> excluded.percent;
+  return private.refund_policy(p_org_id);
+end;
+$$;
+comment on function private.set_refund_policy is
+  'Replaces an organisation''s refund tiers and returns the policy; an empty array brings back the default. Fails: value_not_allowed 422.';
+
+create function private.member_set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'settings.write');
+  return private.set_refund_policy(p_org_id, p_tiers);
+end;
+$$;
+comment on function private.member_set_refund_policy is 'set_refund_policy for a member with settings.write.';
+
+create trigger refund_tiers__audit after insert or update or delete on public.refund_tiers
+  for each row execute function private.tg__audit();
+create trigger refunds__audit after insert on public.refunds
+  for each row execute function private.tg__audit();
+
+-- What is booked of it already, at Stripe's end too, and what is on its way.
+create function private.refundable_cents(p_payment public.money_events)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select p_payment.amount_cents
+         + coalesce((select sum(e.amount_cents) from public.money_events as e
+                      where e.org_id = p_payment.org_id and e.type = 'REFUND'
+                        and case when p_payment.stripe_payment_intent_id is not null
+                                 then e.stripe_payment_intent_id = p_payment.stripe_payment_intent_id
+                                 when p_payment.stripe_invoice_id is not null then e.stripe_invoice_id = p_payment.stripe_invoice_id
+                                 else e.purchase_id = p_payment.purchase_id and e.source = 'manual' end), 0)
+         - coalesce((select sum(r.amount_cents) from public.refunds as r
+                      where r.org_id = p_payment.org_id and r.payment_id = p_payment.id and r.status in ('requested', 'sending', 'pending')
+                        and not exists (select from public.money_events as e
+                                         where e.org_id = r.org_id and e.type = 'REFUND' and e.source = 'stripe' and e.reference_id = r.stripe_refund_id)), 0);
+$$;
+comment on function private.refundable_cents is 'What is left of a payment to give back.';
+
+-- p_amount_cents null: all that is left. The same request id is answered with the same refund.
+create function private.request_refund(
+  p_org_id uuid, p_payment_id uuid, p_amount_cents bigint, p_reason text, p_note text default null, p_request_id uuid default null,
+  p_actor_id uuid default null, p_deposit_id uuid default null, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_payment public.money_events;
+  v_refund public.refunds;
+  v_left bigint;
+begin
+  perform private.lock_package(p_org_id, e.purchase_id)
+     from public.money_events as e where e.org_id = p_org_id and e.id = p_payment_id and e.purchase_id is not null;
+  -- The payment's row is the lock: two refunds of its last cent queue here.
+  select e.* into v_payment from public.money_events as e
+   where e.org_id = p_org_id and e.id = p_payment_id and e.type = 'INCOME' for no key update;
+  if not found then
+    perform private.refuse_payment();
+  end if;
+  select r.* into v_refund from public.refunds as r where r.org_id = p_org_id and r.request_id = p_request_id;
+  if found then
+    if v_refund.payment_id <> p_payment_id or v_refund.amount_cents <> coalesce(p_amount_cents, v_refund.amount_cents) then
+      perform private.refuse_request();
+    end if;
+    return v_refund.id;
+  end if;
+  v_left := private.refundable_cents(v_payment);
+  if coalesce(p_amount_cents, v_left) not between 1 and v_left then
+    perform private.fail(409, 'refund_exceeds_payment', 'More would be refunded than is left of this payment.',
+                         'Reload the payment, and refund at most what is left.');
+  end if;
+  insert into public.refunds (
+    org_id, payment_id, client_id, deposit_id, purchase_id, amount_cents, currency, reason, note, source, stripe_account_id,
+    stripe_payment_intent_id, request_id, requested_by, next_at, created_at)
+  values (
+    p_org_id, p_payment_id, v_payment.client_id, coalesce(p_deposit_id, (select d.id from public.deposits as d where d.org_id = p_org_id and d.payment_id = p_payment_id)),
+    v_payment.purchase_id, coalesce(p_amount_cents, v_left), v_payment.currency, p_reason, p_note, v_payment.source,
+    case when v_payment.source = 'stripe' then (select a.stripe_account_id from public.stripe_accounts as a where a.org_id = p_org_id) end,
+    v_payment.stripe_payment_intent_id, p_request_id, p_actor_id, case when v_payment.source = 'stripe' then p_now end, p_now)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning * into v_refund;
+  if not found then
+    perform private.fail(409, 'request_in_progress', 'The same request is being answered.', 'Ask again with the same request id.');
+  end if;
+  if v_refund.source = 'manual' then
+    perform private.book_manual_refund(v_refund, p_now);
+  end if;
+  return v_refund.id;
+end;
+$$;
+comment on function private.request_refund is
+  'Asks for a refund of a payment and returns its id; a payment taken by hand is given back by hand, so its refund is booked at once. Fails: payment_not_found 404, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+
+create function private.refuse_payment()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'payment_not_found', 'There is no such payment.', 'Reload the payments.');
+$$;
+comment on function private.refuse_payment is 'Refuses an unknown payment, or another tenant''s: payment_not_found 404.';
+
+create function private.member_refund_payment(p_payment_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select e.org_id into v_org_id from public.money_events as e where e.id = p_payment_id;
+  if v_org_id is null or not v_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_payment();
+  end if;
+  perform private.require_org(v_org_id, 'payments.refund');
+  perform private.require_value(coalesce(p_amount_cents, 1) between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  return private.request_refund(v_org_id, p_payment_id, p_amount_cents, 'by_hand', p_note, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_refund_payment is 'request_refund for a member with payments.refund.';
+
+-- What the client of a cancelled booking is entitled to, less what they have had: cancelled again it adds nothing.
+create function private.refund_cancelled(p_booking public.bookings, p_percent integer, p_actor_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+  v_payment public.money_events;
+  v_amount bigint;
+begin
+  select d.* into v_deposit from public.deposits as d
+   where d.org_id = p_booking.org_id and d.booking_id = p_booking.id and d.status = 'paid';
+  if not found then
+    return null;
+  end if;
+  select e.* into v_payment from public.money_events as e
+   where e.org_id = v_deposit.org_id and e.id = v_deposit.payment_id for no key update;
+  v_amount := round(v_payment.amount_cents * p_percent / 100.0) - (v_payment.amount_cents - private.refundable_cents(v_payment));
+  if v_amount < 1 then
+    return null;
+  end if;
+  return private.request_refund(v_deposit.org_id, v_payment.id, v_amount, 'cancellation', p_actor_id => p_actor_id, p_deposit_id => v_deposit.id);
+end;
+$$;
+comment on function private.refund_cancelled is 'Asks for the refund of a cancelled booking''s deposit, up to so many percent of it; null when nothing is due.';
+
+-- Whichever door cancels. The coach's own cancellation gives everything back, unless they hold the client to the policy.
+create function private.tg_bookings__refund()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_is_staff boolean := new.org_id = any (private.orgs_with('bookings.write')) or current_setting('coach.cancels_for', true) = 'staff';
+begin
+  perform private.refund_cancelled(
+            new, case when v_is_staff and coalesce(current_setting('coach.cancel_is_charged', true), '') <> 'true' then 100
+                      else private.refund_percent(new.org_id, new.start_time, now()) end, auth.uid());
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__refund is 'Asks, in the cancellation''s own transaction, for what it gives back of the booking''s deposit.';
+create trigger bookings__refund after update of status on public.bookings
+  for each row when (new.status = 'cancelled' and old.status in ('pending', 'confirmed')) execute function private.tg_bookings__refund();
+
+create function private.claim_refunds(p_limit integer, p_lease interval, p_now timestamptz)
+returns table (
+  org_id uuid, refund_id uuid, claim uuid, attempt integer, account text, payment_intent_id text, stripe_refund_id text, amount_cents bigint,
+  currency text, reason text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if private.is_braked('payments') then
+    return;
+  end if;
+  return query
+  update public.refunds as r
+     set status = case when r.stripe_refund_id is null then 'sending' else r.status end, claim = gen_random_uuid(),
+         attempts = r.attempts + 1, next_at = p_now + p_lease, updated_at = p_now
+    from (select d.org_id, d.id
+            from public.refunds as d
+           where d.next_at <= p_now and d.org_id <> all (private.braked_orgs('payments'))
+           order by d.next_at
+           limit p_limit
+             for no key update skip locked) as due
+   where r.org_id = due.org_id and r.id = due.id
+  returning r.org_id, r.id, r.claim, r.attempts, r.stripe_account_id, r.stripe_payment_intent_id, r.stripe_refund_id, r.amount_cents,
+            r.currency, r.reason;
+end;
+$$;
+comment on function private.claim_refunds is
+  'Claims refunds that are due, for a lease; one with a stripe_refund_id is asked about, one with attempt > 1 is looked for before it is made.';
+
+-- p_stripe_refund: {id, status, amount} as Stripe has it; null where nothing came of the try: p_error_code says why, p_is_final whether
+-- Stripe said no. A fact is booked whoever tells it; only the state of the try needs its claim.
+create function private.record_refund(
+  p_refund_id uuid, p_claim uuid, p_stripe_refund jsonb, p_error_code text, p_is_final boolean, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_refund public.refunds;
+begin
+  select r.* into v_refund from public.refunds as r where r.id = p_refund_id;
+  if not found then
+    perform private.fail(404, 'refund_not_found', 'There is no such refund.', 'Reload the refunds.');
+  elsif p_stripe_refund is not null then
+    return private.apply_refund(v_refund.org_id, v_refund.id, p_stripe_refund, p_now);
+  end if;
+  update public.refunds as r
+     set status = case when p_is_final then 'failed' when r.status = 'sending' then 'requested' else r.status end, claim = null,
+         error_code = left(p_error_code, 100), updated_at = p_now, settled_at = case when p_is_final then p_now end,
+         next_at = case when not p_is_final then p_now + least(interval '1 hour', interval '15 seconds' * power(2, least(r.attempts, 8))) end
+   where r.org_id = v_refund.org_id and r.id = v_refund.id and r.claim = p_claim and r.settled_at is null
+  returning r.* into v_refund;
+  if not found then
+    return 'stale';
+  elsif v_refund.status = 'failed' then
+    perform private.raise_alert(v_refund.org_id, 'refund_failed', v_refund.client_id, v_refund.purchase_id, null);
+  end if;
+  return v_refund.status;
+end;
+$$;
+comment on function private.record_refund is 'Takes in what came of a try and returns the refund''s status, or stale where the claim was another''s by then. Fails: refund_not_found 404.';
+
+-- From the sweep and from the webhook, in any order and as often as they like.
+create function private.apply_refund(p_org_id uuid, p_refund_id uuid, p_stripe_refund jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_status text := case p_stripe_refund ->> 'status' when 'succeeded' then 'succeeded' when 'failed' then 'failed' when 'canceled' then 'failed'
+                        else 'pending' end;
+  v_refund public.refunds;
+begin
+  select r.* into v_refund from public.refunds as r where r.org_id = p_org_id and r.id = p_refund_id;
+  if v_status = 'succeeded' then
+    perform private.book_stripe_refund(v_refund, p_stripe_refund, p_now);
+  end if;
+  update public.refunds as r
+     set status = v_status, stripe_refund_id = p_stripe_refund ->> 'id', claim = null, error_code = case when v_status = 'failed' then coalesce(p_stripe_refund ->> 'failure_reason', 'refund_failed') end,
+         next_at = case when v_status = 'pending' then p_now + interval '6 hours' end, updated_at = p_now,
+         settled_at = case when v_status <> 'pending' then p_now end
+   where r.org_id = p_org_id and r.id = p_refund_id
+     -- A refund that was paid out may still bounce; nothing else follows an end.
+     and (r.settled_at is null or (r.status = 'succeeded' and v_status = 'failed'))
+  returning r.* into v_refund;
+  if found and v_refund.status = 'failed' then
+    perform private.raise_alert(v_refund.org_id, 'refund_failed', v_refund.client_id, v_refund.purchase_id, null);
+  end if;
+  return (select r.status from public.refunds as r where r.org_id = p_org_id and r.id = p_refund_id);
+end;
+$$;
+comment on function private.apply_refund is 'Applies how Stripe has a refund of ours: books it when it is paid out, alerts when it failed; returns its status.';
+
+-- ── 65_billing/rules/grants.sql ──
+
+-- Plans and who was given one: trials and comps. Each grant stands by itself; what ends one ends no other.
+
+create trigger plans__touch before update on public.plans
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger plan_grants__audit after insert or update or delete on public.plan_grants
+  for each row execute function private.tg__audit();
+
+create function private.require_plan(p_plan text)
+returns public.plans
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  select p.* into v_plan from public.plans as p where p.plan = p_plan;
+  if not found then
+    perform private.fail(404, 'plan_not_found', 'There is no such plan.', 'Choose one that the list of plans has.');
+  end if;
+  return v_plan;
+end;
+$$;
+comment on function private.require_plan is 'The plan of this name. Fails: plan_not_found 404.';
+
+-- A price that was ever a plan's stays it: who subscribed at it keeps paying it.
+create function private.tg_plans__remember_price()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.plan_prices (stripe_price_id, plan) values (new.stripe_price_id, new.plan) on conflict do nothing;
+  if not exists (select from private.plan_prices as p where p.stripe_price_id = new.stripe_price_id and p.plan = new.plan) then
+    perform private.fail(409, 'price_in_use', 'This price belongs to another plan.', 'Make a price for each plan.');
+  end if;
+  return null;
+end;
+$$;
+create trigger plans__remember_price after insert or update of stripe_price_id on public.plans
+  for each row when (new.stripe_price_id is not null) execute function private.tg_plans__remember_price();
+
+create function private.grant_of_request(p_org_id uuid, p_request_id uuid, p_source text, p_plan text)
+returns public.plan_grants
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_grant public.plan_grants;
+begin
+  select g.* into v_grant from public.plan_grants as g where g.org_id = p_org_id and g.request_id = p_request_id;
+  if found and (v_grant.source <> p_source or v_grant.plan <> coalesce(p_plan, v_grant.plan)) then
+    perform private.refuse_request();
+  end if;
+  return v_grant;
+end;
+$$;
+comment on function private.grant_of_request is 'What a request id was answered with before; refuses one that was used for something else: request_reused 409.';
+
+-- The unique index on self-serve trials decides between two tabs; both ask, one gets it.
+create function private.start_trial(p_org_id uuid, p_plan text, p_actor_id uuid, p_request_id uuid, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  if p_plan is null then
+    select p.* into v_plan from public.plans as p where p.is_active and p.trial_days > 0 order by p.rank desc, p.plan limit 1;
+  else
+    v_plan := private.require_plan(p_plan);
+  end if;
+  if v_plan.plan is null or v_plan.trial_days = 0 or not v_plan.is_active then
+    perform private.fail(409, 'trial_unavailable', 'This plan cannot be tried.', 'Choose another plan.');
+  end if;
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, is_self_serve, granted_by, request_id)
+  values (p_org_id, 'trial', v_plan.plan, p_now, p_now + make_interval(days => v_plan.trial_days), true, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    -- The same click on another connection, or another one that came first.
+    v_grant := private.grant_of_request(p_org_id, p_request_id, 'trial', p_plan);
+  end if;
+  if v_grant.id is null then
+    perform private.fail(409, 'trial_used', 'The organisation has had its trial.', 'Subscribe to a plan.');
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.start_trial is
+  'An organisation''s own trial, once, for the plan''s trial_days; returns the grant. Fails: plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+
+create function private.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz, p_reason text, p_actor_id uuid, p_request_id uuid,
+  p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans := private.require_plan(p_plan);
+  v_grant public.plan_grants := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+begin
+  if v_grant.id is not null then
+    return v_grant.id;
+  end if;
+  perform private.require_value(p_source in ('trial', 'comp'), 'source');
+  perform private.require_value(p_ends_at is not null or p_source = 'trial', 'ends_at');
+  perform private.require_value(coalesce(p_ends_at > p_now and p_ends_at <= p_now + interval '10 years', true), 'ends_at');
+  perform private.require_value(coalesce(char_length(p_reason) <= 500, true), 'reason');
+  insert into public.plan_grants (org_id, source, plan, starts_at, ends_at, reason, granted_by, request_id)
+  values (p_org_id, p_source, v_plan.plan, p_now,
+          coalesce(p_ends_at, p_now + make_interval(days => greatest(v_plan.trial_days, 1))), p_reason, p_actor_id, p_request_id)
+  on conflict do nothing
+  returning * into v_grant;
+  if v_grant.id is null then
+    v_grant := private.grant_of_request(p_org_id, p_request_id, p_source, p_plan);
+  end if;
+  return v_grant.id;
+end;
+$$;
+comment on function private.grant_plan is
+  'Gives an organisation a plan for a time: a comp until p_ends_at, or a trial (without an end: as long as the plan''s trials are). Returns the grant. Fails: plan_not_found 404, value_not_allowed 422, request_reused 409.';
+
+-- Other grants and subscriptions go on: an organisation keeps what those give.
+create function private.revoke_grant(p_org_id uuid, p_grant_id uuid, p_actor_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.plan_grants as g set revoked_at = p_now, revoked_by = p_actor_id
+   where g.org_id = p_org_id and g.id = p_grant_id and g.revoked_at is null and p_now < g.ends_at;
+  if found then
+    return true;
+  end if;
+  if not exists (select from public.plan_grants as g where g.org_id = p_org_id and g.id = p_grant_id) then
+    perform private.fail(404, 'grant_not_found', 'There is no such grant.', 'List the organisation''s entitlements.');
+  end if;
+  return false;
+end;
+$$;
+comment on function private.revoke_grant is
+  'Ends one grant now; false where it had ended. Nothing else the organisation has is touched. Fails: grant_not_found 404.';
+
+-- ── 65_billing/rules/subscriptions.sql ──
+
+-- The mirror of what organisations subscribed to. What the provider says of a moment replaces what it said of earlier ones; where two
+-- things were said of the same second, nobody knows which came last, so the provider is asked (refetch_at, coach sweep billing).
+-- Lock: the customer's directory row; all that is said of one customer queues here.
+
+create trigger org_subscriptions__audit after insert or update or delete on public.org_subscriptions
+  for each row execute function private.tg__audit('as_of', 'event_id', 'refetch_at', 'revision', 'fetched_at', 'fetch_error');
+
+-- A reference is an id, or the whole thing where it was expanded.
+create function private.stripe_id(p_reference jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case jsonb_typeof(p_reference) when 'object' then p_reference ->> 'id' when 'string' then p_reference #>> '{}' end;
+$$;
+comment on function private.stripe_id is 'The id of a reference in a Stripe object, expanded or not.';
+
+create function private.stripe_instant(p_seconds jsonb)
+returns timestamptz
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_seconds) = 'number' then to_timestamp((p_seconds #>> '{}')::double precision) end;
+$$;
+comment on function private.stripe_instant is 'An instant of a Stripe object; null where there is none.';
+
+create function private.require_stripe_field(p_is_there boolean, p_name text)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  if p_is_there is not true then
+    perform private.fail(422, 'stripe_field_missing', 'The provider''s answer lacks something that is needed.',
+                         format('Look at %s; the API version may have changed.', p_name));
+  end if;
+end;
+$$;
+comment on function private.require_stripe_field is 'Refuses what the provider sent without a field that counts: stripe_field_missing 422.';
+
+-- Both shapes: until 2025-03-31 the period was the subscription's, since then it is the item's.
+create function private.mirror_subscription(p_subscription jsonb, p_as_of timestamptz, p_event_id text, p_revision bigint, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_id text := p_subscription ->> 'id';
+  v_item jsonb := p_subscription #> '{items,data,0}';
+  v_status text := p_subscription ->> 'status';
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
+  v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
+  v_mirror public.org_subscriptions;
+  v_since timestamptz;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'),
+          private.require_stripe_field(private.stripe_id(p_subscription -> 'customer') is not null, 'customer'),
+          private.require_stripe_field(v_status is not null, 'status'),
+          private.require_stripe_field(v_price is not null, 'items.price'),
+          private.require_stripe_field(p_subscription ? 'created', 'created'),
+          private.require_stripe_field(v_ends_at is not null, 'current_period_end');
+  perform private.require_value(v_status in (
+    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused'), 'status');
+  select c.org_id into v_org_id from private.billing_customers as c
+   where c.stripe_customer_id = private.stripe_id(p_subscription -> 'customer') for no key update;
+  if not found then
+    perform private.fail(404, 'billing_customer_unknown', 'Nobody here is this customer.', 'Link the customer, or leave the event.');
+  end if;
+
+  select s.* into v_mirror from public.org_subscriptions as s where s.org_id = v_org_id and s.stripe_subscription_id = v_id for no key update;
+  if found and p_as_of < v_mirror.as_of then
+    return 'stale';
+  elsif v_mirror.id is not null and p_as_of = v_mirror.as_of and p_event_id is not null then
+    if p_event_id = v_mirror.event_id then
+      return 'repeated';
+    end if;
+    perform private.ask_about_subscription(v_org_id, v_mirror.id, p_now);
+    -- What has ended does not begin again, so that much is known.
+    if v_status not in ('canceled', 'incomplete_expired') then
+      return 'refetch';
+    end if;
+  end if;
+
+  if v_status = 'past_due' then
+    v_since := coalesce(v_mirror.past_due_since, p_as_of);
+  end if;
+  insert into public.org_subscriptions as s (
+    org_id, stripe_subscription_id, stripe_price_id, plan, status, started_at, current_period_ends_at, cancels_at, ended_at, past_due_since,
+    as_of, event_id, fetched_at)
+  values (
+    v_org_id, v_id, v_price, (select p.plan from private.plan_prices as p where p.stripe_price_id = v_price), v_status,
+    private.stripe_instant(p_subscription -> 'created'), v_ends_at,
+    coalesce(private.stripe_instant(p_subscription -> 'cancel_at'),
+             case when (p_subscription ->> 'cancel_at_period_end')::boolean then v_ends_at end),
+    coalesce(v_ended_at, case when v_status in ('canceled', 'incomplete_expired') then p_as_of end), v_since,
+    p_as_of, p_event_id, case when p_event_id is null then p_now end)
+  on conflict (org_id, stripe_subscription_id) do update
+     set (stripe_price_id, plan, status, current_period_ends_at, cancels_at, ended_at, past_due_since, as_of, event_id, updated_at)
+       = (excluded.stripe_price_id, excluded.plan, excluded.status, excluded.current_period_ends_at, excluded.cancels_at, excluded.ended_at,
+          excluded.past_due_since, excluded.as_of, excluded.event_id, p_now),
+         fetched_at = coalesce(excluded.fetched_at, s.fetched_at),
+         fetch_error = case when excluded.fetched_at is null then s.fetch_error end,
+         -- An answer settles what was open when it was asked for, and not what came since.
+         refetch_at = case when excluded.fetched_at is not null and s.revision = p_revision then null else s.refetch_at end;
+  return 'mirrored';
+end;
+$$;
+comment on function private.mirror_subscription is
+  'Writes what the provider says of a subscription at a moment: mirrored, stale (something later is known), repeated, or refetch (something else was said of that second). p_event_id null: it was asked for, with the revision at that time. Fails: billing_customer_unknown 404, stripe_field_missing 422, value_not_allowed 422.';
+
+create function private.ask_about_subscription(p_org_id uuid, p_id uuid, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s
+     set refetch_at = least(s.refetch_at, p_now), revision = s.revision + 1
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function private.ask_about_subscription is 'Has the provider asked about a subscription by the next sweep.';
+
+-- Effects of the platform account's events; what comes from a connected account is the organisation's own matter and never reaches this.
+create function private.apply_platform_event(p_event jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_type text := p_event ->> 'type';
+  v_object jsonb := p_event #> '{data,object}';
+  v_subscription_id text;
+  v_mirror public.org_subscriptions;
+begin
+  if v_type like 'customer.subscription.%' and v_type <> 'customer.subscription.trial_will_end' then
+    perform private.require_stripe_field(p_event ? 'created', 'created');
+    return private.mirror_subscription(v_object, private.stripe_instant(p_event -> 'created'), p_event ->> 'id', null, p_now);
+  elsif v_type in ('invoice.paid', 'invoice.payment_failed') then
+    -- The subscription's own event says what became of it; this one notices when that event is missing.
+    v_subscription_id := private.stripe_id(coalesce(nullif(v_object -> 'subscription', 'null'),
+                                                    v_object #> '{parent,subscription_details,subscription}'));
+    select s.* into v_mirror
+      from private.billing_customers as c
+      join public.org_subscriptions as s on s.org_id = c.org_id and s.stripe_subscription_id = v_subscription_id
+     where c.stripe_customer_id = private.stripe_id(v_object -> 'customer');
+    if not found then
+      return 'ignored';
+    end if;
+    if (v_mirror.status in ('active', 'trialing')) <> (v_type = 'invoice.paid') then
+      perform private.ask_about_subscription(v_mirror.org_id, v_mirror.id, p_now);
+      return 'refetch';
+    end if;
+    return 'agreed';
+  end if;
+  return 'ignored';
+end;
+$$;
+comment on function private.apply_platform_event is
+  'The effect of an event of the platform''s own account: mirrored, stale, repeated, refetch, agreed or ignored. Fails as mirror_subscription does; the event is then kept with its error and can be replayed.';
+
 -- ── 95_overview/rules/client_detail.sql ──
 
 -- client_detail: all a coach's page of one client shows, in one call. Lists are the latest and say how many there are in all.
@@ -11160,6 +15922,227 @@ end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
 
+-- ── 95_overview/rules/pulse.sql ──
+
+-- Pulse: for every kind of work that runs by itself, what waits and since when, how it goes, what is stuck, and what fixes it.
+-- Each kind's function is a few looks at partial indexes of what is due, so that it costs what waits and not what was ever done; a count
+-- stops at 10,000. The thresholds are rows of private.work_kinds.
+
+-- What waits for one kind: {backlog, oldest_due_at, done, failed, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}]},
+-- each of which a function may leave out.
+create function private.pulse_bookings(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    (select b.id, b.end_time as due_at from public.bookings as b
+      where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now order by b.end_time limit 10000)
+    union all
+    (select b.id, b.due_since + interval '2 minutes' from public.bookings as b
+      where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes' order by b.due_since limit 10000))
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.due_at), 'stuck', (
+    select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.due_at, 'reason', 'not_settled', 'fix', 'coach booking complete ' || s.id) order by s.due_at)
+      from (select * from due as x where x.due_at < p_now - interval '1 day' order by x.due_at limit 10) as s))
+    from due as d;
+$$;
+comment on function private.pulse_bookings is 'Pulse: bookings that are over and not completed, or due and not settled; stuck after a day.';
+
+create function private.pulse_holds(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.expires_at))
+    from (select h.expires_at from private.holds as h where h.status = 'held' and h.expires_at < p_now order by h.expires_at limit 10000) as d;
+$$;
+comment on function private.pulse_holds is 'Pulse: holds that have run out and still keep their row.';
+
+-- What is due is what the sweep itself finds out, at its cost; here it is enough that it has run where somebody wants reminders.
+create function private.pulse_reminders(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('oldest_due_at', greatest(
+    (select min(s.created_at) from public.sms_schedules as s where s.enabled),
+    (select j.started_at from private.job_runs as j
+      where j.job = 'sweep_reminders' and j.error is null and j.finished_at is not null order by j.started_at desc limit 1)));
+$$;
+comment on function private.pulse_reminders is 'Pulse: since when nobody has asked what reminders are due, where an organisation has a schedule.';
+
+create function private.pulse_channel(p_channel text, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    select m.next_at
+      from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
+             where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
+     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+  tries as (
+    select a.status, a.error_code
+      from public.outbox_attempts as a
+      join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id
+     where a.created_at > p_now - interval '1 hour' and m.channel = p_channel),
+  stuck as (
+    select m.id, m.claimed_at from public.outbox_messages as m
+     where m.status = 'sending' and m.next_at < p_now - interval '15 minutes' and m.channel = p_channel order by m.next_at limit 10)
+  select jsonb_build_object(
+    'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.next_at) from due as d),
+    'done', (select count(*) from tries as t where t.status = 'sent'),
+    'failed', (select count(*) from tries as t where t.status in ('failed', 'unknown')),
+    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.provider = private.provider_of(p_channel) and l.until_at > p_now),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(t.error_code, t.status) as reason, count(*) as n
+                           from tries as t where t.status in ('failed', 'unknown') group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'lease_ran_out', 'fix', 'coach sweep messages') order by s.claimed_at)
+                from stuck as s));
+$$;
+comment on function private.pulse_channel is 'Pulse of one channel: what may leave and has not, the last hour''s attempts, and claims that were never given back.';
+
+create function private.pulse_sms(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('sms', p_now); $$;
+comment on function private.pulse_sms is 'Pulse: texts.';
+
+create function private.pulse_email(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('email', p_now); $$;
+comment on function private.pulse_email is 'Pulse: emails.';
+
+create function private.pulse_push(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('push', p_now); $$;
+comment on function private.pulse_push is 'Pulse: push messages.';
+
+-- A text is looked up for three days; of an email or a push message nobody can be asked. What is not found then is for somebody to send
+-- again or to leave, and told for a day.
+create function private.pulse_unknown_messages(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with unknown as (
+    select m.org_id, m.id, m.next_at, m.claimed_at, case m.channel when 'sms' then m.claimed_at + interval '3 days' else m.claimed_at end as given_up_at
+      from public.outbox_messages as m
+     where m.status = 'unknown' order by m.next_at limit 10000)
+  select jsonb_build_object(
+    'backlog', count(*) filter (where u.given_up_at > p_now), 'oldest_due_at', min(u.next_at) filter (where u.next_at <= p_now and u.given_up_at > p_now),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'never_found', 'fix', 'coach messages retry ' || s.id) order by s.claimed_at)
+                from (select * from unknown as x
+                       where x.given_up_at between p_now - interval '1 day' and p_now
+                         and not exists (select from public.outbox_messages as f where f.org_id = x.org_id and f.cause_id = x.id)
+                       order by x.claimed_at limit 10) as s))
+    from unknown as u;
+$$;
+comment on function private.pulse_unknown_messages is 'Pulse: messages that may have been sent; stuck when they can no longer be looked up and nobody has sent them again, for a day.';
+
+create function private.pulse_callbacks(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Kept for a week, for messages that are recorded late: what lies there longer was not cleared.
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(e.received_at) filter (where e.received_at < p_now - interval '7 days') + interval '7 days')
+    from (select x.received_at from private.unmatched_sms_events as x order by x.received_at limit 10000) as e;
+$$;
+comment on function private.pulse_callbacks is 'Pulse: status callbacks of messages that nobody knows.';
+
+create function private.pulse_clean_up(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(r.window_started_at) + interval '1 day')
+    from (select x.window_started_at from private.rate_limits as x
+           where x.window_started_at < p_now - interval '1 day' order by x.window_started_at limit 10000) as r;
+$$;
+comment on function private.pulse_clean_up is 'Pulse: counts of calls that are older than a day.';
+
+-- What a kind's function says; one that cannot be read says so and hides no other.
+create function private.read_pulse(p_kind text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_reading jsonb;
+begin
+  execute format('select private.%I($1)', 'pulse_' || p_kind) into v_reading using p_now;
+  return jsonb_strip_nulls(v_reading);
+exception when others then
+  raise log 'pulse of % failed: SQLSTATE %', p_kind, sqlstate;
+  return jsonb_build_object('unreadable', sqlstate);
+end;
+$$;
+comment on function private.read_pulse is 'The reading of private.pulse_<kind>, or {unreadable: SQLSTATE}.';
+
+create function private.pulse(p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with readings as (
+    select k.*, r.reading, j.runs, j.failed_runs, j.last_run_at, j.last_error, j.done as jobs_done,
+           coalesce((r.reading ->> 'backlog')::bigint, 0) as backlog, (r.reading ->> 'oldest_due_at')::timestamptz as oldest_due_at,
+           coalesce((r.reading ->> 'done')::bigint, j.done) as done, coalesce((r.reading ->> 'failed')::bigint, 0) as failed,
+           (r.reading ->> 'deferred_until')::timestamptz as deferred_until, coalesce(r.reading -> 'failures', '[]') as failures,
+           coalesce(r.reading -> 'stuck', '[]') as stuck, r.reading ? 'unreadable' as is_unreadable,
+           k.brake is not null and private.is_braked(k.brake) as is_braked
+      from private.work_kinds as k
+     cross join lateral (select private.read_pulse(k.kind, p_now) as reading offset 0) as r
+     cross join lateral (
+       select count(*) as runs, count(*) filter (where x.error is not null) as failed_runs, max(x.started_at) as last_run_at,
+              (array_agg(x.error order by x.started_at desc))[1] as last_error,
+              coalesce(sum((select sum((x.result ->> key)::bigint) from unnest(k.done_keys) as key)), 0)::bigint as done
+         from private.job_runs as x
+        where x.job = any (k.jobs) and x.started_at > p_now - interval '1 hour' and x.started_at <= p_now and x.finished_at is not null) as j),
+  judged as (
+    select r.*, r.failed::numeric / nullif(r.done + r.failed, 0) as error_rate, w.failing, w.degraded
+      from readings as r
+     cross join lateral (
+       select array_remove(array[
+                case when r.is_unreadable then 'unreadable' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.failing_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.failing_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.runs >= 3 and r.failed_runs = r.runs then 'runs_fail' end], null) as failing,
+              array_remove(array[
+                case when r.is_braked then 'brake_on' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.degraded_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.degraded_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.last_error is not null then 'last_run_failed' end,
+                case when r.deferred_until > p_now then 'deferred' end,
+                case when r.stuck <> '[]' then 'stuck' end], null) as degraded) as w),
+  verdicts as (
+    select j.*, case when j.failing <> '{}' then 'failing' when j.degraded <> '{}' then 'degraded' else 'healthy' end as verdict,
+           case when j.failing <> '{}' then j.failing else j.degraded end as reasons
+      from judged as j)
+  select jsonb_build_object(
+    'as_of', p_now,
+    'verdict', coalesce((array_agg(v.verdict order by array_position('{failing,degraded,healthy}'::text[], v.verdict)))[1], 'healthy'),
+    'kinds', jsonb_agg(jsonb_build_object(
+      'kind', v.kind, 'description', v.description, 'verdict', v.verdict, 'reasons', v.reasons,
+      'backlog', v.backlog, 'oldest_due_at', v.oldest_due_at,
+      'oldest_due_secs', greatest(extract(epoch from p_now - v.oldest_due_at), 0)::bigint,
+      'done', v.done, 'failed', v.failed, 'error_rate', round(v.error_rate, 4), 'deferred_until', v.deferred_until,
+      'failures', v.failures || case when v.last_error is null then '[]' else jsonb_build_array(jsonb_build_object('reason', v.last_error, 'count', v.failed_runs)) end,
+      'stuck', v.stuck, 'runs', v.runs, 'last_run_at', v.last_run_at,
+      'degraded_after_secs', extract(epoch from v.degraded_after)::bigint, 'failing_after_secs', extract(epoch from v.failing_after)::bigint,
+      'fix', case when v.verdict = 'healthy' then null when v.is_braked then 'coach brake list' else v.fix end) order by v.kind))
+    from verdicts as v;
+$$;
+comment on function private.pulse is
+  'The pulse: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures, stuck, runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}; done, failed and runs are of the last hour.';
+
+create function private.admin_pulse()
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.is_platform_admin() then
+    perform private.refuse_permission();
+  end if;
+  return private.pulse();
+end;
+$$;
+comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -11178,7 +16161,7 @@ grant execute on function private.orgs_with(text), private.shown_org_ids(), priv
 -- orgs: a member, a client of it, its founder before the first membership, a platform admin. The founder is told by the row's own
 -- column: the insert asks for the row back, and no function can see it yet.
 grant select, insert (name, slug, commission_rate) on public.orgs to authenticated;
-grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed) on public.orgs to authenticated;
+grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed, allows_support) on public.orgs to authenticated;
 grant select on public.orgs to service_role;
 create policy orgs_select_people on public.orgs for select to authenticated
   using (id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -11188,7 +16171,7 @@ create policy orgs_select_people on public.orgs for select to authenticated
 create policy orgs_insert_founder on public.orgs for insert to authenticated
   with check (created_by = (select auth.uid()));
 create policy orgs_update_members on public.orgs for update to authenticated
-  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.is_platform_admin()));
+  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.may_operate('orgs.write')));
 
 -- roles, role_permissions: the same for everyone who signs in.
 grant select on public.roles, public.role_permissions to authenticated, service_role;
@@ -11200,7 +16183,8 @@ create policy role_permissions_select_all on public.role_permissions for select 
 grant select, insert (org_id, user_id, role) on public.org_members to authenticated;
 grant select on public.org_members to service_role;
 create policy org_members_select_self on public.org_members for select to authenticated
-  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[]));
+  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[])
+         and (ends_at is null or ends_at > now()));
 create policy org_members_insert_founder on public.org_members for insert to authenticated
   with check (user_id = (select auth.uid()) and role = 'owner');
 
@@ -11270,7 +16254,7 @@ alter table private.job_runs enable row level security;
 revoke all on public.platform_admins, public.audit_log, public.alerts from public, anon, authenticated, service_role;
 revoke all on private.job_runs from public, anon, authenticated, service_role;
 
-grant execute on function private.is_platform_admin() to authenticated;
+grant execute on function private.is_platform_admin(), private.may_operate(text) to authenticated;
 
 grant select on public.platform_admins to authenticated, service_role;
 create policy platform_admins_select_self on public.platform_admins for select to authenticated
@@ -11302,6 +16286,13 @@ create policy platform_audit_log_select_nobody on private.platform_audit_log for
 create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
 create policy brakes_select_nobody on private.brakes for select to service_role using (false);
 
+alter table private.admin_actions enable row level security;
+revoke all on private.admin_actions from public, anon, authenticated, service_role;
+create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);
+alter table private.provider_limits enable row level security;
+revoke all on private.provider_limits from public, anon, authenticated, service_role;
+create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
+
 -- ── 20_clients/access.sql ──
 
 -- Who may see and write clients. Ids, tokens' owners and the sign-in link are never written by an app.
@@ -11326,11 +16317,113 @@ grant update (full_name, email, phone, date_of_birth, gender, height_cm, weight_
 grant update (portal_token) on public.clients to service_role;
 
 create policy clients_select_people on public.clients for select to authenticated
-  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
 create policy clients_insert_members on public.clients for insert to authenticated
   with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
 create policy clients_update_people on public.clients for update to authenticated
-  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
+
+-- ── 22_invites/access.sql ──
+
+-- Who may see invites. A client's codes are the members' to hand over, a member's token is the email's alone; all is written by RPCs.
+
+alter table public.client_invites enable row level security;
+alter table public.member_invites enable row level security;
+alter table private.allow_list enable row level security;
+revoke all on public.client_invites, public.member_invites, private.allow_list from public, anon, authenticated, service_role;
+create policy allow_list_select_nobody on private.allow_list for select to service_role using (false);
+
+-- Whoever has redeemed a code sees it: the app finds its client by it. What it writes there is what redeem_client_invite wrote.
+grant execute on function private.my_invite_id() to authenticated;
+grant select on public.client_invites to authenticated;
+grant update (redeemed_at, redeemed_by) on public.client_invites to authenticated;
+create policy client_invites_select_people on public.client_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = (select private.my_invite_id()));
+create policy client_invites_update_redeemer on public.client_invites for update to authenticated
+  using (id = (select private.my_invite_id()));
+create trigger client_invites__audit after insert or update or delete on public.client_invites
+  for each row execute function private.tg__audit();
+
+grant select (org_id, id, email, role, expires_at, accepted_at, accepted_by, revoked_at, created_by, created_at, updated_at)
+  on public.member_invites to authenticated;
+create policy member_invites_select_members on public.member_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('members.write'))::uuid[]));
+create trigger member_invites__audit after insert or update or delete on public.member_invites
+  for each row execute function private.tg__audit('token_hash', 'expires_at');
+
+-- ── 25_leads/access.sql ──
+
+-- Who may see and write leads and referrals. Counters, rewards and history are written by rules alone; a visitor reaches no table.
+
+alter table public.inquiries enable row level security;
+alter table public.inquiry_events enable row level security;
+alter table public.referral_links enable row level security;
+alter table public.referrals enable row level security;
+alter table public.referral_rewards enable row level security;
+alter table public.credit_entries enable row level security;
+alter table private.referral_codes enable row level security;
+alter table private.referral_clicks enable row level security;
+revoke all on public.inquiries, public.inquiry_events, public.referral_links, public.referrals, public.referral_rewards, public.credit_entries,
+  private.referral_codes, private.referral_clicks from public, anon, authenticated, service_role;
+create policy referral_codes_select_nobody on private.referral_codes for select to service_role using (false);
+create policy referral_clicks_select_nobody on private.referral_clicks for select to service_role using (false);
+
+grant select, delete on public.inquiries to authenticated;
+grant select on public.inquiries to service_role;
+grant insert (org_id, name, email, phone, source, message, status, services_interested, follow_up_date, assigned_to, expected_value)
+  on public.inquiries to authenticated;
+grant insert (org_id, name, email, phone, source, message, status) on public.inquiries to service_role;
+grant update (name, email, phone, message, status, services_interested, follow_up_date, assigned_to, expected_value, converted_client_id)
+  on public.inquiries to authenticated;
+create policy inquiries_select_members on public.inquiries for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy inquiries_insert_members on public.inquiries for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_update_members on public.inquiries for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_delete_members on public.inquiries for delete to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger inquiries__audit after delete on public.inquiries
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.inquiries
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.inquiry_events to authenticated;
+create policy inquiry_events_select_members on public.inquiry_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+grant select on public.referral_links to authenticated, service_role;
+grant insert (org_id, code, name, description, reward_type, reward_value, referrer_reward_type, referrer_reward_value, is_active, expires_at)
+  on public.referral_links to authenticated;
+grant update (name, description, is_active, expires_at) on public.referral_links to authenticated;
+create policy referral_links_select_members on public.referral_links for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_links_insert_members on public.referral_links for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy referral_links_update_members on public.referral_links for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger referral_links__audit after insert or update on public.referral_links
+  for each row execute function private.tg__audit('clicks', 'signups', 'conversions');
+create trigger referral_links__touch before update on public.referral_links
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger zz_refuse_clearly before insert or update on public.referral_links
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.referrals, public.referral_rewards to authenticated;
+grant select on public.referrals to service_role;
+create policy referrals_select_members on public.referrals for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_rewards_select_members on public.referral_rewards for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+-- credit_entries: members, and a client their own.
+grant select on public.credit_entries to authenticated;
+create policy credit_entries_select_people on public.credit_entries for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create trigger credit_entries__append_only before update or delete on public.credit_entries
+  for each row execute function private.tg__append_only();
+create trigger credit_entries__no_truncate before truncate on public.credit_entries
+  for each statement execute function private.tg__append_only();
 
 -- ── 27_progress/access.sql ──
 
@@ -11551,7 +16644,8 @@ grant select, insert (org_id, timezone) on public.booking_settings to authentica
 grant select on public.booking_settings to service_role;
 grant update (allow_client_booking, buffer_between_mins, early_cutoff_before_hour, early_cutoff_time, gst_registered, late_notice_hours,
               max_advance_days, min_notice_hours, pass_stripe_fees, slot_duration_mins, timezone,
-              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
+              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel,
+              send_receipts)
   on public.booking_settings to authenticated;
 create policy booking_settings_select_people on public.booking_settings for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -11564,11 +16658,11 @@ create policy booking_settings_update_members on public.booking_settings for upd
 -- session_types: members write, a client reads.
 grant select, delete on public.session_types to authenticated;
 grant select on public.session_types to service_role;
-grant insert (org_id, name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, capacity, sort_order)
+grant insert (org_id, name, slug, description, duration_mins, price_cents, currency, deposit_cents, deposit_percent, color, is_active,
+              allow_online_booking, buffer_before_mins, buffer_after_mins, max_per_day, capacity, sort_order)
   on public.session_types to authenticated;
-grant update (name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, capacity, updated_at)
+grant update (name, slug, description, duration_mins, price_cents, currency, deposit_cents, deposit_percent, color, is_active,
+              allow_online_booking, buffer_before_mins, buffer_after_mins, max_per_day, capacity, updated_at)
   on public.session_types to authenticated;
 create policy session_types_select_people on public.session_types for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -11739,6 +16833,36 @@ begin
 end;
 $$;
 
+-- ── 45_waivers/access.sql ──
+
+-- Who may see and write waivers: members. A visitor with a link comes through RPCs; evidence is written there alone.
+
+alter table public.waiver_texts enable row level security;
+alter table public.client_waivers enable row level security;
+revoke all on public.waiver_texts, public.client_waivers from public, anon, authenticated, service_role;
+
+grant select on public.waiver_texts to authenticated;
+create policy waiver_texts_select_members on public.waiver_texts for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create trigger waiver_texts__append_only before update or delete on public.waiver_texts
+  for each row execute function private.tg__append_only();
+create trigger waiver_texts__no_truncate before truncate on public.waiver_texts
+  for each statement execute function private.tg__append_only();
+
+grant select on public.client_waivers to authenticated, service_role;
+grant insert (org_id, client_id, name, status, sent_at) on public.client_waivers to authenticated;
+grant update (status) on public.client_waivers to authenticated;
+create policy client_waivers_select_members on public.client_waivers for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create policy client_waivers_insert_members on public.client_waivers for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create policy client_waivers_update_members on public.client_waivers for update to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create trigger client_waivers__audit after insert or update or delete on public.client_waivers
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.client_waivers
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
 -- ── 50_messaging/access.sql ──
 
 -- Who may see and write what: members write settings, templates, schedules and conversations; the outbox is written by RPC alone.
@@ -11747,15 +16871,13 @@ alter table private.message_kinds enable row level security;
 alter table private.phone_regions enable row level security;
 alter table private.platform_settings enable row level security;
 alter table private.unmatched_sms_events enable row level security;
-alter table private.provider_limits enable row level security;
 alter table private.inbound_sids enable row level security;
-revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events, private.provider_limits,
+revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events,
   private.inbound_sids from public, anon, authenticated, service_role;
 create policy message_kinds_select_nobody on private.message_kinds for select to service_role using (false);
 create policy phone_regions_select_nobody on private.phone_regions for select to service_role using (false);
 create policy platform_settings_select_nobody on private.platform_settings for select to service_role using (false);
 create policy unmatched_sms_events_select_nobody on private.unmatched_sms_events for select to service_role using (false);
-create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
 create policy inbound_sids_select_nobody on private.inbound_sids for select to service_role using (false);
 
 alter table public.sms_settings enable row level security;
@@ -11991,6 +17113,200 @@ alter table private.risk_schedule enable row level security;
 revoke all on private.risk_schedule from public, anon, authenticated, service_role;
 create policy risk_schedule_select_nobody on private.risk_schedule for select to service_role using (false);
 
+-- ── 60_payments/access.sql ──
+
+-- Who may see and write the tables of payments directly. Money is never written by hand: no role may insert a money event.
+
+alter table public.stripe_accounts enable row level security;
+alter table public.money_events enable row level security;
+alter table public.subscriptions enable row level security;
+alter table public.disputes enable row level security;
+alter table public.org_payouts enable row level security;
+alter table public.org_payout_settings enable row level security;
+alter table private.stripe_events enable row level security;
+alter table private.stripe_fetches enable row level security;
+alter table private.stripe_cursors enable row level security;
+alter table private.stripe_payments enable row level security;
+revoke all on public.stripe_accounts, public.money_events, public.subscriptions, public.disputes, public.org_payouts,
+  public.org_payout_settings from public, anon, authenticated, service_role;
+revoke all on private.stripe_events, private.stripe_fetches, private.stripe_cursors, private.stripe_payments
+  from public, anon, authenticated, service_role;
+
+-- stripe_accounts, money_events, disputes: members who may see money.
+grant select on public.stripe_accounts, public.money_events, public.disputes to authenticated, service_role;
+create policy stripe_accounts_select_members on public.stripe_accounts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy money_events_select_members on public.money_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy disputes_select_members on public.disputes for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- subscriptions: members, and the client whose it is.
+grant select on public.subscriptions to authenticated, service_role;
+create policy subscriptions_select_people on public.subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- org_payouts: the platform's admins write, members who may see payouts read.
+grant select on public.org_payouts to authenticated, service_role;
+grant insert (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, status, payout_reference),
+      update (status, paid_at) on public.org_payouts to authenticated;
+create policy org_payouts_select_people on public.org_payouts for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payouts_insert_platform on public.org_payouts for insert to authenticated
+  with check ((select private.is_platform_admin()));
+create policy org_payouts_update_platform on public.org_payouts for update to authenticated
+  using ((select private.is_platform_admin()));
+
+-- org_payout_settings: the owner writes; a platform admin opens an empty row for a new organisation.
+grant select on public.org_payout_settings to authenticated, service_role;
+grant insert (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at),
+      update (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at)
+  on public.org_payout_settings to authenticated;
+create policy org_payout_settings_select_people on public.org_payout_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_insert_people on public.org_payout_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_update_owners on public.org_payout_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.org_payouts
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- Row level security without a policy that lets anybody in: only definers of the owner reach these.
+create policy stripe_events_select_nobody on private.stripe_events for select to service_role using (false);
+create policy stripe_fetches_select_nobody on private.stripe_fetches for select to service_role using (false);
+create policy stripe_cursors_select_nobody on private.stripe_cursors for select to service_role using (false);
+create policy stripe_payments_select_nobody on private.stripe_payments for select to service_role using (false);
+
+-- ── 61_checkout/access.sql ──
+
+-- Who may see what is asked for and given back. Nothing here is written directly: every write is an RPC, a rule or a sweep.
+
+alter table public.refund_tiers enable row level security;
+alter table public.deposits enable row level security;
+alter table public.refunds enable row level security;
+alter table public.receipts enable row level security;
+alter table private.receipt_counters enable row level security;
+alter table private.receipts_due enable row level security;
+revoke all on public.refund_tiers, public.deposits, public.refunds, public.receipts from public, anon, authenticated, service_role;
+revoke all on private.receipt_counters, private.receipts_due from public, anon, authenticated, service_role;
+
+-- refund_tiers: members and the organisation's clients.
+grant select on public.refund_tiers to authenticated, service_role;
+create policy refund_tiers_select_people on public.refund_tiers for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+
+-- deposits: members who see bookings, and the client whose it is.
+grant select on public.deposits to authenticated, service_role;
+create policy deposits_select_people on public.deposits for select to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- refunds: members who see money; a client sees what of theirs is given back, by its receipt.
+grant select on public.refunds to authenticated, service_role;
+create policy refunds_select_members on public.refunds for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- receipts: members who see money, and the client whose they are.
+grant select on public.receipts to authenticated, service_role;
+create policy receipts_select_people on public.receipts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+create policy receipt_counters_select_nobody on private.receipt_counters for select to service_role using (false);
+create policy receipts_due_select_nobody on private.receipts_due for select to service_role using (false);
+
+-- ── 65_billing/access.sql ──
+
+-- Who may see what an organisation pays for. Nobody writes here directly.
+
+alter table private.features enable row level security;
+alter table private.plan_prices enable row level security;
+alter table private.billing_customers enable row level security;
+alter table public.plans enable row level security;
+alter table public.plan_grants enable row level security;
+alter table public.org_subscriptions enable row level security;
+revoke all on private.features, private.plan_prices, private.billing_customers, public.plans, public.plan_grants, public.org_subscriptions
+  from public, anon, authenticated, service_role;
+
+-- Row level security without a policy for apps: only definers of the owner reach these.
+create policy features_select_nobody on private.features for select to service_role using (false);
+create policy plan_prices_select_nobody on private.plan_prices for select to service_role using (false);
+create policy billing_customers_select_nobody on private.billing_customers for select to service_role using (false);
+
+-- plans: what can be chosen, for everyone who signs in; and what one's own organisation has, chosen or not.
+grant select on public.plans to authenticated, service_role;
+create policy plans_select_offered on public.plans for select to authenticated
+  using (is_active and (select auth.uid()) is not null or is_default
+         or plan in (select s.plan from public.org_subscriptions as s) or plan in (select g.plan from public.plan_grants as g)
+         or (select private.is_platform_admin()));
+
+grant select on public.plan_grants, public.org_subscriptions to authenticated, service_role;
+create policy plan_grants_select_members on public.plan_grants for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
+create policy org_subscriptions_select_members on public.org_subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
+
+-- ── 95_overview/access.sql ──
+
+-- Who may see what overviews keep: nobody but the definers here.
+
+alter table private.work_kinds enable row level security;
+revoke all on private.work_kinds from public, anon, authenticated, service_role;
+create policy work_kinds_select_nobody on private.work_kinds for select to service_role using (false);
+
+-- ── 97_support_access/access.sql ──
+
+-- Who sees support accesses; and what holds for every table, whatever its domain: under support access nothing is deleted directly, and nothing of high risk is written.
+-- The last room of access, so that it finds every grant. A table that gains a delete grant gains the trigger with it.
+
+alter table public.support_access enable row level security;
+revoke all on public.support_access from public, anon, authenticated, service_role;
+grant select on public.support_access to authenticated, service_role;
+create policy support_access_select_people on public.support_access for select to authenticated
+  using (org_id = any ((select private.orgs_with('audit.read'))::uuid[]) or user_id = (select auth.uid()));
+
+do $$
+declare
+  v_table record;
+begin
+  for v_table in
+    select c.oid::regclass as name
+      from pg_catalog.pg_class as c
+     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and has_table_privilege('authenticated', c.oid, 'delete')
+     order by c.relname
+  loop
+    execute format(
+      'create trigger aa_refuse_support_access before delete on %s
+         for each row when (current_user = ''authenticated'') execute function private.tg__refuse_support_access()', v_table.name);
+  end loop;
+
+  -- Where money goes, and whose devices and words they are: no direct write at all.
+  for v_table in
+    select c.oid::regclass as name
+      from pg_catalog.pg_class as c
+     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+       and c.relname in ('org_payout_settings', 'org_payouts', 'stripe_accounts', 'push_tokens', 'messages', 'client_waivers', 'client_invites')
+       and has_any_column_privilege('authenticated', c.oid, 'insert, update')
+     order by c.relname
+  loop
+    execute format(
+      'create trigger aa_refuse_support_write before insert or update on %s
+         for each row when (current_user = ''authenticated'') execute function private.tg__refuse_support_access()', v_table.name);
+  end loop;
+end;
+$$;
+
+-- What would hand over an account, or speak for somebody: addresses, links, consents.
+create trigger aa_refuse_support_write before update on public.clients
+  for each row when (current_user = 'authenticated')
+  execute function private.tg__refuse_support_access(
+    'email', 'phone', 'portal_token', 'onboarding_token', 'auth_user_id', 'sms_opt_in', 'email_opt_in');
+
 -- ── 10_tenancy/api.sql ──
 
 -- Tenancy for apps.
@@ -12018,6 +17334,362 @@ comment on function public.list_members is
 revoke all on function public.list_members(uuid) from public, anon, service_role;
 grant execute on function public.list_members(uuid) to authenticated;
 grant execute on function private.member_team(uuid) to authenticated;
+
+-- ── 15_operations/api.sql ──
+
+-- Operations for apps: who I am, what is stopped, and the platform's console. Each admin_* leaves one audit row, also when it is refused;
+-- a refusal comes as {code, message, details, hint} with its HTTP status, as an error would.
+
+create function public.whoami()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.person_whoami();
+end;
+comment on function public.whoami is
+  'Who you are here: {user_id, active_org_id, organisations: [{org_id, name, role, ends_at, blocked_at}], clients: [{org_id, client_id}], is_platform_admin, platform_permissions, support_access: [{id, org_id, org_name, client_id, reason, started_at, expires_at}]}. While support_access is not empty, show it, with a button for end_support_access.';
+revoke all on function public.whoami() from public, anon, service_role;
+grant execute on function public.whoami() to authenticated;
+grant execute on function private.person_whoami() to authenticated;
+
+create function public.banner()
+returns table (kind text, org_id uuid, message text, since timestamptz)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select b.kind, b.org_id, b.message, b.since from private.banners() as b;
+end;
+comment on function public.banner is
+  'What is stopped for you now (sms, email, push, payments, imports, automations, assistant, sign_up), for everybody (org_id null) or in an organisation of yours; message null: say it in your own words.';
+revoke all on function public.banner() from public, service_role;
+grant execute on function public.banner() to anon, authenticated;
+grant execute on function private.banners() to anon, authenticated;
+
+create function public.end_support_access(p_access_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_end_support_access(p_access_id);
+end;
+comment on function public.end_support_access is
+  'Ends a support access at once: your own, one to an organisation where you have audit.read, or any with support.start; false when it had ended. Fails: support_access_not_found 404, support_access_limited 403.';
+revoke all on function public.end_support_access(uuid) from public, anon, service_role;
+grant execute on function public.end_support_access(uuid) to authenticated;
+grant execute on function private.person_end_support_access(uuid) to authenticated;
+
+grant execute on function private.admin_act(text, jsonb) to authenticated;
+
+create function public.admin_search(p_query text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('search', jsonb_build_object('query', p_query));
+end;
+comment on function public.admin_search is
+  'What a word or an id finds in every organisation, by kind (org, member, client, booking, package, message): [{kind, org_id, id, label, detail, blocked_at}]. Needs orgs.read. Fails: platform_permission_missing 403, value_not_allowed 422.';
+revoke all on function public.admin_search(text) from public, anon, service_role;
+grant execute on function public.admin_search(text) to authenticated;
+
+create function public.admin_org(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_org', jsonb_build_object('org_id', p_org_id));
+end;
+comment on function public.admin_org is
+  'One organisation''s whole state: {org, members, clients, bookings, messages, message_errors, money, alerts, jobs, brakes, support_access, audit}. Needs orgs.read. Fails: platform_permission_missing 403, org_not_found 404.';
+revoke all on function public.admin_org(uuid) from public, anon, service_role;
+grant execute on function public.admin_org(uuid) to authenticated;
+
+create function public.admin_client(p_client_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_client', jsonb_build_object('client_id', p_client_id));
+end;
+comment on function public.admin_client is
+  'One client''s whole state: {client, packages, bookings, messages, message_errors, alerts}. Needs clients.read. Fails: platform_permission_missing 403, client_not_found 404.';
+revoke all on function public.admin_client(uuid) from public, anon, service_role;
+grant execute on function public.admin_client(uuid) to authenticated;
+
+create function public.admin_block_org(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('block_org', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_block_org is
+  'Blocks an organisation: its members read and change nothing, its clients and visitors are let in nowhere, nothing leaves. Needs orgs.block. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_block_org(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_block_org(uuid, text) to authenticated;
+
+create function public.admin_unblock_org(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('unblock_org', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_unblock_org is
+  'Unblocks an organisation. Needs orgs.block. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_unblock_org(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_unblock_org(uuid, text) to authenticated;
+
+create function public.admin_block_client(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('block_client', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_block_client is
+  'Blocks a client: they are let in nowhere, neither signed in nor by their link nor on the public page. Needs clients.block. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_block_client(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_block_client(uuid, text) to authenticated;
+
+create function public.admin_unblock_client(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('unblock_client', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_unblock_client is
+  'Unblocks a client. Needs clients.block. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_unblock_client(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_unblock_client(uuid, text) to authenticated;
+
+create function public.admin_reset_onboarding(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('reset_org_onboarding', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_reset_onboarding is
+  'Lets an organisation go through its onboarding again. Needs orgs.onboard. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_reset_onboarding(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_reset_onboarding(uuid, text) to authenticated;
+
+create function public.admin_reset_client_onboarding(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('reset_client_onboarding', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_reset_client_onboarding is
+  'Lets a client be onboarded again; their open link is closed. Needs clients.onboard. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_reset_client_onboarding(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_reset_client_onboarding(uuid, text) to authenticated;
+
+create function public.admin_resend(p_message_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('resend_message', jsonb_build_object('message_id', p_message_id, 'reason', p_reason));
+end;
+comment on function public.admin_resend is
+  'Sends a message again that did not arrive or may not have; {id, org_id, message_id: the new one}. Needs messages.resend. Fails: platform_permission_missing 403, message_not_found 404, message_not_retryable 409, message_retried 409, reason_missing 422.';
+revoke all on function public.admin_resend(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_resend(uuid, text) to authenticated;
+
+create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('pull_brake', jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'reason', p_reason, 'banner', p_banner));
+end;
+comment on function public.admin_pull_brake is
+  'Stops a kind of work for an organisation, or with none for everybody: {kind, org_id, is_on, is_changed}. Needs system.brakes. Fails: platform_permission_missing 403, org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_pull_brake(text, text, uuid, text) from public, anon, service_role;
+grant execute on function public.admin_pull_brake(text, text, uuid, text) to authenticated;
+
+create function public.admin_release_brake(p_kind text, p_reason text, p_org_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('release_brake', jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_release_brake is
+  'Lets a kind of work go on: {kind, org_id, is_on, is_changed}. Needs system.brakes. Fails: platform_permission_missing 403, org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_release_brake(text, text, uuid) from public, anon, service_role;
+grant execute on function public.admin_release_brake(text, text, uuid) to authenticated;
+
+create function public.admin_brakes()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_brakes', '{}');
+end;
+comment on function public.admin_brakes is
+  'The brakes that are on: [{kind, org_id, slug, reason, banner, pulled_by, pulled_at}]. Needs system.brakes. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_brakes() from public, anon, service_role;
+grant execute on function public.admin_brakes() to authenticated;
+
+create function public.start_support_access(p_org_id uuid, p_reason text, p_client_id uuid default null, p_minutes integer default 60)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('start_support', jsonb_build_object('org_id', p_org_id, 'reason', p_reason, 'client_id', p_client_id, 'minutes', p_minutes));
+end;
+comment on function public.start_support_access is
+  'Lets you into an organisation with the role support, or into one client''s place, for 5 to 480 minutes; its owners are told. {id, org_id, client_id, expires_at}. Needs support.start. Fails: platform_permission_missing 403, org_not_found 404, client_not_found 404, support_access_declined 403, support_access_open 409, already_member 409, reason_missing 422, value_not_allowed 422.';
+revoke all on function public.start_support_access(uuid, text, uuid, integer) from public, anon, service_role;
+grant execute on function public.start_support_access(uuid, text, uuid, integer) to authenticated;
+
+create function public.admin_support(p_org_id uuid default null, p_all boolean default false, p_limit integer default 100)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_support', jsonb_build_object('org_id', p_org_id, 'all', p_all, 'limit', p_limit));
+end;
+comment on function public.admin_support is
+  'The support accesses that are open, or all: [{id, org_id, slug, user_id, email, client_id, reason, started_at, expires_at, ended_at, is_open}]. Needs support.start. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_support(uuid, boolean, integer) from public, anon, service_role;
+grant execute on function public.admin_support(uuid, boolean, integer) to authenticated;
+
+create function public.admin_audit(p_org_id uuid default null, p_action text default null, p_actor_id uuid default null, p_before timestamptz default null, p_limit integer default 100)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_audit', jsonb_build_object('org_id', p_org_id, 'action', p_action, 'actor_id', p_actor_id, 'before', p_before, 'limit', p_limit));
+end;
+comment on function public.admin_audit is
+  'The audit logs, newest first; without an organisation all of them and the platform''s. Needs audit.read. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_audit(uuid, text, uuid, timestamptz, integer) from public, anon, service_role;
+grant execute on function public.admin_audit(uuid, text, uuid, timestamptz, integer) to authenticated;
+
+create function public.admin_list()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_admins', '{}');
+end;
+comment on function public.admin_list is
+  'Who runs the platform: [{user_id, email, permissions, created_at}]. Needs system.admins. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_list() from public, anon, service_role;
+grant execute on function public.admin_list() to authenticated;
+
+create function public.admin_set(p_email text, p_permissions text[], p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('set_admin', jsonb_build_object('email', p_email, 'permissions', p_permissions, 'reason', p_reason));
+end;
+comment on function public.admin_set is
+  'Makes somebody who has signed up a platform admin, or changes what they may do. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_permission_unknown 422, last_admin 409, reason_missing 422.';
+revoke all on function public.admin_set(text, text[], text) from public, anon, service_role;
+grant execute on function public.admin_set(text, text[], text) to authenticated;
+
+create function public.admin_remove(p_email text, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('remove_admin', jsonb_build_object('email', p_email, 'reason', p_reason));
+end;
+comment on function public.admin_remove is
+  'Takes the platform from somebody, and ends their support accesses. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_admin_not_found 404, last_admin 409, reason_missing 422.';
+revoke all on function public.admin_remove(text, text) from public, anon, service_role;
+grant execute on function public.admin_remove(text, text) to authenticated;
+
+-- ── 25_leads/api.sql ──
+
+-- Leads for apps: the form and the referral page for visitors, the pipeline and credit for members and clients.
+
+create function public.capture_inquiry(
+  p_org_slug text, p_name text, p_email text default null, p_phone text default null, p_message text default null,
+  p_source text default null, p_services text[] default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.capture_inquiry(p_org_slug, p_name, p_email, p_phone, p_message, p_source, p_services);
+end;
+comment on function public.capture_inquiry is
+  'Takes in what somebody asks through a form: {outcome: captured, inquiry_id}, or {outcome: known, inquiry_id} where they have an open inquiry, to which this is added. Needs an email or a phone. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.capture_inquiry(text, text, text, text, text, text, text[]) from public, anon, authenticated, service_role;
+grant execute on function public.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+grant execute on function private.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+
+create function public.referral_page(p_code text, p_visitor_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.referral_page(p_code, p_visitor_id);
+end;
+comment on function public.referral_page is
+  'What the page of a referral link shows: {code, name, description, reward_type, reward_value, expires_at, org_name, org_slug, branding, offers}. Counts the visitor once: send an id that the page keeps. Fails: referral_not_found 404, rate_limited 429.';
+revoke all on function public.referral_page(text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.referral_page(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.referral_page(text, uuid) to anon, authenticated, service_role;
+
+create function public.refer(
+  p_code text, p_name text, p_email text, p_phone text default null, p_message text default null, p_services text[] default null,
+  p_referred_by text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.refer(p_code, p_name, p_email, p_phone, p_message, p_services, p_referred_by);
+end;
+comment on function public.refer is
+  'Takes in somebody who came by a referral link and counts their sign-up once: {outcome: captured | known, inquiry_id}. p_referred_by is the link''s ?by=. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.refer(text, text, text, text, text, text[], text) from public, anon, authenticated, service_role;
+grant execute on function public.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+grant execute on function private.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+
+create function public.convert_inquiry(p_inquiry_id uuid, p_client_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_convert_inquiry(p_inquiry_id, p_client_id);
+end;
+comment on function public.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}. Whoever has the lead''s email (or, without one, phone) is that client, else a new one is made; the lead stays, WON, and what they asked is in the client''s log. Again answers the same client. Rewards a referral. Needs leads.write and clients.write. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409, permission_missing 403.';
+revoke all on function public.convert_inquiry(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.convert_inquiry(uuid, uuid) to authenticated;
+grant execute on function private.member_convert_inquiry(uuid, uuid) to authenticated;
+
+create function public.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_inquiry_pipeline(p_org_id);
+end;
+comment on function public.inquiry_pipeline is
+  'How many leads stand where: {NEW: {count, expected_value}, CONTACTED, BOOKED, WON, LOST}. Needs leads.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.inquiry_pipeline(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.inquiry_pipeline(uuid) to authenticated;
+grant execute on function private.member_inquiry_pipeline(uuid) to authenticated;
+
+create function public.client_referral_link(p_client_id uuid, p_referral_link_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_referral_link(p_client_id, p_referral_link_id);
+end;
+comment on function public.client_referral_link is
+  'The link a client hands on: {referral_link_id, code, name, referral_code, url}; of the newest open link where none is named. For members with clients.read, and for the client. Fails: client_not_found 404, referral_not_found 404, permission_missing 403.';
+revoke all on function public.client_referral_link(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.client_referral_link(uuid, uuid) to authenticated;
+grant execute on function private.person_referral_link(uuid, uuid) to authenticated;
+
+create function public.credit_balance(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_credit_balance(p_client_id);
+end;
+comment on function public.credit_balance is
+  'A client''s credit: {balance_cents, currency}. For members with clients.read, and for the client. Fails: client_not_found 404, permission_missing 403.';
+revoke all on function public.credit_balance(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.credit_balance(uuid) to authenticated;
+grant execute on function private.member_credit_balance(uuid) to authenticated;
+
+create function public.spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text default null, p_request_id uuid default null)
+returns bigint
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_spend_credit(p_client_id, p_amount_cents, p_note, p_request_id);
+end;
+comment on function public.spend_credit is
+  'Takes credit from a client and returns what is left, in cents; the same request id takes once. Needs packages.sell. Fails: client_not_found 404, credit_exhausted 409, request_reused 409, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.spend_credit(uuid, bigint, text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.spend_credit(uuid, bigint, text, uuid) to authenticated;
+grant execute on function private.member_spend_credit(uuid, bigint, text, uuid) to authenticated;
 
 -- ── 30_sessions/api.sql ──
 
@@ -12443,7 +18115,7 @@ begin atomic
   select private.portal_book(p_token, p_start_time, p_purchase_id, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_hold_id, p_request_id);
 end;
 comment on function public.portal_book is
-  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …, event}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}; event is the calendar''s. The same request id books once. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …, event}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}; event is the calendar''s. Where no package pays and the type asks a deposit, the time is held while it is paid: {outcome: deposit_due, deposit_id, amount_cents, currency, start_time, expires_at, refund_policy}. The same request id books once. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409, payments_not_set_up 409, brake_on 423.';
 revoke all on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) from public;
 grant execute on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
@@ -12549,7 +18221,7 @@ begin atomic
   select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id, p_offer_id);
 end;
 comment on function public.public_book is
-  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver, event} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver, event} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; a type that asks a deposit is held while it is paid ({outcome: deposit_due, …} as portal_book); where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409, payments_not_set_up 409, brake_on 423.';
 revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) from public;
 grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
@@ -12848,6 +18520,221 @@ comment on function public.run_automation is
 revoke all on function public.run_automation(uuid, uuid, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.run_automation(uuid, uuid, uuid), private.member_run_automation(uuid, uuid, uuid) to authenticated;
 
+-- ── 61_checkout/api.sql ──
+
+-- Checkout for apps: the refund policy, refunds by hand, receipts, and what the pages of a deposit, a purchase and onboarding begin with.
+
+create function public.set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_set_refund_policy(p_org_id, p_tiers);
+end;
+comment on function public.set_refund_policy is
+  'Says what clients who cancel get back of a deposit: [{hours_before, percent}], at most ten tiers, no less for who cancels earlier; an empty array brings back the default (all of it outside cancel_notice_hours). Returns the policy. Needs settings.write. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.set_refund_policy(uuid, jsonb) from public, anon, service_role;
+grant execute on function public.set_refund_policy(uuid, jsonb) to authenticated;
+grant execute on function private.member_set_refund_policy(uuid, jsonb) to authenticated;
+
+create function public.refund_payment(p_payment_id uuid, p_amount_cents bigint default null, p_note text default null, p_request_id uuid default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_refund_payment(p_payment_id, p_amount_cents, p_note, p_request_id);
+end;
+comment on function public.refund_payment is
+  'Gives a payment (an INCOME row of money_events) back, in the currency''s minor unit, or all that is left of it; returns the refund''s id. By card it is carried to Stripe; cash is recorded as given. The same request id refunds once. Needs payments.refund. Fails: payment_not_found 404, permission_missing 403, value_not_allowed 422, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+revoke all on function public.refund_payment(uuid, bigint, text, uuid) from public, anon, service_role;
+grant execute on function public.refund_payment(uuid, bigint, text, uuid) to authenticated;
+grant execute on function private.member_refund_payment(uuid, bigint, text, uuid) to authenticated;
+
+create function public.issue_receipt(p_payment_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_issue_receipt(p_payment_id);
+end;
+comment on function public.issue_receipt is
+  'The receipt of a payment or refund (a row of money_events), issued now where it has none: {receipt_id, number, kind, issuer_name, client_name, description, method, amount_cents, currency, amount, tax_cat, tax_cents, tax, paid_on, refunds_number}. Needs packages.sell. Fails: payment_not_found 404, permission_missing 403.';
+revoke all on function public.issue_receipt(uuid) from public, anon, service_role;
+grant execute on function public.issue_receipt(uuid) to authenticated;
+grant execute on function private.member_issue_receipt(uuid) to authenticated;
+
+create function public.show_receipt(p_receipt_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.show_receipt(p_receipt_id);
+end;
+comment on function public.show_receipt is
+  'A receipt for whoever holds its id, as issue_receipt answers it. Fails: receipt_not_found 404, rate_limited 429.';
+revoke all on function public.show_receipt(uuid) from public;
+grant execute on function public.show_receipt(uuid) to anon, authenticated, service_role;
+grant execute on function private.show_receipt(uuid) to anon, authenticated, service_role;
+
+create function public.deposit_state(p_deposit_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.deposit_state(p_deposit_id);
+end;
+comment on function public.deposit_state is
+  'What the page of a deposit shows, for whoever holds its id: {deposit_id, status: due | paid | expired | late, booking_id, amount_cents, currency, start_time, expires_at, refund_policy}. late: it was paid after the time was gone, and is paid back. Fails: deposit_not_found 404, rate_limited 429.';
+revoke all on function public.deposit_state(uuid) from public;
+grant execute on function public.deposit_state(uuid) to anon, authenticated, service_role;
+grant execute on function private.deposit_state(uuid) to anon, authenticated, service_role;
+
+create function public.portal_checkout(p_token text, p_offer_id uuid, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_checkout(p_token, p_offer_id, p_request_id);
+end;
+comment on function public.portal_checkout is
+  'What the service makes a Checkout page from, for the link''s client: {account, mode, name, amount_cents, currency, application_fee_cents, …, metadata}. Pages call POST /api/portal/checkout. Fails: link_not_found 404, rate_limited 429, offer_not_found 404, offer_not_for_sale 409, payments_not_set_up 409, brake_on 423.';
+revoke all on function public.portal_checkout(text, uuid, uuid) from public;
+grant execute on function public.portal_checkout(text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_checkout(text, uuid, uuid) to anon, authenticated, service_role;
+
+create function public.connect_begin(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_connect_begin(p_org_id);
+end;
+comment on function public.connect_begin is
+  'What the service begins an organisation''s Stripe onboarding from: {org_id, name, account, idempotency_key, return_url}. Pages call POST /api/stripe/connect. Needs payouts.write. Fails: org_not_found 404, permission_missing 403, brake_on 423.';
+revoke all on function public.connect_begin(uuid) from public, anon, service_role;
+grant execute on function public.connect_begin(uuid) to authenticated;
+grant execute on function private.member_connect_begin(uuid) to authenticated;
+
+create function public.connect_status(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_connect_status(p_org_id);
+end;
+comment on function public.connect_status is
+  'How far an organisation''s Stripe account is: {org_id, account, is_connected, details_submitted, charges_enabled, payouts_enabled, next_step: connect | continue | wait | null}. Needs money.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.connect_status(uuid) from public, anon, service_role;
+grant execute on function public.connect_status(uuid) to authenticated;
+grant execute on function private.member_connect_status(uuid) to authenticated;
+
+-- ── 65_billing/api.sql ──
+
+-- Billing for apps: what the organisation may use, its trial, and what the service needs to open Checkout and the Billing Portal.
+
+create function private.member_entitlements(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'org.read');
+  return private.entitlements(p_org_id);
+end;
+$$;
+comment on function private.member_entitlements is 'entitlements for any member.';
+
+create function public.entitlements(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_entitlements(p_org_id);
+end;
+comment on function public.entitlements is
+  'What your organisation may use now, until when, and why: {org_id, is_configured, plan, plan_name, until, commission_rate, trial: {is_used}, grants: [{source: trial | comp | subscription | default, id, plan, from, until, why}], features: {name: {is_allowed, until, why: [{source, id, plan, until, why}]}}, limits: {name: {allowed, used}}}. until null: no end; allowed null: any number; is_configured false: the platform has no plans, and everything is allowed. Fails: org_not_found 404.';
+revoke all on function public.entitlements(uuid) from public, anon, service_role;
+grant execute on function public.entitlements(uuid) to authenticated;
+grant execute on function private.member_entitlements(uuid) to authenticated;
+
+create function private.member_start_trial(p_org_id uuid, p_plan text, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  perform private.start_trial(p_org_id, p_plan, auth.uid(), p_request_id);
+  -- Of this moment: who waited for another tab began before that tab's trial did.
+  return private.entitlements(p_org_id, clock_timestamp());
+end;
+$$;
+comment on function private.member_start_trial is 'start_trial for a member with billing.write.';
+
+create function public.start_trial(p_org_id uuid, p_plan text default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_start_trial(p_org_id, p_plan, p_request_id);
+end;
+comment on function public.start_trial is
+  'Starts your organisation''s trial, once: of the plan named, else of the best that can be tried. Returns its entitlements. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, trial_unavailable 409, trial_used 409, request_reused 409.';
+revoke all on function public.start_trial(uuid, text, uuid) from public, anon, service_role;
+grant execute on function public.start_trial(uuid, text, uuid) to authenticated;
+grant execute on function private.member_start_trial(uuid, text, uuid) to authenticated;
+
+create function private.member_plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_plan public.plans;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  v_plan := private.require_plan(p_plan);
+  if v_plan.stripe_price_id is null or not v_plan.is_active then
+    perform private.fail(409, 'plan_not_sold', 'This plan is not for sale.', 'Choose another plan.');
+  end if;
+  -- A second one would be charged beside the first; changing plans is the portal's.
+  if exists (select from public.org_subscriptions as s
+              where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
+    perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+end;
+$$;
+comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
+
+create function public.plan_checkout(p_org_id uuid, p_plan text)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_plan_checkout(p_org_id, p_plan);
+end;
+comment on function public.plan_checkout is
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
+grant execute on function public.plan_checkout(uuid, text) to authenticated;
+grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
+
+create function private.member_billing_customer(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_org(p_org_id, 'billing.write');
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if not found then
+    perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
+  end if;
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+end;
+$$;
+comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
+
+create function public.billing_customer(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_billing_customer(p_org_id);
+end;
+comment on function public.billing_customer is
+  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+revoke all on function public.billing_customer(uuid) from public, anon, service_role;
+grant execute on function public.billing_customer(uuid) to authenticated;
+grant execute on function private.member_billing_customer(uuid) to authenticated;
+
 -- ── 95_overview/api.sql ──
 
 -- Overviews for apps.
@@ -12875,6 +18762,18 @@ comment on function public.dashboard is
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
+create function public.pulse()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.admin_pulse();
+end;
+comment on function public.pulse is
+  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+revoke all on function public.pulse() from public, anon, service_role;
+grant execute on function public.pulse() to authenticated;
+grant execute on function private.admin_pulse() to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -12994,7 +18893,10 @@ declare
   v_member_id uuid;
 begin
   perform private.require_known_org(p_org_id);
-  perform private.require_value(exists (select from public.roles as r where r.role = p_role), 'role');
+  perform private.require_value(p_role <> 'support' and exists (select from public.roles as r where r.role = p_role), 'role');
+  if exists (select from public.org_members as m where m.org_id = p_org_id and m.user_id = v_user_id and m.role = 'support') then
+    perform private.fail(409, 'support_access_open', 'This person is there under support access.', 'End that first.');
+  end if;
   update public.org_members as m set role = p_role where m.org_id = p_org_id and m.user_id = v_user_id returning m.id into v_member_id;
   if not found then
     insert into public.org_members (org_id, user_id, role) values (p_org_id, v_user_id, p_role)
@@ -13005,7 +18907,7 @@ begin
 end;
 $$;
 comment on function service.set_member is
-  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409.';
+  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409, support_access_open 409.';
 revoke all on function service.set_member(uuid, text, text) from public, anon, authenticated;
 grant execute on function service.set_member(uuid, text, text) to service_role;
 
@@ -13172,49 +19074,103 @@ comment on function service.sweep_rate_limits is
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
 
-create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
-returns boolean
+create function service.act(p_action text, p_args jsonb default '{}')
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.act(p_action, p_args, true);
+$$;
+comment on function service.act is
+  'Does what an operator asks, and writes its one audit row; a refusal is returned with its status. Actions and their arguments: private.admin_actions and the comments of private.act_<action>. Fails: value_not_allowed 422.';
+revoke all on function service.act(text, jsonb) from public, anon, authenticated;
+grant execute on function service.act(text, jsonb) to service_role;
+
+create function service.sweep_support_access(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (ended integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
-  end if;
-  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with due as (
+    select s.org_id, s.id from public.support_access as s
+     where s.ended_at is null and s.expires_at <= p_now
+     order by s.expires_at limit p_limit for update skip locked),
+  -- Before it ends: the row is the organisation's, and says that nobody ended it.
+  done as (
+    select case when p_dry_run then false else private.end_support_access(d.org_id, d.id, p_now) end as is_ended, d.org_id, d.id from due as d),
+  told as (
+    select private.record_audit(d.org_id, 'expire_support', 'support_access', d.id) from done as d where d.is_ended)
+  select count(*)::integer + 0 * (select count(*)::integer from told) into ended from done;
+  return next;
 end;
 $$;
-comment on function service.pull_brake is
-  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
-grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+comment on function service.sweep_support_access is
+  'Puts away support accesses that have run out (they let nobody in from that instant on), at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_support_access(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_support_access(integer, timestamptz, boolean) to service_role;
 
-create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
-returns boolean
+create function service.sweep_audit(
+  p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false, p_keep_days integer default 2557)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_until timestamptz := p_now - make_interval(days => p_keep_days);
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  perform private.require_value(p_keep_days between 90 and 36500, 'keep_days');
+  if p_dry_run then
+    select (select count(*) from public.audit_log as a where a.happened_at < v_until)
+         + (select count(*) from private.platform_audit_log as a where a.happened_at < v_until) into deleted;
+    return next;
+    return;
+  end if;
+  -- The ledgers' one door, for their owner in this transaction alone.
+  perform set_config('coach.erase', 'on', true);
+  with old as (
+    select a.org_id, a.id from public.audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone as (
+    delete from public.audit_log as a using old as o where a.org_id = o.org_id and a.id = o.id returning 1),
+  old_platform as (
+    select a.id from private.platform_audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone_platform as (
+    delete from private.platform_audit_log as a using old_platform as o where a.id = o.id returning 1)
+  select (select count(*) from gone) + (select count(*) from gone_platform) into deleted;
+  perform set_config('coach.erase', 'off', true);
+  return next;
+end;
+$$;
+comment on function service.sweep_audit is
+  'Deletes audit rows that are older than p_keep_days (90 to 36500, else seven years), at most p_limit (1 to 100000) of each log a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_audit(integer, timestamptz, boolean, integer) from public, anon, authenticated;
+grant execute on function service.sweep_audit(integer, timestamptz, boolean, integer) to service_role;
+
+create function service.defer_provider(p_provider text, p_account text, p_until timestamptz, p_reason text default null)
+returns void
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
-  end if;
-  return private.release_brake(p_kind, p_org_id, p_reason);
+  perform private.require_value(p_provider ~ '^[a-z][a-z0-9_-]{0,39}$', 'provider');
+  perform private.require_value(coalesce(char_length(p_account), 0) <= 200, 'account');
+  perform private.defer_provider(p_provider, p_account, least(p_until, now() + interval '1 day'),
+                                 substring(p_reason from '^[A-Za-z0-9_.-]{1,100}$'));
 end;
 $$;
-comment on function service.release_brake is
-  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
-grant execute on function service.release_brake(text, text, uuid) to service_role;
+comment on function service.defer_provider is
+  'Leaves a provider''s account (null: the platform''s) alone until an instant, at most a day; what waits goes on by itself then. p_reason: the provider''s code. Fails: value_not_allowed 422.';
+revoke all on function service.defer_provider(text, text, timestamptz, text) from public, anon, authenticated;
+grant execute on function service.defer_provider(text, text, timestamptz, text) to service_role;
 
-create function service.list_brakes()
-returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
+create function service.list_provider_limits()
+returns table (provider text, account text, until_at timestamptz, reason text)
 language sql stable security definer set search_path = ''
 as $$
-  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
-    from private.brakes as b left join public.orgs as o on o.id = b.org_id
-   order by b.pulled_at, b.id;
+  select l.provider, l.account, l.until_at, l.reason from private.provider_limits as l where l.until_at > now() order by l.until_at;
 $$;
-comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
-revoke all on function service.list_brakes() from public, anon, authenticated;
-grant execute on function service.list_brakes() to service_role;
+comment on function service.list_provider_limits is 'The providers'' accounts that are left alone now, and until when.';
+revoke all on function service.list_provider_limits() from public, anon, authenticated;
+grant execute on function service.list_provider_limits() to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -13770,17 +19726,6 @@ comment on function service.record_messages is
 revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
 
-create function service.defer_account(p_channel text, p_account_sid text, p_until timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  select private.defer_account(p_channel, p_account_sid, least(p_until, now() + interval '1 day'));
-$$;
-comment on function service.defer_account is
-  'Sends nothing through a provider''s account (null: the platform''s) until an instant; what is waiting goes on by itself then.';
-revoke all on function service.defer_account(text, text, timestamptz) from public, anon, authenticated;
-grant execute on function service.defer_account(text, text, timestamptz) to service_role;
-
 create function service.claim_unknown_messages(p_limit integer default 50, p_now timestamptz default now())
 returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
 language sql volatile security definer set search_path = ''
@@ -13993,11 +19938,12 @@ as $$
     'oldest_due_at', (select min(m.next_at) from public.outbox_messages as m
                        where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
     'unknown', (select count(*) from public.outbox_messages as m where m.status = 'unknown' and (p_org_id is null or m.org_id = p_org_id)),
-    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('channel', l.channel, 'until', l.until_at) order by l.until_at), '[]')
-                   from private.provider_limits as l where l.until_at > now()));
+    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('provider', l.provider, 'until', l.until_at) order by l.until_at), '[]')
+                   from private.provider_limits as l
+                  where l.until_at > now() and l.provider in ('twilio', 'smtp', 'expo')));
 $$;
 comment on function service.messages_state is
-  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{channel, until}]}; of one organisation, or of all.';
+  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{provider, until}]}; of one organisation, or of all.';
 revoke all on function service.messages_state(uuid) from public, anon, authenticated;
 grant execute on function service.messages_state(uuid) to service_role;
 
@@ -14348,6 +20294,568 @@ comment on function service.score_risk is 'Scores an organisation''s active clie
 revoke all on function service.score_risk(uuid, timestamptz) from public, anon, authenticated;
 grant execute on function service.score_risk(uuid, timestamptz) to service_role;
 
+-- ── 61_checkout/service.sql ──
+
+-- Checkout for the Python side: what is carried to Stripe and what came of it, and the operator's doors.
+
+create function service.open_deposit(p_deposit_id uuid)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.open_deposit(p_deposit_id);
+$$;
+comment on function service.open_deposit is
+  'Marks a deposit''s PaymentIntent as asked for: {org_id, deposit_id, client_id, account, payment_intent_id, amount_cents, currency, application_fee_cents, action: create | read}; null when it cannot be paid any more. Fails: deposit_not_found 404, brake_on 423.';
+revoke all on function service.open_deposit(uuid) from public, anon, authenticated;
+grant execute on function service.open_deposit(uuid) to service_role;
+
+create function service.claim_deposits(p_limit integer default 50, p_lease_secs integer default 120, p_now timestamptz default now(), p_dry_run boolean default false)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 10000, 'limit');
+  perform private.require_value(p_lease_secs between 10 and 3600, 'lease_secs');
+  if p_dry_run then
+    return jsonb_build_object('due', (select count(*) from public.deposits as d where d.next_at <= p_now));
+  end if;
+  return (select jsonb_build_object('expired', count(*) filter (where w is null), 'work', coalesce(jsonb_agg(w) filter (where w is not null), '[]'))
+            from private.claim_deposits(p_limit, p_now, make_interval(secs => p_lease_secs)) as w);
+end;
+$$;
+comment on function service.claim_deposits is
+  'Claims deposits whose intent is to be created or cancelled, for a lease: {expired: how many ended with nothing to do, work: [as open_deposit, action create | read | cancel]}; a dry run answers {due}. Fails: value_not_allowed 422.';
+revoke all on function service.claim_deposits(integer, integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.claim_deposits(integer, integer, timestamptz, boolean) to service_role;
+
+create function service.record_deposit(p_deposit_id uuid, p_intent jsonb default null, p_error_code text default null)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_deposit(p_deposit_id, p_intent, p_error_code);
+$$;
+comment on function service.record_deposit is
+  'Takes in how a deposit''s intent stands ({id, status, amount, amount_received, currency, latest_charge}), or why it is not known; returns the deposit''s status, or cancel where it expired meanwhile. Fails: deposit_not_found 404, payment_mismatch 409.';
+revoke all on function service.record_deposit(uuid, jsonb, text) from public, anon, authenticated;
+grant execute on function service.record_deposit(uuid, jsonb, text) to service_role;
+
+create function service.claim_refunds(p_limit integer default 50, p_lease_secs integer default 120, p_now timestamptz default now())
+returns table (
+  org_id uuid, refund_id uuid, claim uuid, attempt integer, account text, payment_intent_id text, stripe_refund_id text, amount_cents bigint,
+  currency text, reason text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 10000, 'limit');
+  perform private.require_value(p_lease_secs between 10 and 3600, 'lease_secs');
+  return query select * from private.claim_refunds(p_limit, make_interval(secs => p_lease_secs), p_now);
+end;
+$$;
+comment on function service.claim_refunds is
+  'Claims refunds that are due, for a lease: one with a stripe_refund_id is to be asked about, one with attempt > 1 is to be looked for before it is made. Fails: value_not_allowed 422.';
+revoke all on function service.claim_refunds(integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_refunds(integer, integer, timestamptz) to service_role;
+
+create function service.record_refund(p_refund_id uuid, p_claim uuid, p_stripe_refund jsonb default null, p_error_code text default null, p_is_final boolean default false)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_refund(p_refund_id, p_claim, p_stripe_refund, p_error_code, p_is_final);
+$$;
+comment on function service.record_refund is
+  'Takes in what came of carrying a refund: Stripe''s refund ({id, status, amount}), or why there is none and whether that is final; returns its status, or stale. Fails: refund_not_found 404.';
+revoke all on function service.record_refund(uuid, uuid, jsonb, text, boolean) from public, anon, authenticated;
+grant execute on function service.record_refund(uuid, uuid, jsonb, text, boolean) to service_role;
+
+create function service.refunds_state()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'due', count(*) filter (where r.next_at <= now()), 'requested', count(*) filter (where r.status = 'requested'),
+    'sending', count(*) filter (where r.status = 'sending'), 'pending', count(*) filter (where r.status = 'pending'))
+    from public.refunds as r where r.next_at is not null;
+$$;
+comment on function service.refunds_state is
+  'How many refunds are on their way: {due, requested, sending, pending}.';
+revoke all on function service.refunds_state() from public, anon, authenticated;
+grant execute on function service.refunds_state() to service_role;
+
+create function service.list_refunds(p_org_id uuid, p_status text default null, p_limit integer default 100)
+returns table (
+  refund_id uuid, payment_id uuid, client_id uuid, amount_cents bigint, currency text, reason text, source text, status text, error_code text,
+  attempts integer, created_at timestamptz, settled_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.id, r.payment_id, r.client_id, r.amount_cents, r.currency, r.reason, r.source, r.status, r.error_code, r.attempts, r.created_at, r.settled_at
+    from public.refunds as r
+   where r.org_id = p_org_id and (p_status is null or r.status = p_status)
+   order by r.created_at desc, r.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_refunds is
+  'An organisation''s refunds, newest first. Fails: org_not_found 404.';
+revoke all on function service.list_refunds(uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_refunds(uuid, text, integer) to service_role;
+
+create function service.refund_payment(p_payment_id uuid, p_amount_cents bigint default null, p_note text default null, p_request_id uuid default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select e.org_id from public.money_events as e where e.id = p_payment_id);
+begin
+  if v_org_id is null then
+    perform private.refuse_payment();
+  end if;
+  perform private.require_value(coalesce(p_amount_cents, 1) between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  return private.request_refund(v_org_id, p_payment_id, p_amount_cents, 'by_hand', p_note, p_request_id);
+end;
+$$;
+comment on function service.refund_payment is
+  'public.refund_payment for operators. Fails: payment_not_found 404, value_not_allowed 422, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+revoke all on function service.refund_payment(uuid, bigint, text, uuid) from public, anon, authenticated;
+grant execute on function service.refund_payment(uuid, bigint, text, uuid) to service_role;
+
+create function service.refund_policy(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.refund_policy(p_org_id);
+end;
+$$;
+comment on function service.refund_policy is
+  'What clients who cancel get back of a deposit: [{hours_before, percent}]. Fails: org_not_found 404.';
+revoke all on function service.refund_policy(uuid) from public, anon, authenticated;
+grant execute on function service.refund_policy(uuid) to service_role;
+
+create function service.set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.set_refund_policy(p_org_id, p_tiers);
+end;
+$$;
+comment on function service.set_refund_policy is
+  'public.set_refund_policy for operators. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.set_refund_policy(uuid, jsonb) from public, anon, authenticated;
+grant execute on function service.set_refund_policy(uuid, jsonb) to service_role;
+
+create function service.sweep_receipts(p_limit integer default 500, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (issued integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select * from private.sweep_receipts(p_limit, p_now, p_dry_run);
+end;
+$$;
+comment on function service.sweep_receipts is
+  'Issues the receipts of payments and refunds that have none, at most p_limit (1 to 100000), and queues their emails. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_receipts(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_receipts(integer, timestamptz, boolean) to service_role;
+
+create function service.list_receipts(p_org_id uuid, p_client_id uuid default null, p_limit integer default 100)
+returns table (
+  receipt_id uuid, number bigint, kind text, client_id uuid, description text, amount_cents bigint, currency text, tax_cents bigint,
+  happened_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.id, r.number, r.kind, r.client_id, r.description, r.amount_cents, r.currency, r.tax_cents, r.happened_at
+    from public.receipts as r
+   where r.org_id = p_org_id and (p_client_id is null or r.client_id = p_client_id)
+   order by r.number desc
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_receipts is
+  'An organisation''s or a client''s receipts, the latest first. Fails: org_not_found 404.';
+revoke all on function service.list_receipts(uuid, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_receipts(uuid, uuid, integer) to service_role;
+
+create function service.issue_receipt(p_payment_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select e.org_id from public.money_events as e where e.id = p_payment_id);
+begin
+  if v_org_id is null then
+    perform private.refuse_payment();
+  end if;
+  return private.issue_receipt(v_org_id, p_payment_id);
+end;
+$$;
+comment on function service.issue_receipt is
+  'public.issue_receipt for operators. Fails: payment_not_found 404.';
+revoke all on function service.issue_receipt(uuid) from public, anon, authenticated;
+grant execute on function service.issue_receipt(uuid) to service_role;
+
+create function service.list_payments(p_org_id uuid, p_client_id uuid default null, p_limit integer default 100)
+returns table (
+  payment_id uuid, client_id uuid, happened_at timestamptz, amount_cents bigint, currency text, source text, purchase_id uuid, refundable_cents bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select e.id, e.client_id, e.event_date, e.amount_cents, e.currency, e.source, e.purchase_id, private.refundable_cents(e)
+    from public.money_events as e
+   where e.org_id = p_org_id and e.type = 'INCOME' and (p_client_id is null or e.client_id = p_client_id)
+   order by e.event_date desc, e.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_payments is
+  'An organisation''s or a client''s payments, newest first, and what is left of each to give back. Fails: org_not_found 404.';
+revoke all on function service.list_payments(uuid, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_payments(uuid, uuid, integer) to service_role;
+
+create function service.connect_begin(p_org_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_unbraked('payments', p_org_id);
+  return private.connect_begin(p_org_id);
+end;
+$$;
+comment on function service.connect_begin is
+  'public.connect_begin for operators. Fails: org_not_found 404, brake_on 423.';
+revoke all on function service.connect_begin(uuid) from public, anon, authenticated;
+grant execute on function service.connect_begin(uuid) to service_role;
+
+create function service.connect_status(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.connect_status(p_org_id);
+end;
+$$;
+comment on function service.connect_status is
+  'public.connect_status for operators. Fails: org_not_found 404.';
+revoke all on function service.connect_status(uuid) from public, anon, authenticated;
+grant execute on function service.connect_status(uuid) to service_role;
+
+create function service.record_stripe_account(p_org_id uuid, p_account text, p_charges_enabled boolean, p_payouts_enabled boolean, p_details_submitted boolean, p_now timestamptz default now())
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_account(p_org_id, p_account, p_charges_enabled, p_payouts_enabled, p_details_submitted, p_now);
+$$;
+comment on function service.record_stripe_account is
+  'Records an organisation''s Stripe account as Stripe has it, and returns connect_status. Fails: org_not_found 404, value_not_allowed 422, stripe_account_taken 409.';
+revoke all on function service.record_stripe_account(uuid, text, boolean, boolean, boolean, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_account(uuid, text, boolean, boolean, boolean, timestamptz) to service_role;
+
+create function service.list_payouts(p_org_id uuid default null, p_status text default null, p_limit integer default 100)
+returns table (
+  payout_id uuid, org_id uuid, org_name text, period_start date, period_end date, gross_amount_cents integer, commission_cents integer,
+  net_amount_cents integer, currency text, status text, paid_at timestamptz, payout_reference text)
+language sql stable security definer set search_path = ''
+as $$
+  select o.id, o.org_id, g.name, o.period_start, o.period_end, o.gross_amount_cents, o.commission_cents, o.net_amount_cents, o.currency, o.status,
+         o.paid_at, o.payout_reference
+    from public.org_payouts as o
+    join public.orgs as g on g.id = o.org_id
+   where (p_org_id is null or o.org_id = p_org_id) and (p_status is null or o.status = p_status)
+   order by o.created_at desc, o.id
+   limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.list_payouts is
+  'Payouts of one organisation or of all, newest first.';
+revoke all on function service.list_payouts(uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_payouts(uuid, text, integer) to service_role;
+
+create function service.create_payout(p_org_id uuid, p_period_start date, p_period_end date, p_gross_cents integer, p_commission_cents integer, p_currency text default 'aud', p_reference text default null)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.create_payout(p_org_id, p_period_start, p_period_end, p_gross_cents, p_commission_cents, p_currency, p_reference);
+$$;
+comment on function service.create_payout is
+  'Prepares a payout of an organisation for a period, once, and returns its id; it pays gross less commission. Fails: org_not_found 404, value_not_allowed 422, payout_exists 409.';
+revoke all on function service.create_payout(uuid, date, date, integer, integer, text, text) from public, anon, authenticated;
+grant execute on function service.create_payout(uuid, date, date, integer, integer, text, text) to service_role;
+
+create function service.pay_payout(p_payout_id uuid, p_reference text default null, p_paid_at timestamptz default null)
+returns timestamptz
+language sql volatile security definer set search_path = ''
+as $$
+  select private.pay_payout(p_payout_id, p_reference, p_paid_at);
+$$;
+comment on function service.pay_payout is
+  'Marks a payout as paid, books it, and returns since when; the same again changes nothing. Fails: payout_not_found 404, value_not_allowed 422.';
+revoke all on function service.pay_payout(uuid, text, timestamptz) from public, anon, authenticated;
+grant execute on function service.pay_payout(uuid, text, timestamptz) to service_role;
+
+-- ── 65_billing/service.sql ──
+
+-- Billing for the Python side and for operators: plans, grants, the customer's directory, and what the sweep asks about.
+
+create function service.list_features()
+returns table (feature text, description text, is_limit boolean)
+language sql stable security definer set search_path = ''
+as $$
+  select f.feature, f.description, f.is_limit from private.features as f order by f.is_limit, f.feature;
+$$;
+comment on function service.list_features is 'What a plan can have: features, then limits.';
+revoke all on function service.list_features() from public, anon, authenticated;
+grant execute on function service.list_features() to service_role;
+
+create function service.list_plans()
+returns table (
+  plan text, name text, price_cents bigint, currency text, billing_period text, commission_rate numeric, features text[], limits jsonb,
+  trial_days integer, grace_days integer, rank integer, is_default boolean, is_active boolean, stripe_price_id text, orgs bigint)
+language sql stable security definer set search_path = ''
+as $$
+  select p.plan, p.name, p.price_cents, p.currency, p.billing_period, p.commission_rate, p.features, p.limits, p.trial_days, p.grace_days,
+         p.rank, p.is_default, p.is_active, p.stripe_price_id,
+         (select count(distinct x.org_id)
+            from (select s.org_id from public.org_subscriptions as s
+                   where s.plan = p.plan and private.subscription_counts_until(s, p.grace_days) > now()
+                  union all
+                  select g.org_id from public.plan_grants as g
+                   where g.plan = p.plan and g.starts_at <= now() and now() < least(g.ends_at, g.revoked_at)) as x)
+    from public.plans as p order by p.rank desc, p.plan;
+$$;
+comment on function service.list_plans is 'The plans, best first, with how many organisations have each by a subscription, a trial or a comp.';
+revoke all on function service.list_plans() from public, anon, authenticated;
+grant execute on function service.list_plans() to service_role;
+
+-- A parameter that is left out leaves an existing plan as it is.
+create function service.set_plan(
+  p_plan text, p_name text default null, p_price_cents bigint default null, p_currency text default null, p_billing_period text default null,
+  p_commission_rate numeric default null, p_features text[] default null, p_limits jsonb default null, p_trial_days integer default null,
+  p_grace_days integer default null, p_rank integer default null, p_is_default boolean default null, p_is_active boolean default null,
+  p_stripe_price_id text default null, p_description text default null)
+returns public.plans
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before jsonb := (select to_jsonb(p) from public.plans as p where p.plan = p_plan);
+  v_plan public.plans;
+begin
+  perform private.require_value(p_plan ~ '^[a-z0-9_-]{1,40}$', 'plan'),
+          private.require_value(coalesce(char_length(btrim(p_name)) between 1 and 100, true), 'name'),
+          private.require_value(coalesce(p_price_cents between 0 and 1000000000, true), 'price'),
+          private.require_value(coalesce(p_currency ~ '^[a-z]{3}$', true), 'currency'),
+          private.require_value(coalesce(p_billing_period in ('monthly', 'yearly'), true), 'billing_period'),
+          private.require_value(coalesce(p_commission_rate between 0 and 1, true), 'commission_rate'),
+          private.require_value(coalesce(p_features <@ (select array_agg(f.feature) from private.features as f where not f.is_limit), true), 'features'),
+          private.require_value(coalesce(jsonb_typeof(p_limits) = 'object', true), 'limits'),
+          private.require_value(coalesce(p_trial_days between 0 and 365, true), 'trial_days'),
+          private.require_value(coalesce(p_grace_days between 0 and 90, true), 'grace_days'),
+          private.require_value(coalesce(p_stripe_price_id ~ '^price_[A-Za-z0-9_]{1,200}$', true), 'stripe_price_id'),
+          private.require_value(coalesce(char_length(p_description) <= 2000, true), 'description');
+  perform private.require_value(not exists (
+    select from jsonb_each(coalesce(p_limits, '{}')) as l
+     where not exists (select from private.features as f where f.is_limit and f.feature = l.key)
+        or jsonb_typeof(l.value) <> 'number' or (l.value #>> '{}') !~ '^[0-9]{1,7}$'), 'limits');
+  if v_before is null then
+    perform private.require_value(p_name is not null, 'name'), private.require_value(p_price_cents is not null, 'price');
+  end if;
+  if p_is_default then
+    update public.plans as p set is_default = false where p.is_default and p.plan <> p_plan;
+  end if;
+  insert into public.plans as p (
+    plan, name, description, price_cents, currency, billing_period, commission_rate, features, limits, trial_days, grace_days, rank, is_default,
+    is_active, stripe_price_id)
+  values (
+    p_plan, coalesce(btrim(p_name), p_plan), coalesce(p_description, ''), coalesce(p_price_cents, 0), coalesce(p_currency, 'aud'),
+    coalesce(p_billing_period, 'monthly'), p_commission_rate, coalesce(p_features, '{}'), coalesce(p_limits, '{}'), coalesce(p_trial_days, 7),
+    coalesce(p_grace_days, 7), coalesce(p_rank, 0), coalesce(p_is_default, false), coalesce(p_is_active, true), p_stripe_price_id)
+  on conflict (plan) do update
+     set name = coalesce(btrim(p_name), p.name), description = coalesce(p_description, p.description),
+         price_cents = coalesce(p_price_cents, p.price_cents), currency = coalesce(p_currency, p.currency),
+         billing_period = coalesce(p_billing_period, p.billing_period), commission_rate = coalesce(p_commission_rate, p.commission_rate),
+         features = coalesce(p_features, p.features), limits = coalesce(p_limits, p.limits), trial_days = coalesce(p_trial_days, p.trial_days),
+         grace_days = coalesce(p_grace_days, p.grace_days), rank = coalesce(p_rank, p.rank), is_default = coalesce(p_is_default, p.is_default),
+         is_active = coalesce(p_is_active, p.is_active), stripe_price_id = coalesce(p_stripe_price_id, p.stripe_price_id)
+  returning p.* into v_plan;
+  -- Who subscribed at this price before it was a plan's.
+  update public.org_subscriptions as s set plan = v_plan.plan where s.stripe_price_id = v_plan.stripe_price_id and s.plan is distinct from v_plan.plan;
+  perform private.record_audit(null, 'set_plan', 'plans', null, v_before - '{updated_at}'::text[], to_jsonb(v_plan) - '{updated_at}'::text[]);
+  return v_plan;
+end;
+$$;
+comment on function service.set_plan is
+  'Makes a plan, or changes what is given of it. Features and limits ({name: number}) replace the old ones; see list_features. Fails: value_not_allowed 422, price_in_use 409.';
+revoke all on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  from public, anon, authenticated;
+grant execute on function service.set_plan(text, text, bigint, text, text, numeric, text[], jsonb, integer, integer, integer, boolean, boolean, text, text)
+  to service_role;
+
+create function service.entitlements(p_org_id uuid, p_at timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.entitlements(p_org_id, p_at);
+end;
+$$;
+comment on function service.entitlements is
+  'What an organisation may use at an instant, until when, and why; as public.entitlements. Fails: org_not_found 404.';
+revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.entitlements(uuid, timestamptz) to service_role;
+
+create function service.grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
+end;
+$$;
+comment on function service.grant_plan is
+  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
+revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
+grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
+
+create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.revoke_grant(p_org_id, p_grant_id, null);
+end;
+$$;
+comment on function service.revoke_grant is
+  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
+revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
+grant execute on function service.revoke_grant(uuid, uuid) to service_role;
+
+create function service.billing_customer(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select c.stripe_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+$$;
+comment on function service.billing_customer is 'The organisation''s customer at the provider; null: none yet.';
+revoke all on function service.billing_customer(uuid) from public, anon, authenticated;
+grant execute on function service.billing_customer(uuid) to service_role;
+
+-- The first one stays: two tabs that both made a customer go on with the same one.
+create function service.link_billing_customer(p_org_id uuid, p_customer_id text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_customer_id text;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_customer_id ~ '^cus_[A-Za-z0-9_]{1,200}$', 'customer_id');
+  insert into private.billing_customers (stripe_customer_id, org_id) values (p_customer_id, p_org_id) on conflict do nothing;
+  select c.stripe_customer_id into v_customer_id from private.billing_customers as c where c.org_id = p_org_id;
+  if v_customer_id is null then
+    perform private.fail(409, 'value_taken', 'There is already one with this value.', 'This customer is another organisation''s.');
+  end if;
+  return v_customer_id;
+end;
+$$;
+comment on function service.link_billing_customer is
+  'Notes which customer at the provider an organisation is; returns the one that counts, which is the first. Fails: org_not_found 404, value_not_allowed 422, value_taken 409.';
+revoke all on function service.link_billing_customer(uuid, text) from public, anon, authenticated;
+grant execute on function service.link_billing_customer(uuid, text) to service_role;
+
+-- Besides what events left open: a period that ended an hour ago, of which nobody has heard since.
+create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (org_id uuid, id uuid, stripe_subscription_id text, revision bigint)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  if p_dry_run then
+    return query
+    select s.org_id, s.id, s.stripe_subscription_id, s.revision from public.org_subscriptions as s
+     where s.refetch_at <= p_now
+        or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+            and coalesce(s.fetched_at < p_now - interval '6 hours', true))
+     limit p_limit;
+    return;
+  end if;
+  return query
+  with left_open as (
+    select s.org_id, s.id from public.org_subscriptions as s where s.refetch_at <= p_now
+     order by s.refetch_at limit p_limit for no key update skip locked),
+  unheard as (
+    select s.org_id, s.id from public.org_subscriptions as s
+     where s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+       and coalesce(s.fetched_at < p_now - interval '6 hours', true)
+     order by s.current_period_ends_at limit p_limit for no key update skip locked),
+  due as (select o.org_id, o.id from left_open as o union all select u.org_id, u.id from unheard as u limit p_limit)
+  update public.org_subscriptions as s set refetch_at = p_now + interval '2 minutes'
+    from due as d where s.org_id = d.org_id and s.id = d.id
+  returning s.org_id, s.id, s.stripe_subscription_id, s.revision;
+end;
+$$;
+comment on function service.claim_subscription_checks is
+  'Subscriptions to ask the provider about, lent for two minutes: what events left open, and renewals nobody heard of. Fails: value_not_allowed 422.';
+revoke all on function service.claim_subscription_checks(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.claim_subscription_checks(integer, timestamptz, boolean) to service_role;
+
+create function service.record_subscription(p_org_id uuid, p_id uuid, p_subscription jsonb, p_as_of timestamptz, p_revision bigint)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not exists (select from public.org_subscriptions as s
+                  where s.org_id = p_org_id and s.id = p_id and s.stripe_subscription_id = p_subscription ->> 'id') then
+    perform private.fail(404, 'subscription_not_found', 'There is no such subscription.', 'Ask again.');
+  end if;
+  return private.mirror_subscription(p_subscription, p_as_of, null, p_revision);
+end;
+$$;
+comment on function service.record_subscription is
+  'Writes the provider''s answer about a subscription, as of the provider''s own time; revision: as it was claimed. Returns mirrored, or stale where an event said something later. Fails: subscription_not_found 404, stripe_field_missing 422.';
+revoke all on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) from public, anon, authenticated;
+grant execute on function service.record_subscription(uuid, uuid, jsonb, timestamptz, bigint) to service_role;
+
+create function service.record_subscription_failure(p_org_id uuid, p_id uuid, p_error text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.org_subscriptions as s set fetch_error = left(p_error, 200), refetch_at = now() + interval '15 minutes'
+   where s.org_id = p_org_id and s.id = p_id;
+$$;
+comment on function service.record_subscription_failure is 'Notes that the provider could not be asked, by a slug, and asks again in a quarter of an hour.';
+revoke all on function service.record_subscription_failure(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function service.record_subscription_failure(uuid, uuid, text) to service_role;
+
+-- ── 95_overview/service.sql ──
+
+-- Overviews for operators and monitors.
+
+create function service.pulse()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.pulse();
+$$;
+comment on function service.pulse is
+  'Every kind of work that runs by itself: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}], runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}. done, failed and runs are of the last hour.';
+revoke all on function service.pulse() from public, anon, authenticated;
+grant execute on function service.pulse() to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -14358,7 +20866,8 @@ insert into public.roles (role, description) values
   ('coach', 'Trains clients: clients, bookings, sessions and sales'),
   ('front_desk', 'Serves the desk: clients, bookings, check-ins and sales'),
   ('staff', 'The existing app''s coach'),
-  ('accountant_readonly', 'Reads what accounting needs');
+  ('accountant_readonly', 'Reads what accounting needs'),
+  ('support', 'Helps for a while, from the platform: nothing that is of high risk');
 
 insert into public.role_permissions (role, permission)
 select r.role, p.permission
@@ -14373,6 +20882,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
@@ -14389,10 +20900,20 @@ select r.role, p.permission
     ('messages.read',     '{owner,manager,coach,staff,front_desk}'),
     ('messages.write',    '{owner,manager,coach,staff,front_desk}'),
     ('marketing.send',    '{owner,manager,coach,staff}'),
+    ('billing.read',      '{owner,manager,accountant_readonly}'),
+    ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}'),
+    ('payments.refund',   '{owner,manager}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- Support access: whatever is not listed here (money, members, roles, exports, words to clients) is refused under it.
+insert into public.role_permissions (role, permission)
+select 'support', p.permission
+  from unnest('{org.read,members.read,settings.write,audit.read,alerts.read,clients.read,clients.write,offers.read,packages.read,packages.correct,sessions.use,sessions.release,bookings.read,bookings.write,messages.read}'::text[]) as p (permission);
 
 -- ── 15_operations/data.sql ──
 
@@ -14402,7 +20923,10 @@ insert into private.audited_columns (subject_type, column_name)
 select t.subject_type, c.column_name
   from (values
     ('brakes', '{kind}'::text[]),
-    ('orgs', '{commission_rate,onboarding_completed}'),
+    ('orgs', '{commission_rate,onboarding_completed,allows_support,blocked_at}'),
+    ('clients', '{blocked_at,onboarding_completed_at}'),
+    ('support_access', '{client_id,expires_at,ended_at}'),
+    ('platform_admins', '{permissions}'),
     ('org_members', '{role}'),
     ('offers', '{offer_type,price_cents,sessions_included,is_active}'),
     ('promo_codes', '{discount_type,discount_value,is_active}'),
@@ -14411,6 +20935,28 @@ select t.subject_type, c.column_name
     ('session_types', '{duration_mins,price_cents,is_active}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+insert into private.admin_actions (action, permission, needs_reason, subject_type) values
+  ('search', 'orgs.read', false, 'platform'),
+  ('show_org', 'orgs.read', false, 'orgs'),
+  ('show_client', 'clients.read', false, 'clients'),
+  ('block_org', 'orgs.block', true, 'orgs'),
+  ('unblock_org', 'orgs.block', true, 'orgs'),
+  ('block_client', 'clients.block', true, 'clients'),
+  ('unblock_client', 'clients.block', true, 'clients'),
+  ('reset_org_onboarding', 'orgs.onboard', true, 'orgs'),
+  ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
+  ('resend_message', 'messages.resend', true, 'outbox_messages'),
+  ('start_support', 'support.start', true, 'support_access'),
+  ('end_support', 'support.start', false, 'support_access'),
+  ('list_support', 'support.start', false, 'support_access'),
+  ('pull_brake', 'system.brakes', true, 'brakes'),
+  ('release_brake', 'system.brakes', true, 'brakes'),
+  ('list_brakes', 'system.brakes', false, 'brakes'),
+  ('list_audit', 'audit.read', false, 'audit_log'),
+  ('list_admins', 'system.admins', false, 'platform_admins'),
+  ('set_admin', 'system.admins', true, 'platform_admins'),
+  ('remove_admin', 'system.admins', true, 'platform_admins');
 
 -- ── 27_progress/data.sql ──
 
@@ -14476,6 +21022,7 @@ select k.kind,
     ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
     ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
     ('automation', '{}', 'A message from {business_name}', '{message}', false, false, 1),
+    ('support_access', '{}', 'Support has access to {business_name}', '{message}', false, false, 0),
     ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
 
@@ -14543,3 +21090,52 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
+
+-- ── 61_checkout/data.sql ──
+
+-- What clients are told of their money, until an organisation saves its own words.
+
+insert into private.message_kinds (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority)
+select k.kind,
+       '{client_name,first_name,business_name,coach_name,portal_link,sessions_remaining,sessions_booked,session_summary,answer_hint}'::text[] || k.variables,
+       k.subject, k.body, false, false, 0
+  from (values
+    ('deposit_late', '{session_datetime,amount}'::text[], 'Your deposit is on its way back',
+     'Hi {first_name}, your deposit of {amount} for {session_datetime} came after the time was given away. All of it is being paid back; please choose another time. {business_name}'),
+    ('receipt', '{receipt_number,receipt_kind,amount,description}', 'Receipt {receipt_number} from {business_name}',
+     'Hi {first_name}, here is your receipt {receipt_number}: a {receipt_kind} of {amount} for {description}. {business_name}')
+  ) as k (kind, variables, subject, body);
+
+-- ── 65_billing/data.sql ──
+
+-- What plans can have. A feature is here once a door asks for it.
+
+insert into private.features (feature, description, is_limit) values
+  ('marketing', 'Texts to many clients', false),
+  ('clients', 'Active clients', true),
+  ('automations', 'Automations that are on', true),
+  ('staff', 'Active staff members; the first is always free', true);
+
+insert into private.audited_columns (subject_type, column_name)
+select t.subject_type, c.column_name
+  from (values
+    ('plans', '{plan,price_cents,currency,billing_period,commission_rate,features,limits,trial_days,grace_days,rank,is_default,is_active}'::text[]),
+    ('plan_grants', '{source,plan,starts_at,ends_at,revoked_at,is_self_serve}'),
+    ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
+  ) as t (subject_type, columns)
+ cross join unnest(t.columns) as c (column_name);
+
+-- ── 95_overview/data.sql ──
+
+-- The work that runs by itself, and when it is late. A sweep that runs every minute or ten leaves nothing waiting this long.
+
+insert into private.work_kinds (kind, description, jobs, done_keys, brake, degraded_after, failing_after, fix) values
+  ('bookings', 'Bookings that are over are completed and settled', '{sweep_bookings}', '{completed}', null, '30 minutes', '3 hours', 'coach sweep bookings'),
+  ('holds', 'Held times that ran out are freed and offered on', '{sweep_holds}', '{expired}', null, '20 minutes', '2 hours', 'coach sweep holds'),
+  ('reminders', 'Reminders and follow-ups are queued', '{sweep_reminders}', '{queued}', null, '1 hour', '6 hours', 'coach sweep reminders'),
+  ('sms', 'Texts leave', '{sweep_messages}', '{}', 'sms', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('email', 'Emails leave', '{sweep_messages}', '{}', 'email', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('push', 'Push messages leave', '{sweep_messages}', '{}', 'push', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('unknown_messages', 'Texts that may have been sent are looked up', '{sweep_messages_unknown}', '{settled}', null, '30 minutes', '6 hours', 'coach sweep messages-unknown'),
+  ('callbacks', 'Status callbacks find their message', '{sweep_message_leftovers}', '{}', null, '1 day', '3 days', 'coach sweep message-leftovers'),
+  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits');

@@ -2,7 +2,7 @@
 
 -- What an action came to for each run; a run fails with its first failed action. An action that is left out for a client's wish
 -- (opted out) is no failure.
-create function private.act(p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
+create function private.do_action(p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
 returns void
 language sql volatile security definer set search_path = ''
 as $$
@@ -14,7 +14,7 @@ as $$
     from private.action_outcomes(p_firing, p_automation, p_nth, p_action, p_now) as o
    where r.org_id = p_firing.org_id and r.id = o.run_id;
 $$;
-comment on function private.act is 'Does one action for every client of a firing, and keeps what it came to.';
+comment on function private.do_action is 'Does one action for every client of a firing, and keeps what it came to.';
 
 create function private.action_outcomes(
   p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)

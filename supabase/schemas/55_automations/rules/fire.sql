@@ -72,7 +72,7 @@ begin
       into v_skipped, v_reason
       from audience as a;
 
-    perform private.act(p_firing, p_automation, x.nth::integer, x.action, p_now)
+    perform private.do_action(p_firing, p_automation, x.nth::integer, x.action, p_now)
        from jsonb_array_elements(p_automation.actions) with ordinality as x (action, nth);
     select count(*) filter (where r.status = 'ok'), count(*) filter (where r.status = 'failed'),
            coalesce((select sum(s.value::integer) from jsonb_each_text(v_skipped) as s), 0)
