@@ -2876,6 +2876,10 @@ comment on column private.work_kinds.degraded_error_rate is 'Share of the last h
 comment on column private.work_kinds.fix is 'The command that gets it going.';
 -- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
 create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+-- What failed lately: few, so the index is small, and only a failure writes to it.
+create index refunds_failed_idx on public.refunds (settled_at) where status = 'failed';
+create index automation_firings_failed_idx on public.automation_firings (fired_at) where status = 'failed';
+create index webhook_deliveries_failed_idx on public.webhook_deliveries (created_at) where status = 'failed';
 
 -- ── 97_support_access/tables.sql ──
 
@@ -17459,10 +17463,17 @@ language sql stable security definer set search_path = ''
 as $$
   with month as materialized (
     select m.days, private.local_range(p_org_id, m.days) as range from (select private.view_range(p_org_id, 'month', p_on) as days) as m),
+  entries as materialized (
+    select e.* from month as m cross join lateral private.package_earnings(p_org_id, private.packages_moved(p_org_id, m.range)) as e),
   earned as (
     select r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
-      from month as m cross join lateral private.revenue(p_org_id, m.range) as r
-     group by r.currency),
+      from month as m
+     cross join lateral (
+       select e.currency, e.amount_cents, e.sessions from entries as e where e.on_at >= lower(m.range) and e.on_at < upper(m.range) and e.kind <> 'opening'
+       union all
+       select o.currency, o.amount_cents, 0 from private.other_earnings(p_org_id, m.range) as o) as r
+     group by r.currency
+    having count(*) filter (where r.amount_cents <> 0 or r.sessions <> 0) > 0),
   booked as materialized (
     select b.purchase_id as id, count(*) as n
       from month as m
@@ -17474,9 +17485,8 @@ as $$
            sum(least(k.n, p.sessions_remaining)) as sessions
       from booked as k
       join public.client_purchases as p on p.org_id = p_org_id and p.id = k.id and p.sessions_remaining > 0
-      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents
-              from private.package_earnings(p_org_id, (select array_agg(b.id) from booked as b)) as x
-             order by x.purchase_id, x.nth desc) as l on l.purchase_id = p.id
+      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents from entries as x order by x.purchase_id, x.nth desc) as l
+        on l.purchase_id = p.id
      group by p.currency)
   select jsonb_build_object('from_on', lower(m.days), 'until_on', upper(m.days) - 1, 'amounts', (
            select coalesce(jsonb_agg(jsonb_build_object(
@@ -17896,6 +17906,150 @@ end;
 $$;
 comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
 
+-- ── 95_overview/rules/pulse_automations.sql ──
+
+-- Pulse of automations: what is due to fire, what their webhooks have to post, and the daily scores.
+
+create function private.pulse_automations(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    (select a.next_run_at as due_at from public.automations as a
+      where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations')) order by a.next_run_at limit 10000)
+    union all
+    (select f.next_at from public.automation_firings as f
+      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations')) order by f.next_at limit 10000)),
+  failed as (
+    select f.reason from public.automation_firings as f where f.status = 'failed' and f.fired_at > p_now - interval '1 hour')
+  select jsonb_build_object(
+    'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.due_at) from due as d), 'failed', (select count(*) from failed),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(x.reason, 'failed') as reason, count(*) as n from failed as x group by 1 order by 2 desc, 1 limit 5) as f));
+$$;
+comment on function private.pulse_automations is 'Pulse: automations that are due and have not fired, and those that failed.';
+
+create function private.pulse_webhooks(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with failed as (
+    select d.error_code from public.webhook_deliveries as d where d.status = 'failed' and d.created_at > p_now - interval '1 day')
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(d.next_at),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(x.error_code, 'failed') as reason, count(*) as n from failed as x group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_taken'), 'fix', 'coach automation endpoints --org ' || s.org_id) order by s.created_at)
+                from (select * from public.webhook_deliveries as x
+                       where x.status in ('pending', 'sending') and x.attempts >= 5 order by x.next_at limit 10) as s))
+    from (select x.next_at from public.webhook_deliveries as x
+           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all (private.braked_orgs('automations'))
+           order by x.next_at limit 10000) as d;
+$$;
+comment on function private.pulse_webhooks is 'Pulse: posts of webhook actions; stuck after five tries, failures are of the last day.';
+
+create function private.pulse_risk(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('oldest_due_at', interval '1 day' + greatest(
+    (select min(o.created_at) from public.orgs as o),
+    (select j.started_at from private.job_runs as j
+      where j.job = 'sweep_risk' and j.error is null and j.finished_at is not null order by j.started_at desc limit 1)));
+$$;
+comment on function private.pulse_risk is 'Pulse: since when clients have not been scored, a day after they last were.';
+
+-- ── 95_overview/rules/pulse_money.sql ──
+
+-- Pulse of payments: what Stripe told, what is asked of it, what is given back, receipts, and the platform's own subscriptions.
+
+-- A failed event is sent again by Stripe and replayed by the sweep; what waits for a payment that may not be ours is given three days.
+create function private.pulse_stripe_events(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with open_events as (
+    select e.id, e.status, e.error, e.received_at, case e.status when 'waiting' then e.received_at + interval '3 days' else e.received_at end as due_at
+      from private.stripe_events as e where e.status in ('failed', 'waiting') order by e.received_at limit 10000),
+  lately as (
+    select e.status, e.error from private.stripe_events as e where e.received_at > p_now - interval '1 hour')
+  select jsonb_build_object(
+    'backlog', (select count(*) from open_events as o where o.due_at <= p_now), 'oldest_due_at', (select min(o.due_at) from open_events as o where o.due_at <= p_now),
+    'done', (select count(*) from lately as l where l.status in ('applied', 'ignored')),
+    'failed', (select count(*) from lately as l where l.status in ('failed', 'refused')),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(l.error, l.status) as reason, count(*) as n
+                           from lately as l where l.status in ('failed', 'refused') group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.received_at, 'reason', coalesce(s.error, s.status), 'fix', 'coach stripe replay ' || s.id) order by s.received_at)
+                from (select * from open_events as x
+                       where x.status = 'failed' and x.received_at < p_now - interval '1 hour' order by x.received_at limit 10) as s));
+$$;
+comment on function private.pulse_stripe_events is 'Pulse: events of Stripe that failed or wait for another; stuck when one still fails after an hour.';
+
+create function private.pulse_stripe_fetches(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(f.next_at),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.stripe_id, 'since', s.next_at, 'reason', coalesce(s.error, 'not_answered'), 'fix', 'coach sweep stripe') order by s.next_at)
+                from (select * from private.stripe_fetches as x where x.attempts >= 5 order by x.next_at limit 10) as s))
+    from (select x.next_at from private.stripe_fetches as x where x.next_at <= p_now order by x.next_at limit 10000) as f;
+$$;
+comment on function private.pulse_stripe_fetches is 'Pulse: what Stripe must be asked for; stuck after five tries.';
+
+create function private.pulse_deposits(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(d.next_at),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_answered'), 'fix', 'coach sweep deposits') order by s.created_at)
+                from (select * from public.deposits as x where x.next_at is not null and x.attempts >= 5 order by x.next_at limit 10) as s))
+    from (select x.next_at from public.deposits as x
+           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+$$;
+comment on function private.pulse_deposits is 'Pulse: deposits whose intent is to be created or cancelled; stuck after five tries.';
+
+-- A refund that failed is nobody's but a person's: it is asked for again, or paid another way. Told for a week, unless another of its payment followed.
+create function private.pulse_refunds(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with failed as (
+    select r.* from public.refunds as r where r.status = 'failed' and r.settled_at > p_now - interval '7 days' order by r.settled_at limit 1000)
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(d.next_at), 'failed', (select count(*) from failed as f where f.settled_at > p_now - interval '1 hour'),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(x.error_code, 'failed') as reason, count(*) as n
+                           from failed as x where x.settled_at > p_now - interval '1 hour' group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.settled_at, 'reason', coalesce(s.error_code, 'failed'), 'fix', 'coach refund create ' || s.payment_id) order by s.settled_at)
+                from (select * from failed as x
+                       where not exists (select from public.refunds as n where n.org_id = x.org_id and n.payment_id = x.payment_id and n.created_at > x.created_at)
+                       order by x.settled_at limit 10) as s))
+    from (select x.next_at from public.refunds as x
+           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+$$;
+comment on function private.pulse_refunds is 'Pulse: refunds on their way to Stripe; stuck are those that failed within a week and were not asked for again.';
+
+create function private.pulse_receipts(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.created_at))
+    from (select x.created_at from private.receipts_due as x order by x.created_at limit 10000) as d;
+$$;
+comment on function private.pulse_receipts is 'Pulse: payments and refunds that wait for their receipt.';
+
+create function private.pulse_billing(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.refetch_at))
+    from (select x.refetch_at from public.org_subscriptions as x where x.refetch_at <= p_now order by x.refetch_at limit 10000) as d;
+$$;
+comment on function private.pulse_billing is 'Pulse: the platform''s subscriptions that events left in doubt and nobody has asked about.';
+
 -- ── 95_overview/rules/revenue.sql ──
 
 -- Revenue as it is earned: a package is paid once and earned session by session.
@@ -17919,36 +18073,37 @@ as $$
            coalesce((select sum(m.amount_cents) from public.money_events as m
                       where m.org_id = p.org_id and m.purchase_id = p.id and m.type = 'INCOME'),
                     case when p.payment_status = 'succeeded' then p.amount_paid_cents else 0 end)::bigint as paid
-      from public.client_purchases as p
-     where p.org_id = p_org_id and (p_purchase_ids is null or p.id = any (p_purchase_ids))),
+      from unnest(coalesce(p_purchase_ids, array(select x.id from public.client_purchases as x where x.org_id = p_org_id))) as w (id)
+      join public.client_purchases as p on p.org_id = p_org_id and p.id = w.id),
+  -- Looked up package by package, by index: what is asked for is a handful among all there are.
   moves as (
-    select k.id as purchase_id, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
+    select k.*, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
            0 as used_delta, 0 as total_delta, 0::bigint as returned
       from packages as k
     union all
-    select e.purchase_id, e.booking_id, e.kind, coalesce(b.start_time, e.created_at), e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
-      from public.session_entries as e
-      left join public.bookings as b on b.org_id = e.org_id and b.id = e.booking_id
-     where e.org_id = p_org_id and (p_purchase_ids is null or e.purchase_id = any (p_purchase_ids)) and (e.used_delta <> 0 or e.total_delta <> 0)
+    select k.*, e.booking_id, e.kind,
+           coalesce((select b.start_time from public.bookings as b where b.org_id = p_org_id and b.id = e.booking_id), e.created_at),
+           e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
+      from packages as k
+     cross join lateral (select * from public.session_entries as x
+                          where x.org_id = p_org_id and x.purchase_id = k.id and (x.used_delta <> 0 or x.total_delta <> 0) offset 0) as e
     union all
-    select m.purchase_id, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
-      from public.money_events as m
-     where m.org_id = p_org_id and m.purchase_id is not null and (p_purchase_ids is null or m.purchase_id = any (p_purchase_ids))
-       and m.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')),
+    select k.*, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
+      from packages as k
+     cross join lateral (select * from public.money_events as x
+                          where x.org_id = p_org_id and x.purchase_id = k.id and x.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') offset 0) as m),
   states as (
-    select m.*, k.client_id, k.currency, k.sold, k.paid,
-           sum(m.used_delta) over w as used, k.sold + sum(m.total_delta) over w as total, k.paid - sum(m.returned) over w as kept
+    select m.*, sum(m.used_delta) over w as used, m.sold + sum(m.total_delta) over w as total, m.paid - sum(m.returned) over w as kept
       from moves as m
-      join packages as k on k.id = m.purchase_id
-    window w as (partition by m.purchase_id order by m.written_at, m.no, m.kind)),
+    window w as (partition by m.id order by m.written_at, m.no, m.kind)),
   earned as (
     select s.*, case when coalesce(s.sold, 0) <= 0 or s.used > 0 and s.used >= s.total then greatest(s.kept, 0)
                      else greatest(least(s.paid * least(s.used, s.sold) / s.sold, s.kept), 0) end::bigint as so_far
       from states as s)
-  select e.purchase_id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
+  select e.id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
          e.so_far - coalesce(lag(e.so_far) over w, 0), greatest(e.kept, 0) - e.so_far, e.currency
     from earned as e
-  window w as (partition by e.purchase_id order by e.written_at, e.no, e.kind);
+  window w as (partition by e.id order by e.written_at, e.no, e.kind);
 $$;
 comment on function private.package_earnings is
   'What packages earned, session by session: {purchase_id, client_id, booking_id, kind: sale | opening | use | release | correction | refund | dispute | adjustment, nth, on_at, sessions (−1 when given back), amount_cents, unearned_cents: what is paid and still to be earned after it, currency}. Opening is what was used before the package came here.';
@@ -17958,14 +18113,19 @@ create function private.other_earnings(p_org_id uuid, p_range tstzrange)
 returns table (client_id uuid, booking_id uuid, kind text, on_at timestamptz, amount_cents bigint, currency text)
 language sql stable security definer set search_path = ''
 as $$
-  select m.client_id, m.booking_id, lower(m.type::text), o.on_at, m.amount_cents, m.currency
+  select m.client_id, m.booking_id, lower(m.type::text), m.event_date, m.amount_cents, m.currency
     from public.money_events as m
     left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
-   cross join lateral (select greatest(m.event_date, b.start_time) as on_at) as o
-   where m.org_id = p_org_id and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
-     and (b.id is null or b.status in ('completed', 'no_show', 'cancelled'))
-     -- What is paid ahead is found by its booking, the rest by its date.
-     and (m.event_date <@ p_range and m.event_date >= coalesce(b.start_time, '-infinity') or b.start_time <@ p_range and b.start_time > m.event_date);
+   where m.org_id = p_org_id and m.event_date >= lower(p_range) and m.event_date < upper(p_range)
+     and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
+     and (b.id is null or b.start_time <= m.event_date and b.status in ('completed', 'no_show', 'cancelled'))
+  union all
+  -- Paid ahead: found by the booking it is for.
+  select m.client_id, m.booking_id, lower(m.type::text), b.start_time, m.amount_cents, m.currency
+    from public.bookings as b
+    join public.money_events as m on m.org_id = b.org_id and m.booking_id = b.id
+   where b.org_id = p_org_id and b.start_time >= lower(p_range) and b.start_time < upper(p_range) and b.status in ('completed', 'no_show', 'cancelled')
+     and m.event_date < b.start_time and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
 $$;
 comment on function private.other_earnings is
   'What was earned in a range without a package: {client_id, booking_id, kind: income | refund | dispute | adjustment, on_at, amount_cents, currency}.';
@@ -23371,4 +23531,13 @@ insert into private.work_kinds (kind, description, jobs, done_keys, brake, degra
   ('push', 'Push messages leave', '{sweep_messages}', '{}', 'push', '10 minutes', '1 hour', 'coach sweep messages'),
   ('unknown_messages', 'Texts that may have been sent are looked up', '{sweep_messages_unknown}', '{settled}', null, '30 minutes', '6 hours', 'coach sweep messages-unknown'),
   ('callbacks', 'Status callbacks find their message', '{sweep_message_leftovers}', '{}', null, '1 day', '3 days', 'coach sweep message-leftovers'),
-  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits');
+  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits'),
+  ('stripe_events', 'What Stripe tells is applied', '{sweep_stripe}', '{}', 'payments', '30 minutes', '6 hours', 'coach sweep stripe'),
+  ('stripe_fetches', 'What Stripe must be asked for is asked', '{sweep_stripe}', '{}', 'payments', '30 minutes', '6 hours', 'coach sweep stripe'),
+  ('deposits', 'Deposits are opened and cancelled at Stripe', '{sweep_deposits}', '{}', 'payments', '10 minutes', '2 hours', 'coach sweep deposits'),
+  ('refunds', 'Refunds are carried to Stripe', '{sweep_refunds}', '{}', 'payments', '30 minutes', '1 day', 'coach sweep refunds'),
+  ('receipts', 'Payments and refunds are receipted', '{sweep_receipts}', '{issued}', null, '1 hour', '1 day', 'coach sweep receipts'),
+  ('billing', 'Subscriptions in doubt are asked about', '{sweep_billing}', '{}', null, '1 hour', '1 day', 'coach sweep billing'),
+  ('automations', 'Automations that are due fire', '{sweep_automations}', '{ok}', 'automations', '30 minutes', '6 hours', 'coach sweep automations'),
+  ('webhooks', 'Webhook actions are posted', '{sweep_webhooks}', '{}', 'automations', '30 minutes', '6 hours', 'coach sweep webhooks'),
+  ('risk', 'Clients are scored every day', '{sweep_risk}', '{scored}', null, '6 hours', '2 days', 'coach sweep risk');
