@@ -1,6 +1,6 @@
 -- pulse: silent on a healthy database that has work; each planted fault shows in its kind, and in no other.
 begin;
-select plan(51);
+select plan(52);
 select tests.open_studio();
 
 -- A busy, healthy hour: every job ran a minute ago and did something; texts left, one failed, some wait for their time.
@@ -99,10 +99,10 @@ select is(k #>> '{stuck,0,fix}', 'coach messages retry ' || (k #>> '{stuck,0,id}
 select ok(pg_temp.with_fault($$ update public.outbox_attempts set error_code = 'x' $$)::text !~ '@|61400000000|Client of|Hello', 'no personal data in it');
 
 -- For platform admins and the service.
-insert into public.platform_admins (user_id, email) values (:'nobody', 'nobody@nowhere.example');
+insert into public.platform_admins (user_id, email, permissions) values (:'nobody', 'nobody@nowhere.example', '{pulse.read}'), (:'lima_owner', 'coach@lima.example', '{orgs.*}');
 select tests.sign_in('nobody@nowhere.example');
-select is(pulse() ->> 'verdict', 'healthy', 'a platform admin may look');
-select tests.sign_in(t.email), tests.refuses('select pulse()', 403, 'permission_missing', t.email || ' may not') from (values ('coach@kilo.example'), ('client@kilo.example')) as t (email);
+select is(pulse() ->> 'verdict', 'healthy', 'a platform admin with the permission may look');
+select tests.sign_in(t.email), tests.refuses('select pulse()', 403, 'platform_permission_missing', t.email || ' may not') from (values ('coach@kilo.example'), ('client@kilo.example'), ('coach@lima.example')) as t (email);
 select tests.sign_out();
 select tests.forbids('select pulse()', 'nor a visitor');
 select tests.as_service();

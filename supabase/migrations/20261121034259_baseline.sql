@@ -16359,7 +16359,7 @@ as $$
     select m.next_at
       from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
              where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
-     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+     where m.channel = p_channel and m.org_id <> all ((select private.braked_orgs(p_channel))::uuid[])),
   tries as (
     select a.status, a.error_code
       from public.outbox_attempts as a
@@ -16518,13 +16518,13 @@ returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
-  if not private.is_platform_admin() then
-    perform private.refuse_permission();
+  if not private.may_operate('pulse.read') then
+    perform private.fail(403, 'platform_permission_missing', 'Your rights on the platform do not include this.', 'Ask who manages the platform''s admins.');
   end if;
   return private.pulse();
 end;
 $$;
-comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: platform_permission_missing 403.';
 
 -- ── 95_overview/rules/pulse_automations.sql ──
 
@@ -16536,10 +16536,10 @@ language sql stable security definer set search_path = ''
 as $$
   with due as (
     (select a.next_run_at as due_at from public.automations as a
-      where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations')) order by a.next_run_at limit 10000)
+      where a.next_run_at <= p_now and a.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by a.next_run_at limit 10000)
     union all
     (select f.next_at from public.automation_firings as f
-      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations')) order by f.next_at limit 10000)),
+      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by f.next_at limit 10000)),
   failed as (
     select f.reason from public.automation_firings as f where f.status = 'failed' and f.fired_at > p_now - interval '1 hour')
   select jsonb_build_object(
@@ -16563,7 +16563,7 @@ as $$
                 from (select * from public.webhook_deliveries as x
                        where x.status in ('pending', 'sending') and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.webhook_deliveries as x
-           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all (private.braked_orgs('automations'))
+           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
            order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_webhooks is 'Pulse: posts of webhook actions; stuck after five tries, failures are of the last day.';
@@ -16627,7 +16627,7 @@ as $$
     'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_answered'), 'fix', 'coach sweep deposits') order by s.created_at)
                 from (select * from public.deposits as x where x.next_at is not null and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.deposits as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_deposits is 'Pulse: deposits whose intent is to be created or cancelled; stuck after five tries.';
 
@@ -16648,7 +16648,7 @@ as $$
                        where not exists (select from public.refunds as n where n.org_id = x.org_id and n.payment_id = x.payment_id and n.created_at > x.created_at)
                        order by x.settled_at limit 10) as s))
     from (select x.next_at from public.refunds as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_refunds is 'Pulse: refunds on their way to Stripe; stuck are those that failed within a week and were not asked for again.';
 
@@ -19394,7 +19394,7 @@ begin atomic
   select private.admin_pulse();
 end;
 comment on function public.pulse is
-  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+  'How the work that runs by itself goes, for platform admins with pulse.read: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: platform_permission_missing 403.';
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;
