@@ -33,7 +33,10 @@ as $$
                 from (select * from public.webhook_deliveries as x
                        where x.status in ('pending', 'sending') and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.webhook_deliveries as x
+            join public.webhook_endpoints as e on e.org_id = x.org_id and e.id = x.endpoint_id
            where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
+             -- A server that asked for time, or that its organisation switched off, is waited for.
+             and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
            order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_webhooks is 'Pulse: posts of webhook actions; stuck after five tries, failures are of the last day.';
