@@ -1901,6 +1901,62 @@ create index org_subscriptions_plan_idx on public.org_subscriptions (plan);
 create index org_subscriptions_refetch_idx on public.org_subscriptions (refetch_at) where refetch_at is not null;
 create index org_subscriptions_live_idx on public.org_subscriptions (current_period_ends_at) where status in ('trialing', 'active', 'past_due');
 
+-- ── 95_overview/tables.sql ──
+
+-- Overviews keep nothing but the list of work that runs by itself, with the thresholds that the pulse judges it by.
+
+create table private.work_kinds (
+  kind text primary key,
+  description text not null,
+  jobs text[] not null default '{}',
+  done_keys text[] not null default '{}',
+  brake text,
+  degraded_after interval not null,
+  failing_after interval not null,
+  degraded_error_rate numeric not null default 0.05,
+  failing_error_rate numeric not null default 0.25,
+  least_errors integer not null default 3,
+  fix text not null,
+  constraint work_kinds_kind_form check (kind ~ '^[a-z_]{1,40}$'),
+  constraint work_kinds_failing_later check (failing_after > degraded_after and degraded_after > interval '0'),
+  constraint work_kinds_error_rates_ordered check (0 < degraded_error_rate and degraded_error_rate < failing_error_rate and failing_error_rate <= 1),
+  constraint work_kinds_least_errors_range check (least_errors >= 1)
+);
+comment on table private.work_kinds is
+  'The kinds of work that run by themselves and how the pulse judges each. A kind is a row here and a function private.pulse_<kind>(now) that reads what waits; a domain adds its own.';
+comment on column private.work_kinds.jobs is 'The jobs (private.job_runs) that do it: a last run that ended in an error counts against it.';
+comment on column private.work_kinds.done_keys is 'Which counts of those jobs'' results are its throughput, where its function does not say.';
+comment on column private.work_kinds.brake is 'The brake that stops it, if any: what waits then is no fault of its own.';
+comment on column private.work_kinds.degraded_after is 'How long what is due longest may wait; failing_after: from when on nobody can be said to work on it.';
+comment on column private.work_kinds.degraded_error_rate is 'Share of the last hour''s attempts that failed, judged from least_errors failures on.';
+comment on column private.work_kinds.fix is 'The command that gets it going.';
+-- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
+create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+
+-- ── 97_doctor/tables.sql ──
+
+-- The doctor's list of what to look at.
+-- Invariant: a check is a row here and a function private.check_<name>(now) that finds what is wrong; a domain adds its own.
+-- Not here: how the work that runs by itself is getting on (the pulse, which one check reads), and what only the service's side knows:
+-- its settings, the provider's endpoints, other clocks (coach_os.doctor).
+
+create type private.found as (org_id uuid, subject text, detail text);
+comment on type private.found is 'One thing that is wrong: whose it is (null: the platform''s), the id or name of it, and what else helps, never a person''s words.';
+
+create table private.doctor_checks (
+  name text primary key,
+  severity text not null,
+  meaning text not null,
+  fix text not null,
+  is_thorough boolean not null default false,
+  constraint doctor_checks_name_form check (name ~ '^[a-z_]{1,50}$'),
+  constraint doctor_checks_severity_known check (severity in ('error', 'warning'))
+);
+comment on table private.doctor_checks is 'What coach doctor looks at in the database, by private.check_<name>(now).';
+comment on column private.doctor_checks.severity is 'error: something is wrong, or money or sessions may be; warning: it will be, or somebody waits.';
+comment on column private.doctor_checks.fix is 'The command that mends it, or shows what to mend; {subject} and {org} are the first found''s.';
+comment on column private.doctor_checks.is_thorough is 'Reads whole tables: left out of a quick look.';
+
 -- ── 00_foundation/rules.sql ──
 
 -- Foundation rules: how everything here refuses, and the trigger functions that any table may use.
@@ -3584,7 +3640,8 @@ language sql volatile security definer set search_path = ''
 as $$
   select case p_name
            when 'clients' then (select count(*) from public.clients as c where c.org_id = p_org_id and c.status = 'active')
-           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active) end;
+           when 'staff' then (select count(*) from public.staff as s where s.org_id = p_org_id and s.is_active)
+           when 'automations' then (select count(*) from public.automations as a where a.org_id = p_org_id and a.enabled) end;
 $$;
 comment on function private.counted is 'How many an organisation has of what a plan limits: active ones. Volatile, so that it sees what was committed while it waited.';
 
@@ -3624,6 +3681,11 @@ create trigger staff__require_room after insert on public.staff
   referencing new table as added for each statement execute function private.tg__require_room('staff', '1');
 create trigger staff__require_room_again after update of is_active on public.staff
   for each row when (new.is_active and not old.is_active) execute function private.tg__require_room_again('staff', '1');
+
+create trigger automations__require_room after insert on public.automations
+  referencing new table as added for each statement execute function private.tg__require_room('automations', '0');
+create trigger automations__require_room_again after update of enabled on public.automations
+  for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
 
 create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
 returns public.plans
@@ -3712,6 +3774,382 @@ end;
 $$;
 comment on function private.section is
   'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
+
+-- ── 97_doctor/rules.sql ──
+
+-- The doctor: looks, finds, and changes nothing. A check costs what is wrong and not what is there, but for the thorough ones.
+
+create function private.check_package_counter_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select p.org_id, p.id::text, format('used %s, ledger %s', p.sessions_used, coalesce(e.used, 0))
+    from public.client_purchases as p
+    left join (select x.org_id, x.purchase_id, sum(x.used_delta) as used, count(*) as entries
+                 from public.session_entries as x group by 1, 2) as e on e.org_id = p.org_id and e.purchase_id = p.id
+   where p.sessions_used <> coalesce(e.used, 0) or p.entry_count <> coalesce(e.entries, 0);
+$$;
+comment on function private.check_package_counter_drift is 'Doctor: packages whose counters are not their ledger''s.';
+
+create function private.check_booking_charge_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  with charges as (
+    select e.org_id, coalesce(e.booking_id, u.booking_id) as booking_id, sum(e.used_delta) as net
+      from public.session_entries as e
+      left join public.session_entries as u on u.org_id = e.org_id and u.id = e.released_entry_id
+     where coalesce(e.booking_id, u.booking_id) is not null
+     group by 1, 2)
+  select b.org_id, b.id::text, format('%s, ledger %s', coalesce(b.settlement, 'open'), coalesce(c.net, 0))
+    from public.bookings as b
+    left join charges as c on c.org_id = b.org_id and c.booking_id = b.id
+   where (b.settlement is not distinct from 'charged') <> (coalesce(c.net, 0) > 0) or c.net > 1;
+$$;
+comment on function private.check_booking_charge_drift is 'Doctor: bookings that are charged without an entry, or have one without being charged.';
+
+create function private.occupancy_counts()
+returns table (org_id uuid, id uuid, seats integer, counted bigint)
+language sql stable security definer set search_path = ''
+as $$
+  select o.org_id, o.id, o.seats,
+         (select count(*) from public.bookings as b where b.org_id = o.org_id and b.occupancy_id = o.id)
+         + (select count(*) from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id)
+    from private.occupancies as o
+   where o.seats > 0;
+$$;
+comment on function private.occupancy_counts is 'Taken times: the seats they count, and how many bookings and holds take one.';
+
+create function private.check_occupancy_seats_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id::text, format('seats %s, taken %s', c.seats, c.counted) from private.occupancy_counts() as c
+   where c.counted > 0 and c.counted <> c.seats;
+$$;
+comment on function private.check_occupancy_seats_drift is 'Doctor: taken times that count other seats than are taken.';
+
+create function private.check_occupancy_orphaned(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id::text, format('seats %s', c.seats) from private.occupancy_counts() as c where c.counted = 0;
+$$;
+comment on function private.check_occupancy_orphaned is 'Doctor: taken times that nobody takes.';
+
+create function private.check_org_without_owner(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select m.org_id, m.org_id::text, format('%s members', count(*)) from public.org_members as m group by m.org_id
+  having not bool_or(m.role = 'owner');
+$$;
+comment on function private.check_org_without_owner is 'Doctor: organisations with members and no owner.';
+
+create function private.check_timezone_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  with used as materialized (select distinct b.timezone from public.booking_settings as b),
+  unknown as materialized (select u.timezone from used as u where not exists (select from pg_catalog.pg_timezone_names as n where n.name = u.timezone))
+  select b.org_id, b.org_id::text, b.timezone from public.booking_settings as b join unknown as u on u.timezone = b.timezone;
+$$;
+comment on function private.check_timezone_unknown is 'Doctor: organisations in a timezone that this server''s data does not have.';
+
+-- Billing.
+
+create function private.check_subscription_price_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_price_id, s.status from public.org_subscriptions as s
+   where s.plan is null and s.status in ('trialing', 'active', 'past_due');
+$$;
+comment on function private.check_subscription_price_unknown is 'Doctor: live subscriptions at a price that is no plan''s.';
+
+create function private.check_subscription_twice(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.org_id::text, string_agg(s.stripe_subscription_id, ' ' order by s.started_at) from public.org_subscriptions as s
+   where s.status in ('trialing', 'active', 'past_due') group by s.org_id having count(*) > 1;
+$$;
+comment on function private.check_subscription_twice is 'Doctor: organisations with two live subscriptions.';
+
+create function private.check_subscription_unanswered(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_subscription_id, s.fetch_error from public.org_subscriptions as s
+   where s.refetch_at < p_now - interval '1 hour' or (s.refetch_at is not null and s.fetch_error is not null);
+$$;
+comment on function private.check_subscription_unanswered is 'Doctor: subscriptions that the provider was to be asked about.';
+
+create function private.check_renewal_unheard(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_subscription_id, s.status from public.org_subscriptions as s
+   where s.status in ('trialing', 'active') and s.current_period_ends_at < p_now - interval '1 day';
+$$;
+comment on function private.check_renewal_unheard is 'Doctor: live subscriptions whose period ended a day ago.';
+
+create function private.check_plan_feature_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.plan, n.name
+    from public.plans as p
+   cross join lateral (select unnest(p.features), false union all select jsonb_object_keys(p.limits), true) as n (name, is_limit)
+   where not exists (select from private.features as f where f.feature = n.name and f.is_limit = n.is_limit);
+$$;
+comment on function private.check_plan_feature_unknown is 'Doctor: plans with a feature or limit that does not exist.';
+
+create function private.check_org_without_plan(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select o.id, o.slug, null::text from public.orgs as o
+   where exists (select from public.plans) and not exists (select from public.plans as p where p.is_default)
+     and not exists (select from private.current_grants(o.id, p_now));
+$$;
+comment on function private.check_org_without_plan is 'Doctor: organisations without any plan, where there are plans.';
+
+create function private.check_automation_never_due(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select a.org_id, a.id::text, a.trigger ->> 'schedule' from public.automations as a
+   where a.enabled and a.trigger ->> 'type' = 'schedule' and a.next_run_at is null;
+$$;
+comment on function private.check_automation_never_due is 'Doctor: automations that are on and will never be due.';
+
+-- Work that runs by itself: as the pulse judges it, of every kind that it knows.
+
+create function private.work_in(p_verdict text, p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, k ->> 'kind',
+         coalesce(k #>> '{stuck,0,fix}', k ->> 'fix') || format(' (%s; %s waiting)',
+           array_to_string(array(select jsonb_array_elements_text(k -> 'reasons')), ', '), k ->> 'backlog')
+    from jsonb_array_elements(private.pulse(p_now) -> 'kinds') as k
+   where k ->> 'verdict' = p_verdict and k -> 'reasons' <> '["brake_on"]';
+$$;
+comment on function private.work_in is 'Kinds of work that the pulse judges so, each with its fix; a brake alone is no fault.';
+
+create function private.check_work_failing(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$ select * from private.work_in('failing', p_now); $$;
+comment on function private.check_work_failing is 'Doctor: work that the pulse calls failing.';
+
+create function private.check_work_degraded(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$ select * from private.work_in('degraded', p_now); $$;
+comment on function private.check_work_degraded is 'Doctor: work that the pulse calls degraded.';
+
+-- Five times its usual pause, and at least an hour: a sweep by cron once a day is not missed after an hour.
+create function private.check_sweep_stopped(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, j.job, 'last started ' || to_char(max(j.started_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+    from private.job_runs as j
+   where j.started_at > p_now - interval '14 days' and j.job like 'sweep\_%'
+   group by j.job
+  having count(*) >= 3
+     and max(j.started_at) < p_now - greatest(interval '1 hour', 5 * (max(j.started_at) - min(j.started_at)) / (count(*) - 1));
+$$;
+comment on function private.check_sweep_stopped is 'Doctor: sweeps that were started regularly and no longer are.';
+
+create function private.check_job_killed(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, j.job, j.id::text from private.job_runs as j
+   where j.finished_at is null and j.started_at between p_now - interval '14 days' and p_now - interval '1 hour'
+     and not exists (select from private.job_runs as l where l.job = j.job and l.started_at > j.started_at and l.finished_at is not null);
+$$;
+comment on function private.check_job_killed is 'Doctor: runs that never ended and were not made up for.';
+
+create function private.check_brake_left_on(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select b.org_id, b.kind, 'since ' || to_char(b.pulled_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC' from private.brakes as b
+   where b.pulled_at < p_now - interval '1 day';
+$$;
+comment on function private.check_brake_left_on is 'Doctor: brakes that have been on for more than a day.';
+
+create function private.check_app_url_unset(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, 'app_url', null::text where not exists (select from private.platform_settings as s where s.name = 'app_url');
+$$;
+comment on function private.check_app_url_unset is 'Doctor: nobody has said where links lead.';
+
+-- The database itself.
+
+create function private.check_extension_missing(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, n.name, null::text from unnest('{btree_gist}'::text[]) as n (name)
+   where not exists (select from pg_catalog.pg_extension as e where e.extname = n.name and e.extnamespace = to_regnamespace('extensions'));
+$$;
+comment on function private.check_extension_missing is 'Doctor: extensions that the schema needs.';
+
+create function private.check_row_security_off(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, c.oid::regclass::text, null::text from pg_catalog.pg_class as c
+   where c.relkind in ('r', 'p') and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace) and not c.relrowsecurity;
+$$;
+comment on function private.check_row_security_off is 'Doctor: tables without row level security.';
+
+create function private.check_table_open_to_visitors(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, c.oid::regclass::text, null::text from pg_catalog.pg_class as c
+   where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'public'::regnamespace
+     and (has_table_privilege('anon', c.oid, 'select, insert, update, delete, truncate')
+          or has_any_column_privilege('anon', c.oid, 'select, insert, update'));
+$$;
+comment on function private.check_table_open_to_visitors is 'Doctor: tables and views that anon may read or write.';
+
+create function private.check_private_open(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, 'schema ' || n.name, r.role
+    from unnest('{private}'::text[]) as n (name) cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where has_schema_privilege(r.role, n.name, 'usage, create')
+  union all
+  select null, 'schema service', r.role from unnest('{anon,authenticated}'::text[]) as r (role) where has_schema_privilege(r.role, 'service', 'usage, create')
+  union all
+  select null, c.oid::regclass::text, r.role
+    from pg_catalog.pg_class as c cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'private'::regnamespace
+     and (has_table_privilege(r.role, c.oid, 'select, insert, update, delete, truncate')
+          or has_any_column_privilege(r.role, c.oid, 'select, insert, update'));
+$$;
+comment on function private.check_private_open is 'Doctor: what API roles reach of private, and client roles of service.';
+
+create function private.check_definer_exposed(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.oid::regprocedure::text, null::text from pg_catalog.pg_proc as p
+   where p.pronamespace = 'public'::regnamespace and p.prosecdef
+     and (has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'));
+$$;
+comment on function private.check_definer_exposed is 'Doctor: definers in the exposed schema that clients may call.';
+
+create function private.check_function_open_to_all(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.oid::regprocedure::text, null::text
+    from pg_catalog.pg_proc as p
+   cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+   where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace) and a.grantee = 0
+     -- An extension's are its own; where it lies is another check.
+     and not exists (select from pg_catalog.pg_depend as d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+$$;
+comment on function private.check_function_open_to_all is 'Doctor: functions that PUBLIC may execute.';
+
+create function private.check_trigger_disabled(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, t.tgname::text, c.oid::regclass::text from pg_catalog.pg_trigger as t join pg_catalog.pg_class as c on c.oid = t.tgrelid
+   where not t.tgisinternal and t.tgenabled <> 'O' and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_trigger_disabled is 'Doctor: triggers that are off.';
+
+create function private.check_constraint_not_valid(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, k.conname::text, k.conrelid::regclass::text from pg_catalog.pg_constraint as k
+   where not k.convalidated and k.connamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_constraint_not_valid is 'Doctor: constraints that were never validated.';
+
+create function private.check_index_invalid(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, i.indexrelid::regclass::text, i.indrelid::regclass::text
+    from pg_catalog.pg_index as i join pg_catalog.pg_class as c on c.oid = i.indrelid
+   where not i.indisvalid and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_index_invalid is 'Doctor: indexes that were not finished.';
+
+create function private.check_transaction_open_long(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, a.pid::text, a.state from pg_catalog.pg_stat_activity as a
+   where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
+     and a.xact_start < p_now - interval '15 minutes';
+$$;
+comment on function private.check_transaction_open_long is 'Doctor: transactions that have been open for a quarter of an hour.';
+
+-- Runs every check; one that cannot look says so and hides no other.
+create function private.examine(p_now timestamptz, p_is_quick boolean)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_check private.doctor_checks;
+  v_found private.found[];
+  v_findings jsonb := '[]';
+  v_blind jsonb := '[]';
+  v_checked integer := 0;
+begin
+  for v_check in
+    select c.* from private.doctor_checks as c where not (p_is_quick and c.is_thorough) order by c.severity, c.name
+  loop
+    begin
+      execute format('select array_agg(x::private.found) from (select f.* from private.%I($1) as f limit 1000) as x', 'check_' || v_check.name)
+         into v_found using p_now;
+      v_checked := v_checked + 1;
+      if v_found is not null then
+        v_findings := v_findings || jsonb_build_object(
+          'check', v_check.name, 'severity', v_check.severity, 'meaning', v_check.meaning,
+          'fix', replace(replace(replace(v_check.fix, '{subject}', coalesce(v_found[1].subject, '')), '{org}', coalesce(v_found[1].org_id::text, 'ORG')),
+                         '{detail}', coalesce(v_found[1].detail, '')),
+          'count', cardinality(v_found),
+          'examples', (select jsonb_agg(jsonb_build_object('org_id', f.org_id, 'subject', f.subject, 'detail', f.detail))
+                         from (select u.* from unnest(v_found) as u limit 5) as f));
+      end if;
+    exception when others then
+      v_blind := v_blind || jsonb_build_object('check', v_check.name, 'sqlstate', sqlstate);
+    end;
+  end loop;
+  return jsonb_build_object('checked', v_checked, 'findings', v_findings, 'blind', v_blind);
+end;
+$$;
+comment on function private.examine is
+  '{checked: n, findings: [{check, severity, meaning, fix, count (at most 1000), examples: [{org_id, subject, detail}] (at most 5)}], blind: [{check, sqlstate}]}.';
+
+create function private.function_grants()
+returns table (function text, role text)
+language sql stable security definer set search_path = ''
+as $$
+  select n.nspname || '.' || p.proname, r.role
+    from pg_catalog.pg_proc as p
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+   cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where n.nspname in ('public', 'private', 'service') and has_function_privilege(r.role, p.oid, 'execute');
+$$;
+comment on function private.function_grants is 'Which API role may call which function, by name.';
 
 -- ── 15_operations/rules/audit.sql ──
 
@@ -10428,6 +10866,227 @@ end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
 
+-- ── 95_overview/rules/pulse.sql ──
+
+-- Pulse: for every kind of work that runs by itself, what waits and since when, how it goes, what is stuck, and what fixes it.
+-- Each kind's function is a few looks at partial indexes of what is due, so that it costs what waits and not what was ever done; a count
+-- stops at 10,000. The thresholds are rows of private.work_kinds.
+
+-- What waits for one kind: {backlog, oldest_due_at, done, failed, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}]},
+-- each of which a function may leave out.
+create function private.pulse_bookings(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    (select b.id, b.end_time as due_at from public.bookings as b
+      where b.status = 'confirmed' and b.completion_undone_at is null and b.end_time < p_now order by b.end_time limit 10000)
+    union all
+    (select b.id, b.due_since + interval '2 minutes' from public.bookings as b
+      where b.settlement = 'due' and b.due_since < p_now - interval '2 minutes' order by b.due_since limit 10000))
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.due_at), 'stuck', (
+    select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.due_at, 'reason', 'not_settled', 'fix', 'coach booking complete ' || s.id) order by s.due_at)
+      from (select * from due as x where x.due_at < p_now - interval '1 day' order by x.due_at limit 10) as s))
+    from due as d;
+$$;
+comment on function private.pulse_bookings is 'Pulse: bookings that are over and not completed, or due and not settled; stuck after a day.';
+
+create function private.pulse_holds(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.expires_at))
+    from (select h.expires_at from private.holds as h where h.status = 'held' and h.expires_at < p_now order by h.expires_at limit 10000) as d;
+$$;
+comment on function private.pulse_holds is 'Pulse: holds that have run out and still keep their row.';
+
+-- What is due is what the sweep itself finds out, at its cost; here it is enough that it has run where somebody wants reminders.
+create function private.pulse_reminders(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('oldest_due_at', greatest(
+    (select min(s.created_at) from public.sms_schedules as s where s.enabled),
+    (select j.started_at from private.job_runs as j
+      where j.job = 'sweep_reminders' and j.error is null and j.finished_at is not null order by j.started_at desc limit 1)));
+$$;
+comment on function private.pulse_reminders is 'Pulse: since when nobody has asked what reminders are due, where an organisation has a schedule.';
+
+create function private.pulse_channel(p_channel text, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    select m.next_at
+      from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
+             where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
+     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+  tries as (
+    select a.status, a.error_code
+      from public.outbox_attempts as a
+      join public.outbox_messages as m on m.org_id = a.org_id and m.id = a.message_id
+     where a.created_at > p_now - interval '1 hour' and m.channel = p_channel),
+  stuck as (
+    select m.id, m.claimed_at from public.outbox_messages as m
+     where m.status = 'sending' and m.next_at < p_now - interval '15 minutes' and m.channel = p_channel order by m.next_at limit 10)
+  select jsonb_build_object(
+    'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.next_at) from due as d),
+    'done', (select count(*) from tries as t where t.status = 'sent'),
+    'failed', (select count(*) from tries as t where t.status in ('failed', 'unknown')),
+    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.channel = p_channel and l.until_at > p_now),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(t.error_code, t.status) as reason, count(*) as n
+                           from tries as t where t.status in ('failed', 'unknown') group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'lease_ran_out', 'fix', 'coach sweep messages') order by s.claimed_at)
+                from stuck as s));
+$$;
+comment on function private.pulse_channel is 'Pulse of one channel: what may leave and has not, the last hour''s attempts, and claims that were never given back.';
+
+create function private.pulse_sms(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('sms', p_now); $$;
+comment on function private.pulse_sms is 'Pulse: texts.';
+
+create function private.pulse_email(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('email', p_now); $$;
+comment on function private.pulse_email is 'Pulse: emails.';
+
+create function private.pulse_push(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$ select private.pulse_channel('push', p_now); $$;
+comment on function private.pulse_push is 'Pulse: push messages.';
+
+-- A text is looked up for three days; of an email or a push message nobody can be asked. What is not found then is for somebody to send
+-- again or to leave, and told for a day.
+create function private.pulse_unknown_messages(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with unknown as (
+    select m.org_id, m.id, m.next_at, m.claimed_at, case m.channel when 'sms' then m.claimed_at + interval '3 days' else m.claimed_at end as given_up_at
+      from public.outbox_messages as m
+     where m.status = 'unknown' order by m.next_at limit 10000)
+  select jsonb_build_object(
+    'backlog', count(*) filter (where u.given_up_at > p_now), 'oldest_due_at', min(u.next_at) filter (where u.next_at <= p_now and u.given_up_at > p_now),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.claimed_at, 'reason', 'never_found', 'fix', 'coach messages retry ' || s.id) order by s.claimed_at)
+                from (select * from unknown as x
+                       where x.given_up_at between p_now - interval '1 day' and p_now
+                         and not exists (select from public.outbox_messages as f where f.org_id = x.org_id and f.cause_id = x.id)
+                       order by x.claimed_at limit 10) as s))
+    from unknown as u;
+$$;
+comment on function private.pulse_unknown_messages is 'Pulse: messages that may have been sent; stuck when they can no longer be looked up and nobody has sent them again, for a day.';
+
+create function private.pulse_callbacks(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  -- Kept for a week, for messages that are recorded late: what lies there longer was not cleared.
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(e.received_at) filter (where e.received_at < p_now - interval '7 days') + interval '7 days')
+    from (select x.received_at from private.unmatched_sms_events as x order by x.received_at limit 10000) as e;
+$$;
+comment on function private.pulse_callbacks is 'Pulse: status callbacks of messages that nobody knows.';
+
+create function private.pulse_clean_up(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(r.window_started_at) + interval '1 day')
+    from (select x.window_started_at from private.rate_limits as x
+           where x.window_started_at < p_now - interval '1 day' order by x.window_started_at limit 10000) as r;
+$$;
+comment on function private.pulse_clean_up is 'Pulse: counts of calls that are older than a day.';
+
+-- What a kind's function says; one that cannot be read says so and hides no other.
+create function private.read_pulse(p_kind text, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_reading jsonb;
+begin
+  execute format('select private.%I($1)', 'pulse_' || p_kind) into v_reading using p_now;
+  return jsonb_strip_nulls(v_reading);
+exception when others then
+  raise log 'pulse of % failed: SQLSTATE %', p_kind, sqlstate;
+  return jsonb_build_object('unreadable', sqlstate);
+end;
+$$;
+comment on function private.read_pulse is 'The reading of private.pulse_<kind>, or {unreadable: SQLSTATE}.';
+
+create function private.pulse(p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with readings as (
+    select k.*, r.reading, j.runs, j.failed_runs, j.last_run_at, j.last_error, j.done as jobs_done,
+           coalesce((r.reading ->> 'backlog')::bigint, 0) as backlog, (r.reading ->> 'oldest_due_at')::timestamptz as oldest_due_at,
+           coalesce((r.reading ->> 'done')::bigint, j.done) as done, coalesce((r.reading ->> 'failed')::bigint, 0) as failed,
+           (r.reading ->> 'deferred_until')::timestamptz as deferred_until, coalesce(r.reading -> 'failures', '[]') as failures,
+           coalesce(r.reading -> 'stuck', '[]') as stuck, r.reading ? 'unreadable' as is_unreadable,
+           k.brake is not null and private.is_braked(k.brake) as is_braked
+      from private.work_kinds as k
+     cross join lateral (select private.read_pulse(k.kind, p_now) as reading offset 0) as r
+     cross join lateral (
+       select count(*) as runs, count(*) filter (where x.error is not null) as failed_runs, max(x.started_at) as last_run_at,
+              (array_agg(x.error order by x.started_at desc))[1] as last_error,
+              coalesce(sum((select sum((x.result ->> key)::bigint) from unnest(k.done_keys) as key)), 0)::bigint as done
+         from private.job_runs as x
+        where x.job = any (k.jobs) and x.started_at > p_now - interval '1 hour' and x.started_at <= p_now and x.finished_at is not null) as j),
+  judged as (
+    select r.*, r.failed::numeric / nullif(r.done + r.failed, 0) as error_rate, w.failing, w.degraded
+      from readings as r
+     cross join lateral (
+       select array_remove(array[
+                case when r.is_unreadable then 'unreadable' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.failing_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.failing_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.runs >= 3 and r.failed_runs = r.runs then 'runs_fail' end], null) as failing,
+              array_remove(array[
+                case when r.is_braked then 'brake_on' end,
+                case when not r.is_braked and r.oldest_due_at < p_now - r.degraded_after then 'overdue' end,
+                case when r.failed >= r.least_errors and r.failed >= r.degraded_error_rate * (r.done + r.failed) then 'errors' end,
+                case when r.last_error is not null then 'last_run_failed' end,
+                case when r.deferred_until > p_now then 'deferred' end,
+                case when r.stuck <> '[]' then 'stuck' end], null) as degraded) as w),
+  verdicts as (
+    select j.*, case when j.failing <> '{}' then 'failing' when j.degraded <> '{}' then 'degraded' else 'healthy' end as verdict,
+           case when j.failing <> '{}' then j.failing else j.degraded end as reasons
+      from judged as j)
+  select jsonb_build_object(
+    'as_of', p_now,
+    'verdict', coalesce((array_agg(v.verdict order by array_position('{failing,degraded,healthy}'::text[], v.verdict)))[1], 'healthy'),
+    'kinds', jsonb_agg(jsonb_build_object(
+      'kind', v.kind, 'description', v.description, 'verdict', v.verdict, 'reasons', v.reasons,
+      'backlog', v.backlog, 'oldest_due_at', v.oldest_due_at,
+      'oldest_due_secs', greatest(extract(epoch from p_now - v.oldest_due_at), 0)::bigint,
+      'done', v.done, 'failed', v.failed, 'error_rate', round(v.error_rate, 4), 'deferred_until', v.deferred_until,
+      'failures', v.failures || case when v.last_error is null then '[]' else jsonb_build_array(jsonb_build_object('reason', v.last_error, 'count', v.failed_runs)) end,
+      'stuck', v.stuck, 'runs', v.runs, 'last_run_at', v.last_run_at,
+      'degraded_after_secs', extract(epoch from v.degraded_after)::bigint, 'failing_after_secs', extract(epoch from v.failing_after)::bigint,
+      'fix', case when v.verdict = 'healthy' then null when v.is_braked then 'coach brake list' else v.fix end) order by v.kind))
+    from verdicts as v;
+$$;
+comment on function private.pulse is
+  'The pulse: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures, stuck, runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}; done, failed and runs are of the last hour.';
+
+create function private.admin_pulse()
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if not private.is_platform_admin() then
+    perform private.refuse_permission();
+  end if;
+  return private.pulse();
+end;
+$$;
+comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -11285,6 +11944,22 @@ create policy plan_grants_select_members on public.plan_grants for select to aut
   using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
 create policy org_subscriptions_select_members on public.org_subscriptions for select to authenticated
   using (org_id = any ((select private.orgs_with('billing.read'))::uuid[]));
+
+-- ── 95_overview/access.sql ──
+
+-- Who may see what overviews keep: nobody but the definers here.
+
+alter table private.work_kinds enable row level security;
+revoke all on private.work_kinds from public, anon, authenticated, service_role;
+create policy work_kinds_select_nobody on private.work_kinds for select to service_role using (false);
+
+-- ── 97_doctor/access.sql ──
+
+-- Row level security without a policy for anybody: only definers of the owner reach it.
+
+alter table private.doctor_checks enable row level security;
+revoke all on private.doctor_checks from public, anon, authenticated, service_role;
+create policy doctor_checks_select_nobody on private.doctor_checks for select to service_role using (false);
 
 -- ── 10_tenancy/api.sql ──
 
@@ -12259,6 +12934,18 @@ comment on function public.dashboard is
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
+
+create function public.pulse()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.admin_pulse();
+end;
+comment on function public.pulse is
+  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+revoke all on function public.pulse() from public, anon, service_role;
+grant execute on function public.pulse() to authenticated;
+grant execute on function private.admin_pulse() to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -13663,6 +14350,79 @@ comment on function service.record_subscription_failure is 'Notes that the provi
 revoke all on function service.record_subscription_failure(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function service.record_subscription_failure(uuid, uuid, text) to service_role;
 
+-- ── 95_overview/service.sql ──
+
+-- Overviews for operators and monitors.
+
+create function service.pulse()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.pulse();
+$$;
+comment on function service.pulse is
+  'Every kind of work that runs by itself: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}], runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}. done, failed and runs are of the last hour.';
+revoke all on function service.pulse() from public, anon, authenticated;
+grant execute on function service.pulse() to service_role;
+
+-- ── 97_doctor/service.sql ──
+
+-- The doctor for operators.
+
+create function service.examine(p_is_quick boolean default false, p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.examine(p_now, p_is_quick);
+$$;
+comment on function service.examine is
+  'Looks at everything that private.doctor_checks lists, or quickly at what costs little: {checked, findings: [{check, severity, meaning, fix, count, examples: [{org_id, subject, detail}]}], blind: [{check, sqlstate}]}. Changes nothing.';
+revoke all on function service.examine(boolean, timestamptz) from public, anon, authenticated;
+grant execute on function service.examine(boolean, timestamptz) to service_role;
+
+-- What the migrations say is given by whoever has them; both directions are drift.
+create function service.grant_drift(p_expected jsonb)
+returns table (function text, role text, is_extra boolean)
+language sql stable security definer set search_path = ''
+as $$
+  with expected as (
+    select f.key as function, jsonb_array_elements_text(f.value) as role from jsonb_each(p_expected) as f)
+  select coalesce(a.function, e.function), coalesce(a.role, e.role), e.function is null
+    from (select distinct g.function, g.role from private.function_grants() as g) as a
+    full join expected as e on e.function = a.function and e.role = a.role
+   where a.function is null or e.function is null
+   order by 1, 2;
+$$;
+comment on function service.grant_drift is
+  'Where the right to call functions differs from what the migrations gave: p_expected {function: [role]}; is_extra: may be called and should not.';
+revoke all on function service.grant_drift(jsonb) from public, anon, authenticated;
+grant execute on function service.grant_drift(jsonb) to service_role;
+
+create function service.clock()
+returns timestamptz
+language sql volatile security definer set search_path = ''
+as $$
+  select clock_timestamp();
+$$;
+comment on function service.clock is 'What time it is in the database.';
+revoke all on function service.clock() from public, anon, authenticated;
+grant execute on function service.clock() to service_role;
+
+create function service.timezones(p_limit integer default 200)
+returns table (timezone text, utc_offset_secs integer, utc_offset_secs_in_half_a_year integer)
+language sql stable security definer set search_path = ''
+as $$
+  select b.timezone,
+         extract(epoch from (now() at time zone b.timezone) - (now() at time zone 'UTC'))::integer,
+         extract(epoch from ((now() + interval '182 days') at time zone b.timezone) - ((now() + interval '182 days') at time zone 'UTC'))::integer
+    from (select distinct s.timezone from public.booking_settings as s
+           where exists (select from pg_catalog.pg_timezone_names as n where n.name = s.timezone)) as b
+   order by 1 limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.timezones is 'The timezones that organisations have, with their offsets from UTC by the database''s data: now, and in half a year.';
+revoke all on function service.timezones(integer) from public, anon, authenticated;
+grant execute on function service.timezones(integer) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -13867,6 +14627,7 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
 insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
   ('clients', 'Active clients', true),
+  ('automations', 'Automations that are on', true),
   ('staff', 'Active staff members; the first is always free', true);
 
 insert into private.audited_columns (subject_type, column_name)
@@ -13877,3 +14638,53 @@ select t.subject_type, c.column_name
     ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+-- ── 95_overview/data.sql ──
+
+-- The work that runs by itself, and when it is late. A sweep that runs every minute or ten leaves nothing waiting this long.
+
+insert into private.work_kinds (kind, description, jobs, done_keys, brake, degraded_after, failing_after, fix) values
+  ('bookings', 'Bookings that are over are completed and settled', '{sweep_bookings}', '{completed}', null, '30 minutes', '3 hours', 'coach sweep bookings'),
+  ('holds', 'Held times that ran out are freed and offered on', '{sweep_holds}', '{expired}', null, '20 minutes', '2 hours', 'coach sweep holds'),
+  ('reminders', 'Reminders and follow-ups are queued', '{sweep_reminders}', '{queued}', null, '1 hour', '6 hours', 'coach sweep reminders'),
+  ('sms', 'Texts leave', '{sweep_messages}', '{}', 'sms', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('email', 'Emails leave', '{sweep_messages}', '{}', 'email', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('push', 'Push messages leave', '{sweep_messages}', '{}', 'push', '10 minutes', '1 hour', 'coach sweep messages'),
+  ('unknown_messages', 'Texts that may have been sent are looked up', '{sweep_messages_unknown}', '{settled}', null, '30 minutes', '6 hours', 'coach sweep messages-unknown'),
+  ('callbacks', 'Status callbacks find their message', '{sweep_message_leftovers}', '{}', null, '1 day', '3 days', 'coach sweep message-leftovers'),
+  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits');
+
+-- ── 97_doctor/data.sql ──
+
+-- What the doctor looks at. The order is the order of the report within a severity.
+
+insert into private.doctor_checks (name, severity, meaning, fix, is_thorough) values
+  ('package_counter_drift', 'error', 'A package''s used sessions are not its ledger''s sum.', 'coach package show {subject}', true),
+  ('booking_charge_drift', 'error', 'A booking says it is charged and the ledger does not, or the other way round.', 'coach session list --booking {subject}', true),
+  ('occupancy_seats_drift', 'error', 'A taken time counts other seats than its bookings and holds take.', 'coach booking list --org {org}', true),
+  ('occupancy_orphaned', 'error', 'A time is taken that no booking and no hold takes: nobody can book it.', 'coach booking list --org {org}', true),
+  ('org_without_owner', 'error', 'An organisation has members, and no owner among them.', 'coach member set --org {org} EMAIL owner', false),
+  ('timezone_unknown', 'error', 'The timezone of an organisation is none that this database knows.', 'coach org show {org}', false),
+  ('subscription_price_unknown', 'error', 'An organisation pays at a price that is no plan''s, so it has nothing for it.', 'coach plan set PLAN --stripe-price {subject}', false),
+  ('subscription_twice', 'error', 'An organisation pays for two subscriptions at once.', 'coach billing show {org}', false),
+  ('subscription_unanswered', 'error', 'The provider was to be asked about a subscription, and has not answered for an hour.', 'coach sweep billing', false),
+  ('renewal_unheard', 'warning', 'A subscription''s period ended a day ago and nobody has heard of its renewal: its webhooks may not arrive.', 'coach sweep billing', false),
+  ('plan_feature_unknown', 'error', 'A plan has a feature or limit that nothing asks for.', 'coach plan features', false),
+  ('org_without_plan', 'warning', 'There are plans, and an organisation has none: it can do nothing new.', 'coach plan set PLAN --default', false),
+  ('automation_never_due', 'error', 'An automation with a schedule is on and has no next time.', 'coach automation show {subject}', false),
+  ('work_failing', 'error', 'Work that runs by itself does not run, or fails.', '{detail}', false),
+  ('work_degraded', 'warning', 'Work that runs by itself is late, stuck, or its last run failed.', '{detail}', false),
+  ('sweep_stopped', 'error', 'A sweep that used to run has not been started for long.', 'coach sweep all', false),
+  ('job_killed', 'warning', 'A run ended without a word and no later one of its kind has finished.', 'coach sweep all', false),
+  ('brake_left_on', 'warning', 'A brake has been on for more than a day.', 'coach brake list', false),
+  ('app_url_unset', 'warning', 'Nobody has said where the apps'' pages are: messages that are nothing but a link are not sent.', 'coach messages link-to https://…', false),
+  ('extension_missing', 'error', 'An extension is missing or lies outside the schema extensions.', 'create extension {subject} with schema extensions;', false),
+  ('row_security_off', 'error', 'Row level security is off for a table: whoever may read it reads everybody''s.', 'alter table {subject} enable row level security;', false),
+  ('table_open_to_visitors', 'error', 'A visitor who is not signed in reaches a table.', 'revoke all on {subject} from anon;', false),
+  ('private_open', 'error', 'An API role reaches the schema private or a table in it.', 'revoke all on {subject} from anon, authenticated, service_role;', false),
+  ('definer_exposed', 'error', 'A function of public runs as its owner, for whoever calls it.', 'alter function {subject} security invoker;', false),
+  ('function_open_to_all', 'error', 'A function may be called by every role there is.', 'revoke execute on function {subject} from public;', false),
+  ('trigger_disabled', 'error', 'A trigger is off: the rule that it keeps is not kept.', 'alter table {detail} enable trigger {subject};', false),
+  ('constraint_not_valid', 'warning', 'A constraint was never checked against the rows that were there before it.', 'alter table {detail} validate constraint {subject};', false),
+  ('index_invalid', 'warning', 'An index is not used, and slows every write: it was not finished.', 'reindex index concurrently {subject};', false),
+  ('transaction_open_long', 'warning', 'A transaction has been open for more than a quarter of an hour: it keeps rows from being cleaned up, and may hold locks.', 'select pg_terminate_backend({subject});', false);
