@@ -71,9 +71,22 @@ async def rpc_for_type(name: str, org: str, session_type: str | None, /, **param
         return await database.rpc(name, p_org_id=org_id, **params)
 
 
+async def act(action: str, org: str | None, /, **args: Any) -> Any:
+    """An operator's action, see `service.act`; with an organisation, its id as `org_id`."""
+    async with open_database(load_settings()) as database:
+        if org is not None:
+            args["org_id"] = await database.rpc("service.find_org", p_org=org)
+        given = {name: str(value) if isinstance(value, UUID) else value for name, value in args.items()}
+        return await database.rpc("service.act", p_action=action, p_args=given)
+
+
 Json = Annotated[bool, typer.Option("--json", envvar="COACH_JSON", help="Print JSON.")]
 Org = Annotated[str, typer.Option("--org", metavar="SLUG|ID", envvar="COACH_ORG", help="The organisation.")]
 OrgName = Annotated[str, typer.Argument(metavar="SLUG|ID", envvar="COACH_ORG", help="The organisation.")]
+AnyOrg = Annotated[
+    str | None, typer.Option("--org", metavar="SLUG|ID", envvar="COACH_ORG", help="The organisation; left out: all.")
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept in the audit log.")]
 Limit = Annotated[
     int, typer.Option("--limit", min=1, max=MAX_ROWS, envvar="COACH_LIMIT", help="Show at most so many rows.")
 ]

@@ -29,6 +29,7 @@ ALERTS = {
     "reschedule_requested": "the client asks for another time",
     "cancel_requested": "the client answered CANCEL: no texts any more, and the session may be off",
     "client_not_told": "a change could not be told to the client",
+    "support_access_started": "the platform's support was let in; the members and the audit log say who and why",
     "sms_sender_ambiguous": "a text came from a phone that several clients have",
 }
 

@@ -1,4 +1,4 @@
--- anon: a visitor who has not signed in reads no table, and calls the portal and the public page alone.
+-- anon: a visitor who has not signed in reads no table, and calls the pages of a link or a slug alone.
 begin;
 select plan(8);
 
@@ -21,8 +21,9 @@ select is_empty(
         and has_function_privilege('anon', p.oid, 'execute')
         and not (p.pronamespace in ('public'::regnamespace, 'private'::regnamespace) and p.proname in (
           'portal_overview', 'portal_dates', 'portal_slots', 'portal_book', 'portal_reschedule', 'portal_cancel', 'portal_join_waitlist',
-          'portal_leave_waitlist', 'public_page', 'public_dates', 'public_slots', 'public_book')) $$,
-  'a visitor may call no function but the portal''s and the public page''s');
+          'portal_leave_waitlist', 'public_page', 'public_dates', 'public_slots', 'public_book', 'banner', 'banners',
+          'capture_inquiry', 'referral_page', 'refer', 'waiver_form', 'sign_waiver', 'onboarding_form', 'submit_onboarding', 'client_invite')) $$,
+  'a visitor may call no function but those of the pages of a link or a slug, and what tells of a pause');
 select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p
       where p.pronamespace = 'service'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute') $$,

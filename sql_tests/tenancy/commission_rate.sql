@@ -3,7 +3,7 @@ begin;
 select plan(10);
 
 select tests.sign_up('admin@platform.example', 'admin');
-insert into public.platform_admins (user_id, email) values (tests.id('admin'), 'admin@platform.example');
+insert into public.platform_admins (user_id, email, permissions) values (tests.id('admin'), 'admin@platform.example', '{orgs.write}');
 
 select tests.sign_in('coach@kilo.example');
 select tests.refuses($$ update public.orgs set commission_rate = 0 where id = tests.id('kilo') $$,

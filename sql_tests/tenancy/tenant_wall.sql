@@ -9,12 +9,17 @@ insert into walled values
   ('offers', 'name', true),
   ('promo_codes', 'code', true), ('client_purchases', 'payment_method', true), ('session_entries', null, false),
   ('booking_settings', 'timezone', false), ('session_types', 'name', true), ('bookings', 'notes', false), ('audit_log', null, false),
-  ('alerts', 'resolved_at', false),
+  ('alerts', 'resolved_at', false), ('support_access', null, false),
   ('locations', 'name', false), ('location_hours', 'opens_time', true), ('staff', 'full_name', false), ('staff_locations', null, true),
   ('session_type_staff', null, true), ('session_type_prices', 'price_cents', true), ('availability', null, true),
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
   ('sms_settings', 'enabled', false), ('sms_templates', 'is_active', false), ('sms_schedules', 'label', true), ('sms_suppression', null, true), ('marketing_sends', null, false),
   ('outbox_messages', null, false), ('outbox_attempts', null, false), ('outbox_events', null, false), ('inbound_messages', null, false), ('sms_messages', null, false),
+  ('stripe_accounts', null, false), ('money_events', null, false), ('subscriptions', null, false), ('disputes', null, false),
+  ('org_payouts', 'status', false), ('org_payout_settings', 'bank_bsb', false),
+  ('inquiries', 'status', true), ('inquiry_events', null, false), ('referral_links', 'is_active', false), ('referrals', null, false),
+  ('referral_rewards', null, false), ('credit_entries', null, false), ('client_invites', 'redeemed_at', false), ('member_invites', null, false),
+  ('waiver_texts', null, false), ('client_waivers', 'status', false),
   ('automations', 'name', true), ('automation_firings', null, false), ('automation_runs', null, false), ('webhook_endpoints', 'name', true),
   ('webhook_deliveries', null, false), ('risk_settings', 'red_from', false), ('client_risk', null, false),
   ('activity_events', null, false), ('habits', 'name', false), ('client_habits', null, true), ('client_measurements', null, true),
@@ -76,6 +81,16 @@ select count(*) from service.claim_messages('w', 10, '{sms}');
 select service.record_messages(jsonb_agg(jsonb_build_object('org_id', m.org_id, 'id', m.id, 'claim', m.claim, 'outcome', 'sent', 'provider_message_id', 'SM1', 'provider_status', 'queued')))
   from public.outbox_messages as m where m.status = 'sending';
 select service.record_sms_status(null, 'SM1', 'delivered'), service.receive_sms('SM2', 'AC', '+61480000009', '+61400000000', 'STOP');
+insert into public.inquiries (org_id, name, email) values (:'kilo', 'A lead', 'lead@kilo.example') returning id as inquiry \gset
+insert into public.referral_links (org_id, code, name, reward_type, reward_value) values (:'kilo', 'KILO', 'Bring a friend', 'credit', 1000) returning id as link \gset
+insert into public.referrals (org_id, referral_link_id, referred_email, status, signed_up_at)
+values (:'kilo', :'link', 'lead@kilo.example', 'signed_up', now() - interval '1 hour') returning id as referral \gset
+update public.inquiries set referral_id = :'referral' where id = :'inquiry';
+select private.convert_inquiry(:'kilo', :'inquiry', null);
+insert into public.client_invites (org_id, client_id, invite_code, expires_at) values (:'kilo', :'kilo_client', 'KILOCODE99', now() + interval '1 day');
+insert into public.member_invites (org_id, email, role, token_hash, expires_at) values (:'kilo', 'new@kilo.example', 'coach', 'x', now() + interval '1 day');
+update public.orgs set waiver_template = 'I know the risks.' where id = :'kilo';
+insert into public.client_waivers (org_id, client_id) values (:'kilo', :'kilo_client');
 select private.notice_event(:'kilo', 'payment_failed', :'kilo_client', 'invoice');
 insert into public.automation_runs (org_id, firing_id, automation_id, client_id, status)
 select f.org_id, f.id, f.automation_id, f.client_id, 'ok' from public.automation_firings as f where f.org_id = :'kilo' returning id as run \gset
@@ -83,7 +98,9 @@ insert into public.webhook_endpoints (org_id, name, url, secret_encrypted) value
 insert into public.webhook_deliveries (org_id, endpoint_id, run_id, action_index, payload, expires_at)
 values (:'kilo', :'endpoint', :'run', 0, '{}', now() + interval '1 day');
 insert into public.client_risk (org_id, client_id, as_of_date, score, tier) values (:'kilo', :'kilo_client', current_date, 60, 'red');
+insert into public.support_access (org_id, user_id, reason, expires_at) values (:'kilo', :'kilo_manager', 'a question', now() + interval '1 hour');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
+select tests.open_payments();
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$
 declare
@@ -157,6 +174,9 @@ select tests.forbids(format('insert into public.%I (org_id, %s) values (tests.id
     ('checkin_photos', 'client_id, storage_path', 'tests.id(''kilo_client''), tests.id(''kilo_client'') || ''/front.jpg'''),
     ('products', 'name, price_cents', '''x'', 1'),
     ('push_tokens', 'client_id, expo_token', 'tests.id(''kilo_client''), ''x'''),
+    ('inquiries', 'name', '''x'''),
+    ('referral_links', 'code, name', '''KILO'', ''x'''),
+    ('client_waivers', 'client_id', 'tests.id(''kilo_client'')'),
     ('automations', 'name, trigger, conditions, actions, guardrails', '''x'', ''{"type": "event", "event": "risk_red"}'', ''[]'', ''[]'', ''{}'''),
     ('automation_firings', 'automation_id, due_at, next_at', 'gen_random_uuid(), now(), now()'),
     ('automation_runs', 'firing_id, automation_id, client_id, status', 'gen_random_uuid(), gen_random_uuid(), tests.id(''kilo_client''), ''ok'''),

@@ -9,18 +9,23 @@ DIRECTORY_TABLES = (
     "public.role_permissions",
     "public.profiles",
     "public.platform_admins",
+    "private.allow_list",
     "public.measurement_types",
     "private.job_runs",
     "private.rate_limits",
     "private.platform_audit_log",
     "private.audited_columns",
     "private.brakes",
+    "private.admin_actions",
     "private.message_kinds",
     "private.phone_regions",
     "private.platform_settings",
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "private.stripe_cursors",
     "private.features",
     "public.plans",
     "private.plan_prices",
@@ -31,13 +36,24 @@ DIRECTORY_TABLES = (
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
 DIRECTORIES_OF_TENANTS = (
     "private.calendar_feed_tokens",
+    "private.referral_codes",
     "public.push_tokens",
     "private.brakes",
+    "private.calendar_feed_tokens",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "public.push_tokens",
+    "public.stripe_accounts",
     "private.billing_customers",
 )
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "capture_inquiry",
+    "banner",
+    "banners",
+    "client_invite",
+    "onboarding_form",
     "portal_book",
     "portal_cancel",
     "portal_dates",
@@ -50,6 +66,11 @@ ANON_MAY_CALL = (
     "public_dates",
     "public_page",
     "public_slots",
+    "refer",
+    "referral_page",
+    "sign_waiver",
+    "submit_onboarding",
+    "waiver_form",
 )
 
 # What the secret key reaches in private: the same pages, and what the existing servers and functions ask.
@@ -65,7 +86,10 @@ SERVICE_MAY_CALL_IN_PRIVATE = (
 _OURS = "'{public,private,service}'::regnamespace[]"
 _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
-_LEDGERS = "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events}'::text[]"
+_LEDGERS = (
+    "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,"
+    "public.credit_entries,public.waiver_texts,public.money_events}'::text[]"
+)
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name
     from pg_class as c

@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from coach_cli import output
-from coach_cli.parameters import Json, Limit, Org, OrgName, instant, noun, rpc, rpc_in_org
+from coach_cli.parameters import AnyOrg, Json, Limit, Org, OrgName, instant, noun, rpc, rpc_in_org
 from coach_cli.words import moment, with_moments
 from coach_os.database import open_database
 from coach_os.errors import Refusal
@@ -46,9 +46,6 @@ EVENT_HEADINGS = {"at": "told (UTC)", "status": "status", "error_code": "error"}
 FOLLOWING_HEADINGS = {"id": "message", "channel": "by", "status": "status", "cause": "as"}
 
 MessageId = Annotated[UUID, typer.Argument(metavar="MESSAGE_ID", help="See coach messages list.")]
-AnyOrg = Annotated[
-    str | None, typer.Option("--org", metavar="SLUG|ID", envvar="COACH_ORG", help="The organisation; left out: all.")
-]
 
 
 @app.command("list", epilog="Example: coach messages list --org kilo --status failed")

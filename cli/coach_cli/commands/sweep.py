@@ -101,6 +101,18 @@ def sweep_message_leftovers(
     _sweep(["message_leftovers"], watch, limit, dry_run, json)
 
 
+@app.command("support-access", epilog="Example: coach sweep support-access")
+def sweep_support_access(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Put away support accesses that have run out."""
+    _sweep(["support_access"], watch, limit, dry_run, json)
+
+
+@app.command("audit", epilog="Example: coach sweep audit --dry-run")
+def sweep_audit(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Delete audit rows that are older than seven years; `coach audit retain` for another time."""
+    _sweep(["audit"], watch, limit, dry_run, json)
+
+
 @app.command("rate-limits", epilog="Example: coach sweep rate-limits")
 def sweep_rate_limits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Delete counts of calls that no limit asks about any more."""

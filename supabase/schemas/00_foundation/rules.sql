@@ -148,3 +148,24 @@ begin
 end;
 $$;
 comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';
+
+-- What a visitor typed, as a line: no control characters, and none that turn the direction of what is shown beside it.
+create function private.clean_line(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u2028\u2029\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0020\u007F-\u00A0]+', ' ', 'g')), '');
+$$;
+comment on function private.clean_line is 'A visitor''s text as one line, without control and direction characters; null where nothing is left.';
+
+create function private.clean_text(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0008\u000B-\u001F\u007F-\u009F]+', ' ', 'g'), e' \t\n'), '');
+$$;
+comment on function private.clean_text is 'A visitor''s text with its lines, without other control and direction characters; null where nothing is left.';

@@ -14,7 +14,7 @@ grant execute on function private.orgs_with(text), private.shown_org_ids(), priv
 -- orgs: a member, a client of it, its founder before the first membership, a platform admin. The founder is told by the row's own
 -- column: the insert asks for the row back, and no function can see it yet.
 grant select, insert (name, slug, commission_rate) on public.orgs to authenticated;
-grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed) on public.orgs to authenticated;
+grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed, allows_support) on public.orgs to authenticated;
 grant select on public.orgs to service_role;
 create policy orgs_select_people on public.orgs for select to authenticated
   using (id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -24,7 +24,7 @@ create policy orgs_select_people on public.orgs for select to authenticated
 create policy orgs_insert_founder on public.orgs for insert to authenticated
   with check (created_by = (select auth.uid()));
 create policy orgs_update_members on public.orgs for update to authenticated
-  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.is_platform_admin()));
+  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.may_operate('orgs.write')));
 
 -- roles, role_permissions: the same for everyone who signs in.
 grant select on public.roles, public.role_permissions to authenticated, service_role;
@@ -36,7 +36,8 @@ create policy role_permissions_select_all on public.role_permissions for select 
 grant select, insert (org_id, user_id, role) on public.org_members to authenticated;
 grant select on public.org_members to service_role;
 create policy org_members_select_self on public.org_members for select to authenticated
-  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[]));
+  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[])
+         and (ends_at is null or ends_at > now()));
 create policy org_members_insert_founder on public.org_members for insert to authenticated
   with check (user_id = (select auth.uid()) and role = 'owner');
 

@@ -6,7 +6,8 @@ insert into public.roles (role, description) values
   ('coach', 'Trains clients: clients, bookings, sessions and sales'),
   ('front_desk', 'Serves the desk: clients, bookings, check-ins and sales'),
   ('staff', 'The existing app''s coach'),
-  ('accountant_readonly', 'Reads what accounting needs');
+  ('accountant_readonly', 'Reads what accounting needs'),
+  ('support', 'Helps for a while, from the platform: nothing that is of high risk');
 
 insert into public.role_permissions (role, permission)
 select r.role, p.permission
@@ -21,6 +22,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
@@ -40,6 +43,13 @@ select r.role, p.permission
     ('billing.read',      '{owner,manager,accountant_readonly}'),
     ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- Support access: whatever is not listed here (money, members, roles, exports, words to clients) is refused under it.
+insert into public.role_permissions (role, permission)
+select 'support', p.permission
+  from unnest('{org.read,members.read,settings.write,audit.read,alerts.read,clients.read,clients.write,offers.read,packages.read,packages.correct,sessions.use,sessions.release,bookings.read,bookings.write,messages.read}'::text[]) as p (permission);

@@ -9,7 +9,9 @@ as $$
   select coalesce(array_agg(m.org_id), '{}')
     from public.org_members as m
     join public.role_permissions as p on p.role = m.role and p.permission = p_permission
-   where m.user_id = (select auth.uid());
+    -- Members of a blocked organisation read what is theirs, and change nothing.
+    join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
+   where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now());
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
@@ -23,10 +25,11 @@ as $$
     from (select p.active_org_id as org_id from public.profiles as p where p.id = (select auth.uid())
           union all
           (select m.org_id from public.org_members as m
-            where m.user_id = (select auth.uid())
+            where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now())
               and not exists (select
                                 from public.profiles as p
                                 join public.org_members as a on a.user_id = p.id and a.org_id = p.active_org_id
+                                 and (a.ends_at is null or a.ends_at > now())
                                where p.id = (select auth.uid()))
             order by m.created_at, m.org_id limit 1)) as s
    where s.org_id is not null;
@@ -39,7 +42,7 @@ create function private.has_members(p_org_id uuid)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from public.org_members as m where m.org_id = p_org_id);
+  select exists (select from public.org_members as m where m.org_id = p_org_id and m.role <> 'support');
 $$;
 comment on function private.has_members is 'True once somebody has joined the organisation.';
 
@@ -107,12 +110,14 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_blocked_org(p_org_id);
+    perform private.refuse_support_access(p_org_id);
     perform private.refuse_permission();
   end if;
   perform private.refuse_org();
 end;
 $$;
-comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404 or permission_missing 403.';
+comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404, org_blocked 403, support_access_limited 403 or permission_missing 403.';
 
 create function private.slug_from(p_name text)
 returns text
@@ -146,7 +151,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if new.commission_rate is distinct from (case tg_op when 'INSERT' then 0.05 else old.commission_rate end)
-     and auth.role() = 'authenticated' and not private.is_platform_admin() then
+     and auth.role() = 'authenticated' and not private.may_operate('orgs.write') then
     perform private.fail(403, 'commission_rate_protected', 'The commission rate is set by the platform.',
                          'Leave commission_rate as it is.');
   end if;
@@ -257,7 +262,7 @@ as $$
     from public.org_members as m
     join auth.users as u on u.id = m.user_id
     left join public.profiles as p on p.id = m.user_id
-   where m.org_id = p_org_id
+   where m.org_id = p_org_id and (m.ends_at is null or m.ends_at > now())
    order by m.created_at, m.id;
 $$;
 comment on function private.team is 'The members of an organisation; the caller has authorised.';

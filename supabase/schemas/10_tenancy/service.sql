@@ -114,7 +114,10 @@ declare
   v_member_id uuid;
 begin
   perform private.require_known_org(p_org_id);
-  perform private.require_value(exists (select from public.roles as r where r.role = p_role), 'role');
+  perform private.require_value(p_role <> 'support' and exists (select from public.roles as r where r.role = p_role), 'role');
+  if exists (select from public.org_members as m where m.org_id = p_org_id and m.user_id = v_user_id and m.role = 'support') then
+    perform private.fail(409, 'support_access_open', 'This person is there under support access.', 'End that first.');
+  end if;
   update public.org_members as m set role = p_role where m.org_id = p_org_id and m.user_id = v_user_id returning m.id into v_member_id;
   if not found then
     insert into public.org_members (org_id, user_id, role) values (p_org_id, v_user_id, p_role)
@@ -125,7 +128,7 @@ begin
 end;
 $$;
 comment on function service.set_member is
-  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409.';
+  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409, support_access_open 409.';
 revoke all on function service.set_member(uuid, text, text) from public, anon, authenticated;
 grant execute on function service.set_member(uuid, text, text) to service_role;
 

@@ -10,6 +10,8 @@ create table public.orgs (
   waiver_template text,
   proforma_disclaimer text,
   onboarding_completed boolean not null default false,
+  allows_support boolean not null default true,
+  blocked_at timestamptz,
   created_by uuid default auth.uid() references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   constraint orgs_slug_unique unique (slug),
@@ -20,7 +22,11 @@ create table public.orgs (
 comment on table public.orgs is 'An organisation: one business, one tenant.';
 comment on column public.orgs.slug is 'The organisation''s name in addresses, unique everywhere; made from the name when it is not sent.';
 comment on column public.orgs.commission_rate is 'The platform''s share of sales, 0 to 1; only a platform admin changes it.';
+comment on column public.orgs.allows_support is 'Whether the platform''s people may be let in to help (support access).';
+comment on column public.orgs.blocked_at is
+  'Since when the platform has stopped it: its members read and write nothing, its clients and visitors are let in nowhere, nothing leaves.';
 comment on column public.orgs.created_by is 'Who signed the organisation up: the only one who may join it as its first member.';
+create index orgs_blocked_idx on public.orgs (id) where blocked_at is not null;
 create index orgs_created_by_idx on public.orgs (created_by);
 
 create table public.roles (
@@ -42,12 +48,15 @@ create table public.org_members (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
   role text not null references public.roles (role) on delete restrict,
+  ends_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
-  constraint org_members_user_once unique (org_id, user_id)
+  constraint org_members_user_once unique (org_id, user_id),
+  constraint org_members_support_ends check ((role = 'support') = (ends_at is not null))
 );
 comment on table public.org_members is
   'Who belongs to an organisation, and as what. A person sees their own row of their active organisation; list_members shows the team.';
+comment on column public.org_members.ends_at is 'From when on it counts no more: support access alone ends by itself.';
 create index org_members_user_idx on public.org_members (user_id);
 create index org_members_role_idx on public.org_members (role);
 

@@ -7,7 +7,7 @@ alter table private.job_runs enable row level security;
 revoke all on public.platform_admins, public.audit_log, public.alerts from public, anon, authenticated, service_role;
 revoke all on private.job_runs from public, anon, authenticated, service_role;
 
-grant execute on function private.is_platform_admin() to authenticated;
+grant execute on function private.is_platform_admin(), private.may_operate(text) to authenticated;
 
 grant select on public.platform_admins to authenticated, service_role;
 create policy platform_admins_select_self on public.platform_admins for select to authenticated
@@ -38,3 +38,7 @@ revoke all on private.platform_audit_log, private.audited_columns, private.brake
 create policy platform_audit_log_select_nobody on private.platform_audit_log for select to service_role using (false);
 create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
 create policy brakes_select_nobody on private.brakes for select to service_role using (false);
+
+alter table private.admin_actions enable row level security;
+revoke all on private.admin_actions from public, anon, authenticated, service_role;
+create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);

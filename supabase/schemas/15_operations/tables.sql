@@ -7,10 +7,14 @@ create table public.platform_admins (
   user_id uuid not null references auth.users (id) on delete cascade,
   email text not null,
   role text not null default 'admin',
+  permissions text[] not null default '{}',
   created_at timestamptz not null default now(),
-  constraint platform_admins_user_once unique (user_id)
+  constraint platform_admins_user_once unique (user_id),
+  constraint platform_admins_permissions_form check (array_to_string(permissions, ' ', '-') ~ '^([a-z.* ]*)$')
 );
-comment on table public.platform_admins is 'People who run the platform itself; written by its owner alone.';
+comment on table public.platform_admins is 'People who run the platform itself, and what each may do; the first is made by the command line.';
+comment on column public.platform_admins.permissions is
+  'noun.verb, noun.* or *: neither star implies system.*, whose permissions are given one by one.';
 
 create table public.audit_log (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -105,6 +109,16 @@ comment on column public.alerts.kind is 'A slug: booking_uncovered (a session wa
 comment on column public.alerts.booking_id is 'What it is about; without a key, since an alert is a note and not a part of the booking.';
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
+
+create table private.admin_actions (
+  action text primary key,
+  permission text not null,
+  needs_reason boolean not null default true,
+  subject_type text not null,
+  constraint admin_actions_permission_form check (permission ~ '^[a-z]+\.[a-z]+$')
+);
+comment on table private.admin_actions is
+  'What operators do: private.act_<action> is the rule, the permission is the platform''s. private.act writes its one audit row.';
 
 create table private.job_runs (
   id uuid primary key default gen_random_uuid(),

@@ -20,8 +20,8 @@ grant update (full_name, email, phone, date_of_birth, gender, height_cm, weight_
 grant update (portal_token) on public.clients to service_role;
 
 create policy clients_select_people on public.clients for select to authenticated
-  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
 create policy clients_insert_members on public.clients for insert to authenticated
   with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
 create policy clients_update_people on public.clients for update to authenticated
-  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));

@@ -1,10 +1,25 @@
 -- Client rules: who a signed-in client is, and which of their own columns they may write.
 
+-- Their own rows, and the one that support access lends them. A blocked client is nobody's, nor is a blocked organisation's.
+create function private.my_clients()
+returns table (org_id uuid, id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id
+    from public.clients as c join public.orgs as o on o.id = c.org_id
+   where c.auth_user_id = (select auth.uid()) and c.blocked_at is null and o.blocked_at is null
+  union
+  select s.org_id, s.client_id
+    from public.support_access as s
+   where s.user_id = (select auth.uid()) and s.ended_at is null and s.expires_at > now() and s.client_id is not null;
+$$;
+comment on function private.my_clients is 'The client rows that the signed-in person acts for.';
+
 create function private.my_client_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(c.id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(c.id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_ids is 'The client rows of the signed-in person; empty, never null.';
 
@@ -12,7 +27,7 @@ create function private.my_client_org_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(distinct c.org_id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(distinct c.org_id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_org_ids is 'The organisations the signed-in person is a client of; empty, never null.';
 

@@ -45,6 +45,7 @@ create table public.clients (
   sms_followup_enabled boolean not null default true,
   sms_opt_in boolean,
   email_opt_in boolean,
+  blocked_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
   constraint clients_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
@@ -64,6 +65,7 @@ comment on column public.clients.status is 'Free text of the organisation; `acti
 comment on column public.clients.preferred_time_windows is 'Array of {day, start, end}.';
 comment on column public.clients.onboarding_token is 'The open link of the onboarding page; null when none is open.';
 comment on column public.clients.portal_token is 'The open link of the portal; null when none is open.';
+comment on column public.clients.blocked_at is 'Since when the platform lets them in nowhere: not signed in, not by their link, not on the public page.';
 comment on column public.clients.sms_opt_in is 'Null: never asked.';
 create index clients_id_idx on public.clients (id);
 create index clients_auth_user_idx on public.clients (auth_user_id) where auth_user_id is not null;

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 BASES = {"sms_attempts": "outbox_attempts", "sms_events": "outbox_events", "sms_messages": "outbox_messages"}
 
 #: A client has one of these, made by whichever call came first.
-ONE_EACH = {"message_threads", "push_tokens"}
+ONE_EACH = {"message_threads", "push_tokens", "subscriptions"}
 
 
 class World:
@@ -102,6 +102,8 @@ class World:
         parent = self.catalogue.parent_of(column.table, column.name)
         if column.name == "org_id":
             return str(self.row("orgs")["id"])
+        if (column.table, column.name) == ("client_invites", "redeemed_by"):
+            return self.client.id  # By redeem_client_invite, before the app writes the same.
         if column.name in ("storage_path", "photo_paths"):
             path = f"{self.row('clients')['id']}/2026-11-29/front-{n}.jpg"
             return path if column.type == "text" else [path]
@@ -187,7 +189,8 @@ class World:
             return False
         if column.required and not column.has_default:
             return True
-        if (column.table, column.name) == ("clients", "auth_user_id"):
+        # Who signs in is set afterwards; what fires by its schedule is about nobody.
+        if (column.table, column.name) in {("clients", "auth_user_id"), ("automation_firings", "client_id")}:
             return False
         parent = self.catalogue.parent_of(column.table, column.name)
         # Tables may point at each other; the row that is being made for the other one cannot be named yet.

@@ -12,7 +12,15 @@ from typing import Protocol
 
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
-from coach_os.sweeps.in_database import BOOKINGS, HOLDS, MESSAGE_LEFTOVERS, RATE_LIMITS, REMINDERS
+from coach_os.sweeps.in_database import (
+    AUDIT,
+    BOOKINGS,
+    HOLDS,
+    MESSAGE_LEFTOVERS,
+    RATE_LIMITS,
+    REMINDERS,
+    SUPPORT_ACCESS,
+)
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
@@ -54,6 +62,8 @@ SWEEPS: Mapping[str, Sweep] = {
             "Delete callbacks that matched no message, and ids of messages that came in long ago.",
             MESSAGE_LEFTOVERS,
         ),
+        Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
+        Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
         Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", RATE_LIMITS),
     )
 }

@@ -10,4 +10,6 @@ BOOKINGS = InBatches("bookings", "service.sweep_overdue_bookings", batch_size=50
 HOLDS = InBatches("holds", "service.sweep_expired_holds", batch_size=1000, progress=("expired",))
 REMINDERS = InBatches("reminders", "service.sweep_reminders", batch_size=1000)
 MESSAGE_LEFTOVERS = InBatches("message_leftovers", "service.sweep_message_leftovers", batch_size=10_000)
+SUPPORT_ACCESS = InBatches("support_access", "service.sweep_support_access", batch_size=1000)
+AUDIT = InBatches("audit", "service.sweep_audit", batch_size=10_000)
 RATE_LIMITS = InBatches("rate_limits", "service.sweep_rate_limits", batch_size=10_000)

@@ -29,7 +29,12 @@ declare
   v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
   v_before jsonb := private.audited_values(p_subject_type, p_before);
   v_after jsonb := private.audited_values(p_subject_type, p_after);
+  -- Set by private.act alone: what an operator's action changes is told by the action's own row.
+  v_is_told boolean := current_setting('coach.acts', true) = 'on';
 begin
+  if v_is_told then
+    return;
+  end if;
   if p_org_id is null then
     insert into private.platform_audit_log
       (actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
@@ -37,10 +42,10 @@ begin
             left(p_reason, 500), p_refused, private.request_id());
   else
     insert into public.audit_log
-      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, support_access_id, request_id)
     -- Not where the organisation itself is going: its log goes with it.
     select o.id, auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
-           left(p_reason, 500), p_refused, private.request_id()
+           left(p_reason, 500), p_refused, private.open_support_access(o.id), private.request_id()
       from public.orgs as o where o.id = p_org_id;
   end if;
 end;

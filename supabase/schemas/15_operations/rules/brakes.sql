@@ -1,12 +1,13 @@
 -- Brakes: an operator stops a kind of work, everywhere or in one organisation, at once and with a reason.
 -- Invariant: a brake loses nothing. What is due stays due; whoever asks is told (423) and has changed nothing.
--- Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
+-- A blocked organisation is one that every brake is on for. Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
 
 create function private.is_braked(p_kind text, p_org_id uuid default null)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id));
+  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id))
+      or exists (select from public.orgs as o where o.id = p_org_id and o.blocked_at is not null);
 $$;
 comment on function private.is_braked is
   'True while a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) is stopped for everybody, or for this organisation.';
@@ -15,7 +16,10 @@ create function private.braked_orgs(p_kind text)
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(b.org_id), '{}') from private.brakes as b where b.kind = p_kind and b.org_id is not null;
+  select coalesce(array_agg(s.org_id), '{}')
+    from (select b.org_id from private.brakes as b where b.kind = p_kind and b.org_id is not null
+          union
+          select o.id from public.orgs as o where o.blocked_at is not null) as s;
 $$;
 comment on function private.braked_orgs is 'The organisations that a kind of work is stopped for, for set-based sweeps; is_braked(kind) tells of everybody.';
 
@@ -31,48 +35,35 @@ end;
 $$;
 comment on function private.require_unbraked is 'Refuses while a kind of work is stopped: brake_on 423.';
 
--- Pulled twice is pulled once: the first reason stays, and one audit row is written.
-create function private.pull_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text)
-returns boolean
+-- Pulled twice is pulled once: the first reason stays.
+create function private.set_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text, p_is_on boolean)
+returns private.acted
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_id uuid;
+  v_acted private.acted;
 begin
   perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
   perform private.require_value(coalesce(char_length(btrim(p_banner)), 1) between 1 and 500, 'banner');
-  insert into private.brakes (kind, org_id, reason, banner, pulled_by)
-  values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
-  on conflict (kind, org_id) do nothing
-  returning id into v_id;
-  if v_id is null then
-    return false;
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
   end if;
-  perform private.record_audit(p_org_id, 'pull_brake', 'brakes', v_id, null, jsonb_build_object('kind', p_kind), p_reason);
-  return true;
+  v_acted.org_id := p_org_id;
+  if p_is_on then
+    insert into private.brakes (kind, org_id, reason, banner, pulled_by)
+    values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
+    on conflict (kind, org_id) do nothing
+    returning id into v_acted.subject_id;
+    v_acted.after := jsonb_build_object('kind', p_kind);
+  else
+    delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_acted.subject_id;
+    v_acted.before := jsonb_build_object('kind', p_kind);
+  end if;
+  v_acted.answer := jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'is_on', p_is_on, 'is_changed', v_acted.subject_id is not null);
+  return v_acted;
 end;
 $$;
-comment on function private.pull_brake is 'Stops a kind of work; false when it was stopped already. The caller has authorised.';
-
-create function private.release_brake(p_kind text, p_org_id uuid, p_reason text)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_id uuid;
-begin
-  perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
-  delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_id;
-  if v_id is null then
-    return false;
-  end if;
-  perform private.record_audit(p_org_id, 'release_brake', 'brakes', v_id, jsonb_build_object('kind', p_kind), null, p_reason);
-  return true;
-end;
-$$;
-comment on function private.release_brake is 'Lets a kind of work go on; false when nothing stopped it there. The caller has authorised.';
+comment on function private.set_brake is 'Stops a kind of work or lets it go on: {kind, org_id, is_on, is_changed}. The caller has authorised and been given a reason.';
 
 create function private.require_brake_kind(p_kind text)
 returns void

@@ -97,6 +97,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
@@ -109,6 +110,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;

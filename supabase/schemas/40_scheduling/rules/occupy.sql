@@ -131,7 +131,7 @@ declare
   v_user_id uuid := (
     select m.user_id from public.org_members as m
      where m.org_id = p_org_id and m.user_id = p_user_id
-       and (m.role not in ('front_desk', 'accountant_readonly')
+       and (m.role not in ('front_desk', 'accountant_readonly', 'support')
             or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
@@ -143,7 +143,7 @@ begin
       return v_staff_id;
     end if;
     v_user_id := coalesce(v_user_id, (
-      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
+      select m.user_id from public.org_members as m where m.org_id = p_org_id and m.role <> 'support' order by m.role <> 'owner', m.created_at, m.id limit 1));
   end if;
   select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
   if not found then
@@ -168,7 +168,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if not exists (select from public.staff as s where s.org_id = new.org_id) then
+  if new.role <> 'support' and not exists (select from public.staff as s where s.org_id = new.org_id) then
     perform private.default_staff(new.org_id, new.user_id);
   end if;
   return null;

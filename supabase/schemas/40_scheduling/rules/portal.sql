@@ -8,7 +8,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-    select c.* into client from public.clients as c where c.portal_token = p_token::uuid limit 1;
+    select c.* into client
+      from public.clients as c join public.orgs as o on o.id = c.org_id
+     where c.portal_token = p_token::uuid and c.blocked_at is null and o.blocked_at is null limit 1;
   end if;
   if client.id is null then
     refusal := case when private.is_within_rate('portal_miss', private.caller_address(), 20, '10 minutes')
@@ -25,7 +27,7 @@ create function private.public_org(p_slug text, out org public.orgs, out refusal
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  select o.* into org from public.orgs as o where o.slug = lower(p_slug);
+  select o.* into org from public.orgs as o where o.slug = lower(p_slug) and o.blocked_at is null;
   if org.id is null then
     refusal := case when private.is_within_rate('public_miss', private.caller_address(), 60, '10 minutes')
                     then private.refusal(404, 'page_not_found', 'There is no such booking page.', 'Check the address.')

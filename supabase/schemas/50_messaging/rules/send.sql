@@ -129,6 +129,8 @@ declare
   v_url text;
   v_answer jsonb;
 begin
+  -- The answer holds the link.
+  perform private.refuse_support_access(v_org_id);
   update public.clients as c set portal_token = coalesce(c.portal_token, gen_random_uuid())
    where c.org_id = v_org_id and c.id = p_client_id
   returning c.portal_token into v_token;
