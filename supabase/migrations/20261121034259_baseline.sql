@@ -40,6 +40,8 @@ create table public.orgs (
   waiver_template text,
   proforma_disclaimer text,
   onboarding_completed boolean not null default false,
+  allows_support boolean not null default true,
+  blocked_at timestamptz,
   created_by uuid default auth.uid() references auth.users (id) on delete set null,
   created_at timestamptz not null default now(),
   constraint orgs_slug_unique unique (slug),
@@ -50,7 +52,11 @@ create table public.orgs (
 comment on table public.orgs is 'An organisation: one business, one tenant.';
 comment on column public.orgs.slug is 'The organisation''s name in addresses, unique everywhere; made from the name when it is not sent.';
 comment on column public.orgs.commission_rate is 'The platform''s share of sales, 0 to 1; only a platform admin changes it.';
+comment on column public.orgs.allows_support is 'Whether the platform''s people may be let in to help (support access).';
+comment on column public.orgs.blocked_at is
+  'Since when the platform has stopped it: its members read and write nothing, its clients and visitors are let in nowhere, nothing leaves.';
 comment on column public.orgs.created_by is 'Who signed the organisation up: the only one who may join it as its first member.';
+create index orgs_blocked_idx on public.orgs (id) where blocked_at is not null;
 create index orgs_created_by_idx on public.orgs (created_by);
 
 create table public.roles (
@@ -72,12 +78,15 @@ create table public.org_members (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
   role text not null references public.roles (role) on delete restrict,
+  ends_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
-  constraint org_members_user_once unique (org_id, user_id)
+  constraint org_members_user_once unique (org_id, user_id),
+  constraint org_members_support_ends check ((role = 'support') = (ends_at is not null))
 );
 comment on table public.org_members is
   'Who belongs to an organisation, and as what. A person sees their own row of their active organisation; list_members shows the team.';
+comment on column public.org_members.ends_at is 'From when on it counts no more: support access alone ends by itself.';
 create index org_members_user_idx on public.org_members (user_id);
 create index org_members_role_idx on public.org_members (role);
 
@@ -149,10 +158,14 @@ create table public.platform_admins (
   user_id uuid not null references auth.users (id) on delete cascade,
   email text not null,
   role text not null default 'admin',
+  permissions text[] not null default '{}',
   created_at timestamptz not null default now(),
-  constraint platform_admins_user_once unique (user_id)
+  constraint platform_admins_user_once unique (user_id),
+  constraint platform_admins_permissions_form check (array_to_string(permissions, ' ', '-') ~ '^([a-z.* ]*)$')
 );
-comment on table public.platform_admins is 'People who run the platform itself; written by its owner alone.';
+comment on table public.platform_admins is 'People who run the platform itself, and what each may do; the first is made by the command line.';
+comment on column public.platform_admins.permissions is
+  'noun.verb, noun.* or *: neither star implies system.*, whose permissions are given one by one.';
 
 create table public.audit_log (
   org_id uuid not null references public.orgs (id) on delete cascade,
@@ -248,6 +261,16 @@ comment on column public.alerts.booking_id is 'What it is about; without a key, 
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
 
+create table private.admin_actions (
+  action text primary key,
+  permission text not null,
+  needs_reason boolean not null default true,
+  subject_type text not null,
+  constraint admin_actions_permission_form check (permission ~ '^[a-z]+\.[a-z]+$')
+);
+comment on table private.admin_actions is
+  'What operators do: private.act_<action> is the rule, the permission is the platform''s. private.act writes its one audit row.';
+
 create table private.job_runs (
   id uuid primary key default gen_random_uuid(),
   job text not null,
@@ -320,6 +343,7 @@ create table public.clients (
   sms_followup_enabled boolean not null default true,
   sms_opt_in boolean,
   email_opt_in boolean,
+  blocked_at timestamptz,
   created_at timestamptz not null default now(),
   primary key (org_id, id),
   constraint clients_full_name_length check (char_length(btrim(full_name)) between 1 and 200),
@@ -339,6 +363,7 @@ comment on column public.clients.status is 'Free text of the organisation; `acti
 comment on column public.clients.preferred_time_windows is 'Array of {day, start, end}.';
 comment on column public.clients.onboarding_token is 'The open link of the onboarding page; null when none is open.';
 comment on column public.clients.portal_token is 'The open link of the portal; null when none is open.';
+comment on column public.clients.blocked_at is 'Since when the platform lets them in nowhere: not signed in, not by their link, not on the public page.';
 comment on column public.clients.sms_opt_in is 'Null: never asked.';
 create index clients_id_idx on public.clients (id);
 create index clients_auth_user_idx on public.clients (auth_user_id) where auth_user_id is not null;
@@ -347,6 +372,288 @@ create index clients_phone_idx on public.clients (phone_e164) where phone_e164 i
 create index clients_email_idx on public.clients (org_id, lower(email)) where email is not null;
 create index clients_onboarding_token_idx on public.clients (onboarding_token) where onboarding_token is not null;
 create index clients_portal_token_idx on public.clients (portal_token) where portal_token is not null;
+
+-- ── 22_invites/tables.sql ──
+
+-- Invites: how a client comes into the mobile app, how a member comes into an organisation, and who may have an account at all.
+-- Invariant: an invite is used once, by one person, before it ends; in invite-only mode no account is born that nothing allows.
+-- Not here: links of waivers and onboarding (45_waivers), referral codes (25_leads).
+
+create table public.client_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  invite_code text not null,
+  expires_at timestamptz not null,
+  redeemed_at timestamptz,
+  redeemed_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint client_invites_invite_code_form check (invite_code ~ '^[A-Za-z0-9_-]{6,60}$')
+);
+comment on table public.client_invites is 'An invitation of a client into the mobile app, by a code that is redeemed once.';
+comment on column public.client_invites.invite_code is
+  'Ten random letters and digits without those that look alike; whoever has it becomes the client.';
+comment on column public.client_invites.redeemed_by is 'Who signed up with it; clients.auth_user_id is set with it.';
+create index client_invites_id_idx on public.client_invites (id);
+create index client_invites_code_idx on public.client_invites (invite_code);
+create index client_invites_client_idx on public.client_invites (org_id, client_id);
+create index client_invites_redeemed_by_idx on public.client_invites (redeemed_by) where redeemed_by is not null;
+create index client_invites_created_by_idx on public.client_invites (created_by) where created_by is not null;
+
+create table public.member_invites (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  role text not null references public.roles (role) on delete restrict,
+  token_hash bytea not null,
+  expires_at timestamptz not null,
+  accepted_at timestamptz,
+  accepted_by uuid references auth.users (id) on delete set null,
+  revoked_at timestamptz,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint member_invites_email_form check (char_length(email) <= 320 and email = lower(btrim(email)) and position('@' in email) > 1)
+);
+comment on table public.member_invites is 'An invitation of a person, by email, to join an organisation with a role; accepted once, by whoever has that email.';
+comment on column public.member_invites.token_hash is 'SHA-256 of the link''s token, which only the email holds.';
+create unique index member_invites_open_once on public.member_invites (org_id, email) where accepted_at is null and revoked_at is null;
+create index member_invites_id_idx on public.member_invites (id);
+create index member_invites_token_idx on public.member_invites (token_hash);
+create index member_invites_email_idx on public.member_invites (email) where accepted_at is null and revoked_at is null;
+create index member_invites_role_idx on public.member_invites (role);
+create index member_invites_accepted_by_idx on public.member_invites (accepted_by) where accepted_by is not null;
+create index member_invites_created_by_idx on public.member_invites (created_by) where created_by is not null;
+
+create table private.allow_list (
+  entry text primary key,
+  note text,
+  created_at timestamptz not null default now(),
+  constraint allow_list_entry_form check (entry = lower(btrim(entry)) and char_length(entry) between 3 and 320 and entry ~ '^[^@[:space:]]*@[^@[:space:]]+$'),
+  constraint allow_list_note_length check (char_length(note) <= 500)
+);
+comment on table private.allow_list is 'Who may sign up while the platform is invite-only: an email, or @domain for all of a domain.';
+
+-- ── 25_leads/tables.sql ──
+
+-- Leads: people who have asked, the pipeline they go through, and who sent them.
+-- Invariant: an inquiry becomes one client, a referral is rewarded once for each side, and what a client is owed is the sum of their credit entries.
+-- Not here: the packages and promo codes that rewards become (30_sessions), texts to leads (50_messaging).
+
+create table public.referral_links (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  code text not null,
+  name text not null,
+  description text,
+  reward_type text default 'discount',
+  reward_value integer,
+  referrer_reward_type text default 'credit',
+  referrer_reward_value integer,
+  clicks integer not null default 0,
+  signups integer not null default 0,
+  conversions integer not null default 0,
+  is_active boolean not null default true,
+  expires_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint referral_links_code_form check (code ~ '^[A-Za-z0-9_-]{3,60}$'),
+  constraint referral_links_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint referral_links_description_length check (char_length(description) <= 2000),
+  constraint referral_links_reward_type_known check (reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_referrer_reward_type_known check (referrer_reward_type in ('discount', 'free_session', 'credit', 'none')),
+  constraint referral_links_reward_value_range
+    check (reward_value between 0 and case reward_type when 'credit' then 10000000 else 100 end),
+  constraint referral_links_referrer_reward_value_range
+    check (referrer_reward_value between 0 and case referrer_reward_type when 'credit' then 10000000 else 100 end)
+);
+comment on table public.referral_links is 'A link that clients hand on: whoever comes by it, and whoever handed it on, is rewarded.';
+comment on column public.referral_links.code is 'The link''s name in addresses, unique everywhere whatever its case.';
+comment on column public.referral_links.reward_value is
+  'What the referred person gets: percent (discount), sessions (free_session), or the minor unit of the organisation''s currency (credit).';
+comment on column public.referral_links.referrer_reward_value is 'What the referrer gets, in the same units.';
+comment on column public.referral_links.clicks is 'Visitors, each counted once; counted here alone, as are signups and conversions.';
+create index referral_links_id_idx on public.referral_links (id);
+
+create table private.referral_codes (
+  code text primary key,
+  org_id uuid not null,
+  referral_link_id uuid not null,
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_codes_code_lower check (code = lower(code))
+);
+comment on table private.referral_codes is 'Which link a code leads to: unique across organisations, in lower case.';
+create index referral_codes_link_idx on private.referral_codes (org_id, referral_link_id);
+
+create table private.referral_clicks (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  visitor_hash bytea not null,
+  clicked_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  constraint referral_clicks_visitor_once unique (org_id, referral_link_id, visitor_hash)
+);
+comment on table private.referral_clicks is 'Who has opened a referral link, as a hash: each visitor is counted once.';
+
+create table public.referrals (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  referral_link_id uuid not null,
+  referrer_client_id uuid,
+  referred_email text not null,
+  referred_name text,
+  referred_client_id uuid,
+  status text not null default 'pending',
+  referrer_rewarded boolean not null default false,
+  referrer_reward_cents integer,
+  referred_rewarded boolean not null default false,
+  referred_reward_cents integer,
+  clicked_at timestamptz not null default now(),
+  signed_up_at timestamptz,
+  converted_at timestamptz,
+  rewarded_at timestamptz,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, referral_link_id) references public.referral_links (org_id, id) on delete cascade,
+  foreign key (org_id, referrer_client_id) references public.clients (org_id, id) on delete set null (referrer_client_id),
+  foreign key (org_id, referred_client_id) references public.clients (org_id, id) on delete set null (referred_client_id),
+  constraint referrals_status_known check (status in ('pending', 'signed_up', 'converted', 'rewarded', 'expired')),
+  constraint referrals_referred_email_length check (char_length(referred_email) <= 320),
+  constraint referrals_referred_name_length check (char_length(referred_name) <= 200)
+);
+comment on table public.referrals is 'One person whom a link brought: from signing up, through becoming a client, to the rewards.';
+comment on column public.referrals.status is
+  'signed_up: they left their details; converted: they became a client; rewarded: both sides have what they were promised; expired: they were a client before.';
+comment on column public.referrals.referrer_client_id is 'Who handed the link on; null when nobody was named.';
+comment on column public.referrals.referrer_reward_cents is 'Of a credit; what else was given stands in referral_rewards.';
+create unique index referrals_person_once on public.referrals (org_id, referral_link_id, lower(referred_email));
+create index referrals_id_idx on public.referrals (id);
+create index referrals_link_idx on public.referrals (org_id, referral_link_id);
+create index referrals_referrer_idx on public.referrals (org_id, referrer_client_id) where referrer_client_id is not null;
+create index referrals_referred_idx on public.referrals (org_id, referred_client_id) where referred_client_id is not null;
+
+create table public.inquiries (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  source text not null default 'other',
+  name text not null,
+  email text,
+  phone text,
+  phone_e164 text,
+  message text,
+  status text not null default 'NEW',
+  assigned_to uuid references auth.users (id) on delete set null,
+  expected_value numeric,
+  converted_client_id uuid,
+  converted_at timestamptz,
+  services_interested text[],
+  follow_up_date date,
+  referral_code text,
+  referral_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, converted_client_id) references public.clients (org_id, id) on delete set null (converted_client_id),
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete set null (referral_id),
+  constraint inquiries_source_known check (source in ('website', 'instagram', 'facebook', 'referral', 'other')),
+  constraint inquiries_status_known check (status in ('NEW', 'CONTACTED', 'BOOKED', 'WON', 'LOST')),
+  constraint inquiries_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint inquiries_email_form check (char_length(email) <= 320 and (email = '' or position('@' in email) > 1)),
+  constraint inquiries_phone_length check (char_length(phone) <= 40),
+  constraint inquiries_message_length check (char_length(message) <= 5000),
+  constraint inquiries_expected_value_range check (expected_value between 0 and 100000000),
+  constraint inquiries_services_interested_count check (cardinality(services_interested) <= 50),
+  constraint inquiries_referral_code_length check (char_length(referral_code) <= 60)
+);
+comment on table public.inquiries is 'A lead: somebody who asked, and how far they have come. Stays when they become a client.';
+comment on column public.inquiries.status is 'NEW, CONTACTED, BOOKED are open; WON and LOST are closed.';
+comment on column public.inquiries.phone_e164 is 'phone in the one form in which numbers are compared; written here, null where it is none.';
+comment on column public.inquiries.expected_value is 'In the major unit of the organisation''s currency, as the app shows it.';
+comment on column public.inquiries.converted_client_id is 'The client they became, set once.';
+comment on column public.inquiries.referral_id is 'The referral that brought them; written here.';
+create index inquiries_id_idx on public.inquiries (id);
+create index inquiries_latest_idx on public.inquiries (org_id, created_at desc);
+create index inquiries_email_idx on public.inquiries (org_id, lower(email)) where email is not null;
+create index inquiries_phone_idx on public.inquiries (org_id, phone_e164) where phone_e164 is not null;
+create index inquiries_assigned_to_idx on public.inquiries (assigned_to) where assigned_to is not null;
+create index inquiries_client_idx on public.inquiries (org_id, converted_client_id) where converted_client_id is not null;
+create index inquiries_referral_idx on public.inquiries (org_id, referral_id) where referral_id is not null;
+
+create table public.inquiry_events (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  inquiry_id uuid not null,
+  kind text not null,
+  status text not null,
+  message text,
+  actor_id uuid,
+  happened_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, inquiry_id) references public.inquiries (org_id, id) on delete cascade,
+  constraint inquiry_events_kind_known check (kind in ('received', 'repeated', 'moved', 'converted'))
+);
+comment on table public.inquiry_events is 'What happened to a lead, in order: received, repeated (they asked again), moved along the pipeline, converted.';
+comment on column public.inquiry_events.actor_id is 'The signed-in person; null for a visitor. No key: the history outlives people.';
+create index inquiry_events_inquiry_idx on public.inquiry_events (org_id, inquiry_id, happened_at);
+
+create table public.referral_rewards (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  referral_id uuid not null,
+  side text not null,
+  client_id uuid not null,
+  reward_type text not null,
+  reward_value integer not null,
+  purchase_id uuid,
+  promo_code_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, referral_id) references public.referrals (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  constraint referral_rewards_side_once unique (org_id, referral_id, side),
+  constraint referral_rewards_side_known check (side in ('referrer', 'referred')),
+  constraint referral_rewards_reward_type_known check (reward_type in ('discount', 'free_session', 'credit'))
+);
+comment on table public.referral_rewards is 'What a side of a referral was given: at most one for each, which is what makes it once.';
+comment on column public.referral_rewards.purchase_id is 'The package of free sessions; without a key, since packages with entries are never deleted.';
+comment on column public.referral_rewards.promo_code_id is 'The discount, a promo code for one sale.';
+create index referral_rewards_client_idx on public.referral_rewards (org_id, client_id);
+
+create table public.credit_entries (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  kind text not null,
+  amount_cents bigint not null,
+  currency text not null,
+  referral_reward_id uuid,
+  note text,
+  request_id uuid,
+  actor_id uuid,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id) references public.orgs (id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, referral_reward_id) references public.referral_rewards (org_id, id) on delete restrict,
+  constraint credit_entries_kind_known check (kind in ('reward', 'spent', 'correction')),
+  constraint credit_entries_sign check (case kind when 'reward' then amount_cents > 0 when 'spent' then amount_cents < 0 else amount_cents <> 0 end),
+  constraint credit_entries_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint credit_entries_note_length check (char_length(note) <= 500)
+);
+comment on table public.credit_entries is 'The ledger of what an organisation owes its clients in credit: earned, spent, corrected. Append-only.';
+comment on column public.credit_entries.amount_cents is 'In the minor unit of `currency`; spending is negative.';
+create unique index credit_entries_reward_once on public.credit_entries (org_id, referral_reward_id) where referral_reward_id is not null;
+create unique index credit_entries_request_once on public.credit_entries (org_id, request_id) where request_id is not null;
+create index credit_entries_client_idx on public.credit_entries (org_id, client_id, created_at desc);
 
 -- ── 27_progress/tables.sql ──
 
@@ -577,7 +884,7 @@ create table public.client_purchases (
   constraint client_purchases_currency_form check (currency ~ '^[a-z]{3}$'),
   constraint client_purchases_payment_status_known check (payment_status in ('pending', 'succeeded', 'failed', 'refunded')),
   constraint client_purchases_payment_method_known check (payment_method in ('cash', 'card', 'bank_transfer', 'stripe')),
-  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import')),
+  constraint client_purchases_source_known check (source in ('manual', 'stripe', 'import', 'reward')),
   constraint client_purchases_session_duration_mins_range check (session_duration_mins between 1 and 1440)
 ) with (fillfactor = 70);
 comment on table public.client_purchases is 'A package: sessions a client has bought and how many of them are used.';
@@ -639,7 +946,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
@@ -1168,6 +1475,69 @@ create table private.calendar_feed_tokens (
 );
 comment on table private.calendar_feed_tokens is 'Which feed a token opens; only its hash is kept, so that nobody can read it back.';
 create index calendar_feed_tokens_feed_idx on private.calendar_feed_tokens (org_id, feed_id);
+
+-- ── 45_waivers/tables.sql ──
+
+-- Waivers and onboarding: what a client reads and signs by a link, without an account.
+-- Invariant: a signed waiver names the very text that was read, who signed, when and from where, and none of it changes again.
+-- Not here: the onboarding answers, which are columns of clients, nor its link (clients.onboarding_token).
+
+create table public.waiver_texts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  version integer not null,
+  body text not null,
+  created_by uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint waiver_texts_version_once unique (org_id, version)
+);
+comment on table public.waiver_texts is 'Every text that orgs.waiver_template ever held, numbered: the latest is what is signed now. Append-only.';
+comment on column public.waiver_texts.created_by is 'Who wrote it. No key: the text outlives people.';
+
+create table public.client_waivers (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  name text not null default 'Waiver',
+  token uuid not null default gen_random_uuid(),
+  status text not null default 'sent',
+  sent_at timestamptz not null default now(),
+  signed_at timestamptz,
+  signed_ip text,
+  expires_at timestamptz default now() + interval '30 days',
+  source text not null default 'coach',
+  waiver_text_id uuid,
+  signer_name text,
+  recorded_by uuid,
+  booking_id uuid,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, waiver_text_id) references public.waiver_texts (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  constraint client_waivers_name_length check (char_length(btrim(name)) between 1 and 200),
+  constraint client_waivers_status_known check (status in ('sent', 'signed', 'expired')),
+  constraint client_waivers_source_known check (source in ('coach', 'onboarding', 'public_page')),
+  constraint client_waivers_signer_name_length check (char_length(btrim(signer_name)) between 1 and 200),
+  constraint client_waivers_signed_is_dated check (status <> 'signed' or signed_at is not null),
+  constraint client_waivers_signer_read_it check ((signer_name is null) = (waiver_text_id is null))
+);
+comment on table public.client_waivers is 'A waiver that a client is asked to sign, and the evidence that they did.';
+comment on column public.client_waivers.token is 'What opens the signing page, once; members hand it over.';
+comment on column public.client_waivers.status is 'sent, signed, or expired: no longer to be signed, or no longer valid.';
+comment on column public.client_waivers.expires_at is 'Until when the link works.';
+comment on column public.client_waivers.source is 'coach: sent; onboarding: signed with the form; public_page: a booking waits for it.';
+comment on column public.client_waivers.waiver_text_id is 'The text as it was read and signed.';
+comment on column public.client_waivers.signed_ip is 'The address it was signed from.';
+comment on column public.client_waivers.recorded_by is 'The member who marked it as signed, on paper say; null when the client signed by the link. No key: the evidence outlives people.';
+comment on column public.client_waivers.booking_id is 'The booking that is confirmed when this is signed, and let go when it is not in time.';
+create index client_waivers_id_idx on public.client_waivers (id);
+create index client_waivers_token_idx on public.client_waivers (token);
+create index client_waivers_client_idx on public.client_waivers (org_id, client_id, created_at desc);
+create index client_waivers_text_idx on public.client_waivers (org_id, waiver_text_id) where waiver_text_id is not null;
+create index client_waivers_booking_idx on public.client_waivers (org_id, booking_id) where booking_id is not null;
+create index client_waivers_open_idx on public.client_waivers (expires_at) where status = 'sent';
 
 -- ── 50_messaging/tables.sql ──
 
@@ -1759,6 +2129,300 @@ create unique index client_risk_client_once on public.client_risk (org_id, clien
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
 
+-- ── 60_payments/tables.sql ──
+
+-- Payments: the ledger of money, and what Stripe tells that moves it.
+-- Invariant: money_events only grows, each fact once (organisation, source, reference, type), written by private.book_money alone.
+-- The organisation of whatever Stripe tells follows from the event's account, never from what the event says.
+-- Not here: what a client is charged before a session, refunds by policy, receipts (beside these); the platform's own plans (65_billing).
+
+create type public.money_event_type as enum ('INCOME', 'REFUND', 'FEE', 'PLATFORM_FEE', 'PAYOUT', 'EXPENSE', 'ADJUSTMENT', 'DISPUTE');
+comment on type public.money_event_type is 'What moved money: income is positive, what leaves is negative; ADJUSTMENT and DISPUTE go both ways.';
+
+create type public.tax_category as enum ('GST', 'GST_FREE', 'NONE');
+comment on type public.tax_category is 'How an amount is taxed: with GST inside, free of it, or not a taxable amount.';
+
+-- A directory: what Stripe sends names the account alone.
+create table public.stripe_accounts (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  stripe_account_id text not null,
+  charges_enabled boolean not null default false,
+  payouts_enabled boolean not null default false,
+  details_submitted boolean not null default false,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  constraint stripe_accounts_account_once unique (stripe_account_id),
+  constraint stripe_accounts_account_form check (stripe_account_id ~ '^acct_[A-Za-z0-9_]{1,100}$')
+);
+comment on table public.stripe_accounts is 'The connected account of an organisation: found by Stripe''s id, which says whose an event is.';
+comment on column public.stripe_accounts.as_of is 'The instant of Stripe''s that the flags are of; an older event does not change them.';
+
+-- A directory too: Stripe's ids of events are unique everywhere, and an event may be of nobody's account.
+create table private.stripe_events (
+  id text primary key,
+  account text,
+  org_id uuid references public.orgs (id) on delete cascade,
+  type text not null,
+  api_version text,
+  livemode boolean not null default false,
+  created_at timestamptz not null,
+  payload jsonb not null,
+  status text not null default 'received',
+  error text,
+  waits_for text,
+  attempts integer not null default 1,
+  received_at timestamptz not null default clock_timestamp(),
+  settled_at timestamptz,
+  constraint stripe_events_id_length check (char_length(id) between 1 and 255),
+  constraint stripe_events_status_known
+    check (status in ('received', 'applied', 'ignored', 'refused', 'failed', 'waiting', 'braked')),
+  constraint stripe_events_error_form check (error ~ '^[a-z0-9_]{1,80}$')
+);
+comment on table private.stripe_events is
+  'What Stripe told, each event once, and what came of it. Kept is what the effects read, by an allow-list (private.stripe_kept): ids, amounts, states, times; no card, name, email, address or secret. Deleted after 90 days, after 400 where it was refused or failed.';
+comment on column private.stripe_events.payload is 'What is kept of the event, and all that its effect reads, so that a replay sees what the first try saw.';
+comment on column private.stripe_events.account is 'The connected account that the event is of; null: the platform''s own.';
+comment on column private.stripe_events.created_at is 'When it happened, by Stripe''s clock, to the second.';
+comment on column private.stripe_events.status is
+  'applied; ignored (of a type, or of something, that is not ours); refused (a rule said no, see error); failed (Stripe sends it again, or coach stripe replay does); waiting (for what waits_for names); braked (kept until the brake is off).';
+comment on column private.stripe_events.error is 'The slug of what refused or failed it.';
+comment on column private.stripe_events.waits_for is 'Stripe''s id of the payment or subscription that this is about and that has not been told of yet.';
+create index stripe_events_org_idx on private.stripe_events (org_id, received_at desc);
+create index stripe_events_received_idx on private.stripe_events (received_at desc);
+create index stripe_events_open_idx on private.stripe_events (status, received_at) where status in ('failed', 'waiting', 'braked', 'refused');
+create index stripe_events_waiting_idx on private.stripe_events (account, waits_for) where status = 'waiting';
+
+-- What Python must ask Stripe for: an event names it, or may be older than what it tells.
+create table private.stripe_fetches (
+  account text not null,
+  kind text not null,
+  stripe_id text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  attempts integer not null default 0,
+  next_at timestamptz not null default now(),
+  claim uuid,
+  error text,
+  primary key (account, kind, stripe_id),
+  constraint stripe_fetches_kind_known check (kind in ('subscription', 'balance_transaction', 'invoice', 'charge', 'account'))
+);
+comment on table private.stripe_fetches is 'Objects to be fetched from Stripe: deleted once they are recorded, tried ever more rarely until then.';
+comment on column private.stripe_fetches.claim is 'Of the worker that is fetching it; next_at is when its lease ends.';
+create index stripe_fetches_due_idx on private.stripe_fetches (next_at);
+create index stripe_fetches_org_idx on private.stripe_fetches (org_id);
+
+create table private.stripe_cursors (
+  account text primary key,
+  seen_until timestamptz not null,
+  listed_at timestamptz
+);
+comment on table private.stripe_cursors is
+  'Up to when the events of an account (the empty text: the platform''s) have been listed and fed; reconciliation goes on from there.';
+
+create table public.org_payouts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  period_start date not null,
+  period_end date not null,
+  gross_amount_cents integer not null,
+  commission_cents integer not null,
+  net_amount_cents integer not null,
+  currency text not null default 'aud',
+  status text not null default 'pending',
+  paid_at timestamptz,
+  payout_method text,
+  payout_reference text,
+  notes text,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_payouts_period_ordered check (period_end >= period_start),
+  constraint org_payouts_amounts_range check (least(gross_amount_cents, commission_cents) >= 0),
+  constraint org_payouts_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint org_payouts_status_known check (status in ('pending', 'processing', 'paid')),
+  constraint org_payouts_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payouts_payout_reference_length check (char_length(payout_reference) <= 200),
+  constraint org_payouts_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.org_payouts is 'What the platform pays out to an organisation for a period; written by platform admins.';
+create index org_payouts_latest_idx on public.org_payouts (org_id, created_at desc);
+create index org_payouts_id_idx on public.org_payouts (id);
+
+create table public.org_payout_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payout_method text not null default 'bank_transfer',
+  bank_account_name text,
+  bank_bsb text,
+  bank_account_number text,
+  paypal_email text,
+  minimum_payout_cents integer not null default 5000,
+  payout_frequency text not null default 'weekly',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint org_payout_settings_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payout_settings_payout_frequency_known check (payout_frequency in ('weekly', 'fortnightly', 'monthly')),
+  constraint org_payout_settings_minimum_payout_cents_range check (minimum_payout_cents between 0 and 100000000),
+  constraint org_payout_settings_lengths
+    check (greatest(char_length(bank_account_name), char_length(bank_bsb), char_length(bank_account_number), char_length(paypal_email)) <= 320)
+);
+comment on table public.org_payout_settings is 'Where and how often an organisation is paid out; its owner writes it, and nobody in their place.';
+
+create table public.money_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  event_date timestamptz not null,
+  type public.money_event_type not null,
+  amount_cents bigint not null,
+  currency text not null default 'aud',
+  tax_cat public.tax_category not null default 'NONE',
+  tax_cents bigint not null default 0,
+  source text not null,
+  reference_id text not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  payout_id uuid,
+  notes text,
+  payment_status text,
+  failure_reason text,
+  stripe_payment_intent_id text,
+  stripe_invoice_id text,
+  retry_count integer default 0,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  foreign key (org_id, payout_id) references public.org_payouts (org_id, id) on delete restrict,
+  constraint money_events_fact_once unique (org_id, source, reference_id, type),
+  constraint money_events_amount_cents_range check (amount_cents between -999999999999 and 999999999999 and amount_cents <> 0),
+  constraint money_events_income_comes_in check (type <> 'INCOME' or amount_cents > 0),
+  constraint money_events_refund_goes_out check (type <> 'REFUND' or amount_cents < 0),
+  constraint money_events_tax_within_amount check (abs(tax_cents) <= abs(amount_cents)),
+  constraint money_events_tax_has_category check (tax_cat = 'GST' or tax_cents = 0),
+  constraint money_events_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint money_events_source_known check (source in ('stripe', 'manual')),
+  constraint money_events_reference_length check (char_length(reference_id) between 1 and 255)
+);
+comment on table public.money_events is
+  'The ledger of money: income, refunds, fees, payouts, disputes, each fact once. Append-only; what was wrong is corrected by an ADJUSTMENT.';
+comment on column public.money_events.event_date is 'When the money moved: a refund has its own date.';
+comment on column public.money_events.amount_cents is 'In the minor unit of `currency` (yen for jpy); INCOME is positive, what leaves is negative.';
+comment on column public.money_events.tax_cents is 'The GST inside the amount, with its sign; a refund takes back the income''s share of it.';
+comment on column public.money_events.reference_id is
+  'The fact''s own id: Stripe''s of the payment, invoice, charge, refund, dispute or payout; a package''s for a manual sale, with /n for its n-th change.';
+comment on column public.money_events.payment_status is 'succeeded for income; what failed is no money, so it is not here.';
+create index money_events_date_idx on public.money_events (org_id, event_date desc);
+create index money_events_client_idx on public.money_events (org_id, client_id, event_date desc);
+create index money_events_purchase_idx on public.money_events (org_id, purchase_id) where purchase_id is not null;
+create index money_events_booking_idx on public.money_events (org_id, booking_id) where booking_id is not null;
+create index money_events_payout_idx on public.money_events (org_id, payout_id) where payout_id is not null;
+create index money_events_intent_idx on public.money_events (org_id, stripe_payment_intent_id) where stripe_payment_intent_id is not null;
+
+create table public.subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  offer_id uuid,
+  stripe_customer_id text,
+  stripe_subscription_id text,
+  status text not null default 'none',
+  price_cents integer,
+  currency text,
+  current_period_end timestamptz,
+  cancel_at_period_end boolean not null default false,
+  manage_url text,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  constraint subscriptions_status_known check (status in ('active', 'past_due', 'canceled', 'none')),
+  constraint subscriptions_price_cents_range check (price_cents between 0 and 100000000),
+  constraint subscriptions_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.subscriptions is 'The latest subscription of a client, as Stripe last told it.';
+comment on column public.subscriptions.price_cents is 'For a month, whatever the billing period: what the dashboard adds up.';
+comment on column public.subscriptions.as_of is 'The instant of Stripe''s that this is of; an older event does not change it, one of the same second is asked about.';
+-- Indexes, not constraints: a unique constraint on the key would make the apps' embed an object where they read an array.
+create unique index subscriptions_client_once on public.subscriptions (org_id, client_id);
+create unique index subscriptions_stripe_once on public.subscriptions (org_id, stripe_subscription_id) where stripe_subscription_id is not null;
+create index subscriptions_customer_idx on public.subscriptions (org_id, stripe_customer_id) where stripe_customer_id is not null;
+create index subscriptions_offer_idx on public.subscriptions (org_id, offer_id) where offer_id is not null;
+
+-- A payment of ours through Stripe: what joins an intent, a charge and an invoice to a package or a booking.
+create table private.stripe_payments (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  payment_intent_id text,
+  charge_id text,
+  invoice_id text,
+  client_id uuid,
+  offer_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  paid_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint stripe_payments_kind_known check (kind in ('package', 'renewal', 'deposit', 'invoice')),
+  constraint stripe_payments_is_named check (coalesce(payment_intent_id, invoice_id) is not null),
+  constraint stripe_payments_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999)
+);
+comment on table private.stripe_payments is
+  'A payment of ours through Stripe and what it paid for; a charge, refund or dispute that finds none here is not ours, or waits for it. Lock order: package, booking, payment.';
+comment on column private.stripe_payments.kind is
+  'package (a checkout), renewal (a period of a subscription that grants sessions), invoice (one that grants none), deposit (for a booking).';
+comment on column private.stripe_payments.paid_at is 'Null until it is paid.';
+create unique index stripe_payments_intent_once on private.stripe_payments (org_id, payment_intent_id) where payment_intent_id is not null;
+create unique index stripe_payments_invoice_once on private.stripe_payments (org_id, invoice_id) where invoice_id is not null;
+create index stripe_payments_charge_idx on private.stripe_payments (org_id, charge_id) where charge_id is not null;
+create index stripe_payments_client_idx on private.stripe_payments (org_id, client_id) where client_id is not null;
+create index stripe_payments_offer_idx on private.stripe_payments (org_id, offer_id) where offer_id is not null;
+create index stripe_payments_purchase_idx on private.stripe_payments (org_id, purchase_id) where purchase_id is not null;
+create index stripe_payments_booking_idx on private.stripe_payments (org_id, booking_id) where booking_id is not null;
+
+create table public.disputes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_dispute_id text not null,
+  payment_id uuid not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text,
+  status text not null default 'held',
+  opened_at timestamptz not null,
+  closed_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references private.stripe_payments (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint disputes_stripe_once unique (org_id, stripe_dispute_id),
+  constraint disputes_status_known check (status in ('held', 'won', 'lost')),
+  constraint disputes_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.disputes is
+  'Payments that a client took up with their bank: held, then won or lost. While the money is gone its share of the package is too.';
+create index disputes_payment_idx on public.disputes (org_id, payment_id);
+create index disputes_client_idx on public.disputes (org_id, client_id) where client_id is not null;
+create index disputes_purchase_idx on public.disputes (org_id, purchase_id) where purchase_id is not null;
+create index disputes_booking_idx on public.disputes (org_id, booking_id) where booking_id is not null;
+
+-- A package is made once for each payment.
+create unique index client_purchases_payment_intent_once on public.client_purchases (org_id, stripe_payment_intent_id)
+  where stripe_payment_intent_id is not null;
+
 -- ── 65_billing/tables.sql ──
 
 -- Billing: what an organisation pays the platform, and what it may therefore use.
@@ -1933,7 +2597,39 @@ comment on column private.work_kinds.fix is 'The command that gets it going.';
 -- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
 create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
 
--- ── 97_doctor/tables.sql ──
+-- ── 97_support_access/tables.sql ──
+
+-- Support access: when a person of the platform is let in, where, for how long and why.
+-- Invariant: it ends by itself; until then private.orgs_with and private.my_client_ids honour it.
+-- Not here: who may start one (15_operations, private.admin_actions), what the role `support` may (10_tenancy, role_permissions).
+
+create table public.support_access (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  client_id uuid,
+  reason text not null,
+  started_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  ended_at timestamptz,
+  ended_by uuid references auth.users (id) on delete set null,
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  constraint support_access_is_time_boxed check (expires_at > started_at and expires_at <= started_at + interval '8 hours'),
+  constraint support_access_reason_length check (char_length(btrim(reason)) between 1 and 500)
+);
+comment on table public.support_access is
+  'When a person of the platform was let into an organisation, or into one client''s place, and why; honoured by orgs_with and my_client_ids until it ends.';
+comment on column public.support_access.client_id is 'Whose place they see it from; null: as a member with the role support.';
+comment on column public.support_access.ended_by is 'Who ended it; null where it ran out, or an operator did.';
+create unique index support_access_open_once on public.support_access (org_id, user_id) where ended_at is null;
+create index support_access_id_idx on public.support_access (id);
+create index support_access_user_idx on public.support_access (user_id, expires_at);
+create index support_access_client_idx on public.support_access (org_id, client_id) where client_id is not null;
+create index support_access_ended_by_idx on public.support_access (ended_by) where ended_by is not null;
+create index support_access_due_idx on public.support_access (expires_at) where ended_at is null;
+
+-- ── 98_doctor/tables.sql ──
 
 -- The doctor's list of what to look at.
 -- Invariant: a check is a row here and a function private.check_<name>(now) that finds what is wrong; a domain adds its own.
@@ -2110,6 +2806,27 @@ end;
 $$;
 comment on function private.tg__keep_org is 'Refuses to move a row to another organisation, also for a member of both: org_fixed 422.';
 
+-- What a visitor typed, as a line: no control characters, and none that turn the direction of what is shown beside it.
+create function private.clean_line(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u2028\u2029\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0020\u007F-\u00A0]+', ' ', 'g')), '');
+$$;
+comment on function private.clean_line is 'A visitor''s text as one line, without control and direction characters; null where nothing is left.';
+
+create function private.clean_text(p_text text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(regexp_replace(
+           regexp_replace(p_text, '[\u061C\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF\uFFF9-\uFFFB]', '', 'g'),
+           '[\u0001-\u0008\u000B-\u001F\u007F-\u009F]+', ' ', 'g'), e' \t\n'), '');
+$$;
+comment on function private.clean_text is 'A visitor''s text with its lines, without other control and direction characters; null where nothing is left.';
+
 -- ── 10_tenancy/rules.sql ──
 
 -- Tenancy rules: whose organisation is it, who may do what in it, and how a coach signs up with the existing app alone.
@@ -2123,7 +2840,9 @@ as $$
   select coalesce(array_agg(m.org_id), '{}')
     from public.org_members as m
     join public.role_permissions as p on p.role = m.role and p.permission = p_permission
-   where m.user_id = (select auth.uid());
+    -- Members of a blocked organisation read what is theirs, and change nothing.
+    join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
+   where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now());
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
@@ -2137,10 +2856,11 @@ as $$
     from (select p.active_org_id as org_id from public.profiles as p where p.id = (select auth.uid())
           union all
           (select m.org_id from public.org_members as m
-            where m.user_id = (select auth.uid())
+            where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now())
               and not exists (select
                                 from public.profiles as p
                                 join public.org_members as a on a.user_id = p.id and a.org_id = p.active_org_id
+                                 and (a.ends_at is null or a.ends_at > now())
                                where p.id = (select auth.uid()))
             order by m.created_at, m.org_id limit 1)) as s
    where s.org_id is not null;
@@ -2153,7 +2873,7 @@ create function private.has_members(p_org_id uuid)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from public.org_members as m where m.org_id = p_org_id);
+  select exists (select from public.org_members as m where m.org_id = p_org_id and m.role <> 'support');
 $$;
 comment on function private.has_members is 'True once somebody has joined the organisation.';
 
@@ -2221,12 +2941,14 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_blocked_org(p_org_id);
+    perform private.refuse_support_access(p_org_id);
     perform private.refuse_permission();
   end if;
   perform private.refuse_org();
 end;
 $$;
-comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404 or permission_missing 403.';
+comment on function private.require_org is 'Returns when the signed-in person has the permission there; else org_not_found 404, org_blocked 403, support_access_limited 403 or permission_missing 403.';
 
 create function private.slug_from(p_name text)
 returns text
@@ -2260,7 +2982,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if new.commission_rate is distinct from (case tg_op when 'INSERT' then 0.05 else old.commission_rate end)
-     and auth.role() = 'authenticated' and not private.is_platform_admin() then
+     and auth.role() = 'authenticated' and not private.may_operate('orgs.write') then
     perform private.fail(403, 'commission_rate_protected', 'The commission rate is set by the platform.',
                          'Leave commission_rate as it is.');
   end if;
@@ -2371,7 +3093,7 @@ as $$
     from public.org_members as m
     join auth.users as u on u.id = m.user_id
     left join public.profiles as p on p.id = m.user_id
-   where m.org_id = p_org_id
+   where m.org_id = p_org_id and (m.ends_at is null or m.ends_at > now())
    order by m.created_at, m.id;
 $$;
 comment on function private.team is 'The members of an organisation; the caller has authorised.';
@@ -2441,8 +3163,11 @@ create trigger platform_audit_log__no_truncate before truncate on private.platfo
 
 create trigger orgs__audit after insert or update on public.orgs
   for each row execute function private.tg__audit();
-create trigger org_members__audit after insert or update or delete on public.org_members
-  for each row execute function private.tg__audit();
+-- A support membership comes and goes with its access, whose own row says why.
+create trigger org_members__audit after insert or update on public.org_members
+  for each row when (new.role <> 'support') execute function private.tg__audit();
+create trigger org_members__audit_end after delete on public.org_members
+  for each row when (old.role <> 'support') execute function private.tg__audit();
 create trigger branding__audit after insert or update or delete on public.branding
   for each row execute function private.tg__audit();
 create trigger offers__audit after insert or update or delete on public.offers
@@ -2523,11 +3248,26 @@ comment on function private.rate_limited is 'The answer to a caller who calls to
 
 -- Client rules: who a signed-in client is, and which of their own columns they may write.
 
+-- Their own rows, and the one that support access lends them. A blocked client is nobody's, nor is a blocked organisation's.
+create function private.my_clients()
+returns table (org_id uuid, id uuid)
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id
+    from public.clients as c join public.orgs as o on o.id = c.org_id
+   where c.auth_user_id = (select auth.uid()) and c.blocked_at is null and o.blocked_at is null
+  union
+  select s.org_id, s.client_id
+    from public.support_access as s
+   where s.user_id = (select auth.uid()) and s.ended_at is null and s.expires_at > now() and s.client_id is not null;
+$$;
+comment on function private.my_clients is 'The client rows that the signed-in person acts for.';
+
 create function private.my_client_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(c.id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(c.id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_ids is 'The client rows of the signed-in person; empty, never null.';
 
@@ -2535,7 +3275,7 @@ create function private.my_client_org_ids()
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(distinct c.org_id), '{}') from public.clients as c where c.auth_user_id = (select auth.uid());
+  select coalesce(array_agg(distinct c.org_id), '{}') from private.my_clients() as c;
 $$;
 comment on function private.my_client_org_ids is 'The organisations the signed-in person is a client of; empty, never null.';
 
@@ -2558,6 +3298,122 @@ create trigger clients__guard_audience before update on public.clients
 
 create trigger zz_refuse_clearly before insert or update on public.clients
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+-- ── 22_invites/rules.sql ──
+
+-- Invite rules: the existing app's own writes. Redeeming is in rules/clients.sql, members in rules/members.sql, accounts in rules/sign_up.sql.
+
+-- The app writes redeemed_at and redeemed_by after it has redeemed: what redeem_client_invite wrote stands.
+create function private.tg_client_invites__keep()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.redeemed_at := old.redeemed_at;
+  new.redeemed_by := old.redeemed_by;
+  return new;
+end;
+$$;
+comment on function private.tg_client_invites__keep is 'Takes the existing app''s write of what is there already, and changes nothing.';
+create trigger client_invites__keep before update of redeemed_at, redeemed_by on public.client_invites
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg_client_invites__keep();
+
+create function private.my_invite_id()
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select i.id from public.client_invites as i
+   where i.redeemed_by = (select auth.uid()) order by i.redeemed_at desc nulls last, i.created_at desc limit 1;
+$$;
+comment on function private.my_invite_id is
+  'The invite that the signed-in person redeemed last: the app reads one, also where they are a client of several organisations.';
+
+-- ── 25_leads/rules.sql ──
+
+-- Lead rules: what a lead goes through is kept, a lead becomes one client, and a referral code leads to one link.
+-- Capturing is in rules/capture.sql, becoming a client in rules/convert.sql, rewards and credit in rules/rewards.sql.
+
+create function private.refuse_inquiry()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'inquiry_not_found', 'There is no such lead.', 'Reload the leads.');
+$$;
+comment on function private.refuse_inquiry is 'Refuses an unknown lead, or another tenant''s: inquiry_not_found 404.';
+
+create function private.tg_inquiries__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.phone_e164 := private.e164(new.phone, private.phone_region(new.org_id));
+  if new.converted_client_id is not null and (tg_op = 'INSERT' or old.converted_client_id is null) then
+    new.converted_at := now();
+    new.status := case tg_op when 'INSERT' then new.status else 'WON' end;
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__name is 'Keeps phone_e164 in step, and says when a lead became a client.';
+create trigger inquiries__name before insert or update on public.inquiries
+  for each row execute function private.tg_inquiries__name();
+
+-- A second tab that has made a client of its own must not take the first one's place.
+create function private.tg_inquiries__keep_client()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+  return new;
+end;
+$$;
+comment on function private.tg_inquiries__keep_client is 'Lets a lead become one client, once: inquiry_converted 409.';
+create trigger inquiries__keep_client before update of converted_client_id on public.inquiries
+  for each row when (current_user in ('authenticated', 'service_role') and old.converted_client_id is not null
+                     and new.converted_client_id is distinct from old.converted_client_id)
+  execute function private.tg_inquiries__keep_client();
+
+create function private.tg_inquiries__note()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_is_converted boolean := tg_op = 'UPDATE' and new.converted_client_id is not null and old.converted_client_id is null;
+begin
+  if tg_op = 'INSERT' or v_is_converted or new.status <> old.status then
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message, actor_id)
+    values (new.org_id, new.id, case when tg_op = 'INSERT' then 'received' when v_is_converted then 'converted' else 'moved' end, new.status,
+            case when tg_op = 'INSERT' then new.message end, auth.uid());
+  end if;
+  if v_is_converted then
+    perform private.note_lead(new);
+    perform private.convert_referral(new.org_id, new.referral_id, new.converted_client_id);
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_inquiries__note is 'Keeps what happened to a lead; once they are a client, tells it there and settles the referral.';
+create trigger inquiries__note after insert or update of status, converted_client_id on public.inquiries
+  for each row execute function private.tg_inquiries__note();
+
+create function private.tg_referral_links__name()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- Two organisations that want one code at once: the directory's key decides.
+  insert into private.referral_codes (code, org_id, referral_link_id) values (lower(new.code), new.org_id, new.id)
+  on conflict (code) do nothing;
+  if not found then
+    perform private.fail(409, 'referral_code_taken', 'This code is taken.', 'Choose another code.');
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_referral_links__name is 'Enters a link''s code into the directory: referral_code_taken 409.';
+create trigger referral_links__name after insert on public.referral_links
+  for each row execute function private.tg_referral_links__name();
 
 -- ── 27_progress/rules.sql ──
 
@@ -3535,6 +4391,306 @@ as $$
 $$;
 comment on function private.member_undo_completion is 'undo_completion for a member with sessions.release.';
 
+-- ── 45_waivers/rules.sql ──
+
+-- Waiver rules: texts are kept by version, and what was signed stays as it was.
+-- Signing by link is in rules/sign.sql, onboarding in rules/onboarding.sql.
+
+create function private.tg_orgs__keep_waiver_text()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  -- The organisation's row is locked by this very write: versions do not collide.
+  insert into public.waiver_texts (org_id, version, body, created_by)
+  select new.id, coalesce(max(t.version), 0) + 1, new.waiver_template, auth.uid()
+    from public.waiver_texts as t where t.org_id = new.id
+  having (select t.body from public.waiver_texts as t where t.org_id = new.id order by t.version desc limit 1) is distinct from new.waiver_template;
+  return null;
+end;
+$$;
+comment on function private.tg_orgs__keep_waiver_text is 'Keeps each text that an organisation lets its clients sign, numbered.';
+create trigger orgs__keep_first_waiver_text after insert on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '') execute function private.tg_orgs__keep_waiver_text();
+create trigger orgs__keep_waiver_text after update of waiver_template on public.orgs
+  for each row when (btrim(coalesce(new.waiver_template, '')) <> '' and new.waiver_template is distinct from old.waiver_template)
+  execute function private.tg_orgs__keep_waiver_text();
+
+-- The text that is signed now; null where the organisation has none.
+create function private.waiver_text_of(p_org_id uuid)
+returns public.waiver_texts
+language sql stable security definer set search_path = ''
+as $$
+  select t.*
+    from public.waiver_texts as t
+    join public.orgs as o on o.id = t.org_id and btrim(coalesce(o.waiver_template, '')) <> ''
+   where t.org_id = p_org_id
+   order by t.version desc limit 1;
+$$;
+comment on function private.waiver_text_of is 'The waiver that an organisation''s clients sign now; null where there is none.';
+
+-- The coach's page writes a status: signed means that the coach has it on paper, and says so.
+create function private.tg_client_waivers__record()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.status = 'signed' and new.status = 'sent' then
+    perform private.fail(409, 'waiver_signed', 'This waiver is signed.', 'Send a new one.');
+  elsif new.status = 'signed' and new.signed_at is null then
+    new.signed_at := now();
+    new.recorded_by := auth.uid();
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__record is 'Says who marked a waiver as signed by hand: waiver_signed 409 when it is to become unsigned.';
+create trigger client_waivers__record before insert or update of status on public.client_waivers
+  for each row execute function private.tg_client_waivers__record();
+
+-- Evidence: what was signed, by whom, when and from where is never another.
+create function private.tg_client_waivers__keep_evidence()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(403, 'waiver_evidence_kept', 'What was signed stays as it was signed.', 'Send a new waiver.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_waivers__keep_evidence is 'Refuses to change what a waiver''s signature rests on: waiver_evidence_kept 403.';
+create trigger client_waivers__keep_evidence before update on public.client_waivers
+  for each row when (old.signed_at is not null and (old.client_id, old.signed_at, old.signed_ip, old.waiver_text_id, old.signer_name, old.recorded_by)
+                       is distinct from (new.client_id, new.signed_at, new.signed_ip, new.waiver_text_id, new.signer_name, new.recorded_by))
+  execute function private.tg_client_waivers__keep_evidence();
+
+-- ── 60_payments/rules.sql ──
+
+-- The ledger of money: private.book_money is the one way in, and manual sales book by it whichever door they come through.
+-- Lock order: package, booking, payment.
+
+-- Writes one fact, or finds it there. Tax follows from what it is: income has the organisation's, and what takes income back
+-- takes back its share of the tax, so that an income returned in parts leaves none behind.
+create function private.book_money(
+  p_org_id uuid, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_source text, p_reference_id text,
+  p_event_date timestamptz default now(), p_client_id uuid default null, p_purchase_id uuid default null, p_booking_id uuid default null,
+  p_stripe_payment_intent_id text default null, p_stripe_invoice_id text default null, p_payout_id uuid default null,
+  p_notes text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_income public.money_events;
+  v_returned bigint;
+  v_tax_returned bigint;
+  v_tax_cat public.tax_category := 'NONE';
+  v_tax bigint := 0;
+  v_id uuid;
+begin
+  if p_amount_cents = 0 then
+    return null;
+  end if;
+  if p_type = 'INCOME' then
+    if exists (select from public.booking_settings as s where s.org_id = p_org_id and s.gst_registered) then
+      v_tax_cat := 'GST';
+      v_tax := round(p_amount_cents / 11.0);
+    end if;
+  elsif p_type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') then
+    select e.* into v_income from public.money_events as e
+     where e.org_id = p_org_id and e.type = 'INCOME'
+       and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                else e.booking_id = p_booking_id end
+     order by e.created_at desc
+     limit 1;
+    if v_income.tax_cat = 'GST' and v_income.currency = lower(p_currency) then
+      select coalesce(sum(e.amount_cents), 0), coalesce(sum(e.tax_cents), 0) into v_returned, v_tax_returned
+        from public.money_events as e
+       where e.org_id = p_org_id and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') and e.created_at >= v_income.created_at
+         and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                  when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                  when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                  else e.booking_id = p_booking_id end;
+      v_tax_cat := 'GST';
+      v_tax := round(v_income.tax_cents * (v_returned + p_amount_cents) / v_income.amount_cents::numeric) - v_tax_returned;
+    end if;
+  end if;
+  insert into public.money_events (
+    org_id, event_date, type, amount_cents, currency, tax_cat, tax_cents, source, reference_id, client_id, purchase_id, booking_id,
+    payout_id, notes, payment_status, stripe_payment_intent_id, stripe_invoice_id)
+  values (
+    p_org_id, p_event_date, p_type, p_amount_cents, lower(p_currency), v_tax_cat, v_tax, p_source, p_reference_id, p_client_id,
+    p_purchase_id, p_booking_id, p_payout_id, p_notes, case when p_type = 'INCOME' then 'succeeded' end, p_stripe_payment_intent_id,
+    p_stripe_invoice_id)
+  on conflict (org_id, source, reference_id, type) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.book_money is
+  'Writes one money event and returns its id; null when the fact (organisation, source, reference, type) is booked already, or the amount is zero. Amounts carry their sign: income positive, what leaves negative. The caller has authorised.';
+
+-- A package is worth the money that is still there for it: what was given back, or taken by a dispute, takes its share of the sessions
+-- that were sold, never those that were used; what comes back brings them back. Whoever books the money, and in whatever order.
+create function private.settle_package(p_org_id uuid, p_purchase_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_package public.client_purchases := private.lock_package(p_org_id, p_purchase_id);
+  v_there bigint;
+  v_sold integer;
+  v_taken integer;
+  v_due integer;
+  v_delta integer;
+  v_status text;
+begin
+  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+    return;
+  end if;
+  select coalesce(sum(e.amount_cents), 0) into v_there
+    from public.money_events as e
+   where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
+  v_there := greatest(least(v_there, v_package.amount_paid_cents), 0);
+  if v_package.sessions_total is not null then
+    select v_package.sessions_total - coalesce(sum(e.total_delta), 0), coalesce(-sum(e.total_delta) filter (where e.reason = 'refund'), 0)
+      into v_sold, v_taken
+      from public.session_entries as e
+     where e.org_id = p_org_id and e.purchase_id = p_purchase_id;
+    v_due := v_sold::bigint * (v_package.amount_paid_cents - v_there) / v_package.amount_paid_cents;
+    v_delta := greatest(v_taken - v_due, v_package.sessions_used - v_package.sessions_total);
+    if v_delta <> 0 then
+      perform private.enter_session(v_package, 'correction', 0, 'refund', null, clock_timestamp(), p_total_delta => v_delta);
+    end if;
+    if v_due > v_taken - v_delta then
+      perform private.raise_alert(p_org_id, 'refund_exceeds_unused', v_package.client_id, p_purchase_id, null);
+    end if;
+  end if;
+  -- Held money may come back: the package is refunded once it is not coming.
+  v_status := case when v_there = 0 and not exists (select from public.disputes as d where d.org_id = p_org_id
+                                                       and d.purchase_id = p_purchase_id and d.status = 'held')
+                   then 'refunded' else 'succeeded' end;
+  if v_package.source = 'stripe' and v_status <> v_package.payment_status then
+    update public.client_purchases as p set payment_status = v_status where p.org_id = p_org_id and p.id = p_purchase_id;
+  end if;
+end;
+$$;
+comment on function private.settle_package is
+  'Brings a package''s sessions, and the status of one sold through Stripe, in line with the money that is there for it; alerts refund_exceeds_unused when more was given back than is unused.';
+
+create function private.tg_money_events__settle_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_package(new.org_id, new.purchase_id);
+  return null;
+end;
+$$;
+create trigger money_events__settle_package after insert on public.money_events
+  for each row when (new.purchase_id is not null and new.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  execute function private.tg_money_events__settle_package();
+
+create trigger money_events__append_only before update or delete on public.money_events
+  for each row execute function private.tg__append_only();
+create trigger money_events__no_truncate before truncate on public.money_events
+  for each statement execute function private.tg__append_only();
+
+-- A manual sale is worth its amount while it counts as paid, and nothing otherwise: the difference to what is booked is booked.
+-- The package's row is locked by the write that fires this.
+create function private.tg_client_purchases__book_sale()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booked bigint;
+  v_times bigint;
+  v_due bigint := case when new.payment_status = 'succeeded' then new.amount_paid_cents else 0 end;
+begin
+  select coalesce(sum(e.amount_cents), 0), count(*) into v_booked, v_times
+    from public.money_events as e
+   where e.org_id = new.org_id and e.purchase_id = new.id and e.source = 'manual';
+  perform private.book_money(
+    new.org_id,
+    case when v_due > v_booked and v_booked = 0 then 'INCOME' when new.payment_status = 'refunded' then 'REFUND' else 'ADJUSTMENT' end::public.money_event_type,
+    v_due - v_booked, new.currency, 'manual', new.id || case when v_times > 0 then '/' || v_times else '' end,
+    case tg_op when 'INSERT' then new.purchased_at else now() end, new.client_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__book_sale is 'Books a manual sale''s money when it is paid, refunded, or was not paid after all.';
+create trigger client_purchases__book_sale after insert on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status = 'succeeded') execute function private.tg_client_purchases__book_sale();
+create trigger client_purchases__book_change after update of payment_status on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__book_sale();
+
+-- What Stripe was paid, Stripe refunds: a status set by hand would part the ledger from the money.
+create function private.tg_client_purchases__guard_stripe_status()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'paid_through_stripe', 'This package was paid through Stripe, which says whether it is paid.',
+                       'Refund the payment instead.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_stripe_status is 'Refuses a direct change of a Stripe sale''s payment_status: paid_through_stripe 409.';
+create trigger client_purchases__guard_stripe_status before update of payment_status on public.client_purchases
+  for each row when (current_user in ('authenticated', 'service_role') and old.source = 'stripe'
+                     and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__guard_stripe_status();
+
+create function private.tg_client_purchases__guard_delete_booked()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.money_events as e where e.org_id = old.org_id and e.purchase_id = old.id) then
+    perform private.fail(409, 'purchase_in_use', 'A package that was paid for keeps its history.', 'Set it refunded, or let it expire.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_delete_booked is 'Refuses to delete a package with money booked: purchase_in_use 409.';
+create trigger client_purchases__guard_delete_booked before delete on public.client_purchases
+  for each row execute function private.tg_client_purchases__guard_delete_booked();
+
+-- Whoever acts in an owner's place may not redirect their money; a platform admin opens the row and leaves it empty.
+create function private.tg_org_payout_settings__guard_audience()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('payouts.write'))
+     and coalesce(new.bank_account_name, new.bank_bsb, new.bank_account_number, new.paypal_email) is not null then
+    perform private.fail(403, 'payout_account_protected', 'Only an owner says where an organisation is paid out.', 'Ask the owner.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payout_settings__guard_audience is 'Lets owners alone write accounts to be paid to: payout_account_protected 403.';
+create trigger org_payout_settings__guard_audience before insert on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg_org_payout_settings__guard_audience();
+create trigger org_payout_settings__keep_org before update of org_id on public.org_payout_settings
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+
+create trigger org_payout_settings__touch before update on public.org_payout_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger stripe_accounts__touch before update on public.stripe_accounts
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger subscriptions__touch before update on public.subscriptions
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create trigger org_payouts__audit after insert or update or delete on public.org_payouts
+  for each row execute function private.tg__audit();
+create trigger org_payout_settings__audit after insert or update or delete on public.org_payout_settings
+  for each row execute function private.tg__audit();
+create trigger stripe_accounts__audit after insert or update or delete on public.stripe_accounts
+  for each row execute function private.tg__audit('as_of');
+
 -- ── 65_billing/rules.sql ──
 
 -- Entitlements: what an organisation may use now, until when, and why. Nothing is stored; every answer is derived.
@@ -3775,7 +4931,194 @@ $$;
 comment on function private.section is
   'One section of an overview: {status: ok | refused | failed, data, error}, error being a slug: permission_missing, section_failed, or the rule''s own.';
 
--- ── 97_doctor/rules.sql ──
+-- ── 97_support_access/rules.sql ──
+
+-- Support access: a person of the platform is a member of an organisation, or in one client's place, for a while and with a reason.
+-- Invariant: nobody's token is forged. The person stays who they are, in auth.uid() and in every audit row; orgs_with and my_client_ids
+-- let them in until the access ends. As a member they have the role `support`, which lists what it may and nothing else.
+-- What is of high risk and needs no permission of its own asks refuse_support_access, or carries tg__refuse_support_access.
+
+create function private.open_support_access(p_org_id uuid)
+returns uuid
+language sql stable security definer set search_path = ''
+as $$
+  select s.id from public.support_access as s
+   where s.user_id = (select auth.uid()) and s.org_id = p_org_id and s.ended_at is null and s.expires_at > now();
+$$;
+comment on function private.open_support_access is 'The support access that the signed-in person has in an organisation at this moment; null: none.';
+
+create function private.refuse_support_access(p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if private.open_support_access(p_org_id) is not null then
+    perform private.fail(403, 'support_access_limited', 'Support access does not allow this.', 'Ask an owner of the organisation to do it.');
+  end if;
+end;
+$$;
+comment on function private.refuse_support_access is 'Refuses what is of high risk to somebody who is there under support access: support_access_limited 403.';
+
+-- Arguments: the columns that must stay as they are; none: the whole write is refused.
+create function private.tg__refuse_support_access()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_new jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+  v_old jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+begin
+  if tg_nargs = 0 or exists (select from unnest(tg_argv::text[]) as c (name)
+                              where coalesce(v_new -> c.name, 'null') is distinct from coalesce(v_old -> c.name, 'null')) then
+    perform private.refuse_support_access((coalesce(v_new, v_old) ->> 'org_id')::uuid);
+  end if;
+  return coalesce(new, old);
+end;
+$$;
+comment on function private.tg__refuse_support_access is 'Refuses a direct write of high risk under support access: support_access_limited 403.';
+
+create function private.refuse_blocked_org(p_org_id uuid)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.orgs as o where o.id = p_org_id and o.blocked_at is not null) then
+    perform private.fail(403, 'org_blocked', 'This organisation is blocked.', 'Write to the platform''s support.');
+  end if;
+end;
+$$;
+comment on function private.refuse_blocked_org is 'Refuses to change what is a blocked organisation''s: org_blocked 403.';
+
+-- The caller has authorised. The organisation is told: an alert each time, and an email to each owner.
+create function private.start_support_access(
+  p_org_id uuid, p_user_id uuid, p_client_id uuid, p_reason text, p_minutes integer, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+  v_ends_at timestamptz := p_now + make_interval(mins => p_minutes);
+  v_org public.orgs;
+begin
+  perform private.require_reason(p_reason);
+  perform private.require_value(p_minutes between 5 and 480, 'minutes');
+  -- The organisation's row is the lock: two starts queue here, and a start and an opt-out.
+  select o.* into v_org from public.orgs as o where o.id = p_org_id for no key update;
+  if not found then
+    perform private.refuse_org();
+  elsif not v_org.allows_support then
+    perform private.fail(403, 'support_access_declined', 'This organisation does not let support in.', 'Ask an owner to allow it in the settings.');
+  elsif p_client_id is not null and not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Check the client.');
+  end if;
+  perform private.expire_support_access(p_org_id, p_user_id, p_now);
+  if exists (select from public.support_access as s where s.org_id = p_org_id and s.user_id = p_user_id and s.ended_at is null) then
+    perform private.fail(409, 'support_access_open', 'There is a support access to this organisation already.', 'End it first.');
+  elsif exists (select from public.org_members as m where m.org_id = p_org_id and m.user_id = p_user_id)
+     or exists (select from public.clients as c where c.org_id = p_org_id and c.auth_user_id = p_user_id) then
+    perform private.fail(409, 'already_member', 'Who belongs to an organisation needs no support access to it.', 'Sign in as usual.');
+  end if;
+
+  insert into public.support_access (org_id, user_id, client_id, reason, started_at, expires_at)
+  values (p_org_id, p_user_id, p_client_id, btrim(p_reason), p_now, v_ends_at)
+  returning id into v_id;
+  if p_client_id is null then
+    insert into public.org_members (org_id, user_id, role, ends_at) values (p_org_id, p_user_id, 'support', v_ends_at);
+    insert into public.profiles as p (id, active_org_id) values (p_user_id, p_org_id)
+    on conflict (id) do update set active_org_id = excluded.active_org_id;
+  end if;
+
+  insert into public.alerts (org_id, kind, client_id) values (p_org_id, 'support_access_started', p_client_id);
+  perform private.queue_message(
+            p_org_id, 'email', 'support_access', null, 'support_access-' || v_id || '-' || m.user_id,
+            p_to_address => u.email::text, p_subject => 'Support has access to ' || v_org.name,
+            -- Its words are given: no template of the organisation''s can hide them.
+            p_body => format('The platform''s support has access to %s until %s, for this reason: %s. You can end it at any time in your settings.',
+                             v_org.name, private.org_datetime_text(p_org_id, v_ends_at), btrim(p_reason)),
+            p_metadata => jsonb_build_object('support_access_id', v_id), p_now => p_now)
+     from public.org_members as m join auth.users as u on u.id = m.user_id
+    where m.org_id = p_org_id and m.role = 'owner' and u.email is not null;
+  return v_id;
+end;
+$$;
+comment on function private.start_support_access is
+  'Lets a person of the platform in, for minutes (5 to 480); returns the access''s id. Fails: org_not_found 404, client_not_found 404, support_access_declined 403, support_access_open 409, already_member 409, reason_missing 422, value_not_allowed 422.';
+
+create function private.end_support_access(p_org_id uuid, p_id uuid, p_now timestamptz default now())
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid;
+begin
+  update public.support_access as s
+     set ended_at = least(p_now, s.expires_at), ended_by = case when s.expires_at > p_now then auth.uid() end
+   where s.org_id = p_org_id and s.id = p_id and s.ended_at is null
+  returning s.user_id into v_user_id;
+  if v_user_id is null then
+    return false;
+  end if;
+  delete from public.org_members as m where m.org_id = p_org_id and m.user_id = v_user_id and m.role = 'support';
+  return true;
+end;
+$$;
+comment on function private.end_support_access is 'Ends an access at once; false when it had ended. The caller has authorised.';
+
+create function private.expire_support_access(p_org_id uuid, p_user_id uuid, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.end_support_access(s.org_id, s.id, p_now)
+    from public.support_access as s
+   where s.org_id = p_org_id and s.user_id = p_user_id and s.ended_at is null and s.expires_at <= p_now;
+$$;
+comment on function private.expire_support_access is 'Puts away a person''s access to an organisation that has run out.';
+
+create function private.end_support_of(p_user_id uuid)
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select count(private.end_support_access(s.org_id, s.id))::integer
+    from public.support_access as s where s.user_id = p_user_id and s.ended_at is null;
+$$;
+comment on function private.end_support_of is 'Ends every access of a person, who runs the platform no more.';
+
+create function private.refuse_support_access_id()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'support_access_not_found', 'There is no such support access.', 'Reload the page.');
+$$;
+comment on function private.refuse_support_access_id is 'Refuses an unknown support access, or one that is none of the caller''s: support_access_not_found 404.';
+
+-- Whoever is concerned: the person themselves, an owner or manager of the organisation, a platform admin who may start one.
+create function private.person_end_support_access(p_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_access public.support_access;
+begin
+  select s.* into v_access from public.support_access as s
+   where s.id = p_id
+     and (s.user_id = (select auth.uid()) or s.org_id = any (private.orgs_with('audit.read')) or private.may_operate('support.start'))
+     for no key update;
+  if not found then
+    perform private.refuse_support_access_id();
+  elsif v_access.user_id <> auth.uid() and private.open_support_access(v_access.org_id) is not null and not private.may_operate('support.start') then
+    perform private.refuse_support_access(v_access.org_id);
+  end if;
+  if v_access.ended_at is not null or v_access.expires_at <= now() then
+    return false;
+  end if;
+  -- Before it ends: the row says under which access it was done.
+  perform private.record_audit(v_access.org_id, 'end_support', 'support_access', p_id);
+  return private.end_support_access(v_access.org_id, p_id);
+end;
+$$;
+comment on function private.person_end_support_access is 'end_support_access for those whom it concerns; to end one that has ended changes nothing.';
+
+-- ── 98_doctor/rules.sql ──
 
 -- The doctor: looks, finds, and changes nothing. A check costs what is wrong and not what is there, but for the thorough ones.
 
@@ -4151,6 +5494,473 @@ as $$
 $$;
 comment on function private.function_grants is 'Which API role may call which function, by name.';
 
+-- ── 15_operations/rules/admin.sql ──
+
+-- What operators do, each through private.act: who may, why, and exactly one audit row, also of a refusal (which is therefore returned).
+-- A rule is private.act_<action>(p_args): it trusts its caller, and answers with what to tell and what to audit.
+-- An action on an organisation is in that organisation's log, where its owner reads it; a refusal is in the platform's.
+
+create type private.acted as (answer jsonb, org_id uuid, subject_id uuid, before jsonb, after jsonb);
+comment on type private.acted is 'What an operator''s action came to: what to answer, whose log it belongs in (null: the platform''s), what it was done to, and the values before and after.';
+
+-- system.* is never implied: neither star means it.
+create function private.may_operate(p_permission text)
+returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select exists (
+    select from public.platform_admins as a
+     where a.user_id = (select auth.uid())
+       and (p_permission = any (a.permissions)
+            or p_permission not like 'system.%' and array['*', split_part(p_permission, '.', 1) || '.*'] && a.permissions));
+$$;
+comment on function private.may_operate is 'True when the signed-in person has this permission on the platform.';
+
+create function private.act(p_action text, p_args jsonb, p_is_trusted boolean)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_action private.admin_actions;
+  v_acted private.acted;
+  v_state text;
+  v_slug text;
+  v_message text;
+  v_hint text;
+begin
+  select a.* into v_action from private.admin_actions as a where a.action = p_action;
+  perform private.require_value(found, 'action');
+  begin
+    if not p_is_trusted and not private.may_operate(v_action.permission) then
+      perform private.fail(403, 'platform_permission_missing', 'Your rights on the platform do not include this.', 'Ask who manages the platform''s admins.');
+    elsif v_action.needs_reason then
+      perform private.require_reason(p_args ->> 'reason');
+    end if;
+    perform set_config('coach.acts', 'on', true);
+    execute format('select * from private.%I($1)', 'act_' || p_action) into v_acted using p_args;
+    perform set_config('coach.acts', 'off', true);
+  exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail, v_message = message_text, v_hint = pg_exception_hint;
+    -- Ours alone: what we did not foresee stays an error.
+    if v_state !~ '^PT4..$' then
+      raise;
+    end if;
+    perform private.write_audit(
+      null, p_action, v_action.subject_type,
+      coalesce(p_args ->> 'client_id', p_args ->> 'message_id', p_args ->> 'access_id', p_args ->> 'org_id')::uuid,
+      '{}', null, null, p_args ->> 'reason', v_slug);
+    return private.caught_refusal(v_state, v_message, v_slug, v_hint);
+  end;
+  perform private.write_audit(
+    v_acted.org_id, p_action, v_action.subject_type, v_acted.subject_id,
+    coalesce((select array_agg(k.name order by k.name)
+                from (select jsonb_object_keys(v_acted.before) union select jsonb_object_keys(v_acted.after)) as k (name)
+               where v_acted.before -> k.name is distinct from v_acted.after -> k.name), '{}'),
+    v_acted.before, v_acted.after, p_args ->> 'reason', null);
+  return v_acted.answer;
+end;
+$$;
+comment on function private.act is
+  'Does one of private.admin_actions with its arguments and writes its one audit row; a refusal is returned, not raised. p_is_trusted: an operator at the command line, who needs no permission.';
+
+create function private.caught_refusal(p_sqlstate text, p_message text, p_slug text, p_hint text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform set_config('response.status', right(p_sqlstate, 3), true);
+  return jsonb_build_object('code', p_sqlstate, 'message', p_message, 'details', p_slug, 'hint', p_hint);
+end;
+$$;
+comment on function private.caught_refusal is 'What was raised, as an answer in the form of private.refusal.';
+
+create function private.admin_act(p_action text, p_args jsonb)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.act(p_action, p_args, false);
+$$;
+comment on function private.admin_act is 'act for a signed-in platform admin with the action''s permission.';
+
+-- Blocking.
+
+create function private.act_block_org(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('orgs', (p_args ->> 'org_id')::uuid, true);
+$$;
+comment on function private.act_block_org is 'Blocks an organisation: {org_id}. Its members read and change nothing, its clients and visitors are let in nowhere, nothing leaves.';
+
+create function private.act_unblock_org(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('orgs', (p_args ->> 'org_id')::uuid, false);
+$$;
+comment on function private.act_unblock_org is 'Unblocks an organisation: {org_id}.';
+
+create function private.act_block_client(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('clients', (p_args ->> 'client_id')::uuid, true);
+$$;
+comment on function private.act_block_client is 'Blocks a client: {client_id}. They are let in nowhere: not signed in, not by their link, not on the public page.';
+
+create function private.act_unblock_client(p_args jsonb)
+returns private.acted
+language sql volatile security definer set search_path = ''
+as $$
+  select private.set_blocked('clients', (p_args ->> 'client_id')::uuid, false);
+$$;
+comment on function private.act_unblock_client is 'Unblocks a client: {client_id}.';
+
+create function private.set_blocked(p_table text, p_id uuid, p_is_blocked boolean)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_before timestamptz;
+  v_after timestamptz;
+begin
+  if p_table = 'orgs' then
+    select o.id, o.blocked_at into v_acted.org_id, v_before from public.orgs as o where o.id = p_id for no key update;
+    if not found then
+      perform private.refuse_org();
+    end if;
+    update public.orgs as o set blocked_at = case when p_is_blocked then coalesce(o.blocked_at, now()) end
+     where o.id = p_id returning o.blocked_at into v_after;
+  else
+    select c.org_id, c.blocked_at into v_acted.org_id, v_before from public.clients as c where c.id = p_id for no key update;
+    if not found then
+      perform private.refuse_client();
+    end if;
+    update public.clients as c set blocked_at = case when p_is_blocked then coalesce(c.blocked_at, now()) end
+     where c.org_id = v_acted.org_id and c.id = p_id returning c.blocked_at into v_after;
+  end if;
+  v_acted.subject_id := p_id;
+  v_acted.before := jsonb_build_object('blocked_at', v_before);
+  v_acted.after := jsonb_build_object('blocked_at', v_after);
+  v_acted.answer := jsonb_build_object('id', p_id, 'blocked_at', v_after, 'is_changed', v_before is distinct from v_after);
+  return v_acted;
+end;
+$$;
+comment on function private.set_blocked is 'Blocks or unblocks a row of orgs or clients: {id, blocked_at, is_changed}. Fails: org_not_found 404, client_not_found 404.';
+
+-- Onboarding.
+
+create function private.act_reset_org_onboarding(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select o.id, o.id, jsonb_build_object('onboarding_completed', o.onboarding_completed)
+    into v_acted.org_id, v_acted.subject_id, v_acted.before
+    from public.orgs as o where o.id = (p_args ->> 'org_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_org();
+  end if;
+  update public.orgs as o set onboarding_completed = false where o.id = v_acted.org_id;
+  v_acted.after := '{"onboarding_completed": false}';
+  v_acted.answer := jsonb_build_object('id', v_acted.org_id, 'onboarding_completed', false);
+  return v_acted;
+end;
+$$;
+comment on function private.act_reset_org_onboarding is 'Lets an organisation go through its onboarding again: {org_id}.';
+
+-- The link they had opens nothing any more: the coach sends a new one.
+create function private.act_reset_client_onboarding(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select c.org_id, c.id, jsonb_build_object('onboarding_completed_at', c.onboarding_completed_at)
+    into v_acted.org_id, v_acted.subject_id, v_acted.before
+    from public.clients as c where c.id = (p_args ->> 'client_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_client();
+  end if;
+  update public.clients as c
+     set onboarding_completed_at = null, onboarding_sent_at = null, onboarding_token = null
+   where c.org_id = v_acted.org_id and c.id = v_acted.subject_id;
+  v_acted.after := '{"onboarding_completed_at": null}';
+  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'onboarding_completed_at', null);
+  return v_acted;
+end;
+$$;
+comment on function private.act_reset_client_onboarding is 'Lets a client be onboarded again: {client_id}; the open link is closed.';
+
+-- Messages.
+
+create function private.act_resend_message(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_new_id uuid := private.retry_message((p_args ->> 'message_id')::uuid);
+begin
+  v_acted.subject_id := (p_args ->> 'message_id')::uuid;
+  select m.org_id into v_acted.org_id from public.outbox_messages as m where m.id = v_new_id;
+  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'message_id', v_new_id);
+  return v_acted;
+end;
+$$;
+comment on function private.act_resend_message is 'Sends a message again that did not arrive or may not have, as a new one: {message_id}.';
+
+-- Support access.
+
+create function private.act_start_support(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_access public.support_access;
+begin
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := private.start_support_access(
+    v_acted.org_id, case when p_args ? 'email' then private.admin_by_email(p_args ->> 'email') else auth.uid() end,
+    (p_args ->> 'client_id')::uuid, p_args ->> 'reason', coalesce((p_args ->> 'minutes')::integer, 60));
+  select s.* into v_access from public.support_access as s where s.org_id = v_acted.org_id and s.id = v_acted.subject_id;
+  v_acted.after := jsonb_build_object('client_id', v_access.client_id, 'expires_at', v_access.expires_at);
+  v_acted.answer := jsonb_build_object('id', v_access.id, 'org_id', v_access.org_id, 'client_id', v_access.client_id, 'expires_at', v_access.expires_at);
+  return v_acted;
+end;
+$$;
+comment on function private.act_start_support is
+  'Lets a person of the platform into an organisation, or one client''s place: {org_id, client_id, minutes (5 to 480, else 60), email (the command line''s: whom)}.';
+
+create function private.act_end_support(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_access public.support_access;
+begin
+  select s.* into v_access from public.support_access as s where s.id = (p_args ->> 'access_id')::uuid for no key update;
+  if not found then
+    perform private.refuse_support_access_id();
+  end if;
+  v_acted.org_id := v_access.org_id;
+  v_acted.subject_id := v_access.id;
+  v_acted.answer := jsonb_build_object('id', v_access.id, 'org_id', v_access.org_id,
+                                       'is_changed', private.end_support_access(v_access.org_id, v_access.id));
+  return v_acted;
+end;
+$$;
+comment on function private.act_end_support is 'Ends a support access at once: {access_id}.';
+
+create function private.act_list_support(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.started_at desc), '[]') into v_acted.answer
+    from (select s.id, s.org_id, o.slug, s.user_id, a.email, s.client_id, s.reason, s.started_at, s.expires_at, s.ended_at,
+                 s.ended_at is null and s.expires_at > now() as is_open
+            from public.support_access as s
+            join public.orgs as o on o.id = s.org_id
+            left join public.platform_admins as a on a.user_id = s.user_id
+           where coalesce(s.org_id = (p_args ->> 'org_id')::uuid, true)
+             and (coalesce((p_args ->> 'all')::boolean, false) or s.ended_at is null and s.expires_at > now())
+           order by s.started_at desc
+           limit private.page_size(p_args)) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_support is 'The support accesses that are open, or all: {org_id, all, limit}.';
+
+create function private.page_size(p_args jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select least(greatest(coalesce((p_args ->> 'limit')::integer, 100), 1), 1000);
+$$;
+comment on function private.page_size is 'The limit among an action''s arguments, 1 to 1000, else 100.';
+
+-- Brakes.
+
+create function private.act_pull_brake(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.set_brake(p_args ->> 'kind', (p_args ->> 'org_id')::uuid, p_args ->> 'reason', p_args ->> 'banner', true);
+end;
+$$;
+comment on function private.act_pull_brake is 'Stops a kind of work: {kind, org_id (none: for everybody), banner}; see private.is_braked.';
+
+create function private.act_release_brake(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.set_brake(p_args ->> 'kind', (p_args ->> 'org_id')::uuid, p_args ->> 'reason', null, false);
+end;
+$$;
+comment on function private.act_release_brake is 'Lets a kind of work go on: {kind, org_id}.';
+
+create function private.act_list_brakes(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.pulled_at, x.kind), '[]') into v_acted.answer
+    from (select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
+            from private.brakes as b left join public.orgs as o on o.id = b.org_id) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
+
+-- Who runs the platform.
+
+create function private.admin_by_email(p_email text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_user_id uuid := (select a.user_id from public.platform_admins as a where a.user_id = private.user_by_email(p_email));
+begin
+  if v_user_id is null then
+    perform private.fail(404, 'platform_admin_not_found', 'This person does not run the platform.', 'Make them a platform admin first.');
+  end if;
+  return v_user_id;
+end;
+$$;
+comment on function private.admin_by_email is 'The platform admin with this email. Fails: user_not_found 404, platform_admin_not_found 404.';
+
+create function private.act_list_admins(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  select coalesce(jsonb_agg(jsonb_build_object('user_id', a.user_id, 'email', a.email, 'permissions', a.permissions, 'created_at', a.created_at)
+                            order by a.created_at, a.id), '[]') into v_acted.answer
+    from public.platform_admins as a;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_admins is 'Who runs the platform, and what each may do.';
+
+create function private.act_set_admin(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_user_id uuid := private.user_by_email(p_args ->> 'email');
+  v_permissions text[] := array(select jsonb_array_elements_text(p_args -> 'permissions'));
+begin
+  perform pg_catalog.pg_advisory_xact_lock(15, 0);
+  if exists (select from unnest(v_permissions) as p (permission) where p.permission <> all (private.platform_permissions())) then
+    perform private.fail(422, 'platform_permission_unknown', 'There is no such right on the platform.',
+                         format('Choose of: %s.', array_to_string(private.platform_permissions(), ', ')));
+  end if;
+  select jsonb_build_object('permissions', a.permissions) into v_acted.before from public.platform_admins as a where a.user_id = v_user_id;
+  insert into public.platform_admins as a (user_id, email, permissions)
+  select u.id, u.email::text, v_permissions from auth.users as u where u.id = v_user_id
+  on conflict (user_id) do update set permissions = excluded.permissions
+  returning a.user_id into v_acted.subject_id;
+  perform private.require_admin_left();
+  v_acted.after := jsonb_build_object('permissions', v_permissions);
+  v_acted.answer := jsonb_build_object('user_id', v_user_id, 'permissions', v_permissions);
+  return v_acted;
+end;
+$$;
+comment on function private.act_set_admin is
+  'Makes somebody who has signed up a platform admin, or changes what they may do: {email, permissions}. Fails: user_not_found 404, platform_permission_unknown 422, last_admin 409.';
+
+create function private.act_remove_admin(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(15, 0);
+  v_acted.subject_id := private.admin_by_email(p_args ->> 'email');
+  delete from public.platform_admins as a where a.user_id = v_acted.subject_id
+  returning jsonb_build_object('permissions', a.permissions) into v_acted.before;
+  perform private.require_admin_left();
+  v_acted.answer := jsonb_build_object('user_id', v_acted.subject_id, 'support_ended', private.end_support_of(v_acted.subject_id));
+  return v_acted;
+end;
+$$;
+comment on function private.act_remove_admin is
+  'Takes the platform from somebody, and ends their support accesses: {email}. Fails: platform_admin_not_found 404, last_admin 409.';
+
+create function private.platform_permissions()
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+$$;
+comment on function private.platform_permissions is 'What a platform admin may be given.';
+
+-- The command line makes the first, and can always make another; nobody locks the others out of the console.
+create function private.require_admin_left()
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if auth.uid() is not null and not exists (select from public.platform_admins as a where 'system.admins' = any (a.permissions)) then
+    perform private.fail(409, 'last_admin', 'Somebody must be left who manages the platform''s admins.', 'Give system.admins to another one first.');
+  end if;
+end;
+$$;
+comment on function private.require_admin_left is 'Refuses to leave the console without anybody who manages its admins: last_admin 409.';
+
+-- The logs.
+
+create function private.act_list_audit(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_before timestamptz := coalesce((p_args ->> 'before')::timestamptz, 'infinity');
+  v_action text := p_args ->> 'action';
+  v_actor uuid := (p_args ->> 'actor_id')::uuid;
+  v_org_id uuid := (p_args ->> 'org_id')::uuid;
+  v_limit integer := private.page_size(p_args);
+begin
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.happened_at desc), '[]') into v_acted.answer
+    from (select * from (
+            (select a.happened_at, a.org_id, a.id, a.actor_id, a.actor_role, a.support_access_id, a.action, a.subject_type, a.subject_id,
+                    a.changed_columns, a.before, a.after, a.reason, a.refused, a.request_id
+               from public.audit_log as a
+              where a.happened_at < v_before and (v_org_id is null or a.org_id = v_org_id) and (v_action is null or a.action = v_action)
+                and (v_actor is null or a.actor_id = v_actor)
+              order by a.happened_at desc limit v_limit)
+            union all
+            (select p.happened_at, null, p.id, p.actor_id, p.actor_role, null, p.action, p.subject_type, p.subject_id,
+                    p.changed_columns, p.before, p.after, p.reason, p.refused, p.request_id
+               from private.platform_audit_log as p
+              where v_org_id is null and p.happened_at < v_before and (v_action is null or p.action = v_action)
+                and (v_actor is null or p.actor_id = v_actor)
+              order by p.happened_at desc limit v_limit)) as both_logs
+           order by happened_at desc limit v_limit) as x;
+  return v_acted;
+end;
+$$;
+comment on function private.act_list_audit is
+  'The audit logs, newest first: {org_id (none: all, and the platform''s), action, actor_id, before, limit (1 to 1000, else 100)}.';
+
 -- ── 15_operations/rules/audit.sql ──
 
 -- The audit logs: who did what to what, on whose behalf, and why. One writer; who did it is never an argument.
@@ -4184,7 +5994,12 @@ declare
   v_role text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
   v_before jsonb := private.audited_values(p_subject_type, p_before);
   v_after jsonb := private.audited_values(p_subject_type, p_after);
+  -- Set by private.act alone: what an operator's action changes is told by the action's own row.
+  v_is_told boolean := current_setting('coach.acts', true) = 'on';
 begin
+  if v_is_told then
+    return;
+  end if;
   if p_org_id is null then
     insert into private.platform_audit_log
       (actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
@@ -4192,10 +6007,10 @@ begin
             left(p_reason, 500), p_refused, private.request_id());
   else
     insert into public.audit_log
-      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, request_id)
+      (org_id, actor_id, actor_role, action, subject_type, subject_id, changed_columns, before, after, reason, refused, support_access_id, request_id)
     -- Not where the organisation itself is going: its log goes with it.
     select o.id, auth.uid(), v_role, p_action, p_subject_type, p_subject_id, p_changed_columns, v_before, v_after,
-           left(p_reason, 500), p_refused, private.request_id()
+           left(p_reason, 500), p_refused, private.open_support_access(o.id), private.request_id()
       from public.orgs as o where o.id = p_org_id;
   end if;
 end;
@@ -4222,13 +6037,14 @@ comment on function private.record_audit is
 
 -- Brakes: an operator stops a kind of work, everywhere or in one organisation, at once and with a reason.
 -- Invariant: a brake loses nothing. What is due stays due; whoever asks is told (423) and has changed nothing.
--- Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
+-- A blocked organisation is one that every brake is on for. Each sweep and RPC asks for itself: a sweep leaves the braked out of what it claims (braked_orgs), an RPC refuses (require_unbraked).
 
 create function private.is_braked(p_kind text, p_org_id uuid default null)
 returns boolean
 language sql stable security definer set search_path = ''
 as $$
-  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id));
+  select exists (select from private.brakes as b where b.kind = p_kind and (b.org_id is null or b.org_id = p_org_id))
+      or exists (select from public.orgs as o where o.id = p_org_id and o.blocked_at is not null);
 $$;
 comment on function private.is_braked is
   'True while a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) is stopped for everybody, or for this organisation.';
@@ -4237,7 +6053,10 @@ create function private.braked_orgs(p_kind text)
 returns uuid[]
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(b.org_id), '{}') from private.brakes as b where b.kind = p_kind and b.org_id is not null;
+  select coalesce(array_agg(s.org_id), '{}')
+    from (select b.org_id from private.brakes as b where b.kind = p_kind and b.org_id is not null
+          union
+          select o.id from public.orgs as o where o.blocked_at is not null) as s;
 $$;
 comment on function private.braked_orgs is 'The organisations that a kind of work is stopped for, for set-based sweeps; is_braked(kind) tells of everybody.';
 
@@ -4253,48 +6072,35 @@ end;
 $$;
 comment on function private.require_unbraked is 'Refuses while a kind of work is stopped: brake_on 423.';
 
--- Pulled twice is pulled once: the first reason stays, and one audit row is written.
-create function private.pull_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text)
-returns boolean
+-- Pulled twice is pulled once: the first reason stays.
+create function private.set_brake(p_kind text, p_org_id uuid, p_reason text, p_banner text, p_is_on boolean)
+returns private.acted
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_id uuid;
+  v_acted private.acted;
 begin
   perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
   perform private.require_value(coalesce(char_length(btrim(p_banner)), 1) between 1 and 500, 'banner');
-  insert into private.brakes (kind, org_id, reason, banner, pulled_by)
-  values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
-  on conflict (kind, org_id) do nothing
-  returning id into v_id;
-  if v_id is null then
-    return false;
+  if p_org_id is not null then
+    perform private.require_known_org(p_org_id);
   end if;
-  perform private.record_audit(p_org_id, 'pull_brake', 'brakes', v_id, null, jsonb_build_object('kind', p_kind), p_reason);
-  return true;
+  v_acted.org_id := p_org_id;
+  if p_is_on then
+    insert into private.brakes (kind, org_id, reason, banner, pulled_by)
+    values (p_kind, p_org_id, btrim(p_reason), btrim(p_banner), auth.uid())
+    on conflict (kind, org_id) do nothing
+    returning id into v_acted.subject_id;
+    v_acted.after := jsonb_build_object('kind', p_kind);
+  else
+    delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_acted.subject_id;
+    v_acted.before := jsonb_build_object('kind', p_kind);
+  end if;
+  v_acted.answer := jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'is_on', p_is_on, 'is_changed', v_acted.subject_id is not null);
+  return v_acted;
 end;
 $$;
-comment on function private.pull_brake is 'Stops a kind of work; false when it was stopped already. The caller has authorised.';
-
-create function private.release_brake(p_kind text, p_org_id uuid, p_reason text)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_id uuid;
-begin
-  perform private.require_brake_kind(p_kind);
-  perform private.require_reason(p_reason);
-  delete from private.brakes as b where b.kind = p_kind and b.org_id is not distinct from p_org_id returning b.id into v_id;
-  if v_id is null then
-    return false;
-  end if;
-  perform private.record_audit(p_org_id, 'release_brake', 'brakes', v_id, jsonb_build_object('kind', p_kind), null, p_reason);
-  return true;
-end;
-$$;
-comment on function private.release_brake is 'Lets a kind of work go on; false when nothing stopped it there. The caller has authorised.';
+comment on function private.set_brake is 'Stops a kind of work or lets it go on: {kind, org_id, is_on, is_changed}. The caller has authorised and been given a reason.';
 
 create function private.require_brake_kind(p_kind text)
 returns void
@@ -4316,6 +6122,813 @@ begin
 end;
 $$;
 comment on function private.require_reason is 'Refuses what an operator must account for without a reason: reason_missing 422.';
+
+-- ── 15_operations/rules/console.sql ──
+
+-- What an operator sees: who and what a word finds, and the whole state of one organisation or client. Read in one call each, and audited
+-- like every other action: these are other people's data. Messages are shown without their words.
+
+create function private.act_search(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_query text := lower(btrim(p_args ->> 'query'));
+  v_id uuid := case when v_query ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_query::uuid end;
+begin
+  perform private.require_value(char_length(v_query) between 2 and 200, 'query');
+  select coalesce(jsonb_agg(to_jsonb(f)), '[]') into v_acted.answer
+    from (
+      (select 'org' as kind, o.id as org_id, o.id, o.name as label, o.slug as detail, o.blocked_at
+         from public.orgs as o where o.id = v_id or v_id is null and position(v_query in lower(o.name || ' ' || o.slug)) > 0
+        order by o.created_at desc limit 20)
+      union all
+      (select 'member', m.org_id, m.user_id, coalesce(p.full_name, u.email::text), m.role, null
+         from auth.users as u join public.org_members as m on m.user_id = u.id left join public.profiles as p on p.id = u.id
+        where u.id = v_id or v_id is null and position(v_query in lower(concat_ws(' ', u.email::text, p.full_name))) > 0
+        order by m.created_at desc limit 20)
+      union all
+      (select 'client', c.org_id, c.id, c.full_name, coalesce(c.email, c.phone), c.blocked_at
+         from public.clients as c
+        where c.id = v_id or v_id is null and position(v_query in lower(concat_ws(' ', c.full_name, c.email, c.phone, c.phone_e164))) > 0
+        order by c.created_at desc limit 20)
+      union all
+      (select 'booking', b.org_id, b.id, b.status, b.start_time::text, null from public.bookings as b where b.id = v_id)
+      union all
+      (select 'package', p.org_id, p.id, p.payment_status, p.sessions_remaining || ' of ' || p.sessions_total, null
+         from public.client_purchases as p where p.id = v_id)
+      union all
+      (select 'message', m.org_id, m.id, m.kind, concat_ws(' ', m.channel, m.status, m.error_code), null
+         from public.outbox_messages as m where m.id = v_id or m.provider_message_id = btrim(p_args ->> 'query') limit 20)) as f;
+  return v_acted;
+end;
+$$;
+comment on function private.act_search is
+  'What a word or an id finds in every organisation: {query (2 to 200)} → [{kind (org, member, client, booking, package, message), org_id, id, label, detail, blocked_at}].';
+
+-- What goes wrong lately, by reason.
+create function private.message_errors(p_org_id uuid, p_client_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.last_at desc), '[]')
+    from (select m.channel, m.status, m.error_code, count(*) as messages, max(m.updated_at) as last_at,
+                 (array_agg(m.id order by m.updated_at desc))[1] as last_id
+            from public.outbox_messages as m
+           where m.org_id = p_org_id and (p_client_id is null or m.client_id = p_client_id) and m.error_code is not null
+             and m.created_at > now() - interval '30 days'
+           group by m.channel, m.status, m.error_code
+           order by 5 desc limit 20) as x;
+$$;
+comment on function private.message_errors is 'Thirty days'' messages that met an error, by channel, status and reason.';
+
+create function private.act_show_org(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_org public.orgs;
+begin
+  select o.* into v_org from public.orgs as o where o.id = (p_args ->> 'org_id')::uuid;
+  if not found then
+    perform private.refuse_org();
+  end if;
+  v_acted.org_id := v_org.id;
+  v_acted.subject_id := v_org.id;
+  v_acted.answer := jsonb_build_object(
+    'org', jsonb_build_object('id', v_org.id, 'name', v_org.name, 'slug', v_org.slug, 'created_at', v_org.created_at,
+                              'timezone', private.org_timezone(v_org.id), 'commission_rate', v_org.commission_rate,
+                              'onboarding_completed', v_org.onboarding_completed, 'allows_support', v_org.allows_support, 'blocked_at', v_org.blocked_at),
+    'members', (select coalesce(jsonb_agg(to_jsonb(t)), '[]') from private.team(v_org.id) as t),
+    'clients', (select jsonb_build_object('total', count(*), 'blocked', count(*) filter (where c.blocked_at is not null),
+                                          'can_sign_in', count(*) filter (where c.auth_user_id is not null))
+                  from public.clients as c where c.org_id = v_org.id),
+    'bookings', (select coalesce(jsonb_object_agg(x.status, x.bookings), '{}')
+                   from (select b.status, count(*) as bookings from public.bookings as b
+                          where b.org_id = v_org.id and b.start_time > now() - interval '30 days' group by b.status) as x),
+    'messages', (select coalesce(jsonb_object_agg(x.status, x.messages), '{}')
+                   from (select m.status, count(*) as messages from public.outbox_messages as m
+                          where m.org_id = v_org.id and m.created_at > now() - interval '30 days' group by m.status) as x),
+    'message_errors', private.message_errors(v_org.id, null),
+    'money', (select coalesce(jsonb_object_agg(x.payment_status, to_jsonb(x) - 'payment_status'), '{}')
+                from (select p.payment_status, count(*) as packages, sum(p.amount_paid_cents) as amount_cents from public.client_purchases as p
+                       where p.org_id = v_org.id group by p.payment_status) as x),
+    'alerts', (select coalesce(jsonb_object_agg(x.kind, x.alerts), '{}')
+                 from (select a.kind, count(*) as alerts from public.alerts as a
+                        where a.org_id = v_org.id and a.resolved_at is null group by a.kind) as x),
+    'jobs', private.last_jobs(),
+    'brakes', (select coalesce(jsonb_agg(jsonb_build_object('kind', b.kind, 'is_global', b.org_id is null, 'reason', b.reason, 'pulled_at', b.pulled_at)
+                                         order by b.pulled_at), '[]')
+                 from private.brakes as b where b.org_id is null or b.org_id = v_org.id),
+    'support_access', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'user_id', s.user_id, 'client_id', s.client_id, 'expires_at', s.expires_at)), '[]')
+                         from public.support_access as s where s.org_id = v_org.id and s.ended_at is null and s.expires_at > now()),
+    'audit', (select coalesce(jsonb_agg(to_jsonb(x) order by x.happened_at desc), '[]')
+                from (select a.happened_at, a.actor_id, a.actor_role, a.action, a.subject_type, a.subject_id, a.changed_columns, a.reason
+                        from public.audit_log as a where a.org_id = v_org.id order by a.happened_at desc limit 20) as x));
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_org is
+  'One organisation''s whole state: {org_id} → {org, members, clients, bookings and messages of thirty days by status, message_errors, money, alerts, jobs, brakes, support_access, audit}.';
+
+-- The platform's sweeps, each with its last run: what an organisation waits for may be waiting for one of these.
+create function private.last_jobs()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.job), '[]')
+    from (select distinct on (j.job) j.job, j.started_at, j.finished_at, j.error from private.job_runs as j
+           where j.started_at > now() - interval '7 days' order by j.job, j.started_at desc) as x;
+$$;
+comment on function private.last_jobs is 'The last run of each sweep within a week: [{job, started_at, finished_at, error}].';
+
+create function private.act_show_client(p_args jsonb)
+returns private.acted
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_client public.clients;
+begin
+  select c.* into v_client from public.clients as c where c.id = (p_args ->> 'client_id')::uuid;
+  if not found then
+    perform private.refuse_client();
+  end if;
+  v_acted.org_id := v_client.org_id;
+  v_acted.subject_id := v_client.id;
+  v_acted.answer := jsonb_build_object(
+    'client', jsonb_build_object(
+      'id', v_client.id, 'org_id', v_client.org_id, 'full_name', v_client.full_name, 'email', v_client.email, 'phone', v_client.phone,
+      'phone_e164', v_client.phone_e164, 'status', v_client.status, 'can_sign_in', v_client.auth_user_id is not null,
+      'has_portal_link', v_client.portal_token is not null, 'onboarding_sent_at', v_client.onboarding_sent_at,
+      'onboarding_completed_at', v_client.onboarding_completed_at, 'sms_opt_in', v_client.sms_opt_in, 'email_opt_in', v_client.email_opt_in,
+      'blocked_at', v_client.blocked_at, 'created_at', v_client.created_at,
+      'is_suppressed', exists (select from public.sms_suppression as x where x.org_id = v_client.org_id and x.phone = v_client.phone_e164)),
+    'packages', (select coalesce(jsonb_agg(to_jsonb(x) order by x.purchased_at desc), '[]')
+                   from (select p.id, p.offer_id, p.payment_status, p.amount_paid_cents, p.currency, p.sessions_total, p.sessions_used,
+                                p.sessions_remaining, p.purchased_at, p.expires_at
+                           from public.client_purchases as p where p.org_id = v_client.org_id and p.client_id = v_client.id
+                          order by p.purchased_at desc limit 50) as x),
+    'bookings', (select coalesce(jsonb_agg(to_jsonb(x) order by x.start_time desc), '[]')
+                   from (select b.id, b.status, b.settlement, b.start_time, b.end_time, b.staff_id, b.purchase_id, b.booking_source
+                           from public.bookings as b where b.org_id = v_client.org_id and b.client_id = v_client.id
+                          order by b.start_time desc limit 50) as x),
+    'messages', (select coalesce(jsonb_agg(to_jsonb(x) order by x.created_at desc), '[]')
+                   from (select m.id, m.channel, m.kind, m.status, m.error_code, m.attempts, m.scheduled_for, m.sent_at, m.created_at
+                           from public.outbox_messages as m where m.org_id = v_client.org_id and m.client_id = v_client.id
+                          order by m.created_at desc limit 50) as x),
+    'message_errors', private.message_errors(v_client.org_id, v_client.id),
+    'alerts', (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'kind', a.kind, 'booking_id', a.booking_id, 'created_at', a.created_at)), '[]')
+                 from public.alerts as a where a.org_id = v_client.org_id and a.client_id = v_client.id and a.resolved_at is null));
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_client is
+  'One client''s whole state: {client_id} → {client, packages, bookings, messages (without their words), message_errors, alerts}.';
+
+-- Who the signed-in person is to this system: for banners, switches and what a page may offer.
+create function private.person_whoami()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'user_id', auth.uid(),
+    'active_org_id', (select p.active_org_id from public.profiles as p where p.id = auth.uid()),
+    'organisations', (select coalesce(jsonb_agg(jsonb_build_object('org_id', m.org_id, 'name', o.name, 'role', m.role, 'ends_at', m.ends_at, 'blocked_at', o.blocked_at)
+                                                order by m.created_at, m.org_id), '[]')
+                        from public.org_members as m join public.orgs as o on o.id = m.org_id
+                       where m.user_id = auth.uid() and (m.ends_at is null or m.ends_at > now())),
+    'clients', (select coalesce(jsonb_agg(jsonb_build_object('org_id', c.org_id, 'client_id', c.id)), '[]') from private.my_clients() as c),
+    'is_platform_admin', private.is_platform_admin(),
+    'platform_permissions', coalesce((select to_jsonb(a.permissions) from public.platform_admins as a where a.user_id = auth.uid()), '[]'),
+    'support_access', (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'org_id', s.org_id, 'org_name', o.name, 'client_id', s.client_id,
+                                                                    'reason', s.reason, 'started_at', s.started_at, 'expires_at', s.expires_at)
+                                                 order by s.started_at), '[]')
+                         from public.support_access as s join public.orgs as o on o.id = s.org_id
+                        where s.user_id = auth.uid() and s.ended_at is null and s.expires_at > now()));
+$$;
+comment on function private.person_whoami is 'The signed-in person, with what lets them in where.';
+
+-- What people read while something is stopped. Another organisation's brakes are not told.
+create function private.banners()
+returns table (kind text, org_id uuid, message text, since timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select b.kind, b.org_id, b.banner, b.pulled_at
+    from private.brakes as b
+   where b.org_id is null or b.org_id = any (private.orgs_with('org.read')) or b.org_id = any (private.my_client_org_ids())
+   order by b.pulled_at, b.kind;
+$$;
+comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
+
+-- ── 25_leads/rules/capture.sql ──
+
+-- Capturing: what a form of an organisation's website and the page of a referral link leave behind. Anonymous and rate-limited, so
+-- refusals that count are returned, not raised (private.refusal).
+
+-- One person's open lead: their second question is noted on the first, and said to be so.
+create function private.capture_lead(
+  p_org_id uuid, p_source text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referral_code text, p_referral_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_phone text := private.e164(p_phone, private.phone_region(p_org_id));
+  v_id uuid;
+begin
+  -- The same person in two tabs queues here; by name of what identifies them, in one order.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(k.key, 3))
+     from (select p_org_id::text || x as key from unnest(array[p_email, v_phone]) as x where x is not null order by 1) as k;
+  select i.id into v_id
+    from public.inquiries as i
+   where i.org_id = p_org_id and i.status in ('NEW', 'CONTACTED', 'BOOKED') and (lower(i.email) = p_email or i.phone_e164 = v_phone)
+   order by lower(i.email) = p_email desc, i.created_at limit 1
+     for no key update;
+  if found then
+    -- What they ask is added; an hour's repetitions of one question are one.
+    insert into public.inquiry_events (org_id, inquiry_id, kind, status, message)
+    select i.org_id, i.id, 'repeated', i.status, p_message
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = v_id
+       and not exists (select from public.inquiry_events as e
+                        where e.org_id = i.org_id and e.inquiry_id = i.id and e.happened_at > now() - interval '1 hour'
+                          and e.kind in ('received', 'repeated') and e.message is not distinct from p_message);
+    update public.inquiries as i
+       set referral_id = coalesce(i.referral_id, p_referral_id), referral_code = coalesce(i.referral_code, p_referral_code),
+           email = coalesce(nullif(i.email, ''), p_email), phone = coalesce(nullif(i.phone, ''), p_phone)
+     where i.org_id = p_org_id and i.id = v_id;
+    return private.outcome('known', jsonb_build_object('inquiry_id', v_id));
+  end if;
+  insert into public.inquiries (org_id, source, name, email, phone, message, services_interested, referral_code, referral_id)
+  values (p_org_id, p_source, p_name, p_email, p_phone, p_message, p_services, p_referral_code, p_referral_id)
+  returning id into v_id;
+  return private.outcome('captured', jsonb_build_object('inquiry_id', v_id));
+end;
+$$;
+comment on function private.capture_lead is
+  'Adds a lead, or notes the question on the person''s open one: {outcome: captured | known, inquiry_id}. What is given is clean.';
+
+create function private.require_lead(p_name text, p_email text, p_phone text, p_message text, p_services text[])
+returns void
+language plpgsql immutable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(coalesce(char_length(p_name) between 1 and 200, false), 'name');
+  perform private.require_value(coalesce(char_length(p_email) <= 320 and p_email ~ '^[^@\s<>"]+@[^@\s<>"]+\.[^@\s<>"]+$', p_email is null), 'email');
+  perform private.require_value(coalesce(char_length(p_phone) <= 40 and p_phone ~ '^[0-9+() ./-]*$' and p_phone ~ '[0-9]', p_phone is null), 'phone');
+  perform private.require_value(p_email is not null or p_phone is not null, 'email');
+  perform private.require_value(coalesce(char_length(p_message), 0) <= 5000, 'message');
+  perform private.require_value(coalesce(cardinality(p_services), 0) <= 20, 'services');
+  perform private.require_value(not exists (select from unnest(p_services) as s where char_length(s) > 200), 'services');
+end;
+$$;
+comment on function private.require_lead is 'Refuses what no form should send: value_not_allowed 422.';
+
+create function private.capture_inquiry(
+  p_org_slug text, p_name text, p_email text, p_phone text, p_message text, p_source text, p_services text[])
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_page record := private.public_org(p_org_slug);
+  v_org public.orgs := v_page.org;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+begin
+  if v_page.refusal is not null then
+    return v_page.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_org.id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_org.id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  return private.capture_lead(
+    v_org.id, case when p_source in ('website', 'instagram', 'facebook', 'referral', 'other') then p_source when p_source is null then 'website' else 'other' end,
+    v_name, v_email, v_phone, v_message, v_services, null, null);
+end;
+$$;
+comment on function private.capture_inquiry is
+  'Takes in what somebody asks through a form. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- The link a code leads to; null when it leads to none that is open, which is counted.
+create function private.open_referral_link(p_code text, out link public.referral_links, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  select l.* into link
+    from private.referral_codes as c
+    join public.referral_links as l on l.org_id = c.org_id and l.id = c.referral_link_id
+   where c.code = lower(btrim(p_code)) and l.is_active and coalesce(l.expires_at > now(), true);
+  if link.id is null then
+    refusal := case when private.is_within_rate('referral_miss', private.caller_address(), 30, '10 minutes')
+                    then private.refusal(404, 'referral_not_found', 'This link does not work any more.', 'Ask for a new link.')
+                    else private.rate_limited() end;
+  elsif not private.is_within_rate('referral', private.caller_address() || '/' || link.id, 60, '1 minute') then
+    refusal := private.rate_limited();
+  end if;
+end;
+$$;
+comment on function private.open_referral_link is 'The open link of a code, or the refusal to answer: referral_not_found 404, rate_limited 429.';
+
+-- A visitor is who the page says (an id it keeps), else where they call from. An address is several visitors a day at most.
+create function private.referral_page(p_code text, p_visitor_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_visitor bytea := sha256(convert_to(coalesce(p_visitor_id::text, private.caller_address()), 'UTF8'));
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  if private.is_within_rate('referral_click', private.caller_address() || '/' || v_link.id, 20, '1 day') then
+    with clicked as (
+      insert into private.referral_clicks (org_id, referral_link_id, visitor_hash) values (v_link.org_id, v_link.id, v_visitor)
+      on conflict (org_id, referral_link_id, visitor_hash) do nothing
+      returning 1)
+    update public.referral_links as l set clicks = l.clicks + 1
+     where l.org_id = v_link.org_id and l.id = v_link.id and exists (select from clicked);
+  end if;
+  return (
+    select jsonb_build_object(
+      'code', v_link.code, 'name', v_link.name, 'description', v_link.description,
+      'reward_type', v_link.reward_type, 'reward_value', v_link.reward_value, 'expires_at', v_link.expires_at,
+      'org_name', o.name, 'org_slug', o.slug,
+      'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                     from public.branding as b where b.org_id = o.id),
+      'offers', (select coalesce(jsonb_agg(jsonb_build_object(
+                          'id', f.id, 'name', f.name, 'description', f.description, 'price_cents', f.price_cents, 'currency', f.currency,
+                          'session_count', f.session_count, 'duration_minutes', f.duration_minutes) order by f.sort_order, f.price_cents, f.id), '[]')
+                   from public.offers as f where f.org_id = o.id and f.is_active))
+      from public.orgs as o where o.id = v_link.org_id);
+end;
+$$;
+comment on function private.referral_page is 'What the page of a referral link shows; counts the visitor once.';
+
+-- Whoever refers themselves, or was a client before, is a lead like any other and no referral.
+create function private.refer(
+  p_code text, p_name text, p_email text, p_phone text, p_message text, p_services text[], p_referred_by text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.open_referral_link(p_code);
+  v_link public.referral_links := v_found.link;
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+  v_services text[] := (select array_agg(private.clean_line(s)) from unnest(p_services) as s where private.clean_line(s) is not null);
+  v_phone_e164 text;
+  v_referral_id uuid;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  elsif not private.is_within_rate('capture', private.caller_address() || '/' || v_link.org_id, 10, '10 minutes')
+     or not private.is_within_rate('capture_org', v_link.org_id::text, 300, '1 hour') then
+    return private.rate_limited();
+  end if;
+  perform private.require_lead(v_name, v_email, v_phone, v_message, v_services);
+  perform private.require_value(v_email is not null, 'email');
+  v_phone_e164 := private.e164(v_phone, private.phone_region(v_link.org_id));
+
+  if not exists (select from public.clients as c
+                  where c.org_id = v_link.org_id and (lower(c.email) = v_email or c.phone_e164 = v_phone_e164)) then
+    insert into public.referrals (org_id, referral_link_id, referrer_client_id, referred_email, referred_name, status, signed_up_at)
+    values (v_link.org_id, v_link.id,
+            (select c.id from public.clients as c where c.org_id = v_link.org_id and c.referral_code = upper(btrim(p_referred_by)) limit 1),
+            v_email, v_name, 'signed_up', now())
+    on conflict (org_id, referral_link_id, lower(referred_email)) do nothing
+    returning id into v_referral_id;
+    if v_referral_id is not null then
+      update public.referral_links as l set signups = l.signups + 1 where l.org_id = v_link.org_id and l.id = v_link.id;
+    else
+      select r.id into v_referral_id
+        from public.referrals as r
+       where r.org_id = v_link.org_id and r.referral_link_id = v_link.id and lower(r.referred_email) = v_email;
+    end if;
+  end if;
+  return private.capture_lead(v_link.org_id, 'referral', v_name, v_email, v_phone, v_message, v_services, v_link.code, v_referral_id);
+end;
+$$;
+comment on function private.refer is
+  'Takes in somebody who came by a referral link, and counts the sign-up once: as capture_inquiry. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+
+-- ── 25_leads/rules/convert.sql ──
+
+-- Converting: a lead becomes a client, once, and what they said before is read where the client is.
+
+create function private.member_inquiry_org(p_inquiry_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id and i.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.member_inquiry_org is
+  'The organisation of a lead in which the signed-in person has the permission. Fails: inquiry_not_found 404, permission_missing 403.';
+
+create function private.inquiry_org(p_inquiry_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.inquiries as i where i.id = p_inquiry_id;
+  if not found then
+    perform private.refuse_inquiry();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.inquiry_org is 'The organisation of a lead, for operators. Fails: inquiry_not_found 404.';
+
+-- The row is the lock: the second of two people gets the first one's client.
+create function private.convert_inquiry(p_org_id uuid, p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_lead public.inquiries;
+  v_client_id uuid := p_client_id;
+  v_is_new boolean := false;
+begin
+  select i.* into v_lead from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id for no key update;
+  if not found then
+    perform private.refuse_inquiry();
+  elsif v_lead.converted_client_id is not null then
+    if p_client_id <> v_lead.converted_client_id then
+      perform private.fail(409, 'inquiry_converted', 'This lead is a client already.', 'Open the client.');
+    end if;
+    return private.outcome('converted', jsonb_build_object('client_id', v_lead.converted_client_id, 'is_new', false, 'was_converted', true));
+  end if;
+
+  if p_client_id is not null then
+    perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+    if not found then
+      perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+    end if;
+  else
+    -- One person once: public_book takes the same lock.
+    if v_lead.email <> '' then
+      perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || lower(v_lead.email), 1));
+    end if;
+    -- By email; by phone only where the lead has no email, since families share one.
+    select c.id into v_client_id
+      from public.clients as c
+     where c.org_id = p_org_id
+       and case when v_lead.email <> '' then lower(c.email) = lower(v_lead.email) else c.phone_e164 = v_lead.phone_e164 end
+     order by c.created_at, c.id limit 1;
+    if not found then
+      insert into public.clients (org_id, full_name, email, phone, source, referral_id)
+      values (p_org_id, v_lead.name, nullif(v_lead.email, ''), nullif(v_lead.phone, ''), 'lead', v_lead.referral_id)
+      returning id into v_client_id;
+      v_is_new := true;
+    end if;
+  end if;
+  update public.inquiries as i set converted_client_id = v_client_id where i.org_id = p_org_id and i.id = p_inquiry_id;
+  return private.outcome('converted', jsonb_build_object('client_id', v_client_id, 'is_new', v_is_new, 'was_converted', false));
+end;
+$$;
+comment on function private.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}; again answers the same client. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409.';
+
+create function private.member_convert_inquiry(p_inquiry_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.member_inquiry_org(p_inquiry_id, 'leads.write');
+begin
+  perform private.require_org(v_org_id, 'clients.write');
+  return private.convert_inquiry(v_org_id, p_inquiry_id, p_client_id);
+end;
+$$;
+comment on function private.member_convert_inquiry is 'convert_inquiry for a member with leads.write and clients.write.';
+
+-- Everything they wrote, as one note in the client's log: the lead keeps its own history too.
+create function private.note_lead(p_lead public.inquiries)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.log_communication(
+           p_lead.org_id, p_lead.converted_client_id, 'note', 'inbound',
+           'Came as a lead (' || p_lead.source || ')' || coalesce(': ' || string_agg(e.message, e'\n' order by e.happened_at), ''), auth.uid())
+    from public.inquiry_events as e
+   where e.org_id = p_lead.org_id and e.inquiry_id = p_lead.id and e.message is not null;
+$$;
+comment on function private.note_lead is 'Writes what a lead had asked into the log of the client they became.';
+
+create function private.inquiry_history(p_org_id uuid, p_inquiry_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+           'inquiry', to_jsonb(i),
+           'events', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'kind', e.kind, 'status', e.status, 'message', e.message, 'actor_id', e.actor_id, 'happened_at', e.happened_at)
+                               order by e.happened_at), '[]')
+                        from public.inquiry_events as e where e.org_id = i.org_id and e.inquiry_id = i.id))
+    from public.inquiries as i where i.org_id = p_org_id and i.id = p_inquiry_id;
+$$;
+comment on function private.inquiry_history is 'A lead with what happened to it, oldest first: {inquiry, events}.';
+
+create function private.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_object_agg(s.status, jsonb_build_object('count', coalesce(n.count, 0), 'expected_value', coalesce(n.expected_value, 0))), '{}')
+    from unnest('{NEW,CONTACTED,BOOKED,WON,LOST}'::text[]) as s (status)
+    left join (select i.status, count(*) as count, sum(i.expected_value) as expected_value
+                 from public.inquiries as i where i.org_id = p_org_id group by 1) as n on n.status = s.status;
+$$;
+comment on function private.inquiry_pipeline is 'How many leads stand where, and what they are expected to be worth: {STATUS: {count, expected_value}}.';
+
+create function private.member_inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'leads.read');
+  return private.inquiry_pipeline(p_org_id);
+end;
+$$;
+comment on function private.member_inquiry_pipeline is 'inquiry_pipeline for a member with leads.read.';
+
+-- ── 25_leads/rules/rewards.sql ──
+
+-- Rewards and credit: what a referral earns is booked where it is spent, once for each side, and credit is spent within what there is.
+-- Lock order: referral, then client; a package is new, so nobody else has it.
+
+-- Somebody who became a client: new since they signed up, it is a referral; a client before, it is none.
+create function private.convert_referral(p_org_id uuid, p_referral_id uuid, p_client_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_referral public.referrals;
+  v_link public.referral_links;
+  v_referred boolean;
+  v_referrer boolean;
+begin
+  select r.* into v_referral
+    from public.referrals as r
+   where r.org_id = p_org_id and r.id = p_referral_id and r.status in ('pending', 'signed_up')
+     for no key update;
+  if not found then
+    return;
+  end if;
+  if exists (select from public.clients as c
+              where c.org_id = p_org_id and c.id = p_client_id and c.created_at < coalesce(v_referral.signed_up_at, v_referral.created_at))
+     -- One person, once: whichever link was first.
+     or exists (select from public.referrals as r
+                 where r.org_id = p_org_id and r.referred_client_id = p_client_id and r.status in ('converted', 'rewarded'))
+     or v_referral.referrer_client_id = p_client_id then
+    update public.referrals as r set status = 'expired', referred_client_id = p_client_id where r.org_id = p_org_id and r.id = p_referral_id;
+    return;
+  end if;
+  update public.referral_links as l set conversions = l.conversions + 1
+   where l.org_id = p_org_id and l.id = v_referral.referral_link_id
+  returning l.* into v_link;
+  v_referred := private.give_reward(p_org_id, p_referral_id, 'referred', p_client_id, v_link.reward_type, v_link.reward_value);
+  v_referrer := private.give_reward(
+    p_org_id, p_referral_id, 'referrer', v_referral.referrer_client_id, v_link.referrer_reward_type, v_link.referrer_reward_value);
+  update public.referrals as r
+     set status = case when v_referred or v_referrer then 'rewarded' else 'converted' end, referred_client_id = p_client_id, converted_at = now(),
+         rewarded_at = case when v_referred or v_referrer then now() end, referred_rewarded = v_referred, referrer_rewarded = v_referrer,
+         referred_reward_cents = case when v_referred and v_link.reward_type = 'credit' then v_link.reward_value end,
+         referrer_reward_cents = case when v_referrer and v_link.referrer_reward_type = 'credit' then v_link.referrer_reward_value end
+   where r.org_id = p_org_id and r.id = p_referral_id;
+end;
+$$;
+comment on function private.convert_referral is 'Settles a referral whose person became a client: counts it, and rewards both sides, once.';
+
+-- True when this side has been given something now.
+create function private.give_reward(
+  p_org_id uuid, p_referral_id uuid, p_side text, p_client_id uuid, p_reward_type text, p_reward_value integer)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_reward_id uuid;
+begin
+  if p_client_id is null or coalesce(p_reward_type, 'none') = 'none' or coalesce(p_reward_value, 0) = 0 then
+    return false;
+  end if;
+  insert into public.referral_rewards (org_id, referral_id, side, client_id, reward_type, reward_value)
+  values (p_org_id, p_referral_id, p_side, p_client_id, p_reward_type, p_reward_value)
+  on conflict (org_id, referral_id, side) do nothing
+  returning id into v_reward_id;
+  if v_reward_id is null then
+    return false;
+  end if;
+  case p_reward_type
+    when 'credit' then
+      insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, referral_reward_id, actor_id)
+      values (p_org_id, p_client_id, 'reward', p_reward_value, private.credit_currency(p_org_id), v_reward_id, auth.uid());
+    when 'free_session' then
+      update public.referral_rewards as w set purchase_id = private.give_sessions(p_org_id, p_client_id, p_reward_value)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+    else
+      -- For one sale; the client shows it, or the coach finds it with the referral.
+      with code as (
+        insert into public.promo_codes (org_id, code, discount_type, discount_value, max_uses)
+        values (p_org_id, 'REF-' || upper(substr(replace(v_reward_id::text, '-', ''), 1, 12)), 'percentage', p_reward_value, 1)
+        returning id)
+      update public.referral_rewards as w set promo_code_id = (select code.id from code)
+       where w.org_id = p_org_id and w.id = v_reward_id;
+  end case;
+  return true;
+end;
+$$;
+comment on function private.give_reward is 'Gives one side of a referral what the link promised, at most once; true when it was given now.';
+
+-- An organisation's prices are in one currency; before it has any, credit is in the app's.
+create function private.credit_currency(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select o.currency from public.offers as o where o.org_id = p_org_id order by o.is_active desc, o.created_at desc limit 1), 'aud');
+$$;
+comment on function private.credit_currency is 'The currency in which an organisation gives credit: its price list''s.';
+
+-- A package like any other, paid in full for nothing; its ledger opens with where it is from.
+create function private.give_sessions(p_org_id uuid, p_client_id uuid, p_sessions integer)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_offer_id uuid;
+  v_package public.client_purchases;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 4));
+  select o.id into v_offer_id
+    from public.offers as o where o.org_id = p_org_id and o.name = 'Referral reward' and o.price_cents = 0 order by o.created_at limit 1;
+  if not found then
+    insert into public.offers (org_id, name, offer_type, price_cents, currency, sessions_included, is_active)
+    values (p_org_id, 'Referral reward', 'session_pack', 0, private.credit_currency(p_org_id), 1, false)
+    returning id into v_offer_id;
+  end if;
+  insert into public.client_purchases (
+    org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, payment_status, source)
+  values (p_org_id, p_client_id, v_offer_id, 0, private.credit_currency(p_org_id), p_sessions, 'succeeded', 'reward')
+  returning * into v_package;
+  perform private.enter_session(v_package, 'opening', 0, 'referral_reward', auth.uid(), clock_timestamp());
+  return v_package.id;
+end;
+$$;
+comment on function private.give_sessions is 'Gives a client free sessions as a package and returns its id.';
+
+create function private.credit_balance(p_org_id uuid, p_client_id uuid)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(sum(e.amount_cents), 0)::bigint from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id;
+$$;
+comment on function private.credit_balance is 'What a client has in credit, in the minor unit of its currency.';
+
+-- The client's row is the lock: two desks that spend the last of it queue here.
+create function private.spend_credit(p_org_id uuid, p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid, p_actor_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_first public.credit_entries;
+  v_balance bigint;
+begin
+  perform private.require_value(p_amount_cents between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  perform from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  select e.* into v_first from public.credit_entries as e where e.org_id = p_org_id and e.request_id = p_request_id;
+  if found then
+    if (v_first.client_id, v_first.amount_cents) <> (p_client_id, -p_amount_cents) then
+      perform private.refuse_request();
+    end if;
+    return private.credit_balance(p_org_id, p_client_id);
+  end if;
+  v_balance := private.credit_balance(p_org_id, p_client_id);
+  if v_balance < p_amount_cents then
+    perform private.fail(409, 'credit_exhausted', 'The client does not have so much credit.', 'Spend what there is.');
+  end if;
+  insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, note, request_id, actor_id)
+  select p_org_id, p_client_id, 'spent', -p_amount_cents,
+         (select e.currency from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1),
+         private.clean_line(p_note), p_request_id, p_actor_id
+  on conflict (org_id, request_id) where request_id is not null do nothing;
+  if not found then
+    perform private.refuse_request();
+  end if;
+  return v_balance - p_amount_cents;
+end;
+$$;
+comment on function private.spend_credit is
+  'Takes credit and returns what is left; the same request takes once. Fails: credit_exhausted 409, request_reused 409, value_not_allowed 422.';
+
+create function private.member_spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid)
+returns bigint
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.spend_credit(private.require_client(p_client_id, 'packages.sell'), p_client_id, p_amount_cents, p_note, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_spend_credit is 'spend_credit for a member with packages.sell.';
+
+create function private.member_credit_balance(p_client_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  return jsonb_build_object(
+    'balance_cents', private.credit_balance(v_org_id, p_client_id),
+    'currency', coalesce((select e.currency from public.credit_entries as e where e.org_id = v_org_id and e.client_id = p_client_id
+                           order by e.created_at limit 1), private.credit_currency(v_org_id)));
+end;
+$$;
+comment on function private.member_credit_balance is 'A client''s credit, for members and for the client: {balance_cents, currency}.';
+
+-- A client's own code, which a link is handed on with; made when it is first asked for.
+create function private.client_referral_code(p_org_id uuid, p_client_id uuid)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_code text;
+begin
+  -- Of an organisation's clients no two share one: 40 bits, and asked for under its lock.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text, 5));
+  select c.referral_code into v_code from public.clients as c where c.org_id = p_org_id and c.id = p_client_id;
+  while v_code is null or exists (
+    select from public.clients as c where c.org_id = p_org_id and c.referral_code = v_code and c.id <> p_client_id) loop
+    v_code := private.random_code(8);
+  end loop;
+  update public.clients as c set referral_code = v_code
+   where c.org_id = p_org_id and c.id = p_client_id and c.referral_code is distinct from v_code;
+  return v_code;
+end;
+$$;
+comment on function private.client_referral_code is 'The code by which a client is known as the one who referred somebody.';
+
+create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+  v_link public.referral_links;
+  v_path text;
+begin
+  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
+  if not found then
+    v_org_id := private.require_client(p_client_id, 'clients.read');
+  end if;
+  select l.* into v_link
+    from public.referral_links as l
+   where l.org_id = v_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
+   order by l.created_at desc limit 1;
+  if not found then
+    perform private.fail(404, 'referral_not_found', 'There is no open referral link.', 'Make one first.');
+  end if;
+  v_path := '/refer/' || v_link.code || '?by=' || private.client_referral_code(v_org_id, p_client_id);
+  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name,
+                            'referral_code', private.client_referral_code(v_org_id, p_client_id), 'url', coalesce(private.app_link(v_path), v_path));
+end;
+$$;
+comment on function private.person_referral_link is
+  'The link a client hands on, for members and for the client: {referral_link_id, code, name, referral_code, url}. Fails: client_not_found 404, referral_not_found 404.';
+
+-- Letters and digits that nobody takes for others. Each byte of a random uuid's hash gives one: 256 is a multiple of 32.
+create function private.random_code(p_length integer)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select string_agg(substr('ABCDEFGHJKLMNPQRSTUVWXYZ23456789', get_byte(h.bytes, n) % 32 + 1, 1), '' order by n)
+    from (select sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) as bytes) as h
+   cross join generate_series(0, least(p_length, 32) - 1) as n;
+$$;
+comment on function private.random_code is 'A random code of so many characters (at most 32), five bits each.';
 
 -- ── 30_sessions/rules/packages.sql ──
 
@@ -5450,6 +8063,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.create_feed(v_org_id, p_staff_id, p_client_id, auth.uid());
 end;
 $$;
@@ -5462,6 +8076,7 @@ as $$
 declare
   v_org_id uuid := private.member_feed_org(p_staff_id, p_client_id);
 begin
+  perform private.refuse_support_access(v_org_id);
   return private.revoke_feeds(v_org_id, p_staff_id, p_client_id);
 end;
 $$;
@@ -6616,7 +9231,7 @@ declare
   v_user_id uuid := (
     select m.user_id from public.org_members as m
      where m.org_id = p_org_id and m.user_id = p_user_id
-       and (m.role not in ('front_desk', 'accountant_readonly')
+       and (m.role not in ('front_desk', 'accountant_readonly', 'support')
             or exists (select from public.staff as s where s.org_id = p_org_id and s.user_id = p_user_id)));
   v_staff_id uuid;
 begin
@@ -6628,7 +9243,7 @@ begin
       return v_staff_id;
     end if;
     v_user_id := coalesce(v_user_id, (
-      select m.user_id from public.org_members as m where m.org_id = p_org_id order by m.role <> 'owner', m.created_at, m.id limit 1));
+      select m.user_id from public.org_members as m where m.org_id = p_org_id and m.role <> 'support' order by m.role <> 'owner', m.created_at, m.id limit 1));
   end if;
   select s.id into v_staff_id from public.staff as s where s.org_id = p_org_id and s.user_id = v_user_id;
   if not found then
@@ -6653,7 +9268,7 @@ returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if not exists (select from public.staff as s where s.org_id = new.org_id) then
+  if new.role <> 'support' and not exists (select from public.staff as s where s.org_id = new.org_id) then
     perform private.default_staff(new.org_id, new.user_id);
   end if;
   return null;
@@ -6861,7 +9476,9 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-    select c.* into client from public.clients as c where c.portal_token = p_token::uuid limit 1;
+    select c.* into client
+      from public.clients as c join public.orgs as o on o.id = c.org_id
+     where c.portal_token = p_token::uuid and c.blocked_at is null and o.blocked_at is null limit 1;
   end if;
   if client.id is null then
     refusal := case when private.is_within_rate('portal_miss', private.caller_address(), 20, '10 minutes')
@@ -6878,7 +9495,7 @@ create function private.public_org(p_slug text, out org public.orgs, out refusal
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  select o.* into org from public.orgs as o where o.slug = lower(p_slug);
+  select o.* into org from public.orgs as o where o.slug = lower(p_slug) and o.blocked_at is null;
   if org.id is null then
     refusal := case when private.is_within_rate('public_miss', private.caller_address(), 60, '10 minutes')
                     then private.refusal(404, 'page_not_found', 'There is no such booking page.', 'Check the address.')
@@ -9898,6 +12515,8 @@ declare
   v_url text;
   v_answer jsonb;
 begin
+  -- The answer holds the link.
+  perform private.refuse_support_access(v_org_id);
   update public.clients as c set portal_token = coalesce(c.portal_token, gen_random_uuid())
    where c.org_id = v_org_id and c.id = p_client_id
   returning c.portal_token into v_token;
@@ -10525,7 +13144,7 @@ declare
   v_id text := p_subscription ->> 'id';
   v_item jsonb := p_subscription #> '{items,data,0}';
   v_status text := p_subscription ->> 'status';
-  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(v_item -> 'plan'), private.stripe_id(p_subscription -> 'plan'));
   v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
   v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
   v_mirror public.org_subscriptions;
@@ -11105,7 +13724,7 @@ grant execute on function private.orgs_with(text), private.shown_org_ids(), priv
 -- orgs: a member, a client of it, its founder before the first membership, a platform admin. The founder is told by the row's own
 -- column: the insert asks for the row back, and no function can see it yet.
 grant select, insert (name, slug, commission_rate) on public.orgs to authenticated;
-grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed) on public.orgs to authenticated;
+grant update (name, commission_rate, waiver_template, proforma_disclaimer, onboarding_completed, allows_support) on public.orgs to authenticated;
 grant select on public.orgs to service_role;
 create policy orgs_select_people on public.orgs for select to authenticated
   using (id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -11115,7 +13734,7 @@ create policy orgs_select_people on public.orgs for select to authenticated
 create policy orgs_insert_founder on public.orgs for insert to authenticated
   with check (created_by = (select auth.uid()));
 create policy orgs_update_members on public.orgs for update to authenticated
-  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.is_platform_admin()));
+  using (id = any ((select private.orgs_with('org.write'))::uuid[]) or (select private.may_operate('orgs.write')));
 
 -- roles, role_permissions: the same for everyone who signs in.
 grant select on public.roles, public.role_permissions to authenticated, service_role;
@@ -11127,7 +13746,8 @@ create policy role_permissions_select_all on public.role_permissions for select 
 grant select, insert (org_id, user_id, role) on public.org_members to authenticated;
 grant select on public.org_members to service_role;
 create policy org_members_select_self on public.org_members for select to authenticated
-  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[]));
+  using (user_id = (select auth.uid()) and org_id = any ((select private.shown_org_ids())::uuid[])
+         and (ends_at is null or ends_at > now()));
 create policy org_members_insert_founder on public.org_members for insert to authenticated
   with check (user_id = (select auth.uid()) and role = 'owner');
 
@@ -11197,7 +13817,7 @@ alter table private.job_runs enable row level security;
 revoke all on public.platform_admins, public.audit_log, public.alerts from public, anon, authenticated, service_role;
 revoke all on private.job_runs from public, anon, authenticated, service_role;
 
-grant execute on function private.is_platform_admin() to authenticated;
+grant execute on function private.is_platform_admin(), private.may_operate(text) to authenticated;
 
 grant select on public.platform_admins to authenticated, service_role;
 create policy platform_admins_select_self on public.platform_admins for select to authenticated
@@ -11229,6 +13849,10 @@ create policy platform_audit_log_select_nobody on private.platform_audit_log for
 create policy audited_columns_select_nobody on private.audited_columns for select to service_role using (false);
 create policy brakes_select_nobody on private.brakes for select to service_role using (false);
 
+alter table private.admin_actions enable row level security;
+revoke all on private.admin_actions from public, anon, authenticated, service_role;
+create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);
+
 -- ── 20_clients/access.sql ──
 
 -- Who may see and write clients. Ids, tokens' owners and the sign-in link are never written by an app.
@@ -11253,11 +13877,113 @@ grant update (full_name, email, phone, date_of_birth, gender, height_cm, weight_
 grant update (portal_token) on public.clients to service_role;
 
 create policy clients_select_people on public.clients for select to authenticated
-  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
 create policy clients_insert_members on public.clients for insert to authenticated
   with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
 create policy clients_update_people on public.clients for update to authenticated
-  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or auth_user_id = (select auth.uid()));
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = any ((select private.my_client_ids())::uuid[]));
+
+-- ── 22_invites/access.sql ──
+
+-- Who may see invites. A client's codes are the members' to hand over, a member's token is the email's alone; all is written by RPCs.
+
+alter table public.client_invites enable row level security;
+alter table public.member_invites enable row level security;
+alter table private.allow_list enable row level security;
+revoke all on public.client_invites, public.member_invites, private.allow_list from public, anon, authenticated, service_role;
+create policy allow_list_select_nobody on private.allow_list for select to service_role using (false);
+
+-- Whoever has redeemed a code sees it: the app finds its client by it. What it writes there is what redeem_client_invite wrote.
+grant execute on function private.my_invite_id() to authenticated;
+grant select on public.client_invites to authenticated;
+grant update (redeemed_at, redeemed_by) on public.client_invites to authenticated;
+create policy client_invites_select_people on public.client_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]) or id = (select private.my_invite_id()));
+create policy client_invites_update_redeemer on public.client_invites for update to authenticated
+  using (id = (select private.my_invite_id()));
+create trigger client_invites__audit after insert or update or delete on public.client_invites
+  for each row execute function private.tg__audit();
+
+grant select (org_id, id, email, role, expires_at, accepted_at, accepted_by, revoked_at, created_by, created_at, updated_at)
+  on public.member_invites to authenticated;
+create policy member_invites_select_members on public.member_invites for select to authenticated
+  using (org_id = any ((select private.orgs_with('members.write'))::uuid[]));
+create trigger member_invites__audit after insert or update or delete on public.member_invites
+  for each row execute function private.tg__audit('token_hash', 'expires_at');
+
+-- ── 25_leads/access.sql ──
+
+-- Who may see and write leads and referrals. Counters, rewards and history are written by rules alone; a visitor reaches no table.
+
+alter table public.inquiries enable row level security;
+alter table public.inquiry_events enable row level security;
+alter table public.referral_links enable row level security;
+alter table public.referrals enable row level security;
+alter table public.referral_rewards enable row level security;
+alter table public.credit_entries enable row level security;
+alter table private.referral_codes enable row level security;
+alter table private.referral_clicks enable row level security;
+revoke all on public.inquiries, public.inquiry_events, public.referral_links, public.referrals, public.referral_rewards, public.credit_entries,
+  private.referral_codes, private.referral_clicks from public, anon, authenticated, service_role;
+create policy referral_codes_select_nobody on private.referral_codes for select to service_role using (false);
+create policy referral_clicks_select_nobody on private.referral_clicks for select to service_role using (false);
+
+grant select, delete on public.inquiries to authenticated;
+grant select on public.inquiries to service_role;
+grant insert (org_id, name, email, phone, source, message, status, services_interested, follow_up_date, assigned_to, expected_value)
+  on public.inquiries to authenticated;
+grant insert (org_id, name, email, phone, source, message, status) on public.inquiries to service_role;
+grant update (name, email, phone, message, status, services_interested, follow_up_date, assigned_to, expected_value, converted_client_id)
+  on public.inquiries to authenticated;
+create policy inquiries_select_members on public.inquiries for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy inquiries_insert_members on public.inquiries for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_update_members on public.inquiries for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy inquiries_delete_members on public.inquiries for delete to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger inquiries__audit after delete on public.inquiries
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.inquiries
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.inquiry_events to authenticated;
+create policy inquiry_events_select_members on public.inquiry_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+grant select on public.referral_links to authenticated, service_role;
+grant insert (org_id, code, name, description, reward_type, reward_value, referrer_reward_type, referrer_reward_value, is_active, expires_at)
+  on public.referral_links to authenticated;
+grant update (name, description, is_active, expires_at) on public.referral_links to authenticated;
+create policy referral_links_select_members on public.referral_links for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_links_insert_members on public.referral_links for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create policy referral_links_update_members on public.referral_links for update to authenticated
+  using (org_id = any ((select private.orgs_with('leads.write'))::uuid[]));
+create trigger referral_links__audit after insert or update on public.referral_links
+  for each row execute function private.tg__audit('clicks', 'signups', 'conversions');
+create trigger referral_links__touch before update on public.referral_links
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger zz_refuse_clearly before insert or update on public.referral_links
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
+grant select on public.referrals, public.referral_rewards to authenticated;
+grant select on public.referrals to service_role;
+create policy referrals_select_members on public.referrals for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+create policy referral_rewards_select_members on public.referral_rewards for select to authenticated
+  using (org_id = any ((select private.orgs_with('leads.read'))::uuid[]));
+
+-- credit_entries: members, and a client their own.
+grant select on public.credit_entries to authenticated;
+create policy credit_entries_select_people on public.credit_entries for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]) or client_id = any ((select private.my_client_ids())::uuid[]));
+create trigger credit_entries__append_only before update or delete on public.credit_entries
+  for each row execute function private.tg__append_only();
+create trigger credit_entries__no_truncate before truncate on public.credit_entries
+  for each statement execute function private.tg__append_only();
 
 -- ── 27_progress/access.sql ──
 
@@ -11666,6 +14392,36 @@ begin
 end;
 $$;
 
+-- ── 45_waivers/access.sql ──
+
+-- Who may see and write waivers: members. A visitor with a link comes through RPCs; evidence is written there alone.
+
+alter table public.waiver_texts enable row level security;
+alter table public.client_waivers enable row level security;
+revoke all on public.waiver_texts, public.client_waivers from public, anon, authenticated, service_role;
+
+grant select on public.waiver_texts to authenticated;
+create policy waiver_texts_select_members on public.waiver_texts for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create trigger waiver_texts__append_only before update or delete on public.waiver_texts
+  for each row execute function private.tg__append_only();
+create trigger waiver_texts__no_truncate before truncate on public.waiver_texts
+  for each statement execute function private.tg__append_only();
+
+grant select on public.client_waivers to authenticated, service_role;
+grant insert (org_id, client_id, name, status, sent_at) on public.client_waivers to authenticated;
+grant update (status) on public.client_waivers to authenticated;
+create policy client_waivers_select_members on public.client_waivers for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[]));
+create policy client_waivers_insert_members on public.client_waivers for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create policy client_waivers_update_members on public.client_waivers for update to authenticated
+  using (org_id = any ((select private.orgs_with('clients.write'))::uuid[]));
+create trigger client_waivers__audit after insert or update or delete on public.client_waivers
+  for each row execute function private.tg__audit();
+create trigger zz_refuse_clearly before insert or update on public.client_waivers
+  for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+
 -- ── 50_messaging/access.sql ──
 
 -- Who may see and write what: members write settings, templates, schedules and conversations; the outbox is written by RPC alone.
@@ -11914,6 +14670,74 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 
+-- ── 60_payments/access.sql ──
+
+-- Who may see and write the tables of payments directly. Money is never written by hand: no role may insert a money event.
+
+alter table public.stripe_accounts enable row level security;
+alter table public.money_events enable row level security;
+alter table public.subscriptions enable row level security;
+alter table public.disputes enable row level security;
+alter table public.org_payouts enable row level security;
+alter table public.org_payout_settings enable row level security;
+alter table private.stripe_events enable row level security;
+alter table private.stripe_fetches enable row level security;
+alter table private.stripe_cursors enable row level security;
+alter table private.stripe_payments enable row level security;
+revoke all on public.stripe_accounts, public.money_events, public.subscriptions, public.disputes, public.org_payouts,
+  public.org_payout_settings from public, anon, authenticated, service_role;
+revoke all on private.stripe_events, private.stripe_fetches, private.stripe_cursors, private.stripe_payments
+  from public, anon, authenticated, service_role;
+
+-- stripe_accounts, money_events, disputes: members who may see money.
+grant select on public.stripe_accounts, public.money_events, public.disputes to authenticated, service_role;
+create policy stripe_accounts_select_members on public.stripe_accounts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy money_events_select_members on public.money_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy disputes_select_members on public.disputes for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- subscriptions: members, and the client whose it is.
+grant select on public.subscriptions to authenticated, service_role;
+create policy subscriptions_select_people on public.subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- org_payouts: the platform's admins write, members who may see payouts read.
+grant select on public.org_payouts to authenticated, service_role;
+grant insert (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, status, payout_reference),
+      update (status, paid_at) on public.org_payouts to authenticated;
+create policy org_payouts_select_people on public.org_payouts for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payouts_insert_platform on public.org_payouts for insert to authenticated
+  with check ((select private.is_platform_admin()));
+create policy org_payouts_update_platform on public.org_payouts for update to authenticated
+  using ((select private.is_platform_admin()));
+
+-- org_payout_settings: the owner writes; a platform admin opens an empty row for a new organisation.
+grant select on public.org_payout_settings to authenticated, service_role;
+grant insert (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at),
+      update (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at)
+  on public.org_payout_settings to authenticated;
+create policy org_payout_settings_select_people on public.org_payout_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_insert_people on public.org_payout_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_update_owners on public.org_payout_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.org_payouts
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- Row level security without a policy that lets anybody in: only definers of the owner reach these.
+create policy stripe_events_select_nobody on private.stripe_events for select to service_role using (false);
+create policy stripe_fetches_select_nobody on private.stripe_fetches for select to service_role using (false);
+create policy stripe_cursors_select_nobody on private.stripe_cursors for select to service_role using (false);
+create policy stripe_payments_select_nobody on private.stripe_payments for select to service_role using (false);
+
 -- ── 65_billing/access.sql ──
 
 -- Who may see what an organisation pays for. Nobody writes here directly.
@@ -11953,7 +14777,55 @@ alter table private.work_kinds enable row level security;
 revoke all on private.work_kinds from public, anon, authenticated, service_role;
 create policy work_kinds_select_nobody on private.work_kinds for select to service_role using (false);
 
--- ── 97_doctor/access.sql ──
+-- ── 97_support_access/access.sql ──
+
+-- Who sees support accesses; and what holds for every table, whatever its domain: under support access nothing is deleted directly, and nothing of high risk is written.
+-- The last room of access, so that it finds every grant. A table that gains a delete grant gains the trigger with it.
+
+alter table public.support_access enable row level security;
+revoke all on public.support_access from public, anon, authenticated, service_role;
+grant select on public.support_access to authenticated, service_role;
+create policy support_access_select_people on public.support_access for select to authenticated
+  using (org_id = any ((select private.orgs_with('audit.read'))::uuid[]) or user_id = (select auth.uid()));
+
+do $$
+declare
+  v_table record;
+begin
+  for v_table in
+    select c.oid::regclass as name
+      from pg_catalog.pg_class as c
+     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and has_table_privilege('authenticated', c.oid, 'delete')
+     order by c.relname
+  loop
+    execute format(
+      'create trigger aa_refuse_support_access before delete on %s
+         for each row when (current_user = ''authenticated'') execute function private.tg__refuse_support_access()', v_table.name);
+  end loop;
+
+  -- Where money goes, and whose devices and words they are: no direct write at all.
+  for v_table in
+    select c.oid::regclass as name
+      from pg_catalog.pg_class as c
+     where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+       and c.relname in ('org_payout_settings', 'org_payouts', 'stripe_accounts', 'push_tokens', 'messages', 'client_waivers', 'client_invites')
+       and has_any_column_privilege('authenticated', c.oid, 'insert, update')
+     order by c.relname
+  loop
+    execute format(
+      'create trigger aa_refuse_support_write before insert or update on %s
+         for each row when (current_user = ''authenticated'') execute function private.tg__refuse_support_access()', v_table.name);
+  end loop;
+end;
+$$;
+
+-- What would hand over an account, or speak for somebody: addresses, links, consents.
+create trigger aa_refuse_support_write before update on public.clients
+  for each row when (current_user = 'authenticated')
+  execute function private.tg__refuse_support_access(
+    'email', 'phone', 'portal_token', 'onboarding_token', 'auth_user_id', 'sms_opt_in', 'email_opt_in');
+
+-- ── 98_doctor/access.sql ──
 
 -- Row level security without a policy for anybody: only definers of the owner reach it.
 
@@ -11988,6 +14860,362 @@ comment on function public.list_members is
 revoke all on function public.list_members(uuid) from public, anon, service_role;
 grant execute on function public.list_members(uuid) to authenticated;
 grant execute on function private.member_team(uuid) to authenticated;
+
+-- ── 15_operations/api.sql ──
+
+-- Operations for apps: who I am, what is stopped, and the platform's console. Each admin_* leaves one audit row, also when it is refused;
+-- a refusal comes as {code, message, details, hint} with its HTTP status, as an error would.
+
+create function public.whoami()
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.person_whoami();
+end;
+comment on function public.whoami is
+  'Who you are here: {user_id, active_org_id, organisations: [{org_id, name, role, ends_at, blocked_at}], clients: [{org_id, client_id}], is_platform_admin, platform_permissions, support_access: [{id, org_id, org_name, client_id, reason, started_at, expires_at}]}. While support_access is not empty, show it, with a button for end_support_access.';
+revoke all on function public.whoami() from public, anon, service_role;
+grant execute on function public.whoami() to authenticated;
+grant execute on function private.person_whoami() to authenticated;
+
+create function public.banner()
+returns table (kind text, org_id uuid, message text, since timestamptz)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select b.kind, b.org_id, b.message, b.since from private.banners() as b;
+end;
+comment on function public.banner is
+  'What is stopped for you now (sms, email, push, payments, imports, automations, assistant, sign_up), for everybody (org_id null) or in an organisation of yours; message null: say it in your own words.';
+revoke all on function public.banner() from public, service_role;
+grant execute on function public.banner() to anon, authenticated;
+grant execute on function private.banners() to anon, authenticated;
+
+create function public.end_support_access(p_access_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_end_support_access(p_access_id);
+end;
+comment on function public.end_support_access is
+  'Ends a support access at once: your own, one to an organisation where you have audit.read, or any with support.start; false when it had ended. Fails: support_access_not_found 404, support_access_limited 403.';
+revoke all on function public.end_support_access(uuid) from public, anon, service_role;
+grant execute on function public.end_support_access(uuid) to authenticated;
+grant execute on function private.person_end_support_access(uuid) to authenticated;
+
+grant execute on function private.admin_act(text, jsonb) to authenticated;
+
+create function public.admin_search(p_query text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('search', jsonb_build_object('query', p_query));
+end;
+comment on function public.admin_search is
+  'What a word or an id finds in every organisation, by kind (org, member, client, booking, package, message): [{kind, org_id, id, label, detail, blocked_at}]. Needs orgs.read. Fails: platform_permission_missing 403, value_not_allowed 422.';
+revoke all on function public.admin_search(text) from public, anon, service_role;
+grant execute on function public.admin_search(text) to authenticated;
+
+create function public.admin_org(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_org', jsonb_build_object('org_id', p_org_id));
+end;
+comment on function public.admin_org is
+  'One organisation''s whole state: {org, members, clients, bookings, messages, message_errors, money, alerts, jobs, brakes, support_access, audit}. Needs orgs.read. Fails: platform_permission_missing 403, org_not_found 404.';
+revoke all on function public.admin_org(uuid) from public, anon, service_role;
+grant execute on function public.admin_org(uuid) to authenticated;
+
+create function public.admin_client(p_client_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_client', jsonb_build_object('client_id', p_client_id));
+end;
+comment on function public.admin_client is
+  'One client''s whole state: {client, packages, bookings, messages, message_errors, alerts}. Needs clients.read. Fails: platform_permission_missing 403, client_not_found 404.';
+revoke all on function public.admin_client(uuid) from public, anon, service_role;
+grant execute on function public.admin_client(uuid) to authenticated;
+
+create function public.admin_block_org(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('block_org', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_block_org is
+  'Blocks an organisation: its members read and change nothing, its clients and visitors are let in nowhere, nothing leaves. Needs orgs.block. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_block_org(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_block_org(uuid, text) to authenticated;
+
+create function public.admin_unblock_org(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('unblock_org', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_unblock_org is
+  'Unblocks an organisation. Needs orgs.block. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_unblock_org(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_unblock_org(uuid, text) to authenticated;
+
+create function public.admin_block_client(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('block_client', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_block_client is
+  'Blocks a client: they are let in nowhere, neither signed in nor by their link nor on the public page. Needs clients.block. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_block_client(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_block_client(uuid, text) to authenticated;
+
+create function public.admin_unblock_client(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('unblock_client', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_unblock_client is
+  'Unblocks a client. Needs clients.block. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_unblock_client(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_unblock_client(uuid, text) to authenticated;
+
+create function public.admin_reset_onboarding(p_org_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('reset_org_onboarding', jsonb_build_object('org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_reset_onboarding is
+  'Lets an organisation go through its onboarding again. Needs orgs.onboard. Fails: platform_permission_missing 403, org_not_found 404, reason_missing 422.';
+revoke all on function public.admin_reset_onboarding(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_reset_onboarding(uuid, text) to authenticated;
+
+create function public.admin_reset_client_onboarding(p_client_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('reset_client_onboarding', jsonb_build_object('client_id', p_client_id, 'reason', p_reason));
+end;
+comment on function public.admin_reset_client_onboarding is
+  'Lets a client be onboarded again; their open link is closed. Needs clients.onboard. Fails: platform_permission_missing 403, client_not_found 404, reason_missing 422.';
+revoke all on function public.admin_reset_client_onboarding(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_reset_client_onboarding(uuid, text) to authenticated;
+
+create function public.admin_resend(p_message_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('resend_message', jsonb_build_object('message_id', p_message_id, 'reason', p_reason));
+end;
+comment on function public.admin_resend is
+  'Sends a message again that did not arrive or may not have; {id, org_id, message_id: the new one}. Needs messages.resend. Fails: platform_permission_missing 403, message_not_found 404, message_not_retryable 409, message_retried 409, reason_missing 422.';
+revoke all on function public.admin_resend(uuid, text) from public, anon, service_role;
+grant execute on function public.admin_resend(uuid, text) to authenticated;
+
+create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('pull_brake', jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'reason', p_reason, 'banner', p_banner));
+end;
+comment on function public.admin_pull_brake is
+  'Stops a kind of work for an organisation, or with none for everybody: {kind, org_id, is_on, is_changed}. Needs system.brakes. Fails: platform_permission_missing 403, org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_pull_brake(text, text, uuid, text) from public, anon, service_role;
+grant execute on function public.admin_pull_brake(text, text, uuid, text) to authenticated;
+
+create function public.admin_release_brake(p_kind text, p_reason text, p_org_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('release_brake', jsonb_build_object('kind', p_kind, 'org_id', p_org_id, 'reason', p_reason));
+end;
+comment on function public.admin_release_brake is
+  'Lets a kind of work go on: {kind, org_id, is_on, is_changed}. Needs system.brakes. Fails: platform_permission_missing 403, org_not_found 404, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_release_brake(text, text, uuid) from public, anon, service_role;
+grant execute on function public.admin_release_brake(text, text, uuid) to authenticated;
+
+create function public.admin_brakes()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_brakes', '{}');
+end;
+comment on function public.admin_brakes is
+  'The brakes that are on: [{kind, org_id, slug, reason, banner, pulled_by, pulled_at}]. Needs system.brakes. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_brakes() from public, anon, service_role;
+grant execute on function public.admin_brakes() to authenticated;
+
+create function public.start_support_access(p_org_id uuid, p_reason text, p_client_id uuid default null, p_minutes integer default 60)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('start_support', jsonb_build_object('org_id', p_org_id, 'reason', p_reason, 'client_id', p_client_id, 'minutes', p_minutes));
+end;
+comment on function public.start_support_access is
+  'Lets you into an organisation with the role support, or into one client''s place, for 5 to 480 minutes; its owners are told. {id, org_id, client_id, expires_at}. Needs support.start. Fails: platform_permission_missing 403, org_not_found 404, client_not_found 404, support_access_declined 403, support_access_open 409, already_member 409, reason_missing 422, value_not_allowed 422.';
+revoke all on function public.start_support_access(uuid, text, uuid, integer) from public, anon, service_role;
+grant execute on function public.start_support_access(uuid, text, uuid, integer) to authenticated;
+
+create function public.admin_support(p_org_id uuid default null, p_all boolean default false, p_limit integer default 100)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_support', jsonb_build_object('org_id', p_org_id, 'all', p_all, 'limit', p_limit));
+end;
+comment on function public.admin_support is
+  'The support accesses that are open, or all: [{id, org_id, slug, user_id, email, client_id, reason, started_at, expires_at, ended_at, is_open}]. Needs support.start. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_support(uuid, boolean, integer) from public, anon, service_role;
+grant execute on function public.admin_support(uuid, boolean, integer) to authenticated;
+
+create function public.admin_audit(p_org_id uuid default null, p_action text default null, p_actor_id uuid default null, p_before timestamptz default null, p_limit integer default 100)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_audit', jsonb_build_object('org_id', p_org_id, 'action', p_action, 'actor_id', p_actor_id, 'before', p_before, 'limit', p_limit));
+end;
+comment on function public.admin_audit is
+  'The audit logs, newest first; without an organisation all of them and the platform''s. Needs audit.read. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_audit(uuid, text, uuid, timestamptz, integer) from public, anon, service_role;
+grant execute on function public.admin_audit(uuid, text, uuid, timestamptz, integer) to authenticated;
+
+create function public.admin_list()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('list_admins', '{}');
+end;
+comment on function public.admin_list is
+  'Who runs the platform: [{user_id, email, permissions, created_at}]. Needs system.admins. Fails: platform_permission_missing 403.';
+revoke all on function public.admin_list() from public, anon, service_role;
+grant execute on function public.admin_list() to authenticated;
+
+create function public.admin_set(p_email text, p_permissions text[], p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('set_admin', jsonb_build_object('email', p_email, 'permissions', p_permissions, 'reason', p_reason));
+end;
+comment on function public.admin_set is
+  'Makes somebody who has signed up a platform admin, or changes what they may do. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_permission_unknown 422, last_admin 409, reason_missing 422.';
+revoke all on function public.admin_set(text, text[], text) from public, anon, service_role;
+grant execute on function public.admin_set(text, text[], text) to authenticated;
+
+create function public.admin_remove(p_email text, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('remove_admin', jsonb_build_object('email', p_email, 'reason', p_reason));
+end;
+comment on function public.admin_remove is
+  'Takes the platform from somebody, and ends their support accesses. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_admin_not_found 404, last_admin 409, reason_missing 422.';
+revoke all on function public.admin_remove(text, text) from public, anon, service_role;
+grant execute on function public.admin_remove(text, text) to authenticated;
+
+-- ── 25_leads/api.sql ──
+
+-- Leads for apps: the form and the referral page for visitors, the pipeline and credit for members and clients.
+
+create function public.capture_inquiry(
+  p_org_slug text, p_name text, p_email text default null, p_phone text default null, p_message text default null,
+  p_source text default null, p_services text[] default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.capture_inquiry(p_org_slug, p_name, p_email, p_phone, p_message, p_source, p_services);
+end;
+comment on function public.capture_inquiry is
+  'Takes in what somebody asks through a form: {outcome: captured, inquiry_id}, or {outcome: known, inquiry_id} where they have an open inquiry, to which this is added. Needs an email or a phone. Fails: page_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.capture_inquiry(text, text, text, text, text, text, text[]) from public, anon, authenticated, service_role;
+grant execute on function public.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+grant execute on function private.capture_inquiry(text, text, text, text, text, text, text[]) to anon, authenticated, service_role;
+
+create function public.referral_page(p_code text, p_visitor_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.referral_page(p_code, p_visitor_id);
+end;
+comment on function public.referral_page is
+  'What the page of a referral link shows: {code, name, description, reward_type, reward_value, expires_at, org_name, org_slug, branding, offers}. Counts the visitor once: send an id that the page keeps. Fails: referral_not_found 404, rate_limited 429.';
+revoke all on function public.referral_page(text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.referral_page(text, uuid) to anon, authenticated, service_role;
+grant execute on function private.referral_page(text, uuid) to anon, authenticated, service_role;
+
+create function public.refer(
+  p_code text, p_name text, p_email text, p_phone text default null, p_message text default null, p_services text[] default null,
+  p_referred_by text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.refer(p_code, p_name, p_email, p_phone, p_message, p_services, p_referred_by);
+end;
+comment on function public.refer is
+  'Takes in somebody who came by a referral link and counts their sign-up once: {outcome: captured | known, inquiry_id}. p_referred_by is the link''s ?by=. Fails: referral_not_found 404, rate_limited 429, value_not_allowed 422.';
+revoke all on function public.refer(text, text, text, text, text, text[], text) from public, anon, authenticated, service_role;
+grant execute on function public.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+grant execute on function private.refer(text, text, text, text, text, text[], text) to anon, authenticated, service_role;
+
+create function public.convert_inquiry(p_inquiry_id uuid, p_client_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_convert_inquiry(p_inquiry_id, p_client_id);
+end;
+comment on function public.convert_inquiry is
+  'Makes a lead a client: {outcome: converted, client_id, is_new, was_converted}. Whoever has the lead''s email (or, without one, phone) is that client, else a new one is made; the lead stays, WON, and what they asked is in the client''s log. Again answers the same client. Rewards a referral. Needs leads.write and clients.write. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409, permission_missing 403.';
+revoke all on function public.convert_inquiry(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.convert_inquiry(uuid, uuid) to authenticated;
+grant execute on function private.member_convert_inquiry(uuid, uuid) to authenticated;
+
+create function public.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_inquiry_pipeline(p_org_id);
+end;
+comment on function public.inquiry_pipeline is
+  'How many leads stand where: {NEW: {count, expected_value}, CONTACTED, BOOKED, WON, LOST}. Needs leads.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.inquiry_pipeline(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.inquiry_pipeline(uuid) to authenticated;
+grant execute on function private.member_inquiry_pipeline(uuid) to authenticated;
+
+create function public.client_referral_link(p_client_id uuid, p_referral_link_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_referral_link(p_client_id, p_referral_link_id);
+end;
+comment on function public.client_referral_link is
+  'The link a client hands on: {referral_link_id, code, name, referral_code, url}; of the newest open link where none is named. For members with clients.read, and for the client. Fails: client_not_found 404, referral_not_found 404, permission_missing 403.';
+revoke all on function public.client_referral_link(uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.client_referral_link(uuid, uuid) to authenticated;
+grant execute on function private.person_referral_link(uuid, uuid) to authenticated;
+
+create function public.credit_balance(p_client_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_credit_balance(p_client_id);
+end;
+comment on function public.credit_balance is
+  'A client''s credit: {balance_cents, currency}. For members with clients.read, and for the client. Fails: client_not_found 404, permission_missing 403.';
+revoke all on function public.credit_balance(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.credit_balance(uuid) to authenticated;
+grant execute on function private.member_credit_balance(uuid) to authenticated;
+
+create function public.spend_credit(p_client_id uuid, p_amount_cents bigint, p_note text default null, p_request_id uuid default null)
+returns bigint
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_spend_credit(p_client_id, p_amount_cents, p_note, p_request_id);
+end;
+comment on function public.spend_credit is
+  'Takes credit from a client and returns what is left, in cents; the same request id takes once. Needs packages.sell. Fails: client_not_found 404, credit_exhausted 409, request_reused 409, value_not_allowed 422, permission_missing 403.';
+revoke all on function public.spend_credit(uuid, bigint, text, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.spend_credit(uuid, bigint, text, uuid) to authenticated;
+grant execute on function private.member_spend_credit(uuid, bigint, text, uuid) to authenticated;
 
 -- ── 30_sessions/api.sql ──
 
@@ -12861,7 +16089,8 @@ begin
               where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
     perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id,
+                            'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
@@ -12873,7 +16102,7 @@ begin atomic
   select private.member_plan_checkout(p_org_id, p_plan);
 end;
 comment on function public.plan_checkout is
-  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id, app_url}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
 revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
 grant execute on function public.plan_checkout(uuid, text) to authenticated;
 grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
@@ -12890,7 +16119,7 @@ begin
   if not found then
     perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id, 'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
@@ -12902,7 +16131,7 @@ begin atomic
   select private.member_billing_customer(p_org_id);
 end;
 comment on function public.billing_customer is
-  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+  'Who your organisation is at the provider: {org_id, stripe_customer_id, app_url}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
 revoke all on function public.billing_customer(uuid) from public, anon, service_role;
 grant execute on function public.billing_customer(uuid) to authenticated;
 grant execute on function private.member_billing_customer(uuid) to authenticated;
@@ -13065,7 +16294,10 @@ declare
   v_member_id uuid;
 begin
   perform private.require_known_org(p_org_id);
-  perform private.require_value(exists (select from public.roles as r where r.role = p_role), 'role');
+  perform private.require_value(p_role <> 'support' and exists (select from public.roles as r where r.role = p_role), 'role');
+  if exists (select from public.org_members as m where m.org_id = p_org_id and m.user_id = v_user_id and m.role = 'support') then
+    perform private.fail(409, 'support_access_open', 'This person is there under support access.', 'End that first.');
+  end if;
   update public.org_members as m set role = p_role where m.org_id = p_org_id and m.user_id = v_user_id returning m.id into v_member_id;
   if not found then
     insert into public.org_members (org_id, user_id, role) values (p_org_id, v_user_id, p_role)
@@ -13076,7 +16308,7 @@ begin
 end;
 $$;
 comment on function service.set_member is
-  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409.';
+  'Gives a person who has signed up a role in an organisation, whether they were a member or not; returns the membership''s id. Fails: org_not_found 404, user_not_found 404, value_not_allowed 422, last_owner 409, support_access_open 409.';
 revoke all on function service.set_member(uuid, text, text) from public, anon, authenticated;
 grant execute on function service.set_member(uuid, text, text) to service_role;
 
@@ -13243,49 +16475,77 @@ comment on function service.sweep_rate_limits is
 revoke all on function service.sweep_rate_limits(integer, timestamptz, boolean) from public, anon, authenticated;
 grant execute on function service.sweep_rate_limits(integer, timestamptz, boolean) to service_role;
 
-create function service.pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
-returns boolean
+create function service.act(p_action text, p_args jsonb default '{}')
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.act(p_action, p_args, true);
+$$;
+comment on function service.act is
+  'Does what an operator asks, and writes its one audit row; a refusal is returned with its status. Actions and their arguments: private.admin_actions and the comments of private.act_<action>. Fails: value_not_allowed 422.';
+revoke all on function service.act(text, jsonb) from public, anon, authenticated;
+grant execute on function service.act(text, jsonb) to service_role;
+
+create function service.sweep_support_access(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (ended integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
-  end if;
-  return private.pull_brake(p_kind, p_org_id, p_reason, p_banner);
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with due as (
+    select s.org_id, s.id from public.support_access as s
+     where s.ended_at is null and s.expires_at <= p_now
+     order by s.expires_at limit p_limit for update skip locked),
+  -- Before it ends: the row is the organisation's, and says that nobody ended it.
+  done as (
+    select case when p_dry_run then false else private.end_support_access(d.org_id, d.id, p_now) end as is_ended, d.org_id, d.id from due as d),
+  told as (
+    select private.record_audit(d.org_id, 'expire_support', 'support_access', d.id) from done as d where d.is_ended)
+  select count(*)::integer + 0 * (select count(*)::integer from told) into ended from done;
+  return next;
 end;
 $$;
-comment on function service.pull_brake is
-  'Stops a kind of work (sms, email, push, payments, imports, automations, assistant, sign_up) for an organisation, or with none for everybody; false when it was stopped. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.pull_brake(text, text, uuid, text) from public, anon, authenticated;
-grant execute on function service.pull_brake(text, text, uuid, text) to service_role;
+comment on function service.sweep_support_access is
+  'Puts away support accesses that have run out (they let nobody in from that instant on), at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_support_access(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_support_access(integer, timestamptz, boolean) to service_role;
 
-create function service.release_brake(p_kind text, p_reason text, p_org_id uuid default null)
-returns boolean
+create function service.sweep_audit(
+  p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false, p_keep_days integer default 2557)
+returns table (deleted integer)
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_until timestamptz := p_now - make_interval(days => p_keep_days);
 begin
-  if p_org_id is not null then
-    perform private.require_known_org(p_org_id);
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  perform private.require_value(p_keep_days between 90 and 36500, 'keep_days');
+  if p_dry_run then
+    select (select count(*) from public.audit_log as a where a.happened_at < v_until)
+         + (select count(*) from private.platform_audit_log as a where a.happened_at < v_until) into deleted;
+    return next;
+    return;
   end if;
-  return private.release_brake(p_kind, p_org_id, p_reason);
+  -- The ledgers' one door, for their owner in this transaction alone.
+  perform set_config('coach.erase', 'on', true);
+  with old as (
+    select a.org_id, a.id from public.audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone as (
+    delete from public.audit_log as a using old as o where a.org_id = o.org_id and a.id = o.id returning 1),
+  old_platform as (
+    select a.id from private.platform_audit_log as a where a.happened_at < v_until order by a.happened_at limit p_limit for update skip locked),
+  gone_platform as (
+    delete from private.platform_audit_log as a using old_platform as o where a.id = o.id returning 1)
+  select (select count(*) from gone) + (select count(*) from gone_platform) into deleted;
+  perform set_config('coach.erase', 'off', true);
+  return next;
 end;
 $$;
-comment on function service.release_brake is
-  'Lets a kind of work go on that a brake stopped; false when none was on there. Fails: org_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function service.release_brake(text, text, uuid) from public, anon, authenticated;
-grant execute on function service.release_brake(text, text, uuid) to service_role;
-
-create function service.list_brakes()
-returns table (kind text, org_id uuid, slug text, reason text, banner text, pulled_by uuid, pulled_at timestamptz)
-language sql stable security definer set search_path = ''
-as $$
-  select b.kind, b.org_id, o.slug, b.reason, b.banner, b.pulled_by, b.pulled_at
-    from private.brakes as b left join public.orgs as o on o.id = b.org_id
-   order by b.pulled_at, b.id;
-$$;
-comment on function service.list_brakes is 'The brakes that are on, oldest first; without an organisation: for everybody.';
-revoke all on function service.list_brakes() from public, anon, authenticated;
-grant execute on function service.list_brakes() to service_role;
+comment on function service.sweep_audit is
+  'Deletes audit rows that are older than p_keep_days (90 to 36500, else seven years), at most p_limit (1 to 100000) of each log a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_audit(integer, timestamptz, boolean, integer) from public, anon, authenticated;
+grant execute on function service.sweep_audit(integer, timestamptz, boolean, integer) to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -14365,7 +17625,7 @@ comment on function service.pulse is
 revoke all on function service.pulse() from public, anon, authenticated;
 grant execute on function service.pulse() to service_role;
 
--- ── 97_doctor/service.sql ──
+-- ── 98_doctor/service.sql ──
 
 -- The doctor for operators.
 
@@ -14433,7 +17693,8 @@ insert into public.roles (role, description) values
   ('coach', 'Trains clients: clients, bookings, sessions and sales'),
   ('front_desk', 'Serves the desk: clients, bookings, check-ins and sales'),
   ('staff', 'The existing app''s coach'),
-  ('accountant_readonly', 'Reads what accounting needs');
+  ('accountant_readonly', 'Reads what accounting needs'),
+  ('support', 'Helps for a while, from the platform: nothing that is of high risk');
 
 insert into public.role_permissions (role, permission)
 select r.role, p.permission
@@ -14448,6 +17709,8 @@ select r.role, p.permission
     ('alerts.read',       '{owner,manager,coach,staff,front_desk}'),
     ('clients.read',      '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('clients.write',     '{owner,manager,coach,staff,front_desk}'),
+    ('leads.read',        '{owner,manager,coach,staff,front_desk}'),
+    ('leads.write',       '{owner,manager,coach,staff,front_desk}'),
     ('progress.read',     '{owner,manager,coach,staff}'),
     ('progress.write',    '{owner,manager,coach,staff}'),
     ('finance.read',      '{owner,manager,accountant_readonly}'),
@@ -14467,9 +17730,16 @@ select r.role, p.permission
     ('billing.read',      '{owner,manager,accountant_readonly}'),
     ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
+
+-- Support access: whatever is not listed here (money, members, roles, exports, words to clients) is refused under it.
+insert into public.role_permissions (role, permission)
+select 'support', p.permission
+  from unnest('{org.read,members.read,settings.write,audit.read,alerts.read,clients.read,clients.write,offers.read,packages.read,packages.correct,sessions.use,sessions.release,bookings.read,bookings.write,messages.read}'::text[]) as p (permission);
 
 -- ── 15_operations/data.sql ──
 
@@ -14479,7 +17749,10 @@ insert into private.audited_columns (subject_type, column_name)
 select t.subject_type, c.column_name
   from (values
     ('brakes', '{kind}'::text[]),
-    ('orgs', '{commission_rate,onboarding_completed}'),
+    ('orgs', '{commission_rate,onboarding_completed,allows_support,blocked_at}'),
+    ('clients', '{blocked_at,onboarding_completed_at}'),
+    ('support_access', '{client_id,expires_at,ended_at}'),
+    ('platform_admins', '{permissions}'),
     ('org_members', '{role}'),
     ('offers', '{offer_type,price_cents,sessions_included,is_active}'),
     ('promo_codes', '{discount_type,discount_value,is_active}'),
@@ -14488,6 +17761,28 @@ select t.subject_type, c.column_name
     ('session_types', '{duration_mins,price_cents,is_active}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+insert into private.admin_actions (action, permission, needs_reason, subject_type) values
+  ('search', 'orgs.read', false, 'platform'),
+  ('show_org', 'orgs.read', false, 'orgs'),
+  ('show_client', 'clients.read', false, 'clients'),
+  ('block_org', 'orgs.block', true, 'orgs'),
+  ('unblock_org', 'orgs.block', true, 'orgs'),
+  ('block_client', 'clients.block', true, 'clients'),
+  ('unblock_client', 'clients.block', true, 'clients'),
+  ('reset_org_onboarding', 'orgs.onboard', true, 'orgs'),
+  ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
+  ('resend_message', 'messages.resend', true, 'outbox_messages'),
+  ('start_support', 'support.start', true, 'support_access'),
+  ('end_support', 'support.start', false, 'support_access'),
+  ('list_support', 'support.start', false, 'support_access'),
+  ('pull_brake', 'system.brakes', true, 'brakes'),
+  ('release_brake', 'system.brakes', true, 'brakes'),
+  ('list_brakes', 'system.brakes', false, 'brakes'),
+  ('list_audit', 'audit.read', false, 'audit_log'),
+  ('list_admins', 'system.admins', false, 'platform_admins'),
+  ('set_admin', 'system.admins', true, 'platform_admins'),
+  ('remove_admin', 'system.admins', true, 'platform_admins');
 
 -- ── 27_progress/data.sql ──
 
@@ -14552,6 +17847,7 @@ select k.kind,
     ('direct', '{session_datetime,session_type,location}', 'A message from {business_name}', '{message}', false, false, 0),
     ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
     ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
+    ('support_access', '{}', 'Support has access to {business_name}', '{message}', false, false, 0),
     ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
 
@@ -14654,7 +17950,7 @@ insert into private.work_kinds (kind, description, jobs, done_keys, brake, degra
   ('callbacks', 'Status callbacks find their message', '{sweep_message_leftovers}', '{}', null, '1 day', '3 days', 'coach sweep message-leftovers'),
   ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits');
 
--- ── 97_doctor/data.sql ──
+-- ── 98_doctor/data.sql ──
 
 -- What the doctor looks at. The order is the order of the report within a severity.
 

@@ -113,6 +113,12 @@ def sweep_audit(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fals
     _sweep(["audit"], watch, limit, dry_run, json)
 
 
+@app.command("billing", epilog="Example: coach sweep billing --watch 60")
+def sweep_billing(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Ask the provider about subscriptions that its events left in doubt."""
+    _sweep(["billing"], watch, limit, dry_run, json)
+
+
 @app.command("rate-limits", epilog="Example: coach sweep rate-limits")
 def sweep_rate_limits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Delete counts of calls that no limit asks about any more."""

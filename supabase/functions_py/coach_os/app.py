@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from coach_os.billing_routes import ROUTERS as BILLING_ROUTERS
 from coach_os.database import Database, open_database
 from coach_os.database.person import person_api
 from coach_os.errors import CoachError, Unavailable
@@ -109,7 +110,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
     _add_routes(app)
-    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS):
+    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *BILLING_ROUTERS):
         app.include_router(router)
     if front:
         for prefix in PREFIXES:

@@ -65,7 +65,8 @@ begin
               where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
     perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id,
+                            'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
@@ -77,7 +78,7 @@ begin atomic
   select private.member_plan_checkout(p_org_id, p_plan);
 end;
 comment on function public.plan_checkout is
-  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id, app_url}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
 revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
 grant execute on function public.plan_checkout(uuid, text) to authenticated;
 grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
@@ -94,7 +95,7 @@ begin
   if not found then
     perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id, 'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
@@ -106,7 +107,7 @@ begin atomic
   select private.member_billing_customer(p_org_id);
 end;
 comment on function public.billing_customer is
-  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+  'Who your organisation is at the provider: {org_id, stripe_customer_id, app_url}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
 revoke all on function public.billing_customer(uuid) from public, anon, service_role;
 grant execute on function public.billing_customer(uuid) to authenticated;
 grant execute on function private.member_billing_customer(uuid) to authenticated;

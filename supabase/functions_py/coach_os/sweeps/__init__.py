@@ -23,6 +23,7 @@ from coach_os.sweeps.in_database import (
 )
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
+from coach_os.sweeps.subscriptions import check_subscriptions
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 
 __all__ = ["SWEEPS", "Sweep", "SweepResult", "run_all", "run_sweep", "stop_on_signals"]
@@ -64,6 +65,7 @@ SWEEPS: Mapping[str, Sweep] = {
         ),
         Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
         Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
+        Sweep("billing", "Ask the provider about subscriptions that its events left in doubt.", check_subscriptions),
         Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", RATE_LIMITS),
     )
 }
