@@ -34,12 +34,10 @@ class ScriptedDatabase:
             done = min(self.expired, params["p_limit"])
             self.expired -= 0 if params["p_dry_run"] else done
             return [{"expired": done, "offered": 1}]
-        if name in ("service.sweep_rate_limits", "service.sweep_message_leftovers"):
-            return [{"deleted": 0}]
-        if name == "service.sweep_reminders":
-            return [{"queued": 0, "skipped": 0}]
-        if name in ("service.claim_messages", "service.claim_unknown_messages"):
+        if name.startswith("service.claim_"):
             return []
+        if name.startswith("service.sweep_") and name != "service.sweep_overdue_bookings":
+            return [{"done": 0, "skipped": 0}]
         assert name == "service.sweep_overdue_bookings"
         if self.fail_after is not None and len(self.sizes) > self.fail_after:
             raise Unavailable()
