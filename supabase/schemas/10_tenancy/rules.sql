@@ -156,6 +156,7 @@ begin
                          'Leave commission_rate as it is.');
   end if;
   if tg_op = 'INSERT' and auth.role() = 'authenticated' then
+    perform private.require_unbraked('sign_up', null);
     new.created_by := auth.uid();
   end if;
   return new;
