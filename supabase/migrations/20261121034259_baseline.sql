@@ -261,6 +261,21 @@ comment on column public.alerts.booking_id is 'What it is about; without a key, 
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
 
+create table private.provider_limits (
+  id uuid not null default gen_random_uuid() primary key,
+  provider text not null,
+  account text not null default '',
+  until_at timestamptz not null,
+  reason text,
+  constraint provider_limits_account_once unique (provider, account),
+  constraint provider_limits_provider_form check (provider ~ '^[a-z][a-z0-9_-]{0,39}$'),
+  constraint provider_limits_reason_form check (reason ~ '^[A-Za-z0-9_.-]{1,100}$')
+);
+comment on table private.provider_limits is
+  'Providers'' accounts (twilio, smtp, expo, stripe, webhook, …) that asked to be left alone, and until when: no queue of theirs is claimed before.';
+comment on column private.provider_limits.account is 'Whose limit it is: an account''s id, a webhook''s; empty: the platform''s own.';
+comment on column private.provider_limits.reason is 'The provider''s code for it.';
+
 create table private.admin_actions (
   action text primary key,
   permission text not null,
@@ -1841,15 +1856,6 @@ create table private.unmatched_sms_events (
 comment on table private.unmatched_sms_events is 'Status callbacks of messages that are not known yet; matched when they are, kept for a week.';
 create index unmatched_sms_events_received_idx on private.unmatched_sms_events (received_at);
 
-create table private.provider_limits (
-  id uuid primary key default gen_random_uuid(),
-  channel text not null,
-  account text not null default '',
-  until_at timestamptz not null,
-  constraint provider_limits_account_once unique (channel, account)
-);
-comment on table private.provider_limits is 'Providers'' accounts that asked to be left alone, and until when; '''' is the platform''s own.';
-
 create table public.inbound_messages (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -2987,6 +2993,7 @@ begin
                          'Leave commission_rate as it is.');
   end if;
   if tg_op = 'INSERT' and auth.role() = 'authenticated' then
+    perform private.require_unbraked('sign_up', null);
     new.created_by := auth.uid();
   end if;
   return new;
@@ -6322,6 +6329,32 @@ as $$
    order by b.pulled_at, b.kind;
 $$;
 comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
+
+-- ── 15_operations/rules/provider_limits.sql ──
+
+-- A provider's limit defers the queue of that provider and account until it resets; no worker waits with work in hand.
+-- Whoever claims leaves out what deferred_until tells; whoever is told 429 (or that a provider is away) calls defer_provider.
+
+create function private.defer_provider(p_provider text, p_account text, p_until_at timestamptz, p_reason text default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.provider_limits as l (provider, account, until_at, reason)
+  values (p_provider, coalesce(p_account, ''), p_until_at, p_reason)
+  on conflict (provider, account) do update
+    set until_at = greatest(l.until_at, excluded.until_at),
+        reason = case when excluded.until_at >= l.until_at then excluded.reason else l.reason end;
+$$;
+comment on function private.defer_provider is 'Leaves a provider''s account (null: the platform''s) alone until an instant; a shorter pause shortens nothing.';
+
+create function private.deferred_until(p_provider text, p_account text, p_now timestamptz default now())
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select l.until_at from private.provider_limits as l
+   where l.provider = p_provider and l.account = coalesce(p_account, '') and l.until_at > p_now;
+$$;
+comment on function private.deferred_until is 'Until when a provider''s account (null: the platform''s) is left alone; null: it is not.';
 
 -- ── 25_leads/rules/capture.sql ──
 
@@ -10553,22 +10586,29 @@ declare
   v_claimed uuid[] := '{}';
   v_passed uuid[] := '{}';
   v_take record;
+  v_open text[];
+  v_braked jsonb;
 begin
   perform private.expire_leases(p_now);
+  -- What a brake stops is not claimed and stays due.
+  select coalesce(array_agg(c.channel), '{}'), jsonb_object_agg(c.channel, to_jsonb(private.braked_orgs(c.channel)))
+    into v_open, v_braked
+    from unnest('{sms,email,push}'::text[]) as c (channel)
+   where (p_channels is null or c.channel = any (p_channels)) and not private.is_braked(c.channel);
   -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
   for v_round in 1 .. 20 loop
     select array_agg(d.id) into v_ids
       from (select x.id
               from (select m.id, m.priority, m.next_at from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
             union all
             select x.id
               from (select m.id from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
              limit p_limit - cardinality(v_claimed)) as d;
@@ -10706,7 +10746,7 @@ begin
       join orgs as o on o.org_id = l.org_id
       left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
       left join private.provider_limits as p
-        on p.channel = l.channel and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
+        on p.provider = private.provider_of(l.channel) and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
       left join public.sms_suppression as x on x.org_id = l.org_id and x.phone = l.address and l.channel = 'sms'),
   ranked as (
     select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,
@@ -12262,15 +12302,6 @@ end;
 $$;
 comment on function private.record_lookups is 'Settles unknown messages that the provider knows; what it does not know stays unknown.';
 
-create function private.defer_account(p_channel text, p_account text, p_until_at timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  insert into private.provider_limits as l (channel, account, until_at) values (p_channel, coalesce(p_account, ''), p_until_at)
-  on conflict (channel, account) do update set until_at = greatest(l.until_at, excluded.until_at);
-$$;
-comment on function private.defer_account is 'Sends nothing through a provider''s account until an instant.';
-
 -- An operator's word: the same message again, as a new one that names the first.
 create function private.retry_message(p_message_id uuid, p_now timestamptz default now())
 returns uuid
@@ -13552,7 +13583,7 @@ as $$
     'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.next_at) from due as d),
     'done', (select count(*) from tries as t where t.status = 'sent'),
     'failed', (select count(*) from tries as t where t.status in ('failed', 'unknown')),
-    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.channel = p_channel and l.until_at > p_now),
+    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.provider = private.provider_of(p_channel) and l.until_at > p_now),
     'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
                    from (select coalesce(t.error_code, t.status) as reason, count(*) as n
                            from tries as t where t.status in ('failed', 'unknown') group by 1 order by 2 desc, 1 limit 5) as f),
@@ -13852,6 +13883,9 @@ create policy brakes_select_nobody on private.brakes for select to service_role 
 alter table private.admin_actions enable row level security;
 revoke all on private.admin_actions from public, anon, authenticated, service_role;
 create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);
+alter table private.provider_limits enable row level security;
+revoke all on private.provider_limits from public, anon, authenticated, service_role;
+create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
 
 -- ── 20_clients/access.sql ──
 
@@ -14430,15 +14464,13 @@ alter table private.message_kinds enable row level security;
 alter table private.phone_regions enable row level security;
 alter table private.platform_settings enable row level security;
 alter table private.unmatched_sms_events enable row level security;
-alter table private.provider_limits enable row level security;
 alter table private.inbound_sids enable row level security;
-revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events, private.provider_limits,
+revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events,
   private.inbound_sids from public, anon, authenticated, service_role;
 create policy message_kinds_select_nobody on private.message_kinds for select to service_role using (false);
 create policy phone_regions_select_nobody on private.phone_regions for select to service_role using (false);
 create policy platform_settings_select_nobody on private.platform_settings for select to service_role using (false);
 create policy unmatched_sms_events_select_nobody on private.unmatched_sms_events for select to service_role using (false);
-create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
 create policy inbound_sids_select_nobody on private.inbound_sids for select to service_role using (false);
 
 alter table public.sms_settings enable row level security;
@@ -16547,6 +16579,32 @@ comment on function service.sweep_audit is
 revoke all on function service.sweep_audit(integer, timestamptz, boolean, integer) from public, anon, authenticated;
 grant execute on function service.sweep_audit(integer, timestamptz, boolean, integer) to service_role;
 
+create function service.defer_provider(p_provider text, p_account text, p_until timestamptz, p_reason text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_provider ~ '^[a-z][a-z0-9_-]{0,39}$', 'provider');
+  perform private.require_value(coalesce(char_length(p_account), 0) <= 200, 'account');
+  perform private.defer_provider(p_provider, p_account, least(p_until, now() + interval '1 day'),
+                                 substring(p_reason from '^[A-Za-z0-9_.-]{1,100}$'));
+end;
+$$;
+comment on function service.defer_provider is
+  'Leaves a provider''s account (null: the platform''s) alone until an instant, at most a day; what waits goes on by itself then. p_reason: the provider''s code. Fails: value_not_allowed 422.';
+revoke all on function service.defer_provider(text, text, timestamptz, text) from public, anon, authenticated;
+grant execute on function service.defer_provider(text, text, timestamptz, text) to service_role;
+
+create function service.list_provider_limits()
+returns table (provider text, account text, until_at timestamptz, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  select l.provider, l.account, l.until_at, l.reason from private.provider_limits as l where l.until_at > now() order by l.until_at;
+$$;
+comment on function service.list_provider_limits is 'The providers'' accounts that are left alone now, and until when.';
+revoke all on function service.list_provider_limits() from public, anon, authenticated;
+grant execute on function service.list_provider_limits() to service_role;
+
 -- ── 20_clients/service.sql ──
 
 -- Clients for operators.
@@ -17101,17 +17159,6 @@ comment on function service.record_messages is
 revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
 
-create function service.defer_account(p_channel text, p_account_sid text, p_until timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  select private.defer_account(p_channel, p_account_sid, least(p_until, now() + interval '1 day'));
-$$;
-comment on function service.defer_account is
-  'Sends nothing through a provider''s account (null: the platform''s) until an instant; what is waiting goes on by itself then.';
-revoke all on function service.defer_account(text, text, timestamptz) from public, anon, authenticated;
-grant execute on function service.defer_account(text, text, timestamptz) to service_role;
-
 create function service.claim_unknown_messages(p_limit integer default 50, p_now timestamptz default now())
 returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
 language sql volatile security definer set search_path = ''
@@ -17324,11 +17371,12 @@ as $$
     'oldest_due_at', (select min(m.next_at) from public.outbox_messages as m
                        where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
     'unknown', (select count(*) from public.outbox_messages as m where m.status = 'unknown' and (p_org_id is null or m.org_id = p_org_id)),
-    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('channel', l.channel, 'until', l.until_at) order by l.until_at), '[]')
-                   from private.provider_limits as l where l.until_at > now()));
+    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('provider', l.provider, 'until', l.until_at) order by l.until_at), '[]')
+                   from private.provider_limits as l
+                  where l.until_at > now() and l.provider in ('twilio', 'smtp', 'expo')));
 $$;
 comment on function service.messages_state is
-  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{channel, until}]}; of one organisation, or of all.';
+  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{provider, until}]}; of one organisation, or of all.';
 revoke all on function service.messages_state(uuid) from public, anon, authenticated;
 grant execute on function service.messages_state(uuid) to service_role;
 

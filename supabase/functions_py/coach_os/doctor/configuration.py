@@ -106,7 +106,10 @@ def _implausible(settings: Settings) -> FindingList:
 def _contradictions(settings: Settings) -> FindingList:
     findings = []
     secret = settings.supabase_secret_key.get_secret_value() if settings.supabase_secret_key else None
-    if secret and (secret == settings.supabase_publishable_key or _role_of(secret) in ("anon", "authenticated")):
+    if secret and (
+        _role_of(secret) in ("anon", "authenticated")
+        or (secret == settings.supabase_publishable_key and _role_of(secret) is None)
+    ):
         findings.append(
             _error(
                 "secret_key_is_public",
