@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from coach_os.billing_routes import ROUTERS as BILLING_ROUTERS
+from coach_os.checkout_routes import ROUTERS as CHECKOUT_ROUTERS
 from coach_os.database import Database, open_database
 from coach_os.database.person import person_api
 from coach_os.errors import CoachError, Unavailable
@@ -110,7 +111,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
     _add_routes(app)
-    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *BILLING_ROUTERS):
+    # One a line: several add to it.
+    for router in (
+        *ROUTERS,
+        *BILLING_ROUTERS,
+        *CHECKOUT_ROUTERS,
+        *MESSAGING_ROUTERS,
+        *METRICS_ROUTERS,
+    ):
         app.include_router(router)
     if front:
         for prefix in PREFIXES:

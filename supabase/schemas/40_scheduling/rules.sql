@@ -100,6 +100,8 @@ begin
     perform private.refuse_permission();
   elsif p_booking.purchase_id is not null then
     perform private.refuse_column();
+  elsif private.deposit_amount(v_type) is not null then
+    perform private.fail(402, 'deposit_required', 'This session is booked with a deposit.', 'Book it from the portal, which takes the deposit.');
   end if;
   -- What is missing is refused by the row's own rules.
   if p_booking.start_time is null or p_booking.end_time is null then

@@ -12,16 +12,19 @@ from typing import Protocol
 
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
+from coach_os.sweeps.deposits import settle_deposits
 from coach_os.sweeps.in_database import (
     AUDIT,
     BOOKINGS,
     HOLDS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
+    RECEIPTS,
     REMINDERS,
     SUPPORT_ACCESS,
 )
 from coach_os.sweeps.messages import send_due_messages
+from coach_os.sweeps.refunds import carry_refunds
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.subscriptions import check_subscriptions
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
@@ -51,6 +54,13 @@ SWEEPS: Mapping[str, Sweep] = {
     for sweep in (
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
+        Sweep(
+            "deposits",
+            "Make the payments of deposits that wait for one, and cancel those not paid in time.",
+            settle_deposits,
+        ),
+        Sweep("refunds", "Carry the refunds that are due to Stripe.", carry_refunds),
+        Sweep("receipts", "Number the receipts of payments and refunds, and queue their emails.", RECEIPTS),
         Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),
         Sweep("messages", "Send the messages that are due and may be sent now.", send_due_messages),
         Sweep(

@@ -9,6 +9,7 @@ BOOKINGS = InBatches("bookings", "service.sweep_overdue_bookings", batch_size=50
 #: Each hold is freed and offered on by itself; an offer is no reason to go on.
 HOLDS = InBatches("holds", "service.sweep_expired_holds", batch_size=1000, progress=("expired",))
 REMINDERS = InBatches("reminders", "service.sweep_reminders", batch_size=1000)
+RECEIPTS = InBatches("receipts", "service.sweep_receipts", batch_size=500)
 MESSAGE_LEFTOVERS = InBatches("message_leftovers", "service.sweep_message_leftovers", batch_size=10_000)
 SUPPORT_ACCESS = InBatches("support_access", "service.sweep_support_access", batch_size=1000)
 AUDIT = InBatches("audit", "service.sweep_audit", batch_size=10_000)
