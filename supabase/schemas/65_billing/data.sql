@@ -14,3 +14,8 @@ select t.subject_type, c.column_name
     ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+insert into private.admin_actions (action, permission, needs_reason, subject_type) values
+  ('show_entitlements', 'orgs.read', false, 'orgs'),
+  ('grant_plan', 'billing.grant', true, 'plan_grants'),
+  ('revoke_grant', 'billing.grant', true, 'plan_grants');

@@ -107,35 +107,6 @@ comment on function service.entitlements is
 revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
 grant execute on function service.entitlements(uuid, timestamptz) to service_role;
 
-create function service.grant_plan(
-  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
-returns uuid
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
-end;
-$$;
-comment on function service.grant_plan is
-  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
-revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
-grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
-
-create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.revoke_grant(p_org_id, p_grant_id, null);
-end;
-$$;
-comment on function service.revoke_grant is
-  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
-revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
-grant execute on function service.revoke_grant(uuid, uuid) to service_role;
-
 create function service.billing_customer(p_org_id uuid)
 returns text
 language sql stable security definer set search_path = ''
