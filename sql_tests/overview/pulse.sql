@@ -1,6 +1,6 @@
 -- pulse: silent on a healthy database that has work; each planted fault shows in its kind, and in no other.
 begin;
-select plan(38);
+select plan(40);
 select tests.open_studio();
 
 -- A busy, healthy hour: every job ran a minute ago and did something; texts left, one failed, some wait for their time.

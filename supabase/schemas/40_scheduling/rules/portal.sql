@@ -146,13 +146,21 @@ $$;
 comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
 
 -- Counted like any other call, so returned.
+create function private.closed()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+$$;
+comment on function private.closed is 'The answer where no bookings are taken online, or not from this client: online_booking_off 403.';
+
 create function private.refuse_closed(p_org_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not (private.settings_of(p_org_id)).allow_client_booking then
-    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+    return private.closed();
   end if;
   return null;
 end;
@@ -505,7 +513,9 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
   select c.id into v_client_id
     from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
-  if not found then
+  if exists (select from public.clients as c where c.org_id = v_org.id and c.id = v_client_id and c.blocked_at is not null) then
+    return private.closed();
+  elsif v_client_id is null then
     insert into public.clients (org_id, full_name, email, phone, source)
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
