@@ -3099,13 +3099,18 @@ as $$
 $$;
 comment on function private.founds is 'True for the person who made this organisation, as long as nobody has joined it.';
 
-create function private.refuse_permission()
+create function private.refuse_permission(p_org_id uuid default null)
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+begin
+  perform private.refuse_blocked_org(p_org_id);
+  perform private.refuse_support_access(p_org_id);
+  perform private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+end;
 $$;
-comment on function private.refuse_permission is 'Refuses a member whose role lacks the permission: permission_missing 403.';
+comment on function private.refuse_permission is
+  'Refuses a member who lacks a permission, and says why: org_blocked 403, support_access_limited 403, else permission_missing 403.';
 
 create function private.refuse_org()
 returns void
@@ -3154,9 +3159,7 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
-    perform private.refuse_blocked_org(p_org_id);
-    perform private.refuse_support_access(p_org_id);
-    perform private.refuse_permission();
+    perform private.refuse_permission(p_org_id);
   end if;
   perform private.refuse_org();
 end;
@@ -3836,7 +3839,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('packages.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_purchase();
 end;
@@ -3897,7 +3900,7 @@ declare
 begin
   -- Asked first: what follows would tell people outside the organisation its prices.
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.sell')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   select o.* into v_offer from public.offers as o where o.org_id = new.org_id and o.id = new.offer_id;
   if not found then
@@ -4005,7 +4008,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   if private.held_recently(old, 'sessions_used', new.sessions_used, now()) then
     new.sessions_used := old.sessions_used;
@@ -4060,7 +4063,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   return new;
 end;
@@ -4223,9 +4226,8 @@ as $$
 declare
   v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
-  if not exists (select from public.clients as c
-                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
-    perform private.refuse_permission();
+  if not exists (select from private.my_clients() as c where c.org_id = p_booking.org_id and c.id = p_booking.client_id) then
+    perform private.refuse_permission(p_booking.org_id);
   elsif p_booking.purchase_id is not null then
     perform private.refuse_column();
   elsif private.deposit_amount(v_type) is not null then
@@ -4583,7 +4585,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('bookings.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_booking();
 end;
@@ -8347,7 +8349,7 @@ begin
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
   elsif not v_is_own
         and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   return v_org_id;
 end;
@@ -9858,13 +9860,21 @@ $$;
 comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
 
 -- Counted like any other call, so returned.
+create function private.closed()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+$$;
+comment on function private.closed is 'The answer where no bookings are taken online, or not from this client: online_booking_off 403.';
+
 create function private.refuse_closed(p_org_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not (private.settings_of(p_org_id)).allow_client_booking then
-    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+    return private.closed();
   end if;
   return null;
 end;
@@ -10217,7 +10227,9 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
   select c.id into v_client_id
     from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
-  if not found then
+  if exists (select from public.clients as c where c.org_id = v_org.id and c.id = v_client_id and c.blocked_at is not null) then
+    return private.closed();
+  elsif v_client_id is null then
     insert into public.clients (org_id, full_name, email, phone, source)
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
@@ -14879,6 +14891,70 @@ as $$
 $$;
 comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
 
+-- What came in and went back, of all time; fees are the organisation's matter and not the client's.
+create function private.client_money(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with money as (
+    select e.* from public.money_events as e
+     where e.org_id = p_org_id and e.client_id = p_client_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  select jsonb_build_object(
+    'total', (select count(*) from money),
+    'amounts', (
+      select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'paid_cents', s.paid, 'returned_cents', s.net - s.paid, 'net_cents', s.net)
+                                order by s.currency), '[]')
+        from (select m.currency, coalesce(sum(m.amount_cents) filter (where m.type = 'INCOME'), 0) as paid, sum(m.amount_cents) as net
+                from money as m group by m.currency) as s),
+    'subscription', (
+      select jsonb_build_object('id', s.id, 'status', s.status, 'offer_id', s.offer_id, 'price_cents', s.price_cents, 'currency', s.currency,
+                                'current_period_end', s.current_period_end, 'cancel_at_period_end', s.cancel_at_period_end)
+        from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'event_date', m.event_date, 'type', m.type, 'amount_cents', m.amount_cents,
+                                                   'currency', m.currency, 'source', m.source, 'purchase_id', m.purchase_id, 'booking_id', m.booking_id,
+                                                   'notes', m.notes) order by m.event_date desc, m.id), '[]')
+        from (select * from money as x order by x.event_date desc, x.id limit 50) as m));
+$$;
+comment on function private.client_money is
+  'Section money: {total, amounts: [{currency, paid_cents, returned_cents: negative, net_cents}], subscription, latest: the newest 50}.';
+
+create function private.client_waivers_signed(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with waivers as (
+    select w.*, t.version,
+           case when w.status = 'sent' and w.expires_at <= p_now then 'expired' else w.status end as state
+      from public.client_waivers as w
+      left join public.waiver_texts as t on t.org_id = w.org_id and t.id = w.waiver_text_id
+     where w.org_id = p_org_id and w.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from waivers),
+    'is_signed', exists (select from waivers as w where w.state = 'signed'),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'name', w.name, 'status', w.state, 'sent_at', w.sent_at, 'signed_at', w.signed_at,
+                                                   'expires_at', w.expires_at, 'signer_name', w.signer_name, 'text_version', w.version, 'source', w.source)
+                                order by w.created_at desc, w.id), '[]')
+        from (select * from waivers as x order by x.created_at desc, x.id limit 20) as w));
+$$;
+comment on function private.client_waivers_signed is
+  'Section waivers: {total, is_signed, latest: the newest 20, an open one whose link has run out as expired}; no link.';
+
+create function private.client_measured(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_measurements as m where m.org_id = p_org_id and m.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'measurement_type', m.measurement_type, 'value', m.value, 'unit', m.unit,
+                                                   'notes', m.notes, 'measured_at', m.measured_at) order by m.measured_at desc, m.id), '[]')
+        from (select * from public.client_measurements as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.measured_at desc, x.id limit 100) as m));
+$$;
+comment on function private.client_measured is 'Section measurements: {total, latest: the newest 100}.';
+
 -- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
 create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
 returns jsonb
@@ -14900,6 +14976,9 @@ begin
         ('packages', 'client_packages', 'packages.read'),
         ('bookings', 'client_bookings', 'bookings.read'),
         ('communications', 'client_communications_log', 'messages.read'),
+        ('money', 'client_money', 'money.read'),
+        ('waivers', 'client_waivers_signed', 'clients.read'),
+        ('measurements', 'client_measured', 'progress.read'),
         ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
 end;
 $$;
@@ -14980,6 +15059,114 @@ $$;
 comment on function private.dashboard_outstanding is
   'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
 
+-- Money that came in, less what was returned on the day it was returned, whatever it had been paid for.
+create function private.dashboard_revenue(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with periods as materialized (
+    select v.name, d.days, private.local_range(p_org_id, d.days) as range
+      from (values ('day'), ('week'), ('month')) as v (name)
+     cross join lateral (select private.view_range(p_org_id, v.name, p_on) as days) as d),
+  bounds as materialized (select min(lower(p.range)) as first, max(upper(p.range)) as last from periods as p),
+  money as (
+    select e.event_date, e.currency, e.type, e.amount_cents
+      from public.money_events as e
+     where e.org_id = p_org_id and e.event_date >= (select b.first from bounds as b) and e.event_date < (select b.last from bounds as b)
+       and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  sums as (
+    select p.name, m.currency, sum(m.amount_cents) filter (where m.type = 'INCOME') as gross,
+           sum(m.amount_cents) filter (where m.type <> 'INCOME') as returned, sum(m.amount_cents) as net
+      from periods as p
+      join money as m on m.event_date >= lower(p.range) and m.event_date < upper(p.range)
+     group by p.name, m.currency)
+  select jsonb_object_agg(p.name, jsonb_build_object('from_on', lower(p.days), 'until_on', upper(p.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'gross_cents', coalesce(s.gross, 0), 'returned_cents', coalesce(s.returned, 0),
+                                                        'net_cents', s.net) order by s.currency), '[]')
+             from sums as s where s.name = p.name)))
+    from periods as p;
+$$;
+comment on function private.dashboard_revenue is
+  'Section revenue: {day, week, month: {from_on, until_on, amounts: [{currency, gross_cents, returned_cents: refunds, disputes and corrections on their own dates, as in the ledger negative, net_cents}]}}.';
+
+-- Earned: the sessions that were held this month, as private.revenue has it. Forecast adds those that are booked in it, as far as their packages reach.
+create function private.dashboard_earned(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with month as materialized (
+    select m.days, private.local_range(p_org_id, m.days) as range from (select private.view_range(p_org_id, 'month', p_on) as days) as m),
+  earned as (
+    select r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from month as m cross join lateral private.revenue(p_org_id, m.range) as r
+     group by r.currency),
+  booked as materialized (
+    select b.purchase_id as id, count(*) as n
+      from month as m
+      join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(m.range) and b.start_time < upper(m.range)
+     where b.purchase_id is not null and (b.settlement = 'due' or b.settlement is null and b.status in ('pending', 'confirmed'))
+     group by b.purchase_id),
+  ahead as (
+    select p.currency, sum(l.unearned_cents * least(k.n, p.sessions_remaining) / p.sessions_remaining) as cents,
+           sum(least(k.n, p.sessions_remaining)) as sessions
+      from booked as k
+      join public.client_purchases as p on p.org_id = p_org_id and p.id = k.id and p.sessions_remaining > 0
+      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents
+              from private.package_earnings(p_org_id, (select array_agg(b.id) from booked as b)) as x
+             order by x.purchase_id, x.nth desc) as l on l.purchase_id = p.id
+     group by p.currency)
+  select jsonb_build_object('from_on', lower(m.days), 'until_on', upper(m.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object(
+                    'currency', currency, 'earned_cents', coalesce(e.cents, 0), 'sessions_earned', coalesce(e.sessions, 0),
+                    'forecast_cents', coalesce(e.cents, 0) + coalesce(a.cents, 0), 'sessions_booked', coalesce(a.sessions, 0)) order by currency), '[]')
+             from earned as e full join ahead as a using (currency)))
+    from month as m;
+$$;
+comment on function private.dashboard_earned is
+  'Section earned: of the local month, {from_on, until_on, amounts: [{currency, earned_cents, sessions_earned, forecast_cents, sessions_booked}]}.';
+
+-- What clients' subscriptions bring in a month, as they are now.
+create function private.dashboard_mrr(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'active', coalesce(sum(s.n), 0), 'past_due', coalesce(sum(s.past_due), 0),
+    'amounts', coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'mrr_cents', s.cents) order by s.currency) filter (where s.n > 0), '[]'))
+    from (select coalesce(x.currency, o.currency, 'aud') as currency, count(*) filter (where x.status = 'active') as n,
+                 count(*) filter (where x.status = 'past_due') as past_due, coalesce(sum(x.price_cents) filter (where x.status = 'active'), 0) as cents
+            from public.subscriptions as x
+            left join public.offers as o on o.org_id = x.org_id and o.id = x.offer_id
+           where x.org_id = p_org_id and x.status in ('active', 'past_due')
+           group by 1) as s;
+$$;
+comment on function private.dashboard_mrr is
+  'Section mrr: of active subscriptions, each for a month whatever it is billed by: {active, past_due: counted, not added, amounts: [{currency, mrr_cents}]}.';
+
+-- Of the day that was scored last: a client who was not scored on it is nobody's worry of today.
+create function private.dashboard_at_risk(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with latest as (
+    select max(r.as_of_date) as on_date from public.client_risk as r where r.org_id = p_org_id),
+  risks as (
+    select r.client_id, r.score, r.tier, r.reasons
+      from public.client_risk as r
+     where r.org_id = p_org_id and r.as_of_date = (select l.on_date from latest as l) and r.tier <> 'green')
+  select jsonb_build_object(
+    'as_of_date', (select l.on_date from latest as l),
+    'red', count(*) filter (where r.tier = 'red'), 'amber', count(*) filter (where r.tier = 'amber'),
+    'clients', (
+      select coalesce(jsonb_agg(jsonb_build_object('client_id', w.client_id, 'full_name', c.full_name, 'score', w.score, 'tier', w.tier,
+                                                   'reasons', to_jsonb(w.reasons)) order by w.score desc, w.client_id), '[]')
+        from (select * from risks as x order by x.score desc, x.client_id limit 20) as w
+        join public.clients as c on c.org_id = p_org_id and c.id = w.client_id))
+    from risks as r;
+$$;
+comment on function private.dashboard_at_risk is
+  'Section at_risk: of the latest scored day alone, {as_of_date, red, amber, clients: the 20 with the highest scores, green ones left out}.';
+
 create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
 returns jsonb
 language plpgsql stable security definer set search_path = ''
@@ -14997,10 +15184,133 @@ begin
         ('today', 'dashboard_today', 'bookings.read'),
         ('week', 'dashboard_week', 'bookings.read'),
         ('no_show', 'dashboard_no_show', 'bookings.read'),
-        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+        ('revenue', 'dashboard_revenue', 'finance.read'),
+        ('earned', 'dashboard_earned', 'finance.read'),
+        ('mrr', 'dashboard_mrr', 'finance.read'),
+        ('outstanding', 'dashboard_outstanding', 'packages.read'),
+        ('at_risk', 'dashboard_at_risk', 'clients.read')) as s (name, function, permission));
 end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- ── 95_overview/rules/finance.sql ──
+
+-- Finance: the ledger of money by local month, and what an organisation has earned through the platform. Every figure is a sum over
+-- money_events, so that they add up to it; amounts keep the ledger's sign where a row is to be added up.
+
+-- Left out, the last date is the organisation's today, and the first the beginning of that month a year earlier.
+create function private.finance_days(p_org_id uuid, p_from date, p_until date)
+returns daterange
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_until date := coalesce(p_until, private.org_today(p_org_id));
+  v_from date := coalesce(p_from, date_trunc('month', v_until::timestamp - interval '1 year')::date);
+begin
+  perform private.require_value(v_from between '2000-01-01' and '2100-01-01', 'from');
+  perform private.require_value(v_until between v_from and '2100-01-01', 'until');
+  return daterange(v_from, v_until + 1);
+end;
+$$;
+comment on function private.finance_days is 'The local dates to account for. Fails: value_not_allowed 422.';
+
+create function private.whole_months(p_days daterange)
+returns daterange
+language sql immutable security invoker set search_path = ''
+as $$
+  select daterange(date_trunc('month', lower(p_days)::timestamp)::date, (date_trunc('month', (upper(p_days) - 1)::timestamp) + interval '1 month')::date);
+$$;
+comment on function private.whole_months is 'These dates with the rest of their first and last month.';
+
+create function private.profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security definer set search_path = ''
+as $$
+  with bounds as materialized (
+    select private.local_range(p_org_id, private.whole_months(private.finance_days(p_org_id, p_from, p_until))) as range, private.org_timezone(p_org_id) as timezone),
+  money as (
+    select date_trunc('month', e.event_date at time zone b.timezone)::date as month, e.currency, e.type, e.amount_cents, e.tax_cents
+      from bounds as b
+      join public.money_events as e on e.org_id = p_org_id and e.event_date >= lower(b.range) and e.event_date < upper(b.range)),
+  moved as (
+    select m.month, m.currency,
+           sum(m.amount_cents) filter (where m.type = 'INCOME') as gross, sum(m.amount_cents) filter (where m.type = 'REFUND') as refunds,
+           sum(m.amount_cents) filter (where m.type = 'DISPUTE') as disputes, sum(m.amount_cents) filter (where m.type = 'ADJUSTMENT') as adjustments,
+           sum(m.amount_cents) filter (where m.type = 'FEE') as fees, sum(m.amount_cents) filter (where m.type = 'PLATFORM_FEE') as platform_fees,
+           sum(m.amount_cents) filter (where m.type = 'EXPENSE') as expenses, sum(m.amount_cents) filter (where m.type <> 'PAYOUT') as net,
+           sum(m.tax_cents) as gst, sum(m.amount_cents) filter (where m.type = 'PAYOUT') as payouts
+      from money as m
+     group by m.month, m.currency),
+  earned as (
+    select date_trunc('month', r.on_at at time zone b.timezone)::date as month, r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from bounds as b
+     cross join lateral private.revenue(p_org_id, b.range) as r
+     group by 1, 2)
+  select month, currency, coalesce(m.gross, 0)::bigint, coalesce(m.refunds, 0)::bigint, coalesce(m.disputes, 0)::bigint, coalesce(m.adjustments, 0)::bigint,
+         coalesce(m.fees, 0)::bigint, coalesce(m.platform_fees, 0)::bigint, coalesce(m.expenses, 0)::bigint, coalesce(m.net, 0)::bigint,
+         coalesce(m.gst, 0)::bigint, coalesce(m.payouts, 0)::bigint, coalesce(e.cents, 0)::bigint, coalesce(e.sessions, 0)::bigint
+    from moved as m
+    full join earned as e using (month, currency)
+   order by month, currency;
+$$;
+comment on function private.profit_and_loss is
+  'By local month and currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses; payouts only move money and stand beside it; gst is the tax inside; earned is the revenue of the sessions that were held.';
+
+create function private.member_profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'finance.read');
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function private.member_profit_and_loss is 'profit_and_loss for a member with finance.read.';
+
+-- Where the platform stands between an organisation and its clients' money: what went through Stripe. Cash never came here, so it is
+-- not to be paid out. One row for each organisation, in the currency that most of it came in, since the app reads one.
+create function private.earnings(p_org_ids uuid[])
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with sums as (
+    select e.org_id, e.currency, count(*) as n,
+           coalesce(sum(e.amount_cents) filter (where e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')), 0) as gross,
+           -coalesce(sum(e.amount_cents) filter (where e.type in ('FEE', 'PLATFORM_FEE', 'EXPENSE')), 0) as commission,
+           -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as paid_out
+      from public.money_events as e
+     where e.org_id = any (p_org_ids) and (e.source = 'stripe' or e.type = 'PAYOUT')
+     group by e.org_id, e.currency)
+  select o.id, o.name, coalesce(s.gross, 0), coalesce(s.commission, 0), coalesce(s.gross - s.commission, 0), coalesce(s.paid_out, 0),
+         coalesce(s.gross - s.commission - s.paid_out, 0), coalesce(s.currency, 'aud')
+    from public.orgs as o
+    left join lateral (select * from sums as x where x.org_id = o.id order by x.n desc, x.currency limit 1) as s on true
+   where o.id = any (p_org_ids);
+$$;
+comment on function private.earnings is
+  'What went through Stripe for these organisations: gross (income less what was returned), commission (the platform''s and Stripe''s fees), net, paid_out, and pending: what is left.';
+
+create function private.reader_earnings()
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return query
+  select e.* from private.earnings(case when private.is_platform_admin() then (select array_agg(o.id) from public.orgs as o)
+                                        else private.orgs_with('finance.read') end) as e;
+end;
+$$;
+comment on function private.reader_earnings is 'The earnings of the organisations whose finances the signed-in person may read; a platform admin''s are all.';
 
 -- ── 95_overview/rules/pulse.sql ──
 
@@ -15222,6 +15532,117 @@ begin
 end;
 $$;
 comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+
+-- ── 95_overview/rules/revenue.sql ──
+
+-- Revenue as it is earned: a package is paid once and earned session by session.
+-- What a package has earned after n of its sessions is n shares of what it cost, rounded down; all of what was paid for it and not
+-- returned once the last session is used; and never more than that. Each session earns the difference, so the cents always add up, and
+-- what comes later (a correction, a refund) is earned or taken back at its own date and leaves earlier months as they were.
+
+-- Every change of what these packages have earned, in the order in which it was written; on_at is when it counts: a session's at its
+-- booking's start, else at the click; a refund's when the money moved. Null: all of the organisation's packages.
+create function private.package_earnings(p_org_id uuid, p_purchase_ids uuid[] default null)
+returns table (
+  purchase_id uuid, client_id uuid, booking_id uuid, kind text, nth bigint, on_at timestamptz, sessions integer, amount_cents bigint,
+  unearned_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.id, p.client_id, p.currency, p.purchased_at,
+           p.sessions_total - (select coalesce(sum(e.total_delta), 0) from public.session_entries as e
+                                where e.org_id = p.org_id and e.purchase_id = p.id) as sold,
+           -- A package that came from another system has no money here; what was paid for it is what it says.
+           coalesce((select sum(m.amount_cents) from public.money_events as m
+                      where m.org_id = p.org_id and m.purchase_id = p.id and m.type = 'INCOME'),
+                    case when p.payment_status = 'succeeded' then p.amount_paid_cents else 0 end)::bigint as paid
+      from public.client_purchases as p
+     where p.org_id = p_org_id and (p_purchase_ids is null or p.id = any (p_purchase_ids))),
+  moves as (
+    select k.id as purchase_id, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
+           0 as used_delta, 0 as total_delta, 0::bigint as returned
+      from packages as k
+    union all
+    select e.purchase_id, e.booking_id, e.kind, coalesce(b.start_time, e.created_at), e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
+      from public.session_entries as e
+      left join public.bookings as b on b.org_id = e.org_id and b.id = e.booking_id
+     where e.org_id = p_org_id and (p_purchase_ids is null or e.purchase_id = any (p_purchase_ids)) and (e.used_delta <> 0 or e.total_delta <> 0)
+    union all
+    select m.purchase_id, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
+      from public.money_events as m
+     where m.org_id = p_org_id and m.purchase_id is not null and (p_purchase_ids is null or m.purchase_id = any (p_purchase_ids))
+       and m.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  states as (
+    select m.*, k.client_id, k.currency, k.sold, k.paid,
+           sum(m.used_delta) over w as used, k.sold + sum(m.total_delta) over w as total, k.paid - sum(m.returned) over w as kept
+      from moves as m
+      join packages as k on k.id = m.purchase_id
+    window w as (partition by m.purchase_id order by m.written_at, m.no, m.kind)),
+  earned as (
+    select s.*, case when coalesce(s.sold, 0) <= 0 or s.used > 0 and s.used >= s.total then greatest(s.kept, 0)
+                     else greatest(least(s.paid * least(s.used, s.sold) / s.sold, s.kept), 0) end::bigint as so_far
+      from states as s)
+  select e.purchase_id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
+         e.so_far - coalesce(lag(e.so_far) over w, 0), greatest(e.kept, 0) - e.so_far, e.currency
+    from earned as e
+  window w as (partition by e.purchase_id order by e.written_at, e.no, e.kind);
+$$;
+comment on function private.package_earnings is
+  'What packages earned, session by session: {purchase_id, client_id, booking_id, kind: sale | opening | use | release | correction | refund | dispute | adjustment, nth, on_at, sessions (−1 when given back), amount_cents, unearned_cents: what is paid and still to be earned after it, currency}. Opening is what was used before the package came here.';
+
+-- What is earned without a package: a payment for one booking, at its start once that is over; any other income when it came.
+create function private.other_earnings(p_org_id uuid, p_range tstzrange)
+returns table (client_id uuid, booking_id uuid, kind text, on_at timestamptz, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select m.client_id, m.booking_id, lower(m.type::text), o.on_at, m.amount_cents, m.currency
+    from public.money_events as m
+    left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
+   cross join lateral (select greatest(m.event_date, b.start_time) as on_at) as o
+   where m.org_id = p_org_id and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
+     and (b.id is null or b.status in ('completed', 'no_show', 'cancelled'))
+     -- What is paid ahead is found by its booking, the rest by its date.
+     and (m.event_date <@ p_range and m.event_date >= coalesce(b.start_time, '-infinity') or b.start_time <@ p_range and b.start_time > m.event_date);
+$$;
+comment on function private.other_earnings is
+  'What was earned in a range without a package: {client_id, booking_id, kind: income | refund | dispute | adjustment, on_at, amount_cents, currency}.';
+
+-- Packages that may have earned something in a range: those with a booking in it, with an entry written in it or later, or with money returned in it.
+create function private.packages_moved(p_org_id uuid, p_range tstzrange)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(x.id), '{}')
+    from (select b.purchase_id as id from public.bookings as b
+           where b.org_id = p_org_id and b.start_time >= lower(p_range) and b.start_time < upper(p_range) and b.purchase_id is not null
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.entry_count > 0
+             and exists (select from public.session_entries as e
+                          where e.org_id = p.org_id and e.purchase_id = p.id and e.created_at >= lower(p_range))
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.purchased_at >= lower(p_range) and p.purchased_at < upper(p_range)
+          union
+          select m.purchase_id from public.money_events as m
+           where m.org_id = p_org_id and m.event_date >= lower(p_range) and m.event_date < upper(p_range) and m.purchase_id is not null) as x;
+$$;
+comment on function private.packages_moved is 'The packages whose earnings in a range can be other than nothing; some more may be among them.';
+
+create function private.revenue(p_org_id uuid, p_range tstzrange)
+returns table (
+  on_at timestamptz, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select e.on_at, e.kind, e.client_id, e.purchase_id, e.booking_id, e.sessions, e.amount_cents, e.currency
+    from private.package_earnings(p_org_id, private.packages_moved(p_org_id, p_range)) as e
+   where e.on_at >= lower(p_range) and e.on_at < upper(p_range) and e.kind <> 'opening'
+     and (e.amount_cents <> 0 or e.sessions <> 0)
+  union all
+  select o.on_at, o.kind, o.client_id, null, o.booking_id, 0, o.amount_cents, o.currency
+    from private.other_earnings(p_org_id, p_range) as o;
+$$;
+comment on function private.revenue is 'What an organisation earned in a range, entry by entry; what was used before a package came here is no revenue of now.';
 
 -- ── 10_tenancy/access.sql ──
 
@@ -17852,7 +18273,7 @@ begin atomic
   select private.member_dashboard(p_org_id, p_on);
 end;
 comment on function public.dashboard is
-  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, revenue, earned, outstanding, mrr, no_show, at_risk}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
@@ -17868,6 +18289,55 @@ comment on function public.pulse is
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;
+
+-- Local months; the columns are the existing app's, which reads what goes out as positive.
+create view public.finance_monthly with (security_invoker = true) as
+  select e.org_id, to_char(e.event_date at time zone o.timezone, 'YYYY-MM') as period,
+         coalesce(sum(e.amount_cents) filter (where e.amount_cents > 0), 0) as cash_in_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.amount_cents < 0), 0) as cash_out_cents,
+         sum(e.amount_cents) as net_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'FEE'), 0) as fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PLATFORM_FEE'), 0) as platform_fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'REFUND'), 0) as refunds_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as payouts_cents,
+         sum(e.tax_cents) as gst_cents, e.currency
+    from (select o.id, private.org_timezone(o.id) as timezone
+            from public.orgs as o where o.id = any ((select private.orgs_with('finance.read'))::uuid[])) as o
+    join public.money_events as e on e.org_id = o.id
+   group by e.org_id, 2, e.currency;
+comment on view public.finance_monthly is
+  'The ledger by local month (period: YYYY-MM) and currency, for members with finance.read: cash_in is all that came in, cash_out (as a positive amount) all that went out, payouts included; net is their difference.';
+revoke all on public.finance_monthly from public, anon, authenticated, service_role;
+grant select on public.finance_monthly to authenticated;
+
+create view public.org_earnings with (security_invoker = true) as
+  select e.org_id, e.org_name, e.gross_earnings_cents, e.commission_cents, e.net_earnings_cents, e.paid_out_cents, e.pending_payout_cents, e.currency
+    from private.reader_earnings() as e;
+comment on view public.org_earnings is
+  'What went through Stripe, one row for each organisation whose finances one may read (finance.read; a platform admin: all): net is gross less commission (the platform''s fee and Stripe''s), pending is net less what was paid out.';
+revoke all on public.org_earnings from public, anon, authenticated, service_role;
+grant select on public.org_earnings to authenticated;
+grant execute on function private.reader_earnings() to authenticated;
+
+create trigger finance_monthly__read_only instead of insert or update or delete on public.finance_monthly
+  for each row execute function private.tg__read_only();
+create trigger org_earnings__read_only instead of insert or update or delete on public.org_earnings
+  for each row execute function private.tg__read_only();
+
+create function public.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select * from private.member_profit_and_loss(p_org_id, p_from, p_until);
+end;
+comment on function public.profit_and_loss is
+  'An organisation''s money by local month, from the month of p_from (default: a year back) to that of p_until (default: today), and by currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses, each refund in the month it was made; payouts stand beside it; gst is the tax inside; earned is the revenue of the sessions_earned that were held. Needs finance.read. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.profit_and_loss(uuid, date, date) from public, anon, service_role;
+grant execute on function public.profit_and_loss(uuid, date, date) to authenticated;
+grant execute on function private.member_profit_and_loss(uuid, date, date) to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -19614,6 +20084,83 @@ comment on function service.pulse is
   'Every kind of work that runs by itself: {as_of, verdict: healthy | degraded | failing, kinds: [{kind, description, verdict, reasons, backlog, oldest_due_at, oldest_due_secs, done, failed, error_rate, deferred_until, failures: [{reason, count}], stuck: [{id, since, reason, fix}], runs, last_run_at, degraded_after_secs, failing_after_secs, fix}]}. done, failed and runs are of the last hour.';
 revoke all on function service.pulse() from public, anon, authenticated;
 grant execute on function service.pulse() to service_role;
+
+create function service.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function service.profit_and_loss is
+  'An organisation''s money by local month and currency, with the ledger''s signs; see public.profit_and_loss. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.profit_and_loss(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.profit_and_loss(uuid, date, date) to service_role;
+
+create function service.list_ledger(
+  p_org_id uuid, p_from date default null, p_until date default null, p_after_date timestamptz default null, p_after_id uuid default null, p_limit integer default 1000)
+returns table (
+  id uuid, event_date timestamptz, local_on date, type text, amount_cents bigint, currency text, tax_cat text, tax_cents bigint, source text,
+  reference_id text, client_id uuid, purchase_id uuid, booking_id uuid, payout_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_range tstzrange;
+begin
+  perform private.require_known_org(p_org_id);
+  v_range := private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until));
+  return query
+  select e.id, e.event_date, (e.event_date at time zone private.org_timezone(p_org_id))::date, e.type::text, e.amount_cents, e.currency, e.tax_cat::text,
+         e.tax_cents, e.source, e.reference_id, e.client_id, e.purchase_id, e.booking_id, e.payout_id
+    from public.money_events as e
+   where e.org_id = p_org_id and e.event_date >= lower(v_range) and e.event_date < upper(v_range)
+     and (p_after_id is null or (e.event_date, e.id) > (p_after_date, p_after_id))
+   order by e.event_date, e.id
+   limit least(greatest(p_limit, 1), 10000);
+end;
+$$;
+comment on function service.list_ledger is
+  'The money events of local dates, oldest first, at most p_limit (1 to 10000); the next page comes after the last row''s event_date and id. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) to service_role;
+
+create function service.list_revenue(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  earned_at timestamptz, local_on date, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.on_at, (r.on_at at time zone private.org_timezone(p_org_id))::date, r.kind, r.client_id, r.purchase_id, r.booking_id, r.sessions, r.amount_cents, r.currency
+    from private.revenue(p_org_id, private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until))) as r
+   order by r.on_at, r.purchase_id, r.booking_id;
+end;
+$$;
+comment on function service.list_revenue is
+  'What was earned on local dates, session by session: kind is use, release, correction, refund, dispute, adjustment, sale (without sessions) or income (without a package). Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_revenue(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.list_revenue(uuid, date, date) to service_role;
+
+create function service.org_earnings(p_org_id uuid)
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.earnings(array[p_org_id]);
+end;
+$$;
+comment on function service.org_earnings is 'What went through Stripe for an organisation; see the view org_earnings. Fails: org_not_found 404.';
+revoke all on function service.org_earnings(uuid) from public, anon, authenticated;
+grant execute on function service.org_earnings(uuid) to service_role;
 
 -- ── 98_doctor/service.sql ──
 

@@ -17,6 +17,8 @@ from coach_os.sweeps import SWEEPS
 from coach_os.sweeps.runner import InBatches
 
 NEWEST = max(migration.version for migration in read_migrations())
+CLAIMS = ("claim_messages", "claim_unknown_messages", "claim_subscription_checks", "claim_refunds")
+
 SWEPT = {
     # What the database sweeps alone, each with nothing to do.
     **{sweep.run.function: [{"done": 0}] for sweep in SWEEPS.values() if isinstance(sweep.run, InBatches)},
@@ -25,8 +27,10 @@ SWEPT = {
     "service.sweep_overdue_bookings": [{"completed": 0, "charged": 0, "uncovered": 0, "skipped": 0}],
     "service.sweep_expired_holds": [{"expired": 0, "offered": 0}],
     "service.sweep_reminders": [{"queued": 0, "skipped": 0}],
-    "service.claim_messages": [],
-    "service.claim_unknown_messages": [],
+    # What carries to a provider has nothing to carry.
+    **{f"service.{claim}": [] for claim in CLAIMS},
+    "service.claim_deposits": {"due": 0},
+    "service.refunds_state": {"due": 0},
 }
 
 
