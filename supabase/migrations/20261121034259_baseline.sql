@@ -20514,10 +20514,10 @@ insert into private.work_kinds (kind, description, jobs, done_keys, brake, degra
 
 insert into private.doctor_checks (name, severity, meaning, fix, is_thorough) values
   ('package_counter_drift', 'error', 'A package''s used sessions are not its ledger''s sum.', 'coach package show {subject}', true),
-  ('booking_charge_drift', 'error', 'A booking says it is charged and the ledger does not, or the other way round.', 'coach session list --booking {subject}', true),
+  ('booking_charge_drift', 'error', 'A booking says it is charged and the ledger does not, or the other way round.', 'coach booking undo {subject} && coach booking complete {subject}', true),
   ('occupancy_seats_drift', 'error', 'A taken time counts other seats than its bookings and holds take.', 'coach booking list --org {org}', true),
   ('occupancy_orphaned', 'error', 'A time is taken that no booking and no hold takes: nobody can book it.', 'coach booking list --org {org}', true),
-  ('org_without_owner', 'error', 'An organisation has members, and no owner among them.', 'coach member set --org {org} EMAIL owner', false),
+  ('org_without_owner', 'error', 'An organisation has members, and no owner among them.', 'coach member set EMAIL owner --org {org}', false),
   ('timezone_unknown', 'error', 'The timezone of an organisation is none that this database knows.', 'coach org show {org}', false),
   ('subscription_price_unknown', 'error', 'An organisation pays at a price that is no plan''s, so it has nothing for it.', 'coach plan set PLAN --stripe-price {subject}', false),
   ('subscription_twice', 'error', 'An organisation pays for two subscriptions at once.', 'coach billing show {org}', false),

@@ -56,7 +56,7 @@ FAULTS = (
         "booking_charge_drift",
         "set session_replication_role = replica;"
         f" update public.bookings set settlement = 'charged', due_since = null where org_id = {KILO}",
-        "coach session list",
+        "coach booking undo",
     ),
     Fault(
         "occupancy_seats_drift",
