@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections import defaultdict
 from typing import Any, Self
 from uuid import uuid4
 
@@ -34,11 +35,16 @@ class ScriptedDatabase:
             done = min(self.expired, params["p_limit"])
             self.expired -= 0 if params["p_dry_run"] else done
             return [{"expired": done, "offered": 1}]
-        if name.startswith("service.claim_"):
-            return []
-        if name.startswith("service.sweep_") and name != "service.sweep_overdue_bookings":
-            return [{"done": 0, "skipped": 0}]
-        assert name == "service.sweep_overdue_bookings"
+        if name == "service.sweep_reminders":
+            return [{"queued": 0, "skipped": 0}]
+        if name.endswith("_state"):
+            return defaultdict(int)
+        if name.startswith(("service.claim_", "service.list_")):
+            return {"due": 0} if params.get("p_dry_run") else []
+        if name != "service.sweep_overdue_bookings":
+            # Another sweep that the database does alone, with nothing to do.
+            assert name.startswith("service.sweep_")
+            return [{"done": 0}]
         if self.fail_after is not None and len(self.sizes) > self.fail_after:
             raise Unavailable()
         done = min(self.due, params["p_limit"])

@@ -29,6 +29,7 @@ from coach_os.logs import configure_logging, get_logger
 from coach_os.messaging_routes import ROUTERS as MESSAGING_ROUTERS
 from coach_os.metrics_routes import ROUTERS as METRICS_ROUTERS
 from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
+from coach_os.payment_routes import ROUTERS as PAYMENT_ROUTERS
 from coach_os.problems import Problem, add_handlers
 from coach_os.routes import ROUTERS
 from coach_os.settings import Settings, load_settings
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         *CHECKOUT_ROUTERS,
         *MESSAGING_ROUTERS,
         *METRICS_ROUTERS,
+        *PAYMENT_ROUTERS,
     ):
         app.include_router(router)
     if front:

@@ -31,7 +31,7 @@ async def check_subscriptions(
     """
 
     async def sweep(result: SweepResult) -> None:
-        due = len(await database.rpc("service.claim_subscription_checks", p_limit=1000, p_dry_run=True))
+        due = (await database.rpc("service.subscriptions_state"))["due"]
         settings = load_settings()
         if dry_run:
             result.counts["due"] = due
