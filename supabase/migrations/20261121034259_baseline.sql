@@ -5132,6 +5132,24 @@ create trigger automations__require_room after insert on public.automations
 create trigger automations__require_room_again after update of enabled on public.automations
   for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
 
+-- A type that asks for one goes on asking: what is refused is to begin, or to ask for another.
+create function private.tg_session_types__require_deposits()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_feature(new.org_id, 'deposits');
+  return null;
+end;
+$$;
+create trigger session_types__require_deposits after insert on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0)
+  execute function private.tg_session_types__require_deposits();
+create trigger session_types__require_deposits_again after update of deposit_cents, deposit_percent on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0
+                     and (new.deposit_cents, new.deposit_percent) is distinct from (old.deposit_cents, old.deposit_percent))
+  execute function private.tg_session_types__require_deposits();
+
 create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
 returns public.plans
 language sql stable security definer set search_path = ''
@@ -7775,6 +7793,7 @@ declare
   v_id uuid;
 begin
   perform private.require_unbraked('imports', p_org_id);
+  perform private.require_feature(p_org_id, 'imports');
   perform private.require_value(p_date_order in ('iso', 'dmy', 'mdy'), 'date_order');
   insert into private.client_imports (org_id, is_dry_run, date_order) values (p_org_id, p_is_dry_run, p_date_order) returning id into v_id;
   if not p_is_dry_run then
@@ -7783,7 +7802,7 @@ begin
   return v_id;
 end;
 $$;
-comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, value_not_allowed 422.';
+comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, feature_not_in_plan 402, value_not_allowed 422.';
 
 -- The plan is made and carried out under one lock. A line that was answered is answered the same again: a batch whose answer was lost
 -- is sent once more.
@@ -16238,9 +16257,9 @@ create function private.application_fee(p_org_id uuid, p_amount_cents bigint)
 returns bigint
 language sql stable security definer set search_path = ''
 as $$
-  select round(p_amount_cents * o.commission_rate)::bigint from public.orgs as o where o.id = p_org_id;
+  select round(p_amount_cents * private.platform_fee_rate(p_org_id))::bigint;
 $$;
-comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by orgs.commission_rate.';
+comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by platform_fee_rate.';
 
 -- The caller has found that no package pays. p_hold_id: a time that is held for the client already (a waitlist offer).
 -- p_is_known: the client has shown who they are, so a deposit that is asked of them for that start is theirs to have again.
@@ -24042,6 +24061,8 @@ select k.kind,
 
 insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
+  ('imports', 'Clients from a file', false),
+  ('deposits', 'Session types that ask for a deposit; those that do go on', false),
   ('clients', 'Active clients', true),
   ('automations', 'Automations that are on', true),
   ('staff', 'Active staff members; the first is always free', true);

@@ -2,6 +2,8 @@
 
 insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
+  ('imports', 'Clients from a file', false),
+  ('deposits', 'Session types that ask for a deposit; those that do go on', false),
   ('clients', 'Active clients', true),
   ('automations', 'Automations that are on', true),
   ('staff', 'Active staff members; the first is always free', true);
