@@ -17,6 +17,7 @@ from coach_os.sweeps import SWEEPS
 from coach_os.sweeps.runner import InBatches
 
 NEWEST = max(migration.version for migration in read_migrations())
+
 SWEPT = {
     # What the database sweeps alone, each with nothing to do.
     **{sweep.run.function: [{"done": 0}] for sweep in SWEEPS.values() if isinstance(sweep.run, InBatches)},
@@ -24,14 +25,8 @@ SWEPT = {
     "service.finish_job_run": None,
     "service.sweep_overdue_bookings": [{"completed": 0, "charged": 0, "uncovered": 0, "skipped": 0}],
     "service.sweep_expired_holds": [{"expired": 0, "offered": 0}],
+    "service.sweep_stripe_events": [{"settled": 0}],
     "service.sweep_reminders": [{"queued": 0, "skipped": 0}],
-    "service.claim_messages": [],
-    "service.claim_unknown_messages": [],
-    "service.claim_deposits": {"due": 0},
-    "service.refunds_state": {"due": 0},
-    "service.sweep_stripe_events": [{"deleted": 0}],
-    "service.list_stripe_accounts": [],
-    "service.claim_stripe_fetches": [],
 }
 
 
