@@ -35,7 +35,7 @@ ROWS = {
     "E": free_slots,
     "F": row_security,
     "G": sweep,
-    "G-due": automations,
+    "GD": automations,
     "I": service_call,
     "J": dashboard,
     "K": pulse,

@@ -14,14 +14,16 @@ end;
 $$;
 comment on function private.require_pg_cron is 'Refuses where the extension pg_cron is not there: pg_cron_missing 409.';
 
--- Only a sweep: a function of `service` with a sweep's arguments.
+-- Only a sweep: a function of `service` that takes a limit and can be run dry.
 create function private.require_sweep(p_function text)
 returns void
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
   perform private.require_value(
-    p_function ~ '^sweep_[a-z_]{1,50}$' and to_regprocedure(format('service.%I(integer, timestamptz, boolean)', p_function)) is not null, 'function');
+    p_function ~ '^sweep_[a-z_]{1,50}$' and exists (
+      select from pg_catalog.pg_proc as p
+       where p.pronamespace = 'service'::regnamespace and p.proname = p_function and p.proargnames @> '{p_limit,p_dry_run}'), 'function');
 end;
 $$;
 comment on function private.require_sweep is 'Refuses what is no sweep that the database does alone: value_not_allowed 422.';
@@ -43,7 +45,7 @@ begin
   v_run_id := service.start_job_run('sweep_' || p_job);
   begin
     loop
-      execute format('select to_jsonb(s) from service.%I($1, clock_timestamp(), false) as s', p_function) into v_counts using p_limit;
+      execute format('select to_jsonb(s) from (select * from service.%I(p_limit => $1, p_dry_run => false)) as s', p_function) into v_counts using p_limit;
       select jsonb_object_agg(c.key, c.value::bigint + coalesce((v_total ->> c.key)::bigint, 0)) into v_total from jsonb_each_text(v_counts) as c;
       exit when not exists (select from jsonb_each_text(v_counts - 'skipped') as c where c.value::bigint > 0) or clock_timestamp() > v_ends;
     end loop;
