@@ -175,6 +175,14 @@ def sweep_stripe(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fal
     _sweep(["stripe"], watch, limit, dry_run, json)
 
 
+@app.command("import-leftovers", epilog="Example: coach sweep import-leftovers")
+def sweep_import_leftovers(
+    watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Delete what is kept of imports of clients after thirty days."""
+    _sweep(["import_leftovers"], watch, limit, dry_run, json)
+
+
 @app.command("rate-limits", epilog="Example: coach sweep rate-limits")
 def sweep_rate_limits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Delete counts of calls that no limit asks about any more."""
