@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bench import (
+    automations,
     booking,
     dashboard,
     free_slots,
@@ -36,6 +37,7 @@ ROWS = {
     "E": free_slots,
     "F": row_security,
     "G": sweep,
+    "GD": automations,
     "I": service_call,
     "J": dashboard,
     "K": pulse,
