@@ -6,6 +6,8 @@ set positional-arguments
 export PIP_DISABLE_PIP_VERSION_CHECK := "1"
 
 coach := ".venv/bin/coach"
+# Files are shared out to as many processes as there are processors, each with servers of its own.
+pytest := ".venv/bin/pytest -n logical --maxprocesses 4 --dist loadfile"
 on_every_version := "sql_tests tests/contract/test_catalogue.py tests/contract/test_shardable.py tests/db/test_migrations.py tests/db/test_session_races.py"
 
 [private]
@@ -26,12 +28,12 @@ down:
 
 # Run the tests on PostgreSQL 18, or those that are named
 test *ARGS: setup-dev
-    @.venv/bin/pytest "$@"
+    @{{pytest}} "$@"
 
 # Check style and types, run every test on PostgreSQL 18, and what the database promises on 15 and 17 too
 test-all *ARGS: setup-dev lint
-    @.venv/bin/pytest "$@"
-    @for version in 15 17; do .venv/bin/pytest --postgres $version {{on_every_version}} "$@"; done
+    @{{pytest}} "$@"
+    @for version in 15 17; do {{pytest}} --postgres $version {{on_every_version}} "$@"; done
 
 # Check style and types
 lint: setup-dev

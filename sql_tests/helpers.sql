@@ -461,6 +461,28 @@ begin
 end;
 $$;
 
+-- For payments. Each organisation's connected account (acct_kilo, acct_lima); kilo has something of every kind. As the owner.
+create function tests.open_payments()
+returns void
+language plpgsql volatile
+as $$
+declare
+  v_kilo uuid := tests.id('kilo');
+  v_payment uuid;
+begin
+  insert into public.stripe_accounts (org_id, stripe_account_id, charges_enabled) values
+    (v_kilo, 'acct_kilo', true), (tests.id('lima'), 'acct_lima', true);
+  insert into public.subscriptions (org_id, client_id, status) values (v_kilo, tests.id('kilo_client'), 'active');
+  insert into public.org_payouts (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents)
+  values (v_kilo, '2026-11-01', '2026-11-30', 80000, 4000, 76000);
+  insert into public.org_payout_settings (org_id, bank_bsb) values (v_kilo, '062000');
+  insert into private.stripe_payments (org_id, kind, payment_intent_id, client_id, amount_cents, currency)
+  values (v_kilo, 'package', 'pi_of_kilo', tests.id('kilo_client'), 80000, 'aud') returning id into v_payment;
+  insert into public.disputes (org_id, stripe_dispute_id, payment_id, client_id, amount_cents, currency, opened_at)
+  values (v_kilo, 'du_of_kilo', v_payment, tests.id('kilo_client'), 80000, 'aud', now());
+end;
+$$;
+
 -- For messaging. Kilo's studio with phones for ann and ben, no quiet hours, and pages that links lead to. As the owner.
 create function tests.open_messaging()
 returns void

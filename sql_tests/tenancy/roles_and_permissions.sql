@@ -15,14 +15,14 @@ select set_eq($$ select role from public.roles $$,
 select set_eq($$ select pg_temp.permissions_of('owner') $$, $$ select pg_temp.all_permissions() $$,
               'an owner may do everything');
 select set_eq($$ select pg_temp.permissions_of('manager') $$,
-              $$ select p from pg_temp.all_permissions() as p where p <> 'owners.write' $$,
-              'a manager everything but making owners');
+              $$ select p from pg_temp.all_permissions() as p where p not in ('owners.write', 'payouts.write') $$,
+              'a manager everything but making owners and being paid out');
 select set_eq($$ select pg_temp.permissions_of('coach') $$,
               array['org.read', 'members.read', 'settings.write', 'alerts.read', 'clients.read', 'clients.write', 'leads.read', 'leads.write',
                     'progress.read', 'progress.write', 'offers.read', 'offers.write',
                     'packages.read', 'packages.sell', 'packages.correct', 'sessions.use', 'sessions.release',
                     'bookings.read', 'bookings.write', 'messages.read', 'messages.write', 'marketing.send',
-                    'automations.read', 'automations.write'],
+                    'automations.read', 'automations.write', 'money.read'],
               'a coach trains, sells and sets up, and changes neither the team nor the organisation');
 select set_eq($$ select pg_temp.permissions_of('staff') $$, $$ select pg_temp.permissions_of('coach') $$,
               'the existing app''s staff are coaches');
@@ -32,7 +32,7 @@ select set_eq($$ select pg_temp.permissions_of('front_desk') $$,
                     'sessions.use', 'sessions.release', 'bookings.read', 'bookings.write', 'messages.read', 'messages.write', 'automations.read'],
               'a front desk serves, writes and sells, and corrects nothing');
 select set_eq($$ select pg_temp.permissions_of('accountant_readonly') $$,
-              array['org.read', 'finance.read', 'billing.read', 'clients.read', 'offers.read', 'packages.read', 'bookings.read', 'automations.read'],
+              array['org.read', 'finance.read', 'billing.read', 'clients.read', 'offers.read', 'packages.read', 'bookings.read', 'automations.read', 'money.read'],
               'an accountant reads');
 
 -- The helper behind every policy.

@@ -15,6 +15,8 @@ insert into walled values
   ('blocked_times', 'reason', true), ('booking_series', null, false), ('waitlist_entries', null, false),
   ('sms_settings', 'enabled', false), ('sms_templates', 'is_active', false), ('sms_schedules', 'label', true), ('sms_suppression', null, true), ('marketing_sends', null, false),
   ('outbox_messages', null, false), ('outbox_attempts', null, false), ('outbox_events', null, false), ('inbound_messages', null, false), ('sms_messages', null, false),
+  ('stripe_accounts', null, false), ('money_events', null, false), ('subscriptions', null, false), ('disputes', null, false),
+  ('org_payouts', 'status', false), ('org_payout_settings', 'bank_bsb', false),
   ('inquiries', 'status', true), ('inquiry_events', null, false), ('referral_links', 'is_active', false), ('referrals', null, false),
   ('referral_rewards', null, false), ('credit_entries', null, false), ('client_invites', 'redeemed_at', false), ('member_invites', null, false),
   ('waiver_texts', null, false), ('client_waivers', 'status', false),
@@ -98,6 +100,7 @@ values (:'kilo', :'endpoint', :'run', 0, '{}', now() + interval '1 day');
 insert into public.client_risk (org_id, client_id, as_of_date, score, tier) values (:'kilo', :'kilo_client', current_date, 60, 'red');
 insert into public.support_access (org_id, user_id, reason, expires_at) values (:'kilo', :'kilo_manager', 'a question', now() + interval '1 hour');
 select private.raise_alert(:'kilo', 'booking_uncovered', :'kilo_client', :'kilo_package', :'kilo_booking');
+select tests.open_payments();
 
 create function pg_temp.rows_of(p_table text) returns bigint language plpgsql as $$
 declare

@@ -23,6 +23,9 @@ DIRECTORY_TABLES = (
     "private.unmatched_sms_events",
     "private.provider_limits",
     "private.inbound_sids",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "private.stripe_cursors",
     "private.features",
     "public.plans",
     "private.plan_prices",
@@ -35,6 +38,11 @@ DIRECTORIES_OF_TENANTS = (
     "private.referral_codes",
     "public.push_tokens",
     "private.brakes",
+    "private.calendar_feed_tokens",
+    "private.stripe_events",
+    "private.stripe_fetches",
+    "public.push_tokens",
+    "public.stripe_accounts",
     "private.billing_customers",
 )
 
@@ -79,7 +87,7 @@ _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
 _LEDGERS = (
     "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,"
-    "public.credit_entries,public.waiver_texts}'::text[]"
+    "public.credit_entries,public.waiver_texts,public.money_events}'::text[]"
 )
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name

@@ -8,9 +8,9 @@ from tests.contract.replay.calls import read_calls
 from tests.contract.replay.replay import Outcome, Replay
 from tests.contract.replay.report import lines, write
 from tests.contract.replay.world import World
+from tests.harness.told import tell
 
 ARTIFACTS = Path(__file__).parents[2] / ".artifacts"
-OUTCOMES: pytest.StashKey[list[Outcome]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -20,13 +20,5 @@ def outcomes(stack: Stack, pytestconfig: pytest.Config) -> list[Outcome]:
     replay = Replay(World(stack, calls))
     made = [replay.make(call) for call in calls]
     write(made, ARTIFACTS)
-    pytestconfig.stash[OUTCOMES] = made
+    tell(pytestconfig, "the existing apps' calls", list(lines(made)))
     return made
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    made = config.stash.get(OUTCOMES, None)
-    if made:
-        terminalreporter.section("the existing apps' calls")
-        for line in lines(made):
-            terminalreporter.write_line(line)

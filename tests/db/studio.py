@@ -53,7 +53,7 @@ class Studio:
         offer_id: uuid.UUID = row["id"]
         return offer_id
 
-    def package(self, sessions: int, *, used: int = 0) -> uuid.UUID:
+    def package(self, sessions: int, *, used: int = 0, **columns: Any) -> uuid.UUID:
         """A paid package; `used` sessions came with it."""
         row = self.db.owner.insert(
             "public.client_purchases",
@@ -63,6 +63,7 @@ class Studio:
             amount_paid_cents=5000,
             payment_status="succeeded",
             sessions_used=used,
+            **columns,
         )
         purchase_id: uuid.UUID = row["id"]
         return purchase_id

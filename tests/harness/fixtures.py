@@ -17,6 +17,7 @@ from tests.harness.world import World, make_world
 _FOREIGN = (
     *("DATABASE_URL", "SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY", "PGHOST", "PGSERVICE"),
     *("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "SMTP_URL", "EXPO_ACCESS_TOKEN", "COACH_ENCRYPTION_KEY"),
+    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS", "STRIPE_API_URL"),
 )
 
 
@@ -42,8 +43,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("cluster", versions, indirect=True, scope="session", ids=[f"pg{v}" for v in versions])
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    for cluster, directory in config.stash.get(CLUSTERS, {}).values():
+# Not when pytest is unconfigured: a worker of pytest-xdist may have been ended by then.
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    for cluster, directory in session.config.stash.get(CLUSTERS, {}).values():
         cluster.stop()
         shutil.rmtree(directory, ignore_errors=True)
 

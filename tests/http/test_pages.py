@@ -364,7 +364,7 @@ def test_a_date_outside_of_all_calendars_is_400(pages: Pages) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "x", "0" * 36, "-" * 36, uuid4().hex, "../" * 12, "{" + "0" * 36 + "}", "' or true --"]
+    "token", ["", "x", "0" * 36, "-" * 36, "0123456789abcdef" * 2, "../" * 12, "{" + "0" * 36 + "}", "' or true --"]
 )
 def test_a_malformed_token_is_400(forms: Pages, token: str) -> None:
     assert problem(forms.portal("validate", token=token)) == (400, "request_invalid")

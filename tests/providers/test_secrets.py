@@ -34,6 +34,7 @@ def test_a_new_key_in_front_reads_what_the_old_one_wrote() -> None:
         (f"{NEW},short", "encryption_key_invalid"),
         (NEW, "secret_undecryptable"),
     ],
+    ids=["unset", "empty", "blank", "short", "one-short", "another"],
 )
 def test_without_its_key_a_secret_stays_one(keys: str | None, slug: str) -> None:
     written = Keyring(OLD).encrypt("token")

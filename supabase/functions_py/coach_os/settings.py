@@ -136,6 +136,21 @@ class Settings(BaseSettings):
         validation_alias="EXPO_API_URL",
         description="Where Expo's push API is, other than at Expo.",
     )
+    stripe_secret_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="STRIPE_SECRET_KEY",
+        description="The platform's secret or restricted key; connected accounts are reached through it.",
+    )
+    stripe_webhook_secrets: SecretStr | None = Field(
+        default=None,
+        validation_alias="STRIPE_WEBHOOK_SECRETS",
+        description="Signing secrets of the platform's and the Connect endpoint, separated by commas; each verifies.",
+    )
+    stripe_api_url: str | None = Field(
+        default=None,
+        validation_alias="STRIPE_API_URL",
+        description="Where Stripe's API is, other than at Stripe.",
+    )
     encryption_key: SecretStr | None = Field(
         default=None,
         validation_alias="COACH_ENCRYPTION_KEY",

@@ -43,7 +43,9 @@ select r.role, p.permission
     ('billing.read',      '{owner,manager,accountant_readonly}'),
     ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 

@@ -69,6 +69,7 @@ CONTRACT: dict[str, Any] = {
     "referral_links.reward_type": "discount",
     "sms_schedules.type": "pre_session",
     "sms_suppression.reason": "opt_out",
+    "stripe_accounts.stripe_account_id": "acct_replayed",
     "subscriptions.status": "active",
 }
 

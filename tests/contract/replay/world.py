@@ -22,7 +22,7 @@ Row = dict[str, Any]
 BASES = {"sms_attempts": "outbox_attempts", "sms_events": "outbox_events", "sms_messages": "outbox_messages"}
 
 #: A client has one of these, made by whichever call came first.
-ONE_EACH = {"message_threads", "push_tokens"}
+ONE_EACH = {"message_threads", "push_tokens", "subscriptions"}
 
 
 class World:
