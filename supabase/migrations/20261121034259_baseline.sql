@@ -2129,6 +2129,300 @@ create unique index client_risk_client_once on public.client_risk (org_id, clien
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
 
+-- ── 60_payments/tables.sql ──
+
+-- Payments: the ledger of money, and what Stripe tells that moves it.
+-- Invariant: money_events only grows, each fact once (organisation, source, reference, type), written by private.book_money alone.
+-- The organisation of whatever Stripe tells follows from the event's account, never from what the event says.
+-- Not here: what a client is charged before a session, refunds by policy, receipts (beside these); the platform's own plans (65_billing).
+
+create type public.money_event_type as enum ('INCOME', 'REFUND', 'FEE', 'PLATFORM_FEE', 'PAYOUT', 'EXPENSE', 'ADJUSTMENT', 'DISPUTE');
+comment on type public.money_event_type is 'What moved money: income is positive, what leaves is negative; ADJUSTMENT and DISPUTE go both ways.';
+
+create type public.tax_category as enum ('GST', 'GST_FREE', 'NONE');
+comment on type public.tax_category is 'How an amount is taxed: with GST inside, free of it, or not a taxable amount.';
+
+-- A directory: what Stripe sends names the account alone.
+create table public.stripe_accounts (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  stripe_account_id text not null,
+  charges_enabled boolean not null default false,
+  payouts_enabled boolean not null default false,
+  details_submitted boolean not null default false,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  constraint stripe_accounts_account_once unique (stripe_account_id),
+  constraint stripe_accounts_account_form check (stripe_account_id ~ '^acct_[A-Za-z0-9_]{1,100}$')
+);
+comment on table public.stripe_accounts is 'The connected account of an organisation: found by Stripe''s id, which says whose an event is.';
+comment on column public.stripe_accounts.as_of is 'The instant of Stripe''s that the flags are of; an older event does not change them.';
+
+-- A directory too: Stripe's ids of events are unique everywhere, and an event may be of nobody's account.
+create table private.stripe_events (
+  id text primary key,
+  account text,
+  org_id uuid references public.orgs (id) on delete cascade,
+  type text not null,
+  api_version text,
+  livemode boolean not null default false,
+  created_at timestamptz not null,
+  payload jsonb not null,
+  status text not null default 'received',
+  error text,
+  waits_for text,
+  attempts integer not null default 1,
+  received_at timestamptz not null default clock_timestamp(),
+  settled_at timestamptz,
+  constraint stripe_events_id_length check (char_length(id) between 1 and 255),
+  constraint stripe_events_status_known
+    check (status in ('received', 'applied', 'ignored', 'refused', 'failed', 'waiting', 'braked')),
+  constraint stripe_events_error_form check (error ~ '^[a-z0-9_]{1,80}$')
+);
+comment on table private.stripe_events is
+  'What Stripe told, each event once, and what came of it. Kept is what the effects read, by an allow-list (private.stripe_kept): ids, amounts, states, times; no card, name, email, address or secret. Deleted after 90 days, after 400 where it was refused or failed.';
+comment on column private.stripe_events.payload is 'What is kept of the event, and all that its effect reads, so that a replay sees what the first try saw.';
+comment on column private.stripe_events.account is 'The connected account that the event is of; null: the platform''s own.';
+comment on column private.stripe_events.created_at is 'When it happened, by Stripe''s clock, to the second.';
+comment on column private.stripe_events.status is
+  'applied; ignored (of a type, or of something, that is not ours); refused (a rule said no, see error); failed (Stripe sends it again, or coach stripe replay does); waiting (for what waits_for names); braked (kept until the brake is off).';
+comment on column private.stripe_events.error is 'The slug of what refused or failed it.';
+comment on column private.stripe_events.waits_for is 'Stripe''s id of the payment or subscription that this is about and that has not been told of yet.';
+create index stripe_events_org_idx on private.stripe_events (org_id, received_at desc);
+create index stripe_events_received_idx on private.stripe_events (received_at desc);
+create index stripe_events_open_idx on private.stripe_events (status, received_at) where status in ('failed', 'waiting', 'braked', 'refused');
+create index stripe_events_waiting_idx on private.stripe_events (account, waits_for) where status = 'waiting';
+
+-- What Python must ask Stripe for: an event names it, or may be older than what it tells.
+create table private.stripe_fetches (
+  account text not null,
+  kind text not null,
+  stripe_id text not null,
+  org_id uuid references public.orgs (id) on delete cascade,
+  attempts integer not null default 0,
+  next_at timestamptz not null default now(),
+  claim uuid,
+  error text,
+  primary key (account, kind, stripe_id),
+  constraint stripe_fetches_kind_known check (kind in ('subscription', 'balance_transaction', 'invoice', 'charge', 'account'))
+);
+comment on table private.stripe_fetches is 'Objects to be fetched from Stripe: deleted once they are recorded, tried ever more rarely until then.';
+comment on column private.stripe_fetches.claim is 'Of the worker that is fetching it; next_at is when its lease ends.';
+create index stripe_fetches_due_idx on private.stripe_fetches (next_at);
+create index stripe_fetches_org_idx on private.stripe_fetches (org_id);
+
+create table private.stripe_cursors (
+  account text primary key,
+  seen_until timestamptz not null,
+  listed_at timestamptz
+);
+comment on table private.stripe_cursors is
+  'Up to when the events of an account (the empty text: the platform''s) have been listed and fed; reconciliation goes on from there.';
+
+create table public.org_payouts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  period_start date not null,
+  period_end date not null,
+  gross_amount_cents integer not null,
+  commission_cents integer not null,
+  net_amount_cents integer not null,
+  currency text not null default 'aud',
+  status text not null default 'pending',
+  paid_at timestamptz,
+  payout_method text,
+  payout_reference text,
+  notes text,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint org_payouts_period_ordered check (period_end >= period_start),
+  constraint org_payouts_amounts_range check (least(gross_amount_cents, commission_cents) >= 0),
+  constraint org_payouts_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint org_payouts_status_known check (status in ('pending', 'processing', 'paid')),
+  constraint org_payouts_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payouts_payout_reference_length check (char_length(payout_reference) <= 200),
+  constraint org_payouts_notes_length check (char_length(notes) <= 2000)
+);
+comment on table public.org_payouts is 'What the platform pays out to an organisation for a period; written by platform admins.';
+create index org_payouts_latest_idx on public.org_payouts (org_id, created_at desc);
+create index org_payouts_id_idx on public.org_payouts (id);
+
+create table public.org_payout_settings (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payout_method text not null default 'bank_transfer',
+  bank_account_name text,
+  bank_bsb text,
+  bank_account_number text,
+  paypal_email text,
+  minimum_payout_cents integer not null default 5000,
+  payout_frequency text not null default 'weekly',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint org_payout_settings_payout_method_known check (payout_method in ('bank_transfer', 'paypal')),
+  constraint org_payout_settings_payout_frequency_known check (payout_frequency in ('weekly', 'fortnightly', 'monthly')),
+  constraint org_payout_settings_minimum_payout_cents_range check (minimum_payout_cents between 0 and 100000000),
+  constraint org_payout_settings_lengths
+    check (greatest(char_length(bank_account_name), char_length(bank_bsb), char_length(bank_account_number), char_length(paypal_email)) <= 320)
+);
+comment on table public.org_payout_settings is 'Where and how often an organisation is paid out; its owner writes it, and nobody in their place.';
+
+create table public.money_events (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  event_date timestamptz not null,
+  type public.money_event_type not null,
+  amount_cents bigint not null,
+  currency text not null default 'aud',
+  tax_cat public.tax_category not null default 'NONE',
+  tax_cents bigint not null default 0,
+  source text not null,
+  reference_id text not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  payout_id uuid,
+  notes text,
+  payment_status text,
+  failure_reason text,
+  stripe_payment_intent_id text,
+  stripe_invoice_id text,
+  retry_count integer default 0,
+  next_retry_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  foreign key (org_id, payout_id) references public.org_payouts (org_id, id) on delete restrict,
+  constraint money_events_fact_once unique (org_id, source, reference_id, type),
+  constraint money_events_amount_cents_range check (amount_cents between -999999999999 and 999999999999 and amount_cents <> 0),
+  constraint money_events_income_comes_in check (type <> 'INCOME' or amount_cents > 0),
+  constraint money_events_refund_goes_out check (type <> 'REFUND' or amount_cents < 0),
+  constraint money_events_tax_within_amount check (abs(tax_cents) <= abs(amount_cents)),
+  constraint money_events_tax_has_category check (tax_cat = 'GST' or tax_cents = 0),
+  constraint money_events_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint money_events_source_known check (source in ('stripe', 'manual')),
+  constraint money_events_reference_length check (char_length(reference_id) between 1 and 255)
+);
+comment on table public.money_events is
+  'The ledger of money: income, refunds, fees, payouts, disputes, each fact once. Append-only; what was wrong is corrected by an ADJUSTMENT.';
+comment on column public.money_events.event_date is 'When the money moved: a refund has its own date.';
+comment on column public.money_events.amount_cents is 'In the minor unit of `currency` (yen for jpy); INCOME is positive, what leaves is negative.';
+comment on column public.money_events.tax_cents is 'The GST inside the amount, with its sign; a refund takes back the income''s share of it.';
+comment on column public.money_events.reference_id is
+  'The fact''s own id: Stripe''s of the payment, invoice, charge, refund, dispute or payout; a package''s for a manual sale, with /n for its n-th change.';
+comment on column public.money_events.payment_status is 'succeeded for income; what failed is no money, so it is not here.';
+create index money_events_date_idx on public.money_events (org_id, event_date desc);
+create index money_events_client_idx on public.money_events (org_id, client_id, event_date desc);
+create index money_events_purchase_idx on public.money_events (org_id, purchase_id) where purchase_id is not null;
+create index money_events_booking_idx on public.money_events (org_id, booking_id) where booking_id is not null;
+create index money_events_payout_idx on public.money_events (org_id, payout_id) where payout_id is not null;
+create index money_events_intent_idx on public.money_events (org_id, stripe_payment_intent_id) where stripe_payment_intent_id is not null;
+
+create table public.subscriptions (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  offer_id uuid,
+  stripe_customer_id text,
+  stripe_subscription_id text,
+  status text not null default 'none',
+  price_cents integer,
+  currency text,
+  current_period_end timestamptz,
+  cancel_at_period_end boolean not null default false,
+  manage_url text,
+  as_of timestamptz,
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  constraint subscriptions_status_known check (status in ('active', 'past_due', 'canceled', 'none')),
+  constraint subscriptions_price_cents_range check (price_cents between 0 and 100000000),
+  constraint subscriptions_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.subscriptions is 'The latest subscription of a client, as Stripe last told it.';
+comment on column public.subscriptions.price_cents is 'For a month, whatever the billing period: what the dashboard adds up.';
+comment on column public.subscriptions.as_of is 'The instant of Stripe''s that this is of; an older event does not change it, one of the same second is asked about.';
+-- Indexes, not constraints: a unique constraint on the key would make the apps' embed an object where they read an array.
+create unique index subscriptions_client_once on public.subscriptions (org_id, client_id);
+create unique index subscriptions_stripe_once on public.subscriptions (org_id, stripe_subscription_id) where stripe_subscription_id is not null;
+create index subscriptions_customer_idx on public.subscriptions (org_id, stripe_customer_id) where stripe_customer_id is not null;
+create index subscriptions_offer_idx on public.subscriptions (org_id, offer_id) where offer_id is not null;
+
+-- A payment of ours through Stripe: what joins an intent, a charge and an invoice to a package or a booking.
+create table private.stripe_payments (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  payment_intent_id text,
+  charge_id text,
+  invoice_id text,
+  client_id uuid,
+  offer_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  paid_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint stripe_payments_kind_known check (kind in ('package', 'renewal', 'deposit', 'invoice')),
+  constraint stripe_payments_is_named check (coalesce(payment_intent_id, invoice_id) is not null),
+  constraint stripe_payments_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint stripe_payments_amount_range check (amount_cents between 1 and 999999999999)
+);
+comment on table private.stripe_payments is
+  'A payment of ours through Stripe and what it paid for; a charge, refund or dispute that finds none here is not ours, or waits for it. Lock order: package, booking, payment.';
+comment on column private.stripe_payments.kind is
+  'package (a checkout), renewal (a period of a subscription that grants sessions), invoice (one that grants none), deposit (for a booking).';
+comment on column private.stripe_payments.paid_at is 'Null until it is paid.';
+create unique index stripe_payments_intent_once on private.stripe_payments (org_id, payment_intent_id) where payment_intent_id is not null;
+create unique index stripe_payments_invoice_once on private.stripe_payments (org_id, invoice_id) where invoice_id is not null;
+create index stripe_payments_charge_idx on private.stripe_payments (org_id, charge_id) where charge_id is not null;
+create index stripe_payments_client_idx on private.stripe_payments (org_id, client_id) where client_id is not null;
+create index stripe_payments_offer_idx on private.stripe_payments (org_id, offer_id) where offer_id is not null;
+create index stripe_payments_purchase_idx on private.stripe_payments (org_id, purchase_id) where purchase_id is not null;
+create index stripe_payments_booking_idx on private.stripe_payments (org_id, booking_id) where booking_id is not null;
+
+create table public.disputes (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  stripe_dispute_id text not null,
+  payment_id uuid not null,
+  client_id uuid,
+  purchase_id uuid,
+  booking_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text,
+  status text not null default 'held',
+  opened_at timestamptz not null,
+  closed_at timestamptz,
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references private.stripe_payments (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete restrict,
+  constraint disputes_stripe_once unique (org_id, stripe_dispute_id),
+  constraint disputes_status_known check (status in ('held', 'won', 'lost')),
+  constraint disputes_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.disputes is
+  'Payments that a client took up with their bank: held, then won or lost. While the money is gone its share of the package is too.';
+create index disputes_payment_idx on public.disputes (org_id, payment_id);
+create index disputes_client_idx on public.disputes (org_id, client_id) where client_id is not null;
+create index disputes_purchase_idx on public.disputes (org_id, purchase_id) where purchase_id is not null;
+create index disputes_booking_idx on public.disputes (org_id, booking_id) where booking_id is not null;
+
+-- A package is made once for each payment.
+create unique index client_purchases_payment_intent_once on public.client_purchases (org_id, stripe_payment_intent_id)
+  where stripe_payment_intent_id is not null;
+
 -- ── 65_billing/tables.sql ──
 
 -- Billing: what an organisation pays the platform, and what it may therefore use.
@@ -4146,6 +4440,233 @@ create trigger client_waivers__keep_evidence before update on public.client_waiv
                        is distinct from (new.client_id, new.signed_at, new.signed_ip, new.waiver_text_id, new.signer_name, new.recorded_by))
   execute function private.tg_client_waivers__keep_evidence();
 
+-- ── 60_payments/rules.sql ──
+
+-- The ledger of money: private.book_money is the one way in, and manual sales book by it whichever door they come through.
+-- Lock order: package, booking, payment.
+
+-- Writes one fact, or finds it there. Tax follows from what it is: income has the organisation's, and what takes income back
+-- takes back its share of the tax, so that an income returned in parts leaves none behind.
+create function private.book_money(
+  p_org_id uuid, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_source text, p_reference_id text,
+  p_event_date timestamptz default now(), p_client_id uuid default null, p_purchase_id uuid default null, p_booking_id uuid default null,
+  p_stripe_payment_intent_id text default null, p_stripe_invoice_id text default null, p_payout_id uuid default null,
+  p_notes text default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_income public.money_events;
+  v_returned bigint;
+  v_tax_returned bigint;
+  v_tax_cat public.tax_category := 'NONE';
+  v_tax bigint := 0;
+  v_id uuid;
+begin
+  if p_amount_cents = 0 then
+    return null;
+  end if;
+  if p_type = 'INCOME' then
+    if exists (select from public.booking_settings as s where s.org_id = p_org_id and s.gst_registered) then
+      v_tax_cat := 'GST';
+      v_tax := round(p_amount_cents / 11.0);
+    end if;
+  elsif p_type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') then
+    select e.* into v_income from public.money_events as e
+     where e.org_id = p_org_id and e.type = 'INCOME'
+       and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                else e.booking_id = p_booking_id end
+     order by e.created_at desc
+     limit 1;
+    if v_income.tax_cat = 'GST' and v_income.currency = lower(p_currency) then
+      select coalesce(sum(e.amount_cents), 0), coalesce(sum(e.tax_cents), 0) into v_returned, v_tax_returned
+        from public.money_events as e
+       where e.org_id = p_org_id and e.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') and e.created_at >= v_income.created_at
+         and case when p_purchase_id is not null then e.purchase_id = p_purchase_id
+                  when p_stripe_invoice_id is not null then e.stripe_invoice_id = p_stripe_invoice_id
+                  when p_stripe_payment_intent_id is not null then e.stripe_payment_intent_id = p_stripe_payment_intent_id
+                  else e.booking_id = p_booking_id end;
+      v_tax_cat := 'GST';
+      v_tax := round(v_income.tax_cents * (v_returned + p_amount_cents) / v_income.amount_cents::numeric) - v_tax_returned;
+    end if;
+  end if;
+  insert into public.money_events (
+    org_id, event_date, type, amount_cents, currency, tax_cat, tax_cents, source, reference_id, client_id, purchase_id, booking_id,
+    payout_id, notes, payment_status, stripe_payment_intent_id, stripe_invoice_id)
+  values (
+    p_org_id, p_event_date, p_type, p_amount_cents, lower(p_currency), v_tax_cat, v_tax, p_source, p_reference_id, p_client_id,
+    p_purchase_id, p_booking_id, p_payout_id, p_notes, case when p_type = 'INCOME' then 'succeeded' end, p_stripe_payment_intent_id,
+    p_stripe_invoice_id)
+  on conflict (org_id, source, reference_id, type) do nothing
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.book_money is
+  'Writes one money event and returns its id; null when the fact (organisation, source, reference, type) is booked already, or the amount is zero. Amounts carry their sign: income positive, what leaves negative. The caller has authorised.';
+
+-- A package is worth the money that is still there for it: what was given back, or taken by a dispute, takes its share of the sessions
+-- that were sold, never those that were used; what comes back brings them back. Whoever books the money, and in whatever order.
+create function private.settle_package(p_org_id uuid, p_purchase_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_package public.client_purchases := private.lock_package(p_org_id, p_purchase_id);
+  v_there bigint;
+  v_sold integer;
+  v_taken integer;
+  v_due integer;
+  v_delta integer;
+  v_status text;
+begin
+  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+    return;
+  end if;
+  select coalesce(sum(e.amount_cents), 0) into v_there
+    from public.money_events as e
+   where e.org_id = p_org_id and e.purchase_id = p_purchase_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
+  v_there := greatest(least(v_there, v_package.amount_paid_cents), 0);
+  if v_package.sessions_total is not null then
+    select v_package.sessions_total - coalesce(sum(e.total_delta), 0), coalesce(-sum(e.total_delta) filter (where e.reason = 'refund'), 0)
+      into v_sold, v_taken
+      from public.session_entries as e
+     where e.org_id = p_org_id and e.purchase_id = p_purchase_id;
+    v_due := v_sold::bigint * (v_package.amount_paid_cents - v_there) / v_package.amount_paid_cents;
+    v_delta := greatest(v_taken - v_due, v_package.sessions_used - v_package.sessions_total);
+    if v_delta <> 0 then
+      perform private.enter_session(v_package, 'correction', 0, 'refund', null, clock_timestamp(), p_total_delta => v_delta);
+    end if;
+    if v_due > v_taken - v_delta then
+      perform private.raise_alert(p_org_id, 'refund_exceeds_unused', v_package.client_id, p_purchase_id, null);
+    end if;
+  end if;
+  -- Held money may come back: the package is refunded once it is not coming.
+  v_status := case when v_there = 0 and not exists (select from public.disputes as d where d.org_id = p_org_id
+                                                       and d.purchase_id = p_purchase_id and d.status = 'held')
+                   then 'refunded' else 'succeeded' end;
+  if v_package.source = 'stripe' and v_status <> v_package.payment_status then
+    update public.client_purchases as p set payment_status = v_status where p.org_id = p_org_id and p.id = p_purchase_id;
+  end if;
+end;
+$$;
+comment on function private.settle_package is
+  'Brings a package''s sessions, and the status of one sold through Stripe, in line with the money that is there for it; alerts refund_exceeds_unused when more was given back than is unused.';
+
+create function private.tg_money_events__settle_package()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_package(new.org_id, new.purchase_id);
+  return null;
+end;
+$$;
+create trigger money_events__settle_package after insert on public.money_events
+  for each row when (new.purchase_id is not null and new.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  execute function private.tg_money_events__settle_package();
+
+create trigger money_events__append_only before update or delete on public.money_events
+  for each row execute function private.tg__append_only();
+create trigger money_events__no_truncate before truncate on public.money_events
+  for each statement execute function private.tg__append_only();
+
+-- A manual sale is worth its amount while it counts as paid, and nothing otherwise: the difference to what is booked is booked.
+-- The package's row is locked by the write that fires this.
+create function private.tg_client_purchases__book_sale()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_booked bigint;
+  v_times bigint;
+  v_due bigint := case when new.payment_status = 'succeeded' then new.amount_paid_cents else 0 end;
+begin
+  select coalesce(sum(e.amount_cents), 0), count(*) into v_booked, v_times
+    from public.money_events as e
+   where e.org_id = new.org_id and e.purchase_id = new.id and e.source = 'manual';
+  perform private.book_money(
+    new.org_id,
+    case when v_due > v_booked and v_booked = 0 then 'INCOME' when new.payment_status = 'refunded' then 'REFUND' else 'ADJUSTMENT' end::public.money_event_type,
+    v_due - v_booked, new.currency, 'manual', new.id || case when v_times > 0 then '/' || v_times else '' end,
+    case tg_op when 'INSERT' then new.purchased_at else now() end, new.client_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__book_sale is 'Books a manual sale''s money when it is paid, refunded, or was not paid after all.';
+create trigger client_purchases__book_sale after insert on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status = 'succeeded') execute function private.tg_client_purchases__book_sale();
+create trigger client_purchases__book_change after update of payment_status on public.client_purchases
+  for each row when (new.source = 'manual' and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__book_sale();
+
+-- What Stripe was paid, Stripe refunds: a status set by hand would part the ledger from the money.
+create function private.tg_client_purchases__guard_stripe_status()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.fail(409, 'paid_through_stripe', 'This package was paid through Stripe, which says whether it is paid.',
+                       'Refund the payment instead.');
+  return new;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_stripe_status is 'Refuses a direct change of a Stripe sale''s payment_status: paid_through_stripe 409.';
+create trigger client_purchases__guard_stripe_status before update of payment_status on public.client_purchases
+  for each row when (current_user in ('authenticated', 'service_role') and old.source = 'stripe'
+                     and new.payment_status is distinct from old.payment_status)
+  execute function private.tg_client_purchases__guard_stripe_status();
+
+create function private.tg_client_purchases__guard_delete_booked()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if exists (select from public.money_events as e where e.org_id = old.org_id and e.purchase_id = old.id) then
+    perform private.fail(409, 'purchase_in_use', 'A package that was paid for keeps its history.', 'Set it refunded, or let it expire.');
+  end if;
+  return old;
+end;
+$$;
+comment on function private.tg_client_purchases__guard_delete_booked is 'Refuses to delete a package with money booked: purchase_in_use 409.';
+create trigger client_purchases__guard_delete_booked before delete on public.client_purchases
+  for each row execute function private.tg_client_purchases__guard_delete_booked();
+
+-- Whoever acts in an owner's place may not redirect their money; a platform admin opens the row and leaves it empty.
+create function private.tg_org_payout_settings__guard_audience()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not new.org_id = any (private.orgs_with('payouts.write'))
+     and coalesce(new.bank_account_name, new.bank_bsb, new.bank_account_number, new.paypal_email) is not null then
+    perform private.fail(403, 'payout_account_protected', 'Only an owner says where an organisation is paid out.', 'Ask the owner.');
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payout_settings__guard_audience is 'Lets owners alone write accounts to be paid to: payout_account_protected 403.';
+create trigger org_payout_settings__guard_audience before insert on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg_org_payout_settings__guard_audience();
+create trigger org_payout_settings__keep_org before update of org_id on public.org_payout_settings
+  for each row when (new.org_id is distinct from old.org_id) execute function private.tg__keep_org();
+
+create trigger org_payout_settings__touch before update on public.org_payout_settings
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger stripe_accounts__touch before update on public.stripe_accounts
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+create trigger subscriptions__touch before update on public.subscriptions
+  for each row when (new.updated_at is not distinct from old.updated_at) execute function private.tg__touch_updated_at();
+
+create trigger org_payouts__audit after insert or update or delete on public.org_payouts
+  for each row execute function private.tg__audit();
+create trigger org_payout_settings__audit after insert or update or delete on public.org_payout_settings
+  for each row execute function private.tg__audit();
+create trigger stripe_accounts__audit after insert or update or delete on public.stripe_accounts
+  for each row execute function private.tg__audit('as_of');
+
 -- ── 65_billing/rules.sql ──
 
 -- Entitlements: what an organisation may use now, until when, and why. Nothing is stored; every answer is derived.
@@ -5738,7 +6259,7 @@ begin
   reason := case
     when private.is_braked('sign_up') then 'brake_on'
     when private.sign_up_mode() = 'open' then 'open'
-    when exists (select from private.allow_list as a where a.entry in (v_email, '@' || split_part(v_email, '@', 2))) then 'listed'
+    when exists (select from private.allow_list as a where a.entry in (v_email, '@' || split_part(v_email, '@', -1))) then 'listed'
     when exists (select from public.member_invites as i
                   where i.email = v_email and i.accepted_at is null and i.revoked_at is null and i.expires_at > now()) then 'member_invite'
     when exists (select from public.client_invites as i
@@ -12546,7 +13067,8 @@ comment on function private.member_send_portal_link is
 
 -- One statement: the audience, who of it is left out and why, and the messages.
 create function private.send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now())
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now(),
+  p_lead_ids uuid[] default '{}')
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -12569,22 +13091,33 @@ begin
   end if;
   perform private.require_feature(p_org_id, 'marketing');
 
-  with audience as materialized (
-    select c.id, c.phone_e164,
-           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
-                when c.phone_e164 is null then 'no_phone'
-                when c.sms_opt_in is false then 'opted_out'
-                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
-                -- A family's one phone gets it once, by whoever of them takes it.
-                when row_number() over (partition by c.phone_e164, c.sms_opt_in is false order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+  with people as materialized (
+    select c.id, c.id as client_id, c.full_name, c.phone_e164, c.sms_opt_in is false as is_opted_out, c.created_at
       from public.clients as c
      where c.org_id = p_org_id
-       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
+       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end
+    union all
+    -- A lead who is a client too is asked as such whether they want it.
+    select i.id, null, i.name, i.phone_e164,
+           exists (select from public.clients as c where c.org_id = i.org_id and c.phone_e164 = i.phone_e164 and c.sms_opt_in is false), i.created_at
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = any (p_lead_ids)),
+  audience as materialized (
+    select c.*,
+           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
+                when c.phone_e164 is null then 'no_phone'
+                when c.is_opted_out then 'opted_out'
+                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
+                -- A family's one phone gets it once, by whoever of them takes it, clients before leads.
+                when row_number() over (partition by c.phone_e164, c.is_opted_out order by c.client_id is null, c.created_at, c.id) > 1 then 'same_phone' end as reason
+      from people as c),
   made as (
     insert into public.outbox_messages (
-      org_id, channel, kind, client_id, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at, idempotency_key,
-      created_by, created_at)
-    select p_org_id, 'sms', 'marketing', a.id, v_send.id,
+      org_id, channel, kind, client_id, to_address, variables, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at,
+      idempotency_key, created_by, created_at)
+    select p_org_id, 'sms', 'marketing', a.client_id, case when a.client_id is null then a.phone_e164 end,
+           case when a.client_id is null then jsonb_build_object('client_name', a.full_name, 'first_name', split_part(a.full_name, ' ', 1)) else '{}' end,
+           v_send.id,
            case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
            case when x.allowed_at <= p_now then 'queued' else 'pending' end, 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
       from audience as a
@@ -12601,7 +13134,7 @@ begin
 end;
 $$;
 comment on function private.send_marketing is
-  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
+  'Queues a text to many clients and leads: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
 
 create function private.marketing_answer(p_send public.marketing_sends)
 returns jsonb
@@ -12612,13 +13145,16 @@ $$;
 comment on function private.marketing_answer is 'What a text to many came to when it was queued.';
 
 create function private.member_send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid)
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_lead_ids uuid[])
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'marketing.send');
-  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid());
+  if cardinality(coalesce(p_lead_ids, '{}')) > 0 then
+    perform private.require_org(p_org_id, 'leads.read');
+  end if;
+  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid(), p_lead_ids => p_lead_ids);
 end;
 $$;
 comment on function private.member_send_marketing is 'send_marketing for a member with marketing.send.';
@@ -14683,6 +15219,74 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
 
+-- ── 60_payments/access.sql ──
+
+-- Who may see and write the tables of payments directly. Money is never written by hand: no role may insert a money event.
+
+alter table public.stripe_accounts enable row level security;
+alter table public.money_events enable row level security;
+alter table public.subscriptions enable row level security;
+alter table public.disputes enable row level security;
+alter table public.org_payouts enable row level security;
+alter table public.org_payout_settings enable row level security;
+alter table private.stripe_events enable row level security;
+alter table private.stripe_fetches enable row level security;
+alter table private.stripe_cursors enable row level security;
+alter table private.stripe_payments enable row level security;
+revoke all on public.stripe_accounts, public.money_events, public.subscriptions, public.disputes, public.org_payouts,
+  public.org_payout_settings from public, anon, authenticated, service_role;
+revoke all on private.stripe_events, private.stripe_fetches, private.stripe_cursors, private.stripe_payments
+  from public, anon, authenticated, service_role;
+
+-- stripe_accounts, money_events, disputes: members who may see money.
+grant select on public.stripe_accounts, public.money_events, public.disputes to authenticated, service_role;
+create policy stripe_accounts_select_members on public.stripe_accounts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy money_events_select_members on public.money_events for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+create policy disputes_select_members on public.disputes for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- subscriptions: members, and the client whose it is.
+grant select on public.subscriptions to authenticated, service_role;
+create policy subscriptions_select_people on public.subscriptions for select to authenticated
+  using (org_id = any ((select private.orgs_with('clients.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- org_payouts: the platform's admins write, members who may see payouts read.
+grant select on public.org_payouts to authenticated, service_role;
+grant insert (org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, status, payout_reference),
+      update (status, paid_at) on public.org_payouts to authenticated;
+create policy org_payouts_select_people on public.org_payouts for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payouts_insert_platform on public.org_payouts for insert to authenticated
+  with check ((select private.is_platform_admin()));
+create policy org_payouts_update_platform on public.org_payouts for update to authenticated
+  using ((select private.is_platform_admin()));
+
+-- org_payout_settings: the owner writes; a platform admin opens an empty row for a new organisation.
+grant select on public.org_payout_settings to authenticated, service_role;
+grant insert (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at),
+      update (org_id, payout_method, bank_account_name, bank_bsb, bank_account_number, paypal_email, payout_frequency, updated_at)
+  on public.org_payout_settings to authenticated;
+create policy org_payout_settings_select_people on public.org_payout_settings for select to authenticated
+  using (org_id = any ((select private.orgs_with('finance.read'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_insert_people on public.org_payout_settings for insert to authenticated
+  with check (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]) or (select private.is_platform_admin()));
+create policy org_payout_settings_update_owners on public.org_payout_settings for update to authenticated
+  using (org_id = any ((select private.orgs_with('payouts.write'))::uuid[]));
+
+create trigger zz_refuse_clearly before insert or update on public.org_payouts
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly();
+create trigger zz_refuse_clearly before insert or update on public.org_payout_settings
+  for each row when (current_user in ('authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+-- Row level security without a policy that lets anybody in: only definers of the owner reach these.
+create policy stripe_events_select_nobody on private.stripe_events for select to service_role using (false);
+create policy stripe_fetches_select_nobody on private.stripe_fetches for select to service_role using (false);
+create policy stripe_cursors_select_nobody on private.stripe_cursors for select to service_role using (false);
+create policy stripe_payments_select_nobody on private.stripe_payments for select to service_role using (false);
+
 -- ── 65_billing/access.sql ──
 
 -- Who may see what an organisation pays for. Nobody writes here directly.
@@ -15969,17 +16573,18 @@ grant execute on function public.send_portal_link(uuid) to authenticated;
 grant execute on function private.member_send_portal_link(uuid) to authenticated;
 
 create function public.send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null)
+  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null,
+  p_lead_ids uuid[] default '{}')
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
+  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, p_lead_ids);
 end;
 comment on function public.send_marketing is
-  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
-revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
-grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
-grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
+  'Queues a text to all, to active, or to named clients (manual), and to named leads: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid, uuid[]) to authenticated;
+grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid, uuid[]) to authenticated;
 
 create function public.marketing_progress(p_send_id uuid)
 returns jsonb
@@ -18235,7 +18840,9 @@ select r.role, p.permission
     ('billing.read',      '{owner,manager,accountant_readonly}'),
     ('billing.write',     '{owner,manager}'),
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
-    ('automations.write', '{owner,manager,coach,staff}')
+    ('automations.write', '{owner,manager,coach,staff}'),
+    ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
+    ('payouts.write',     '{owner}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 

@@ -20,7 +20,7 @@ begin
   reason := case
     when private.is_braked('sign_up') then 'brake_on'
     when private.sign_up_mode() = 'open' then 'open'
-    when exists (select from private.allow_list as a where a.entry in (v_email, '@' || split_part(v_email, '@', 2))) then 'listed'
+    when exists (select from private.allow_list as a where a.entry in (v_email, '@' || split_part(v_email, '@', -1))) then 'listed'
     when exists (select from public.member_invites as i
                   where i.email = v_email and i.accepted_at is null and i.revoked_at is null and i.expires_at > now()) then 'member_invite'
     when exists (select from public.client_invites as i
