@@ -70,6 +70,12 @@ def sweep_holds(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fals
     _sweep(["holds"], watch, limit, dry_run, json)
 
 
+@app.command("waivers", epilog="Example: coach sweep waivers --dry-run")
+def sweep_waivers(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """End waivers that nobody signed in time, and let go of the bookings that waited for them."""
+    _sweep(["waivers"], watch, limit, dry_run, json)
+
+
 @app.command("reminders", epilog="Example: coach sweep reminders --watch 60")
 def sweep_reminders(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Queue the reminders and follow-ups that are due soon."""

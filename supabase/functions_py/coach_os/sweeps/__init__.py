@@ -20,6 +20,7 @@ from coach_os.sweeps.in_database import (
     RATE_LIMITS,
     REMINDERS,
     SUPPORT_ACCESS,
+    WAIVERS,
 )
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
@@ -50,6 +51,9 @@ SWEEPS: Mapping[str, Sweep] = {
     for sweep in (
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
+        Sweep(
+            "waivers", "End waivers nobody signed in time, and let go of the bookings that waited for them.", WAIVERS
+        ),
         Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),
         Sweep("messages", "Send the messages that are due and may be sent now.", send_due_messages),
         Sweep(
