@@ -36,6 +36,8 @@ class ScriptedDatabase:
             return [{"expired": done, "offered": 1}]
         if name in ("service.sweep_rate_limits", "service.sweep_message_leftovers"):
             return [{"deleted": 0}]
+        if name == "service.sweep_waivers":
+            return [{"expired": 0, "cancelled": 0}]
         if name == "service.sweep_reminders":
             return [{"queued": 0, "skipped": 0}]
         if name in ("service.claim_messages", "service.claim_unknown_messages"):
