@@ -540,3 +540,71 @@ language sql volatile
 as $$
   select concat_ws(' ', m.status, m.error_code) from public.outbox_messages as m where m.id = tests.id(p_name);
 $$;
+
+-- For checkout. Kilo's studio with a Stripe account that takes cards, a session type (paid) of 100.00 that asks 25.00, portal links for
+-- ann and ben, and no quiet hours. As the owner.
+create function tests.open_checkout()
+returns void
+language plpgsql volatile
+as $$
+begin
+  perform tests.open_messaging();
+  perform tests.remember('paid', gen_random_uuid()), tests.remember('ann_token', gen_random_uuid()), tests.remember('ben_token', gen_random_uuid());
+  insert into public.stripe_accounts (org_id, stripe_account_id, charges_enabled, payouts_enabled, details_submitted)
+  values (tests.id('kilo'), 'acct_kilo', true, true, true);
+  insert into public.session_types (org_id, id, name, slug, price_cents, deposit_cents)
+  values (tests.id('kilo'), tests.id('paid'), 'Massage', 'massage', 10000, 2500);
+  update public.clients as c set portal_token = n.token
+    from (values (tests.id('ann'), tests.id('ann_token')), (tests.id('ben'), tests.id('ben_token'))) as n (id, token) where c.id = n.id;
+end;
+$$;
+
+-- Books the type that asks a deposit from the portal; remembers the deposit under this name and returns the outcome.
+create function tests.ask_deposit(p_name text, p_start timestamptz, p_token text default 'ann_token', p_request uuid default null)
+returns text
+language plpgsql volatile
+as $$
+declare
+  v_answer jsonb := portal_book(tests.id(p_token)::text, p_start, null, tests.id('paid'), tests.id('staff'), p_notes => 'Left knee', p_request_id => p_request);
+begin
+  if v_answer ? 'deposit_id' then
+    perform tests.remember(p_name, (v_answer ->> 'deposit_id')::uuid);
+  end if;
+  return v_answer ->> 'outcome';
+end;
+$$;
+
+-- The PaymentIntent of a deposit as Stripe tells it.
+create function tests.intent(p_name text, p_status text default 'succeeded', p_more jsonb default '{}')
+returns jsonb
+language sql stable security definer
+as $$
+  select jsonb_build_object('id', 'pi_' || replace(d.id::text, '-', ''), 'status', p_status, 'amount', d.amount_cents, 'amount_received', d.amount_cents,
+                            'currency', d.currency, 'latest_charge', 'ch_' || replace(d.id::text, '-', '')) || p_more
+    from public.deposits as d where d.id = tests.id(p_name);
+$$;
+
+-- A deposit that was asked and paid: its booking is remembered as NAME_booking, its payment as NAME_payment. As the owner.
+create function tests.pay_deposit(p_name text, p_start timestamptz, p_token text default 'ann_token')
+returns text
+language plpgsql volatile
+as $$
+declare
+  v_deposit public.deposits;
+begin
+  perform tests.ask_deposit(p_name, p_start, p_token);
+  perform private.apply_deposit_event(tests.id('kilo'), tests.id(p_name), 'payment_intent.succeeded', tests.intent(p_name));
+  select d.* into v_deposit from public.deposits as d where d.id = (select n.id from tests.names as n where n.name = p_name);
+  perform tests.remember(p_name || '_booking', v_deposit.booking_id), tests.remember(p_name || '_payment', v_deposit.payment_id);
+  return v_deposit.status;
+end;
+$$;
+
+-- What the ledger holds of kilo's, as 'TYPE amount', in the order it was booked. As the owner.
+create function tests.money(p_client text default 'ann')
+returns text
+language sql stable
+as $$
+  select coalesce(string_agg(e.type || ' ' || e.amount_cents, ', ' order by e.created_at, e.id), '')
+    from public.money_events as e where e.org_id = tests.id('kilo') and e.client_id = tests.id(p_client);
+$$;

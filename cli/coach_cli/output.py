@@ -1,5 +1,6 @@
-"""How commands speak: data on stdout, talk on stderr; tables on a terminal, aligned text elsewhere, JSON on demand."""
+"""How commands speak: data on stdout, talk on stderr; tables on a terminal, else plain text, JSON or CSV on demand."""
 
+import csv as csvlib
 import json as jsonlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,6 +57,14 @@ def print_record(record: Row, *, json: bool = False, title: str | None = None) -
         width = max((len(key) for key in record), default=0)
         for key, value in record.items():
             print(f"{key:<{width}}  {_text(value)}")
+
+
+def print_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Print rows to stdout as CSV (RFC 4180), headed by the keys; no text of it is a formula to a spreadsheet."""
+    writer = csvlib.writer(sys.stdout)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(key)) for key in columns])
 
 
 def print_json(value: Any) -> None:
@@ -122,6 +131,17 @@ def _text(value: Any) -> str:
         return jsonlib.dumps(value, ensure_ascii=False, default=str)
     # A line break or an escape sequence in a value must not draw over the table.
     return "".join(character if character.isprintable() else " " for character in str(value))
+
+
+def _cell(value: Any) -> Any:
+    """A CSV cell.
+
+    >>> _cell("=1+1"), _cell(-5), _cell(None)
+    ("'=1+1", -5, '')
+    """
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return "" if value is None else value
 
 
 def _is_numeric(rows: Sequence[Row], key: str) -> bool:

@@ -96,10 +96,10 @@ select is((select count(*) from service.claim_messages('w', 100, p_now => now())
 -- Providers that asked to be left alone.
 delete from public.outbox_messages;
 select tests.queue('held'), tests.queue('mailed', p_channel => 'email', p_client => 'kilo_client');
-select service.defer_account('sms', null, now() + interval '10 minutes');
+select service.defer_provider('twilio', null, now() + interval '10 minutes');
 select is(tests.claim(), 'mailed', 'nothing leaves through an account that is deferred; other channels go on');
 select is((tests.standing('held'), next_at)::text, ('queued', now() + interval '10 minutes')::text, 'it waits as long') from public.outbox_messages where id = tests.id('held');
-select service.defer_account('sms', null, now() + interval '5 minutes');
+select service.defer_provider('twilio', null, now() + interval '5 minutes');
 select is(until_at, now() + interval '10 minutes', 'a shorter pause shortens nothing') from private.provider_limits;
 select is(tests.claim(now() + interval '10 minutes'), 'held', 'then it goes by itself');
 select service.connect_twilio(:'kilo', 'AC00000000000000000000000000000001', 'encrypted-encrypted-encrypted', null, '+61480000000');

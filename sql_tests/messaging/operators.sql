@@ -37,8 +37,8 @@ select tests.refuses($$ select service.retry_message(gen_random_uuid()) $$, 404,
 select is(service.messages_state(:'kilo') - 'oldest_due_at', '{"channels": {"sms": {"pending": 1, "queued": 6, "sending": 1, "sent": 1, "delivered": 1, "undelivered": 1, "failed": 1, "cancelled": 1, "expired": 1, "unknown": 1}}, "due": 7, "unknown": 1, "deferred": []}', 'how many are in which state');
 select is((service.messages_state(:'kilo') ->> 'oldest_due_at')::timestamptz, now(), 'since when something is due');
 select is(service.messages_state() #>> '{channels,sms,failed}', '2', 'of all organisations');
-select service.defer_account('sms', null, now() + interval '10 minutes');
-select is(service.messages_state() -> 'deferred' -> 0 ->> 'channel', 'sms', 'and which provider asked to be left alone');
+select service.defer_provider('twilio', null, now() + interval '10 minutes');
+select is(service.messages_state() -> 'deferred' -> 0 ->> 'provider', 'twilio', 'and which provider asked to be left alone');
 
 select service.set_platform_setting('app_url', 'https://one.example'), service.set_platform_setting('app_url', 'http://localhost:3000');
 select tests.as_owner();

@@ -1,6 +1,6 @@
 -- client_detail: each section with its own status; one that fails or is refused leaves the others as they are.
 begin;
-select plan(34);
+select plan(48);
 select tests.open_studio();
 select tests.make_booking('done', 'kilo_package', now() - interval '2 days'), tests.make_booking('missed', null, now() - interval '3 days');
 update public.bookings set status = 'completed' where id = tests.id('done');
@@ -12,12 +12,16 @@ insert into sections values
   ('packages', 'packages.read', 'alter table public.client_purchases rename column expires_at to renamed'),
   ('bookings', 'bookings.read', 'alter table public.bookings rename column client_confirmed to renamed'),
   ('communications', 'messages.read', 'revoke execute on function private.client_communications_log(uuid, uuid, timestamptz) from postgres'),
+  ('money', 'money.read', 'alter table public.subscriptions rename column cancel_at_period_end to renamed'),
+  ('waivers', 'clients.read', 'alter table public.client_waivers rename column signer_name to renamed'),
+  ('measurements', 'progress.read', 'alter table public.client_measurements rename column unit to renamed'),
   ('threads', 'messages.read', 'alter table public.messages rename to renamed');
 grant select on sections to public;
 select tests.sign_in('coach@kilo.example');
 insert into public.client_communications (org_id, client_id, type, direction, content) values (:'kilo', :'kilo_client', 'phone', 'outbound', 'Knee is better');
 insert into public.message_threads (org_id, client_id) values (:'kilo', :'kilo_client') returning id as thread \gset
 insert into public.messages (org_id, thread_id, sender_type, body) values (:'kilo', :'thread', 'trainer', 'See you');
+insert into public.client_measurements (org_id, client_id, measurement_type, value, unit) values (:'kilo', :'kilo_client', 'Waist', 81.5, 'cm');
 select tests.sign_in('client@kilo.example');
 insert into public.messages (org_id, thread_id, sender_type, body) values (:'kilo', :'thread', 'client', 'Yes!');
 
@@ -58,6 +62,17 @@ select is((d ->> 'total', d ->> 'upcoming_total', d ->> 'completed', d ->> 'no_s
           format('(3,1,1,1,0,%s,%s)', :'kilo_booking', tests.id('done')), 'bookings, to come and past') from (select :'detail'::jsonb #> '{sections,bookings,data}' as d) as x;
 select is((d ->> 'total', d #>> '{latest,0,content}')::text, '(1,"Knee is better")', 'the log of communications') from (select :'detail'::jsonb #> '{sections,communications,data}' as d) as x;
 select is((jsonb_array_length(d), d #>> '{0,unread}', jsonb_array_length(d #> '{0,latest}'))::text, '(1,1,2)', 'the conversation, with what is unread') from (select :'detail'::jsonb #> '{sections,threads,data}' as d) as x;
+
+select is((d ->> 'total', d #>> '{latest,0,value}')::text, '(1,81.5)', 'what was measured') from (select :'detail'::jsonb #> '{sections,measurements,data}' as d) as x;
+
+select tests.as_owner();
+insert into public.client_waivers (org_id, client_id, sent_at, expires_at) values (:'kilo', :'kilo_client', now() - interval '40 days', now() - interval '10 days');
+select private.book_money(:'kilo', 'INCOME', 5000, 'jpy', 'manual', 'x1', now(), :'kilo_client'), private.book_money(:'kilo', 'REFUND', -20000, 'aud', 'manual', 'x2', now(), :'kilo_client', :'kilo_package'),
+       private.book_money(:'kilo', 'FEE', -30, 'aud', 'stripe', 'x3', now(), :'kilo_client');
+select tests.sign_in('coach@kilo.example');
+select is(d - 'latest', '{"total": 3, "amounts": [{"currency": "aud", "paid_cents": 80000, "returned_cents": -20000, "net_cents": 60000}, {"currency": "jpy", "paid_cents": 5000, "returned_cents": 0, "net_cents": 5000}], "subscription": null}',
+          'what the client paid and got back, in each currency, without our fees') from (select pg_temp.detail() #> '{sections,money,data}' as d) as x;
+select is((d ->> 'total', d ->> 'is_signed', d #>> '{latest,0,status}', d::text ~ 'token')::text, '(1,false,expired,f)', 'a waiver whose link ran out is expired, and shows no link') from (select pg_temp.detail() #> '{sections,waivers,data}' as d) as x;
 
 -- Each fails in turn.
 select is(pg_temp.statuses(pg_temp.after(s.breaking)), (select string_agg(o.name || case when o.name = s.name then ' failed' else ' ok' end, ', ' order by o.name) from sections as o),

@@ -1,6 +1,6 @@
 -- dashboard: the figures of an organisation's own day, each section for itself.
 begin;
-select plan(21);
+select plan(39);
 select tests.open_studio();
 create function pg_temp.section(p_name text, p_on date default null) returns jsonb language sql as $$ select dashboard(tests.id('kilo'), p_on) #> array['sections', p_name, 'data'] $$;
 grant execute on function pg_temp.section(text, date) to public;
@@ -31,6 +31,46 @@ update public.client_purchases set frozen_periods = tstzmultirange(tstzrange(now
 select tests.sign_in('coach@kilo.example');
 select is(pg_temp.section('outstanding'), '{"sessions": 20, "packages": 3, "clients": 1}', 'not what is unpaid, expired or refunded; a frozen one is still owed');
 
+-- At risk: as of the latest scored day alone.
+select is(pg_temp.section('at_risk'), '{"as_of_date": null, "red": 0, "amber": 0, "clients": []}', 'nobody was scored yet');
+select tests.as_owner();
+insert into public.client_risk (org_id, client_id, as_of_date, score, tier, reasons) values
+  (:'kilo', tests.id('ann'), tests.day(-1), 70, 'red', '{no_booking}'), (:'kilo', tests.id('ben'), tests.day(-2), 90, 'red', '{}'), (:'kilo', :'kilo_client', tests.day(-1), 10, 'green', '{}'),
+  (:'lima', :'lima_client', tests.day(0), 99, 'red', '{}');
+select tests.sign_in('coach@kilo.example');
+select is(pg_temp.section('at_risk') - 'as_of_date', jsonb_build_object('red', 1, 'amber', 0, 'clients', jsonb_build_array(jsonb_build_object('client_id', tests.id('ann'), 'full_name', 'Ann', 'score', 70, 'tier', 'red', 'reasons', '["no_booking"]'::jsonb))),
+          'who was scored on an earlier day, is green or another''s is not in it');
+
+-- Revenue: each amount on the day it moved, in the organisation's days; Brisbane is ten hours ahead.
+select tests.as_owner();
+select private.book_money(:'kilo', 'INCOME', 10000, 'aud', 'manual', 'r1', '2026-03-10 14:00+00'), private.book_money(:'kilo', 'INCOME', 700, 'jpy', 'manual', 'r2', '2026-03-11 13:59:59+00'),
+       private.book_money(:'kilo', 'REFUND', -2500, 'aud', 'manual', 'r3', '2026-03-11 02:00+00'), private.book_money(:'kilo', 'INCOME', 99, 'aud', 'manual', 'r4', '2026-03-11 14:00+00'),
+       private.book_money(:'kilo', 'FEE', -50, 'aud', 'stripe', 'r5', '2026-03-11 02:00+00'), private.book_money(:'kilo', 'INCOME', 1000, 'aud', 'manual', 'r6', '2026-02-28 14:00+00'),
+       private.book_money(:'kilo', 'INCOME', 1, 'aud', 'manual', 'r7', '2026-02-28 13:59+00'), private.book_money(:'lima', 'INCOME', 1, 'aud', 'manual', 'r8', '2026-03-11 02:00+00'),
+       private.book_money(:'kilo', 'PAYOUT', -5000, 'aud', 'stripe', 'r9', '2026-03-11 02:00+00');
+select tests.sign_in('coach@kilo.example');
+select is(pg_temp.section('revenue', '2026-03-11') #> '{day,amounts}', '[{"currency": "aud", "gross_cents": 10000, "returned_cents": -2500, "net_cents": 7500}, {"currency": "jpy", "gross_cents": 700, "returned_cents": 0, "net_cents": 700}]',
+          'a day''s revenue: what came in less what was returned on it, without fees and payouts');
+select is((d #>> '{week,amounts,0,net_cents}', d #>> '{month,amounts,0,net_cents}', d #>> '{month,from_on}', d #>> '{month,until_on}')::text, '(7599,8599,2026-03-01,2026-03-31)', 'a week''s and a month''s') from pg_temp.section('revenue', '2026-03-11') as d;
+
+-- Earned: this month's sessions at their package's price, and with those that are booked.
+select is(pg_temp.section('earned') -> 'amounts', '[]', 'nothing was held this month, nothing is booked');
+select tests.as_owner();
+select tests.make_booking('held', 'kilo_package', date_trunc('month', tests.day(0)::timestamp) at time zone 'Australia/Brisbane' + interval '1 minute');
+update public.bookings set status = 'completed' where id = tests.id('held');
+select service.use_session(:'kilo_package', tests.id('held'));
+select tests.make_booking('ahead', 'kilo_package', (date_trunc('month', tests.day(0)::timestamp) + interval '1 month') at time zone 'Australia/Brisbane' - interval '61 minutes');
+select tests.sign_in('coach@kilo.example');
+select is(pg_temp.section('earned') -> 'amounts', '[{"currency": "aud", "earned_cents": 8000, "sessions_earned": 1, "forecast_cents": 16000, "sessions_booked": 1}]', 'one was held, one is booked, each a tenth of the package');
+select is(pg_temp.section('earned', tests.day(0) - 40) -> 'amounts', '[]', 'another month has its own');
+
+-- MRR: active subscriptions; what is past due is counted and not added.
+select tests.as_owner();
+insert into public.subscriptions (org_id, client_id, status, price_cents, currency) values (:'kilo', :'kilo_client', 'active', 4000, 'aud'), (:'kilo', tests.id('ann'), 'past_due', 5000, 'aud'),
+  (:'kilo', tests.id('ben'), 'active', 900, 'jpy'), (:'lima', :'lima_client', 'active', 1, 'aud');
+select tests.sign_in('coach@kilo.example');
+select is(pg_temp.section('mrr'), '{"active": 2, "past_due": 1, "amounts": [{"currency": "aud", "mrr_cents": 4000}, {"currency": "jpy", "mrr_cents": 900}]}', 'what subscriptions bring in a month');
+
 -- Sections stand alone.
 select tests.as_owner();
 create table sections (name text primary key, permission text, breaking text);
@@ -38,6 +78,10 @@ insert into sections values
   ('today', 'bookings.read', 'alter function private.dashboard_today(uuid, date, timestamptz) rename to gone'),
   ('week', 'bookings.read', 'alter function private.dashboard_week(uuid, date, timestamptz) rename to gone'),
   ('no_show', 'bookings.read', 'alter function private.dashboard_no_show(uuid, date, timestamptz) rename to gone'),
+  ('at_risk', 'clients.read', 'alter table public.client_risk rename column score to renamed'),
+  ('revenue', 'finance.read', 'revoke execute on function private.dashboard_revenue(uuid, date, timestamptz) from postgres'),
+  ('earned', 'finance.read', 'alter function private.revenue(uuid, tstzrange) rename to gone'),
+  ('mrr', 'finance.read', 'alter table public.subscriptions rename to renamed'),
   ('outstanding', 'packages.read', 'revoke execute on function private.dashboard_outstanding(uuid, date, timestamptz) from postgres');
 create function pg_temp.statuses_after(p_change text) returns text language plpgsql as $$
 declare

@@ -1,6 +1,6 @@
 -- pulse: silent on a healthy database that has work; each planted fault shows in its kind, and in no other.
 begin;
-select plan(38);
+select plan(40);
 select tests.open_studio();
 
 -- A busy, healthy hour: every job ran a minute ago and did something; texts left, one failed, some wait for their time.
@@ -60,11 +60,11 @@ insert into faults values
   ('sms', 'failing overdue', $$ update public.outbox_messages set next_at = now() - interval '61 minutes' where channel = 'sms' and status = 'queued' $$),
   ('sms', 'degraded errors', $$ update public.outbox_attempts set status = 'failed' where (org_id, message_id) in (select org_id, id from public.outbox_messages where channel = 'sms' and status = 'sent' limit 5) $$),
   ('sms', 'failing errors', $$ update public.outbox_attempts set status = 'unknown', error_code = null where (org_id, message_id) in (select org_id, id from public.outbox_messages where channel = 'sms' and status = 'sent') $$),
-  ('sms', 'degraded deferred', $$ insert into private.provider_limits (channel, until_at) values ('sms', now() + interval '5 minutes') $$),
+  ('sms', 'degraded deferred', $$ insert into private.provider_limits (provider, until_at) values ('twilio', now() + interval '5 minutes') $$),
   ('sms', 'degraded brake_on', $$ insert into private.brakes (kind, reason) values ('sms', 'Test') $$),
   ('sms', 'degraded stuck', $$ update public.outbox_messages set status = 'sending', claim = gen_random_uuid(), next_at = now() - interval '20 minutes' where id = (select id from public.outbox_messages where channel = 'sms' and status = 'queued' limit 1) $$),
   ('email', 'failing overdue', $$ insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, next_at, expires_at) values (tests.id('kilo'), 'email', 'direct', tests.id('kilo_client'), 'x', 'pending', now() - interval '2 hours', now() + interval '1 day') $$),
-  ('push', 'degraded deferred', $$ insert into private.provider_limits (channel, until_at) values ('push', now() + interval '5 minutes') $$),
+  ('push', 'degraded deferred', $$ insert into private.provider_limits (provider, until_at) values ('expo', now() + interval '5 minutes') $$),
   ('unknown_messages', 'degraded overdue', $$ insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, claim, claimed_at, next_at, expires_at) values (tests.id('kilo'), 'sms', 'direct', tests.id('kilo_client'), 'x', 'unknown', gen_random_uuid(), now() - interval '2 hours', now() - interval '1 hour', now() + interval '1 day') $$),
   ('unknown_messages', 'degraded stuck', $$ insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, claim, claimed_at, next_at, expires_at) values (tests.id('kilo'), 'sms', 'direct', tests.id('kilo_client'), 'x', 'unknown', gen_random_uuid(), now() - interval '80 hours', now() + interval '1 hour', now() + interval '1 day') $$),
   ('unknown_messages', 'degraded stuck', $$ insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, claim, claimed_at, next_at, expires_at) values (tests.id('kilo'), 'email', 'direct', tests.id('kilo_client'), 'x', 'unknown', gen_random_uuid(), now() - interval '1 hour', now() + interval '1 hour', now() + interval '1 day') $$),

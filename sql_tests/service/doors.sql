@@ -1,6 +1,6 @@
 -- doors: the service's functions are the service's alone, and say what they fail with.
 begin;
-select plan(7);
+select plan(6);
 
 select is_empty(
   $$ select p.oid::regprocedure, r.role from pg_proc as p cross join unnest(array['anon', 'authenticated']) as r (role)
@@ -10,11 +10,6 @@ select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p
       where p.pronamespace = 'service'::regnamespace
       and not has_function_privilege('service_role', p.oid, 'execute') $$, 'the service may call each');
-select is_empty(
-  $$ select p.oid::regprocedure from pg_proc as p
-      where p.pronamespace = 'private'::regnamespace and has_function_privilege('service_role', p.oid, 'execute')
-        and p.proname !~ '^(portal|public)_' and p.proname not in ('is_slot_free', 'insert_sms_direct', 'queue_pending_sms', 'is_suppressed', 'render') $$,
-                'and nothing behind them, but what stands behind the pages of a link or slug and the existing functions'' calls');
 select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p
       where p.pronamespace = 'service'::regnamespace

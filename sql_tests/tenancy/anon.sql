@@ -22,7 +22,8 @@ select is_empty(
         and not (p.pronamespace in ('public'::regnamespace, 'private'::regnamespace) and p.proname in (
           'portal_overview', 'portal_dates', 'portal_slots', 'portal_book', 'portal_reschedule', 'portal_cancel', 'portal_join_waitlist',
           'portal_leave_waitlist', 'public_page', 'public_dates', 'public_slots', 'public_book', 'banner', 'banners',
-          'capture_inquiry', 'referral_page', 'refer', 'waiver_form', 'sign_waiver', 'onboarding_form', 'submit_onboarding', 'client_invite')) $$,
+          'capture_inquiry', 'referral_page', 'refer', 'waiver_form', 'sign_waiver', 'onboarding_form', 'submit_onboarding', 'client_invite',
+          'deposit_state', 'portal_checkout', 'show_receipt')) $$,
   'a visitor may call no function but those of the pages of a link or a slug, and what tells of a pause');
 select is_empty(
   $$ select p.oid::regprocedure from pg_proc as p

@@ -17,6 +17,7 @@ insert into walled values
   ('outbox_messages', null, false), ('outbox_attempts', null, false), ('outbox_events', null, false), ('inbound_messages', null, false), ('sms_messages', null, false),
   ('stripe_accounts', null, false), ('money_events', null, false), ('subscriptions', null, false), ('disputes', null, false),
   ('org_payouts', 'status', false), ('org_payout_settings', 'bank_bsb', false),
+  ('finance_monthly', null, false), ('org_earnings', null, false),
   ('inquiries', 'status', true), ('inquiry_events', null, false), ('referral_links', 'is_active', false), ('referrals', null, false),
   ('referral_rewards', null, false), ('credit_entries', null, false), ('client_invites', 'redeemed_at', false), ('member_invites', null, false),
   ('waiver_texts', null, false), ('client_waivers', 'status', false),

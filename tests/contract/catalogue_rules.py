@@ -48,6 +48,7 @@ DIRECTORIES_OF_TENANTS = (
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.
 ANON_MAY_CALL = (
+    "deposit_state",
     "capture_inquiry",
     "banner",
     "banners",
@@ -55,6 +56,7 @@ ANON_MAY_CALL = (
     "onboarding_form",
     "portal_book",
     "portal_cancel",
+    "portal_checkout",
     "portal_dates",
     "portal_join_waitlist",
     "portal_leave_waitlist",
@@ -65,6 +67,7 @@ ANON_MAY_CALL = (
     "public_dates",
     "public_page",
     "public_slots",
+    "show_receipt",
     "refer",
     "referral_page",
     "sign_waiver",
@@ -87,7 +90,7 @@ _API_ROLES = "'{anon,authenticated,service_role}'::text[]"
 _ANY_TABLE_RIGHT = "'select, insert, update, delete, truncate, references, trigger'"
 _LEDGERS = (
     "'{public.session_entries,public.audit_log,private.platform_audit_log,public.outbox_events,"
-    "public.credit_entries,public.waiver_texts,public.money_events}'::text[]"
+    "public.credit_entries,public.waiver_texts,public.money_events,public.receipts}'::text[]"
 )
 _TENANT_TABLES = """
   select c.oid, c.oid::regclass::text as name

@@ -118,6 +118,37 @@ BROKEN_BY = {
           join private.holds as h on h.org_id = w.org_id and h.id = w.hold_id
          where w.status = 'offered'
          group by h.org_id, h.id, h.status having count(*) > 1 or h.status <> 'held'""",
+    "no payment is given back more than whole": """
+        select p.id, p.amount_cents, b.booked, r.asked
+          from public.money_events as p
+         cross join lateral (select coalesce(-sum(e.amount_cents), 0) as booked from public.money_events as e
+                              where e.org_id = p.org_id and e.type = 'REFUND'
+                                and e.stripe_payment_intent_id = p.stripe_payment_intent_id) as b
+         cross join lateral (select coalesce(sum(x.amount_cents), 0) as asked from public.refunds as x
+                              where x.org_id = p.org_id and x.payment_id = p.id and x.status <> 'failed') as r
+         where p.type = 'INCOME' and greatest(b.booked, r.asked) > p.amount_cents""",
+    "a refund that was paid out is booked, once and whole": """
+        select r.id, r.status, e.booked
+          from public.refunds as r
+         cross join lateral (
+           select coalesce(-sum(m.amount_cents), 0) as booked from public.money_events as m
+            where m.org_id = r.org_id and m.type = 'REFUND' and m.source = r.source
+              and m.reference_id = coalesce(r.stripe_refund_id, r.id::text)) as e
+         where (r.status = 'succeeded' and e.booked <> r.amount_cents) or (r.status = 'requested' and e.booked <> 0)""",
+    "a deposit that was paid has its booking or its refund": """
+        select d.id, d.status
+          from public.deposits as d
+          left join public.money_events as e on e.org_id = d.org_id and e.id = d.payment_id
+         where (d.status in ('paid', 'late')) <> (e.amount_cents is not distinct from d.amount_cents)
+            or (d.status = 'late' and not exists (select from public.refunds as r where r.org_id = d.org_id
+                                                     and r.deposit_id = d.id and r.amount_cents = d.amount_cents))
+            or (d.status = 'paid' and d.booking_id is null)""",
+    "receipts are numbered from one, without a gap": """
+        select r.org_id, count(*), max(r.number), c.last_number
+          from public.receipts as r
+          join private.receipt_counters as c on c.org_id = r.org_id
+         group by r.org_id, c.last_number
+        having count(*) <> max(r.number) or max(r.number) <> c.last_number or min(r.number) <> 1""",
 }
 
 IN_LIMBO = """

@@ -112,6 +112,6 @@ def refusing_forms() -> Iterator[Pages]:
 def problem(response: httpx.Response) -> tuple[int, str]:
     """Status and slug of an error, which has the one form."""
     body = response.json()
-    assert {"error", "slug", "hint"} <= body.keys() <= {"error", "slug", "hint", "alternatives"}
+    assert {"error", "slug", "hint"} <= body.keys() <= {"error", "slug", "hint", "alternatives", "deposit"}
     assert body["error"].endswith(".")
     return response.status_code, body["slug"]

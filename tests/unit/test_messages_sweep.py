@@ -52,8 +52,8 @@ class Queue:
             found = sum(result["provider_message_id"] is not None for result in params["p_results"])
             counts = {"recorded": len(params["p_results"]), "stale": 0}
             return [counts | {"settled": found, "unsettled": len(params["p_results"]) - found}]
-        if name == "service.defer_account":
-            self.deferred.append((params["p_channel"], params["p_account_sid"]))
+        if name == "service.defer_provider":
+            self.deferred.append((params["p_provider"], params["p_account"]))
         if name == "service.messages_state":
             return {"due": len(self.waiting), "unknown": 3}
         return None
@@ -141,7 +141,7 @@ def test_an_account_s_limit_holds_back_that_account_alone() -> None:
     full = Outcome("deferred", "twilio", error_code="20429", retry_after_secs=60, account_rest_secs=60)
     provider = Provider(lambda row: full if row["account"] else SENT)
     result = sweep(queue, provider)
-    assert queue.deferred == [("sms", "ACfull")], "said once"
+    assert queue.deferred == [("twilio", "ACfull")], "said once"
     assert result.counts == {"sent": 80, "deferred": 80}
     assert len(provider.tried) <= 80 + CONCURRENCY, "the others were given back untried"
     untried = [result for result in queue.recorded.values() if result["error_code"] == "account_resting"]
@@ -152,7 +152,7 @@ def test_an_account_s_limit_holds_back_that_account_alone() -> None:
 def test_a_provider_that_is_away_rests_after_a_few_tries_in_a_row() -> None:
     queue = Queue(100)
     sweep(queue, Provider(lambda row: Outcome("deferred", "twilio", error_code="connection_refused")))
-    assert queue.deferred == [("sms", None)]
+    assert queue.deferred == [("twilio", None)]
     queue, tries = Queue(100), iter(range(1000))
     now_and_then = Outcome("deferred", "twilio", error_code="20503")
     sweep(queue, Provider(lambda row: now_and_then if next(tries) % 4 else SENT))
@@ -204,7 +204,7 @@ def test_a_claim_that_fails_lets_what_is_under_way_be_recorded() -> None:
 
 def test_an_account_s_rest_that_cannot_be_recorded_is_heeded_all_the_same() -> None:
     queue = Queue(100)
-    queue.away = lambda name: Unavailable() if name == "service.defer_account" else None
+    queue.away = lambda name: Unavailable() if name == "service.defer_provider" else None
     full = Outcome("deferred", "twilio", error_code="20429", retry_after_secs=60, account_rest_secs=60)
     provider = Provider(lambda row: full)
     assert sweep(queue, provider).counts == {"deferred": 100}

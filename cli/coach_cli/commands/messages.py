@@ -138,7 +138,7 @@ def show_state(org: AnyOrg = None, json: Json = False) -> None:
         {"due": state["due"], "oldest due": moment(state["oldest_due_at"]), "unknown": state["unknown"]}
     )
     for limit in state["deferred"]:
-        output.say(f"A provider of {limit['channel']} rests until {moment(limit['until'])}.")
+        output.say(f"{limit['provider'].capitalize()} rests until {moment(limit['until'])}.")
 
 
 @app.command(

@@ -76,6 +76,27 @@ def sweep_waivers(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fa
     _sweep(["waivers"], watch, limit, dry_run, json)
 
 
+@app.command("deposits", epilog="Example: coach sweep deposits --watch 30")
+def sweep_deposits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Make the payments of deposits that wait for one, and cancel those not paid in time."""
+    _sweep(["deposits"], watch, limit, dry_run, json)
+
+
+@app.command("refunds", epilog="Example: coach sweep refunds --watch 30")
+def sweep_refunds(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Carry the refunds that are due to Stripe.
+
+    Any number of workers may run. Without STRIPE_SECRET_KEY nothing is carried, and stays due.
+    """
+    _sweep(["refunds"], watch, limit, dry_run, json)
+
+
+@app.command("receipts", epilog="Example: coach sweep receipts --watch 60")
+def sweep_receipts(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Number the receipts of payments and refunds, and queue their emails."""
+    _sweep(["receipts"], watch, limit, dry_run, json)
+
+
 @app.command("reminders", epilog="Example: coach sweep reminders --watch 60")
 def sweep_reminders(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Queue the reminders and follow-ups that are due soon."""

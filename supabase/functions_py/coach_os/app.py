@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.middleware import Middleware
 
+from coach_os.checkout_routes import ROUTERS as CHECKOUT_ROUTERS
 from coach_os.database import Database, open_database
 from coach_os.database.person import person_api
 from coach_os.errors import CoachError, Unavailable
@@ -110,7 +111,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
     _add_routes(app)
-    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *JOURNEY_ROUTERS):
+    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS, *JOURNEY_ROUTERS):
         app.include_router(router)
     if front:
         for prefix in PREFIXES:

@@ -107,6 +107,20 @@ class TimeTaken(Refusal):
         return {**super().as_json(), "alternatives": self.alternatives}
 
 
+class DepositDue(Refusal):
+    """A time that is held while its deposit is paid; `deposit` is what the page needs for that."""
+
+    def __init__(self, deposit: Mapping[str, Any]) -> None:
+        super().__init__(
+            402, "deposit_due", "This session is booked with a deposit.", "Pay the deposit; the time is held meanwhile."
+        )
+        self.deposit = dict(deposit)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**super().as_json(), "deposit": self.deposit}
+
+
+_DEPOSIT = ("deposit_id", "amount_cents", "currency", "start_time", "expires_at", "refund_policy")
 _NOT_HAD = {
     "taken": ("slot_taken", "This time is taken."),
     "unavailable": ("slot_unavailable", "This time is not on offer."),
@@ -118,10 +132,12 @@ def booked(answer: Mapping[str, Any]) -> Booked:
     """The answer to a booking by its outcome.
 
     Raises:
-        Refusal: 409 with alternatives where the time could not be had, 403 where no package could pay, or the booking's
-            own not for that start.
+        Refusal: 402 where it is held for a deposit, 409 with alternatives where the time could not be had, 403 where no
+            package could pay, or the booking's own not for that start.
     """
     outcome = answer["outcome"]
+    if outcome == "deposit_due":
+        raise DepositDue({name: answer[name] for name in _DEPOSIT})
     if outcome in _NOT_HAD:
         raise TimeTaken(*_NOT_HAD[outcome], answer["alternatives"])
     if outcome == "package_exhausted":

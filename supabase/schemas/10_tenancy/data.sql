@@ -45,7 +45,8 @@ select r.role, p.permission
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('automations.write', '{owner,manager,coach,staff}'),
     ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
-    ('payouts.write',     '{owner}')
+    ('payouts.write',     '{owner}'),
+    ('payments.refund',   '{owner,manager}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 

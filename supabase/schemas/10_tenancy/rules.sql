@@ -55,13 +55,18 @@ as $$
 $$;
 comment on function private.founds is 'True for the person who made this organisation, as long as nobody has joined it.';
 
-create function private.refuse_permission()
+create function private.refuse_permission(p_org_id uuid default null)
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+begin
+  perform private.refuse_blocked_org(p_org_id);
+  perform private.refuse_support_access(p_org_id);
+  perform private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+end;
 $$;
-comment on function private.refuse_permission is 'Refuses a member whose role lacks the permission: permission_missing 403.';
+comment on function private.refuse_permission is
+  'Refuses a member who lacks a permission, and says why: org_blocked 403, support_access_limited 403, else permission_missing 403.';
 
 create function private.refuse_org()
 returns void
@@ -110,9 +115,7 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
-    perform private.refuse_blocked_org(p_org_id);
-    perform private.refuse_support_access(p_org_id);
-    perform private.refuse_permission();
+    perform private.refuse_permission(p_org_id);
   end if;
   perform private.refuse_org();
 end;
@@ -156,6 +159,7 @@ begin
                          'Leave commission_rate as it is.');
   end if;
   if tg_op = 'INSERT' and auth.role() = 'authenticated' then
+    perform private.require_unbraked('sign_up', null);
     new.created_by := auth.uid();
   end if;
   return new;

@@ -42,3 +42,6 @@ create policy brakes_select_nobody on private.brakes for select to service_role 
 alter table private.admin_actions enable row level security;
 revoke all on private.admin_actions from public, anon, authenticated, service_role;
 create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);
+alter table private.provider_limits enable row level security;
+revoke all on private.provider_limits from public, anon, authenticated, service_role;
+create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);

@@ -177,3 +177,29 @@ comment on function service.sweep_audit is
   'Deletes audit rows that are older than p_keep_days (90 to 36500, else seven years), at most p_limit (1 to 100000) of each log a call. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_audit(integer, timestamptz, boolean, integer) from public, anon, authenticated;
 grant execute on function service.sweep_audit(integer, timestamptz, boolean, integer) to service_role;
+
+create function service.defer_provider(p_provider text, p_account text, p_until timestamptz, p_reason text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_provider ~ '^[a-z][a-z0-9_-]{0,39}$', 'provider');
+  perform private.require_value(coalesce(char_length(p_account), 0) <= 200, 'account');
+  perform private.defer_provider(p_provider, p_account, least(p_until, now() + interval '1 day'),
+                                 substring(p_reason from '^[A-Za-z0-9_.-]{1,100}$'));
+end;
+$$;
+comment on function service.defer_provider is
+  'Leaves a provider''s account (null: the platform''s) alone until an instant, at most a day; what waits goes on by itself then. p_reason: the provider''s code. Fails: value_not_allowed 422.';
+revoke all on function service.defer_provider(text, text, timestamptz, text) from public, anon, authenticated;
+grant execute on function service.defer_provider(text, text, timestamptz, text) to service_role;
+
+create function service.list_provider_limits()
+returns table (provider text, account text, until_at timestamptz, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  select l.provider, l.account, l.until_at, l.reason from private.provider_limits as l where l.until_at > now() order by l.until_at;
+$$;
+comment on function service.list_provider_limits is 'The providers'' accounts that are left alone now, and until when.';
+revoke all on function service.list_provider_limits() from public, anon, authenticated;
+grant execute on function service.list_provider_limits() to service_role;

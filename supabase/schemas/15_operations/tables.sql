@@ -110,6 +110,21 @@ comment on column public.alerts.booking_id is 'What it is about; without a key, 
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
 
+create table private.provider_limits (
+  id uuid not null default gen_random_uuid() primary key,
+  provider text not null,
+  account text not null default '',
+  until_at timestamptz not null,
+  reason text,
+  constraint provider_limits_account_once unique (provider, account),
+  constraint provider_limits_provider_form check (provider ~ '^[a-z][a-z0-9_-]{0,39}$'),
+  constraint provider_limits_reason_form check (reason ~ '^[A-Za-z0-9_.-]{1,100}$')
+);
+comment on table private.provider_limits is
+  'Providers'' accounts (twilio, smtp, expo, stripe, webhook, …) that asked to be left alone, and until when: no queue of theirs is claimed before.';
+comment on column private.provider_limits.account is 'Whose limit it is: an account''s id, a webhook''s; empty: the platform''s own.';
+comment on column private.provider_limits.reason is 'The provider''s code for it.';
+
 create table private.admin_actions (
   action text primary key,
   permission text not null,

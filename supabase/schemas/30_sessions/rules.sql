@@ -122,7 +122,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('packages.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_purchase();
 end;
@@ -183,7 +183,7 @@ declare
 begin
   -- Asked first: what follows would tell people outside the organisation its prices.
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.sell')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   select o.* into v_offer from public.offers as o where o.org_id = new.org_id and o.id = new.offer_id;
   if not found then
@@ -291,7 +291,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   if private.held_recently(old, 'sessions_used', new.sessions_used, now()) then
     new.sessions_used := old.sessions_used;
@@ -346,7 +346,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   return new;
 end;

@@ -10,7 +10,8 @@ grant select, insert (org_id, timezone) on public.booking_settings to authentica
 grant select on public.booking_settings to service_role;
 grant update (allow_client_booking, buffer_between_mins, early_cutoff_before_hour, early_cutoff_time, gst_registered, late_notice_hours,
               max_advance_days, min_notice_hours, pass_stripe_fees, slot_duration_mins, timezone,
-              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
+              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel,
+              send_receipts)
   on public.booking_settings to authenticated;
 create policy booking_settings_select_people on public.booking_settings for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -23,11 +24,11 @@ create policy booking_settings_update_members on public.booking_settings for upd
 -- session_types: members write, a client reads.
 grant select, delete on public.session_types to authenticated;
 grant select on public.session_types to service_role;
-grant insert (org_id, name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, capacity, sort_order)
+grant insert (org_id, name, slug, description, duration_mins, price_cents, currency, deposit_cents, deposit_percent, color, is_active,
+              allow_online_booking, buffer_before_mins, buffer_after_mins, max_per_day, capacity, sort_order)
   on public.session_types to authenticated;
-grant update (name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, capacity, updated_at)
+grant update (name, slug, description, duration_mins, price_cents, currency, deposit_cents, deposit_percent, color, is_active,
+              allow_online_booking, buffer_before_mins, buffer_after_mins, max_per_day, capacity, updated_at)
   on public.session_types to authenticated;
 create policy session_types_select_people on public.session_types for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])

@@ -95,11 +95,12 @@ as $$
 declare
   v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
-  if not exists (select from public.clients as c
-                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
-    perform private.refuse_permission();
+  if not exists (select from private.my_clients() as c where c.org_id = p_booking.org_id and c.id = p_booking.client_id) then
+    perform private.refuse_permission(p_booking.org_id);
   elsif p_booking.purchase_id is not null then
     perform private.refuse_column();
+  elsif private.deposit_amount(v_type) is not null then
+    perform private.fail(402, 'deposit_required', 'This session is booked with a deposit.', 'Book it from the portal, which takes the deposit.');
   end if;
   -- What is missing is refused by the row's own rules.
   if p_booking.start_time is null or p_booking.end_time is null then
@@ -453,7 +454,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('bookings.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_booking();
 end;

@@ -20,6 +20,7 @@ create table public.booking_settings (
   send_confirmation_email boolean default true,
   send_reminder_24h boolean default true,
   send_reminder_1h boolean default true,
+  send_receipts boolean not null default true,
   notify_phone text,
   gst_registered boolean not null default false,
   pass_stripe_fees boolean not null default false,
@@ -49,6 +50,7 @@ comment on column public.booking_settings.session_click_window_secs is
   'Two clicks of one person on one package within so many seconds are one click; 0 = every click counts.';
 comment on column public.booking_settings.no_show_policy is 'free, or charge: a no-show takes a session like a completed booking.';
 comment on column public.booking_settings.hold_mins is 'How long a slot stays held for somebody who is about to book it.';
+comment on column public.booking_settings.send_receipts is 'Whether clients are emailed a receipt of each payment and refund.';
 comment on column public.booking_settings.waitlist_offer_mins is 'How long a freed slot stays held for the one on the waitlist to whom it is offered.';
 comment on column public.booking_settings.late_cancellation_policy is
   'What a client''s cancellation inside cancel_notice_hours does: refuse it, let it go free, or charge the session.';
@@ -61,6 +63,9 @@ create table public.session_types (
   description text,
   duration_mins integer not null default 60,
   price_cents integer,
+  currency text not null default 'aud',
+  deposit_cents integer,
+  deposit_percent integer,
   color text default '#3B82F6',
   is_active boolean default true,
   allow_online_booking boolean default true,
@@ -76,12 +81,19 @@ create table public.session_types (
   constraint session_types_name_length check (char_length(btrim(name)) between 1 and 200),
   constraint session_types_duration_mins_range check (duration_mins between 1 and 1440),
   constraint session_types_price_cents_range check (price_cents between 0 and 100000000),
+  constraint session_types_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint session_types_deposit_cents_range check (deposit_cents between 50 and 100000000),
+  constraint session_types_deposit_percent_range check (deposit_percent between 1 and 100),
+  constraint session_types_deposit_fixed_or_percent check (deposit_cents is null or deposit_percent is null),
+  constraint session_types_deposit_percent_has_price check (deposit_percent is null or price_cents is not null),
   constraint session_types_buffer_before_mins_range check (buffer_before_mins between 0 and 1440),
   constraint session_types_buffer_after_mins_range check (buffer_after_mins between 0 and 1440),
   constraint session_types_capacity_range check (capacity between 1 and 1000),
   constraint session_types_max_per_day_range check (max_per_day between 1 and 1000)
 );
 comment on table public.session_types is 'Kinds of appointment an organisation offers: length, price, buffers.';
+comment on column public.session_types.currency is 'Of price and deposit, which are in its minor unit.';
+comment on column public.session_types.deposit_cents is 'What a client pays to book it where no package pays, never more than the price; or deposit_percent of the price.';
 comment on column public.session_types.capacity is 'How many clients one session takes; above one it is a group session.';
 comment on column public.session_types.max_per_day is 'At most so many sessions of this type on one local day; a group session is one.';
 create index session_types_id_idx on public.session_types (id);

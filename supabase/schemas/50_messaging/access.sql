@@ -4,15 +4,13 @@ alter table private.message_kinds enable row level security;
 alter table private.phone_regions enable row level security;
 alter table private.platform_settings enable row level security;
 alter table private.unmatched_sms_events enable row level security;
-alter table private.provider_limits enable row level security;
 alter table private.inbound_sids enable row level security;
-revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events, private.provider_limits,
+revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events,
   private.inbound_sids from public, anon, authenticated, service_role;
 create policy message_kinds_select_nobody on private.message_kinds for select to service_role using (false);
 create policy phone_regions_select_nobody on private.phone_regions for select to service_role using (false);
 create policy platform_settings_select_nobody on private.platform_settings for select to service_role using (false);
 create policy unmatched_sms_events_select_nobody on private.unmatched_sms_events for select to service_role using (false);
-create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
 create policy inbound_sids_select_nobody on private.inbound_sids for select to service_role using (false);
 
 alter table public.sms_settings enable row level security;

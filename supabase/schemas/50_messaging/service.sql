@@ -29,17 +29,6 @@ comment on function service.record_messages is
 revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
 
-create function service.defer_account(p_channel text, p_account_sid text, p_until timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  select private.defer_account(p_channel, p_account_sid, least(p_until, now() + interval '1 day'));
-$$;
-comment on function service.defer_account is
-  'Sends nothing through a provider''s account (null: the platform''s) until an instant; what is waiting goes on by itself then.';
-revoke all on function service.defer_account(text, text, timestamptz) from public, anon, authenticated;
-grant execute on function service.defer_account(text, text, timestamptz) to service_role;
-
 create function service.claim_unknown_messages(p_limit integer default 50, p_now timestamptz default now())
 returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
 language sql volatile security definer set search_path = ''
@@ -252,11 +241,12 @@ as $$
     'oldest_due_at', (select min(m.next_at) from public.outbox_messages as m
                        where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
     'unknown', (select count(*) from public.outbox_messages as m where m.status = 'unknown' and (p_org_id is null or m.org_id = p_org_id)),
-    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('channel', l.channel, 'until', l.until_at) order by l.until_at), '[]')
-                   from private.provider_limits as l where l.until_at > now()));
+    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('provider', l.provider, 'until', l.until_at) order by l.until_at), '[]')
+                   from private.provider_limits as l
+                  where l.until_at > now() and l.provider in ('twilio', 'smtp', 'expo')));
 $$;
 comment on function service.messages_state is
-  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{channel, until}]}; of one organisation, or of all.';
+  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{provider, until}]}; of one organisation, or of all.';
 revoke all on function service.messages_state(uuid) from public, anon, authenticated;
 grant execute on function service.messages_state(uuid) to service_role;
 

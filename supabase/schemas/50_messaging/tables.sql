@@ -298,15 +298,6 @@ create table private.unmatched_sms_events (
 comment on table private.unmatched_sms_events is 'Status callbacks of messages that are not known yet; matched when they are, kept for a week.';
 create index unmatched_sms_events_received_idx on private.unmatched_sms_events (received_at);
 
-create table private.provider_limits (
-  id uuid primary key default gen_random_uuid(),
-  channel text not null,
-  account text not null default '',
-  until_at timestamptz not null,
-  constraint provider_limits_account_once unique (channel, account)
-);
-comment on table private.provider_limits is 'Providers'' accounts that asked to be left alone, and until when; '''' is the platform''s own.';
-
 create table public.inbound_messages (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),

@@ -1,4 +1,4 @@
-"""Email by SMTP, with a booking's calendar file attached where the message is about one.
+"""Email by SMTP, with a booking's calendar file or a receipt attached where the message is about one.
 
 Until the text itself is sent nothing can have been accepted; once it is, only the server's answer says so. A
 refusal with 4xx is temporary, one with 5xx is final.
@@ -25,6 +25,7 @@ import aiosmtplib
 from coach_os.calendar_files import booking_file, method_of
 from coach_os.errors import Fault
 from coach_os.providers.outcome import CREDENTIALS_REST_SECONDS, LIMIT_REST_SECONDS, Outcome
+from coach_os.receipts import receipt_page
 
 NAME = "smtp"
 
@@ -219,6 +220,9 @@ def composed(message: Mapping[str, Any], sender: str, sender_name: str) -> tuple
     email["Message-ID"] = message_id(message, sender)
     email["Auto-Submitted"] = "auto-generated"
     email.set_content(message["body"])
+    receipt = (message.get("data") or {}).get("receipt")
+    if receipt:
+        email.add_attachment(receipt_page(receipt), subtype="html", filename=f"receipt-{receipt['number']}.html")
     event = message.get("event")
     if event:
         email.add_attachment(

@@ -12,17 +12,20 @@ from typing import Protocol
 
 from coach_os.database import Database
 from coach_os.errors import CoachError, Refusal
+from coach_os.sweeps.deposits import settle_deposits
 from coach_os.sweeps.in_database import (
     AUDIT,
     BOOKINGS,
     HOLDS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
+    RECEIPTS,
     REMINDERS,
     SUPPORT_ACCESS,
     WAIVERS,
 )
 from coach_os.sweeps.messages import send_due_messages
+from coach_os.sweeps.refunds import carry_refunds
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 
@@ -54,6 +57,13 @@ SWEEPS: Mapping[str, Sweep] = {
         Sweep(
             "waivers", "End waivers nobody signed in time, and let go of the bookings that waited for them.", WAIVERS
         ),
+        Sweep(
+            "deposits",
+            "Make the payments of deposits that wait for one, and cancel those not paid in time.",
+            settle_deposits,
+        ),
+        Sweep("refunds", "Carry the refunds that are due to Stripe.", carry_refunds),
+        Sweep("receipts", "Number the receipts of payments and refunds, and queue their emails.", RECEIPTS),
         Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),
         Sweep("messages", "Send the messages that are due and may be sent now.", send_due_messages),
         Sweep(

@@ -10,6 +10,7 @@ BOOKINGS = InBatches("bookings", "service.sweep_overdue_bookings", batch_size=50
 HOLDS = InBatches("holds", "service.sweep_expired_holds", batch_size=1000, progress=("expired",))
 WAIVERS = InBatches("waivers", "service.sweep_waivers", batch_size=1000)
 REMINDERS = InBatches("reminders", "service.sweep_reminders", batch_size=1000)
+RECEIPTS = InBatches("receipts", "service.sweep_receipts", batch_size=500)
 MESSAGE_LEFTOVERS = InBatches("message_leftovers", "service.sweep_message_leftovers", batch_size=10_000)
 SUPPORT_ACCESS = InBatches("support_access", "service.sweep_support_access", batch_size=1000)
 AUDIT = InBatches("audit", "service.sweep_audit", batch_size=10_000)

@@ -34,6 +34,9 @@ TRY_SECONDS = 70
 #: So many tries in a row that the provider could not take: it is left alone for a while.
 MAX_DEFERRED_IN_A_ROW = 5
 
+#: Who carries a channel, as `private.provider_of` says it: the outcome of a try may be a development's console.
+_PROVIDERS = {"sms": "twilio", "email": "smtp", "push": "expo"}
+
 Row = Mapping[str, Any]
 Queue = tuple[str, str | None]
 """A channel and an account (None: the platform's): what a provider's limit counts."""
@@ -194,7 +197,13 @@ class _Worker:
         until = datetime.now(UTC) + timedelta(seconds=rest)
         log.warning("account_rests", channel=channel, provider=outcome.provider, error_code=outcome.error_code)
         try:
-            await self._database.rpc("service.defer_account", p_channel=channel, p_account_sid=account, p_until=until)
+            await self._database.rpc(
+                "service.defer_provider",
+                p_provider=_PROVIDERS[channel],
+                p_account=account,
+                p_until=until,
+                p_reason=outcome.error_code,
+            )
         except CoachError as error:
             # This worker heeds it all the same; others find out by themselves.
             log.warning("account_rest_not_recorded", channel=channel, slug=error.slug)

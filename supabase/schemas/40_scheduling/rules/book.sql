@@ -216,8 +216,8 @@ $$;
 comment on function private.reschedule is
   'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
--- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same, and one taken early stays taken.
+-- Cancels for a coach: the time and the held session are free again, a session taken early returns, and a deposit too. With p_is_charged
+-- the session is taken all the same, one taken early stays taken, and a deposit goes back by the policy alone.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -235,12 +235,12 @@ begin
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
   end if;
-  perform set_config('coach.cancels_for', 'staff', true);
+  perform set_config('coach.cancels_for', 'staff', true), set_config('coach.cancel_is_charged', coalesce(p_is_charged, false)::text, true);
   update public.bookings as b
      set status = 'cancelled', cancellation_reason = left(p_reason, 500)
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
-  perform set_config('coach.cancels_for', '', true);
+  perform set_config('coach.cancels_for', '', true), set_config('coach.cancel_is_charged', '', true);
   if p_is_charged and v_booking.purchase_id is not null and v_booking.settlement is null then
     update public.bookings as b
        set settlement = 'due', due_since = p_now

@@ -139,7 +139,7 @@ begin
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
   elsif not v_is_own
         and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   return v_org_id;
 end;

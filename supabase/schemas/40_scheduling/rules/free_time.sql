@@ -179,6 +179,8 @@ begin
   v_settings.early_cutoff_before_hour := coalesce(v_settings.early_cutoff_before_hour, 9);
   v_settings.early_cutoff_time := coalesce(v_settings.early_cutoff_time, '20:00');
   v_settings.late_notice_hours := coalesce(v_settings.late_notice_hours, 2);
+  v_settings.hold_mins := coalesce(v_settings.hold_mins, 10);
+  v_settings.send_receipts := coalesce(v_settings.send_receipts, true);
   v_settings.late_cancellation_policy := coalesce(v_settings.late_cancellation_policy, 'refuse');
   return v_settings;
 end;

@@ -54,7 +54,7 @@ comment on function private.held is 'The outcome of a hold that was made.';
 -- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
 create function private.confirm_hold(
   p_org_id uuid, p_hold_id uuid, p_client_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid,
-  p_now timestamptz default clock_timestamp())
+  p_now timestamptz default clock_timestamp(), p_status text default 'confirmed')
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -95,7 +95,7 @@ begin
     purchase_id, status, booked_by, booking_source, notes, client_notes)
   select p_org_id, p_client_id, v_hold.start_time, v_hold.end_time, extract(epoch from v_hold.end_time - v_hold.start_time)::integer / 60,
          coalesce(t.slug, 'pt_session'), v_hold.session_type_id, v_hold.staff_id, v_hold.location_id, v_hold.occupancy_id,
-         p_purchase_id, 'confirmed', p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
+         p_purchase_id, p_status, p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
          case when p_audience = 'client' then p_notes end
     from (select private.session_type_of(p_org_id, v_hold.session_type_id, null) as t) as x
    cross join lateral (select (x.t).slug) as t

@@ -146,13 +146,21 @@ $$;
 comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
 
 -- Counted like any other call, so returned.
+create function private.closed()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+$$;
+comment on function private.closed is 'The answer where no bookings are taken online, or not from this client: online_booking_off 403.';
+
 create function private.refuse_closed(p_org_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not (private.settings_of(p_org_id)).allow_client_booking then
-    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+    return private.closed();
   end if;
   return null;
 end;
@@ -186,7 +194,7 @@ begin
           from public.client_purchases as p
           join public.offers as f on f.org_id = p.org_id and f.id = p.offer_id
          where p.org_id = o.id and p.client_id = v_client.id and p.valid_during @> now() and p.sessions_remaining > 0),
-      'session_types', private.online_session_types(o.id),
+      'session_types', private.online_session_types(o.id), 'refund_policy', private.refund_policy(o.id),
       'bookings', (
         select coalesce(jsonb_agg(jsonb_build_object(
                  'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'session_type', b.session_type,
@@ -218,7 +226,7 @@ language sql stable security definer set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', t.id, 'name', t.name, 'slug', t.slug, 'description', t.description, 'duration_mins', t.duration_mins,
-           'price_cents', t.price_cents, 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
+           'price_cents', t.price_cents, 'currency', t.currency, 'deposit_cents', private.deposit_amount(t), 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
     from public.session_types as t
    where t.org_id = p_org_id and coalesce(t.is_active, true) and coalesce(t.allow_online_booking, true);
 $$;
@@ -251,7 +259,7 @@ $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
 
 -- Books for the token's client: a hold that is theirs, or a start. Without a package named, the one that expires first pays; without
--- any, nothing is booked.
+-- any, a deposit is asked where the type has one, else nothing is booked.
 create function private.portal_book(
   p_token text, p_start_time timestamptz, p_purchase_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer,
   p_notes text, p_hold_id uuid, p_request_id uuid)
@@ -282,7 +290,12 @@ begin
                limit 1),
              private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
-      return private.outcome('package_exhausted');
+      -- Nothing is paid ahead: a type that asks a deposit is held while it is paid.
+      return private.with_event(v_client.org_id, coalesce(
+        private.ask_deposit(
+          v_client.org_id, v_client.id, private.session_type_of(v_client.org_id, coalesce(v_hold.session_type_id, p_session_type_id), null),
+          p_start_time, p_duration_mins, p_staff_id, p_hold_id, true, 'confirmed', null, p_notes, p_request_id),
+        private.outcome('package_exhausted')));
     end if;
   end if;
   if p_hold_id is not null then
@@ -396,7 +409,7 @@ begin
     'can_book', (private.settings_of(v_org.id)).allow_client_booking, 'needs_waiver', coalesce(btrim(v_org.waiver_template), '') <> '',
     'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
                    from public.branding as b where b.org_id = v_org.id),
-    'session_types', private.online_session_types(v_org.id),
+    'session_types', private.online_session_types(v_org.id), 'refund_policy', private.refund_policy(v_org.id),
     'offers', (select coalesce(jsonb_agg(jsonb_build_object(
                         'id', o.id, 'name', o.name, 'description', o.description, 'price_cents', o.price_cents, 'currency', o.currency,
                         'session_count', o.session_count, 'duration_minutes', o.duration_minutes) order by o.sort_order, o.price_cents, o.id), '[]')
@@ -500,19 +513,28 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
   select c.id into v_client_id
     from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
-  if not found then
+  if exists (select from public.clients as c where c.org_id = v_org.id and c.id = v_client_id and c.blocked_at is not null) then
+    return private.closed();
+  elsif v_client_id is null then
     insert into public.clients (org_id, full_name, email, phone, source)
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
     v_is_new := true;
   end if;
-  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
-                           'client', p_notes, null, p_request_id,
-                           p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  v_answer := private.ask_deposit(
+    v_org.id, v_client_id, private.session_type_of(v_org.id, p_session_type_id, null), p_start_time, v_minutes, p_staff_id, null, false,
+    case when v_needs_waiver then 'pending' else 'confirmed' end, p_offer_id, p_notes, p_request_id);
+  if v_answer is null then
+    v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
+                             'client', p_notes, null, p_request_id,
+                             p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  end if;
   if v_answer ->> 'outcome' = 'booked' then
     update public.bookings as b
        set offer_id = p_offer_id
      where b.org_id = v_org.id and b.id = (v_answer ->> 'booking_id')::uuid and b.offer_id is distinct from p_offer_id;
+    v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
+  elsif v_answer ->> 'outcome' = 'deposit_due' then
     v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
   elsif v_is_new then
     -- Who booked nothing has left nothing.

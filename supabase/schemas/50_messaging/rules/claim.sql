@@ -17,22 +17,29 @@ declare
   v_claimed uuid[] := '{}';
   v_passed uuid[] := '{}';
   v_take record;
+  v_open text[];
+  v_braked jsonb;
 begin
   perform private.expire_leases(p_now);
+  -- What a brake stops is not claimed and stays due.
+  select coalesce(array_agg(c.channel), '{}'), jsonb_object_agg(c.channel, to_jsonb(private.braked_orgs(c.channel)))
+    into v_open, v_braked
+    from unnest('{sms,email,push}'::text[]) as c (channel)
+   where (p_channels is null or c.channel = any (p_channels)) and not private.is_braked(c.channel);
   -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
   for v_round in 1 .. 20 loop
     select array_agg(d.id) into v_ids
       from (select x.id
               from (select m.id, m.priority, m.next_at from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
             union all
             select x.id
               from (select m.id from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
              limit p_limit - cardinality(v_claimed)) as d;
@@ -170,7 +177,7 @@ begin
       join orgs as o on o.org_id = l.org_id
       left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
       left join private.provider_limits as p
-        on p.channel = l.channel and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
+        on p.provider = private.provider_of(l.channel) and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
       left join public.sms_suppression as x on x.org_id = l.org_id and x.phone = l.address and l.channel = 'sms'),
   ranked as (
     select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,

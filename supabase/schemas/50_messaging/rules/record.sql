@@ -356,15 +356,6 @@ end;
 $$;
 comment on function private.record_lookups is 'Settles unknown messages that the provider knows; what it does not know stays unknown.';
 
-create function private.defer_account(p_channel text, p_account text, p_until_at timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  insert into private.provider_limits as l (channel, account, until_at) values (p_channel, coalesce(p_account, ''), p_until_at)
-  on conflict (channel, account) do update set until_at = greatest(l.until_at, excluded.until_at);
-$$;
-comment on function private.defer_account is 'Sends nothing through a provider''s account until an instant.';
-
 -- An operator's word: the same message again, as a new one that names the first.
 create function private.retry_message(p_message_id uuid, p_now timestamptz default now())
 returns uuid

@@ -106,6 +106,70 @@ as $$
 $$;
 comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
 
+-- What came in and went back, of all time; fees are the organisation's matter and not the client's.
+create function private.client_money(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with money as (
+    select e.* from public.money_events as e
+     where e.org_id = p_org_id and e.client_id = p_client_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  select jsonb_build_object(
+    'total', (select count(*) from money),
+    'amounts', (
+      select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'paid_cents', s.paid, 'returned_cents', s.net - s.paid, 'net_cents', s.net)
+                                order by s.currency), '[]')
+        from (select m.currency, coalesce(sum(m.amount_cents) filter (where m.type = 'INCOME'), 0) as paid, sum(m.amount_cents) as net
+                from money as m group by m.currency) as s),
+    'subscription', (
+      select jsonb_build_object('id', s.id, 'status', s.status, 'offer_id', s.offer_id, 'price_cents', s.price_cents, 'currency', s.currency,
+                                'current_period_end', s.current_period_end, 'cancel_at_period_end', s.cancel_at_period_end)
+        from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'event_date', m.event_date, 'type', m.type, 'amount_cents', m.amount_cents,
+                                                   'currency', m.currency, 'source', m.source, 'purchase_id', m.purchase_id, 'booking_id', m.booking_id,
+                                                   'notes', m.notes) order by m.event_date desc, m.id), '[]')
+        from (select * from money as x order by x.event_date desc, x.id limit 50) as m));
+$$;
+comment on function private.client_money is
+  'Section money: {total, amounts: [{currency, paid_cents, returned_cents: negative, net_cents}], subscription, latest: the newest 50}.';
+
+create function private.client_waivers_signed(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with waivers as (
+    select w.*, t.version,
+           case when w.status = 'sent' and w.expires_at <= p_now then 'expired' else w.status end as state
+      from public.client_waivers as w
+      left join public.waiver_texts as t on t.org_id = w.org_id and t.id = w.waiver_text_id
+     where w.org_id = p_org_id and w.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from waivers),
+    'is_signed', exists (select from waivers as w where w.state = 'signed'),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'name', w.name, 'status', w.state, 'sent_at', w.sent_at, 'signed_at', w.signed_at,
+                                                   'expires_at', w.expires_at, 'signer_name', w.signer_name, 'text_version', w.version, 'source', w.source)
+                                order by w.created_at desc, w.id), '[]')
+        from (select * from waivers as x order by x.created_at desc, x.id limit 20) as w));
+$$;
+comment on function private.client_waivers_signed is
+  'Section waivers: {total, is_signed, latest: the newest 20, an open one whose link has run out as expired}; no link.';
+
+create function private.client_measured(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_measurements as m where m.org_id = p_org_id and m.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'measurement_type', m.measurement_type, 'value', m.value, 'unit', m.unit,
+                                                   'notes', m.notes, 'measured_at', m.measured_at) order by m.measured_at desc, m.id), '[]')
+        from (select * from public.client_measurements as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.measured_at desc, x.id limit 100) as m));
+$$;
+comment on function private.client_measured is 'Section measurements: {total, latest: the newest 100}.';
+
 -- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
 create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
 returns jsonb
@@ -127,6 +191,9 @@ begin
         ('packages', 'client_packages', 'packages.read'),
         ('bookings', 'client_bookings', 'bookings.read'),
         ('communications', 'client_communications_log', 'messages.read'),
+        ('money', 'client_money', 'money.read'),
+        ('waivers', 'client_waivers_signed', 'clients.read'),
+        ('measurements', 'client_measured', 'progress.read'),
         ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
 end;
 $$;

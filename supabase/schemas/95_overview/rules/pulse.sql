@@ -63,7 +63,7 @@ as $$
     'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.next_at) from due as d),
     'done', (select count(*) from tries as t where t.status = 'sent'),
     'failed', (select count(*) from tries as t where t.status in ('failed', 'unknown')),
-    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.channel = p_channel and l.until_at > p_now),
+    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.provider = private.provider_of(p_channel) and l.until_at > p_now),
     'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
                    from (select coalesce(t.error_code, t.status) as reason, count(*) as n
                            from tries as t where t.status in ('failed', 'unknown') group by 1 order by 2 desc, 1 limit 5) as f),
