@@ -261,6 +261,21 @@ comment on column public.alerts.booking_id is 'What it is about; without a key, 
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
 
+create table private.provider_limits (
+  id uuid not null default gen_random_uuid() primary key,
+  provider text not null,
+  account text not null default '',
+  until_at timestamptz not null,
+  reason text,
+  constraint provider_limits_account_once unique (provider, account),
+  constraint provider_limits_provider_form check (provider ~ '^[a-z][a-z0-9_-]{0,39}$'),
+  constraint provider_limits_reason_form check (reason ~ '^[A-Za-z0-9_.-]{1,100}$')
+);
+comment on table private.provider_limits is
+  'Providers'' accounts (twilio, smtp, expo, stripe, webhook, …) that asked to be left alone, and until when: no queue of theirs is claimed before.';
+comment on column private.provider_limits.account is 'Whose limit it is: an account''s id, a webhook''s; empty: the platform''s own.';
+comment on column private.provider_limits.reason is 'The provider''s code for it.';
+
 create table private.admin_actions (
   action text primary key,
   permission text not null,
@@ -1013,6 +1028,7 @@ create table public.booking_settings (
   send_confirmation_email boolean default true,
   send_reminder_24h boolean default true,
   send_reminder_1h boolean default true,
+  send_receipts boolean not null default true,
   notify_phone text,
   gst_registered boolean not null default false,
   pass_stripe_fees boolean not null default false,
@@ -1042,6 +1058,7 @@ comment on column public.booking_settings.session_click_window_secs is
   'Two clicks of one person on one package within so many seconds are one click; 0 = every click counts.';
 comment on column public.booking_settings.no_show_policy is 'free, or charge: a no-show takes a session like a completed booking.';
 comment on column public.booking_settings.hold_mins is 'How long a slot stays held for somebody who is about to book it.';
+comment on column public.booking_settings.send_receipts is 'Whether clients are emailed a receipt of each payment and refund.';
 comment on column public.booking_settings.waitlist_offer_mins is 'How long a freed slot stays held for the one on the waitlist to whom it is offered.';
 comment on column public.booking_settings.late_cancellation_policy is
   'What a client''s cancellation inside cancel_notice_hours does: refuse it, let it go free, or charge the session.';
@@ -1054,6 +1071,9 @@ create table public.session_types (
   description text,
   duration_mins integer not null default 60,
   price_cents integer,
+  currency text not null default 'aud',
+  deposit_cents integer,
+  deposit_percent integer,
   color text default '#3B82F6',
   is_active boolean default true,
   allow_online_booking boolean default true,
@@ -1069,12 +1089,19 @@ create table public.session_types (
   constraint session_types_name_length check (char_length(btrim(name)) between 1 and 200),
   constraint session_types_duration_mins_range check (duration_mins between 1 and 1440),
   constraint session_types_price_cents_range check (price_cents between 0 and 100000000),
+  constraint session_types_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint session_types_deposit_cents_range check (deposit_cents between 50 and 100000000),
+  constraint session_types_deposit_percent_range check (deposit_percent between 1 and 100),
+  constraint session_types_deposit_fixed_or_percent check (deposit_cents is null or deposit_percent is null),
+  constraint session_types_deposit_percent_has_price check (deposit_percent is null or price_cents is not null),
   constraint session_types_buffer_before_mins_range check (buffer_before_mins between 0 and 1440),
   constraint session_types_buffer_after_mins_range check (buffer_after_mins between 0 and 1440),
   constraint session_types_capacity_range check (capacity between 1 and 1000),
   constraint session_types_max_per_day_range check (max_per_day between 1 and 1000)
 );
 comment on table public.session_types is 'Kinds of appointment an organisation offers: length, price, buffers.';
+comment on column public.session_types.currency is 'Of price and deposit, which are in its minor unit.';
+comment on column public.session_types.deposit_cents is 'What a client pays to book it where no package pays, never more than the price; or deposit_percent of the price.';
 comment on column public.session_types.capacity is 'How many clients one session takes; above one it is a group session.';
 comment on column public.session_types.max_per_day is 'At most so many sessions of this type on one local day; a group session is one.';
 create index session_types_id_idx on public.session_types (id);
@@ -1841,15 +1868,6 @@ create table private.unmatched_sms_events (
 comment on table private.unmatched_sms_events is 'Status callbacks of messages that are not known yet; matched when they are, kept for a week.';
 create index unmatched_sms_events_received_idx on private.unmatched_sms_events (received_at);
 
-create table private.provider_limits (
-  id uuid primary key default gen_random_uuid(),
-  channel text not null,
-  account text not null default '',
-  until_at timestamptz not null,
-  constraint provider_limits_account_once unique (channel, account)
-);
-comment on table private.provider_limits is 'Providers'' accounts that asked to be left alone, and until when; '''' is the platform''s own.';
-
 create table public.inbound_messages (
   org_id uuid not null references public.orgs (id) on delete cascade,
   id uuid not null default gen_random_uuid(),
@@ -2423,6 +2441,201 @@ create index disputes_booking_idx on public.disputes (org_id, booking_id) where 
 create unique index client_purchases_payment_intent_once on public.client_purchases (org_id, stripe_payment_intent_id)
   where stripe_payment_intent_id is not null;
 
+-- ── 61_checkout/tables.sql ──
+
+-- Checkout: how money is asked for, given back and receipted: deposits, refunds, the refund policy, receipts.
+-- A payment is an INCOME event of the ledger (60_payments); what is given back of it is a row here, carried by a sweep.
+-- Invariant: the refunds of a payment never exceed it. A booking has at most one deposit, and a deposit at most one intent.
+-- Invariant: an organisation's receipts are numbered 1, 2, 3, … without a gap, one for each payment and refund.
+-- Not here: the ledger and the webhook (60_payments); the slot that is held while a deposit is paid (40_scheduling).
+
+create table public.refund_tiers (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  hours_before integer not null,
+  percent integer not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint refund_tiers_hours_once unique (org_id, hours_before),
+  constraint refund_tiers_hours_before_range check (hours_before between 0 and 8760),
+  constraint refund_tiers_percent_range check (percent between 0 and 100)
+);
+comment on table public.refund_tiers is
+  'What a client who cancels gets back: of the tiers whose hours they keep, the one with the most hours counts. Without rows: all outside cancel_notice_hours, else nothing.';
+comment on column public.refund_tiers.hours_before is 'At least so many hours before the start.';
+
+create table public.deposits (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  client_id uuid not null,
+  session_type_id uuid,
+  hold_id uuid,
+  booking_id uuid,
+  payment_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  application_fee_cents bigint not null,
+  booking_status text not null default 'confirmed',
+  offer_id uuid,
+  client_notes text,
+  request_id uuid,
+  start_time timestamptz not null,
+  status text not null default 'due',
+  expires_at timestamptz not null,
+  stripe_account_id text not null,
+  intent_status text not null default 'none',
+  stripe_payment_intent_id text,
+  next_at timestamptz,
+  attempts integer not null default 0,
+  error_code text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, session_type_id) references public.session_types (org_id, id) on delete set null (session_type_id),
+  foreign key (org_id, hold_id) references private.holds (org_id, id) on delete set null (hold_id),
+  foreign key (org_id, booking_id) references public.bookings (org_id, id) on delete set null (booking_id),
+  foreign key (org_id, payment_id) references public.money_events (org_id, id) on delete restrict,
+  foreign key (org_id, offer_id) references public.offers (org_id, id) on delete set null (offer_id),
+  constraint deposits_amount_cents_range check (amount_cents between 1 and 100000000),
+  constraint deposits_application_fee_cents_range check (application_fee_cents between 0 and amount_cents),
+  constraint deposits_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint deposits_booking_status_known check (booking_status in ('pending', 'confirmed')),
+  constraint deposits_status_known check (status in ('due', 'paid', 'expired', 'late')),
+  constraint deposits_intent_status_known check (intent_status in ('none', 'asked', 'open', 'canceled', 'succeeded')),
+  constraint deposits_intent_is_known check (intent_status not in ('open', 'succeeded') or stripe_payment_intent_id is not null),
+  constraint deposits_paid_is_booked check (status not in ('paid', 'late') or payment_id is not null),
+  constraint deposits_client_notes_length check (char_length(client_notes) <= 2000)
+) with (fillfactor = 80);
+comment on table public.deposits is 'What is asked for a slot that is held: paid in time it becomes a booking, unpaid the slot is free again. Its id is the secret that pays it.';
+comment on column public.deposits.status is 'due; paid: the slot is booked; expired: unpaid; late: paid after the slot was gone, and refunded in full.';
+comment on column public.deposits.expires_at is 'Until when it can be paid; the slot is held two minutes longer, for the payment''s news to arrive.';
+comment on column public.deposits.booking_status is 'What the booking begins as: pending where a waiver is still to be signed.';
+comment on column public.deposits.intent_status is 'Of the PaymentIntent: none, asked (being created, or nobody knows), open, canceled, succeeded.';
+comment on column public.deposits.next_at is 'When the sweep looks at it next: to create the intent or to cancel it; null when nothing is left to do.';
+comment on column public.deposits.payment_id is 'The INCOME event of the ledger.';
+create unique index deposits_hold_once on public.deposits (org_id, hold_id) where hold_id is not null;
+create unique index deposits_booking_once on public.deposits (org_id, booking_id) where booking_id is not null;
+create index deposits_id_idx on public.deposits (id);
+create index deposits_client_idx on public.deposits (org_id, client_id, created_at desc);
+create index deposits_session_type_idx on public.deposits (org_id, session_type_id) where session_type_id is not null;
+create index deposits_offer_idx on public.deposits (org_id, offer_id) where offer_id is not null;
+create index deposits_payment_idx on public.deposits (org_id, payment_id) where payment_id is not null;
+create unique index deposits_request_once on public.deposits (org_id, request_id) where request_id is not null;
+create index deposits_due_idx on public.deposits (next_at) where next_at is not null;
+comment on index public.deposits_due_idx is 'The sweep''s work list; its cost grows with what is due.';
+
+create table public.refunds (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  payment_id uuid not null,
+  client_id uuid,
+  deposit_id uuid,
+  purchase_id uuid,
+  amount_cents bigint not null,
+  currency text not null,
+  reason text not null,
+  note text,
+  source text not null,
+  status text not null default 'requested',
+  stripe_account_id text,
+  stripe_payment_intent_id text,
+  stripe_refund_id text,
+  request_id uuid,
+  requested_by uuid references auth.users (id) on delete set null,
+  claim uuid,
+  next_at timestamptz,
+  attempts integer not null default 0,
+  error_code text,
+  settled_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, payment_id) references public.money_events (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  foreign key (org_id, deposit_id) references public.deposits (org_id, id) on delete restrict,
+  foreign key (org_id, purchase_id) references public.client_purchases (org_id, id) on delete restrict,
+  constraint refunds_amount_cents_range check (amount_cents between 1 and 100000000),
+  constraint refunds_currency_form check (currency ~ '^[a-z]{3}$'),
+  constraint refunds_reason_known check (reason in ('cancellation', 'by_hand', 'late_payment', 'paid_twice')),
+  constraint refunds_note_length check (char_length(note) <= 500),
+  constraint refunds_source_known check (source in ('stripe', 'manual')),
+  constraint refunds_status_known check (status in ('requested', 'sending', 'pending', 'succeeded', 'failed')),
+  constraint refunds_sending_is_claimed check (status <> 'sending' or claim is not null),
+  constraint refunds_stripe_names_intent check (source <> 'stripe' or (stripe_account_id is not null and stripe_payment_intent_id is not null)),
+  constraint refunds_settled_has_time check ((status in ('succeeded', 'failed')) = (settled_at is not null))
+) with (fillfactor = 80);
+comment on table public.refunds is 'What is given back of a payment: requested by a rule or a person, carried to Stripe by the sweep, booked once.';
+comment on column public.refunds.payment_id is 'The INCOME event of the ledger that it gives back; its row is the lock of what is left.';
+comment on column public.refunds.source is 'stripe: carried by the sweep; manual: handed over by the coach, so done when it is recorded.';
+comment on column public.refunds.status is 'requested, sending (a worker''s, by lease), pending (Stripe has it and has not paid it out), succeeded, failed.';
+comment on column public.refunds.next_at is 'When it may next be claimed; while sending, until when it is the claim''s.';
+create index refunds_id_idx on public.refunds (id);
+create index refunds_payment_idx on public.refunds (org_id, payment_id);
+create index refunds_client_idx on public.refunds (org_id, client_id, created_at desc);
+create index refunds_deposit_idx on public.refunds (org_id, deposit_id) where deposit_id is not null;
+create index refunds_purchase_idx on public.refunds (org_id, purchase_id) where purchase_id is not null;
+create index refunds_requested_by_idx on public.refunds (requested_by) where requested_by is not null;
+create unique index refunds_request_once on public.refunds (org_id, request_id) where request_id is not null;
+create unique index refunds_stripe_refund_once on public.refunds (org_id, stripe_refund_id) where stripe_refund_id is not null;
+create index refunds_due_idx on public.refunds (next_at) where next_at is not null;
+create index refunds_latest_idx on public.refunds (org_id, created_at desc);
+comment on index public.refunds_due_idx is 'The sweep''s work list; its cost grows with what is due.';
+
+create table public.receipts (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  number bigint not null,
+  kind text not null,
+  money_event_id uuid not null,
+  client_id uuid,
+  issuer_name text not null,
+  description text not null,
+  method text,
+  amount_cents bigint not null,
+  currency text not null,
+  tax_cat text not null,
+  tax_cents bigint not null,
+  happened_at timestamptz not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, money_event_id) references public.money_events (org_id, id) on delete restrict,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete restrict,
+  constraint receipts_number_once unique (org_id, number),
+  constraint receipts_event_once unique (org_id, money_event_id),
+  constraint receipts_kind_known check (kind in ('payment', 'refund')),
+  constraint receipts_number_positive check (number > 0),
+  constraint receipts_amount_positive check (amount_cents > 0 and tax_cents between 0 and amount_cents),
+  constraint receipts_currency_form check (currency ~ '^[a-z]{3}$')
+);
+comment on table public.receipts is 'A numbered receipt for each payment and refund of the ledger. Append-only; its id is the secret that shows it.';
+comment on column public.receipts.number is 'From 1, without a gap, in its organisation.';
+comment on column public.receipts.amount_cents is 'In the currency''s minor unit, tax included; positive for refunds too.';
+comment on column public.receipts.issuer_name is 'The business by its name of that day. The client''s name is not kept here.';
+create index receipts_id_idx on public.receipts (id);
+create index receipts_client_idx on public.receipts (org_id, client_id, number desc);
+
+create table private.receipt_counters (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  last_number bigint not null default 0
+);
+comment on table private.receipt_counters is 'The number an organisation gave last; its row is the lock under which the next is given.';
+
+create table private.receipts_due (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  money_event_id uuid not null,
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  foreign key (org_id, money_event_id) references public.money_events (org_id, id) on delete cascade
+);
+comment on table private.receipts_due is 'Payments and refunds that wait for their receipt, so that booking money waits for no counter.';
+create index receipts_due_event_idx on private.receipts_due (org_id, money_event_id);
+create index receipts_due_created_idx on private.receipts_due (created_at);
+
+-- A platform admin who clicks twice pays a period once.
+alter table public.org_payouts add constraint org_payouts_period_once unique (org_id, currency, period_start, period_end);
+
 -- ── 65_billing/tables.sql ──
 
 -- Billing: what an organisation pays the platform, and what it may therefore use.
@@ -2862,13 +3075,18 @@ as $$
 $$;
 comment on function private.founds is 'True for the person who made this organisation, as long as nobody has joined it.';
 
-create function private.refuse_permission()
+create function private.refuse_permission(p_org_id uuid default null)
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+begin
+  perform private.refuse_blocked_org(p_org_id);
+  perform private.refuse_support_access(p_org_id);
+  perform private.fail(403, 'permission_missing', 'Your role does not allow this.', 'Ask an owner of the organisation.');
+end;
 $$;
-comment on function private.refuse_permission is 'Refuses a member whose role lacks the permission: permission_missing 403.';
+comment on function private.refuse_permission is
+  'Refuses a member who lacks a permission, and says why: org_blocked 403, support_access_limited 403, else permission_missing 403.';
 
 create function private.refuse_org()
 returns void
@@ -2917,9 +3135,7 @@ begin
     return;
   end if;
   if p_org_id = any (private.orgs_with('org.read')) then
-    perform private.refuse_blocked_org(p_org_id);
-    perform private.refuse_support_access(p_org_id);
-    perform private.refuse_permission();
+    perform private.refuse_permission(p_org_id);
   end if;
   perform private.refuse_org();
 end;
@@ -2963,6 +3179,7 @@ begin
                          'Leave commission_rate as it is.');
   end if;
   if tg_op = 'INSERT' and auth.role() = 'authenticated' then
+    perform private.require_unbraked('sign_up', null);
     new.created_by := auth.uid();
   end if;
   return new;
@@ -3598,7 +3815,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('packages.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_purchase();
 end;
@@ -3659,7 +3876,7 @@ declare
 begin
   -- Asked first: what follows would tell people outside the organisation its prices.
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.sell')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   select o.* into v_offer from public.offers as o where o.org_id = new.org_id and o.id = new.offer_id;
   if not found then
@@ -3767,7 +3984,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if auth.role() = 'authenticated' and not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   if private.held_recently(old, 'sessions_used', new.sessions_used, now()) then
     new.sessions_used := old.sessions_used;
@@ -3822,7 +4039,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not new.org_id = any (private.orgs_with('packages.correct')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(new.org_id);
   end if;
   return new;
 end;
@@ -3985,11 +4202,12 @@ as $$
 declare
   v_type public.session_types := private.session_type_of(p_booking.org_id, p_booking.session_type_id, p_booking.session_type);
 begin
-  if not exists (select from public.clients as c
-                  where c.org_id = p_booking.org_id and c.id = p_booking.client_id and c.auth_user_id = auth.uid()) then
-    perform private.refuse_permission();
+  if not exists (select from private.my_clients() as c where c.org_id = p_booking.org_id and c.id = p_booking.client_id) then
+    perform private.refuse_permission(p_booking.org_id);
   elsif p_booking.purchase_id is not null then
     perform private.refuse_column();
+  elsif private.deposit_amount(v_type) is not null then
+    perform private.fail(402, 'deposit_required', 'This session is booked with a deposit.', 'Book it from the portal, which takes the deposit.');
   end if;
   -- What is missing is refused by the row's own rules.
   if p_booking.start_time is null or p_booking.end_time is null then
@@ -4343,7 +4561,7 @@ begin
     return v_org_id;
   end if;
   if v_org_id = any (private.orgs_with('bookings.read')) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   perform private.refuse_booking();
 end;
@@ -5922,6 +6140,32 @@ as $$
    order by b.pulled_at, b.kind;
 $$;
 comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
+
+-- ── 15_operations/rules/provider_limits.sql ──
+
+-- A provider's limit defers the queue of that provider and account until it resets; no worker waits with work in hand.
+-- Whoever claims leaves out what deferred_until tells; whoever is told 429 (or that a provider is away) calls defer_provider.
+
+create function private.defer_provider(p_provider text, p_account text, p_until_at timestamptz, p_reason text default null)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.provider_limits as l (provider, account, until_at, reason)
+  values (p_provider, coalesce(p_account, ''), p_until_at, p_reason)
+  on conflict (provider, account) do update
+    set until_at = greatest(l.until_at, excluded.until_at),
+        reason = case when excluded.until_at >= l.until_at then excluded.reason else l.reason end;
+$$;
+comment on function private.defer_provider is 'Leaves a provider''s account (null: the platform''s) alone until an instant; a shorter pause shortens nothing.';
+
+create function private.deferred_until(p_provider text, p_account text, p_now timestamptz default now())
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select l.until_at from private.provider_limits as l
+   where l.provider = p_provider and l.account = coalesce(p_account, '') and l.until_at > p_now;
+$$;
+comment on function private.deferred_until is 'Until when a provider''s account (null: the platform''s) is left alone; null: it is not.';
 
 -- ── 22_invites/rules/clients.sql ──
 
@@ -7696,8 +7940,8 @@ $$;
 comment on function private.reschedule is
   'Moves a booking: {outcome: rescheduled, …}, {outcome: taken, alternatives}, or {outcome: package_expired} where its package is not valid at the new start. Fails: booking_not_found 404, booking_not_confirmed 409, cancellation_not_allowed 403, cancellation_too_late 403.';
 
--- Cancels for a coach: the time and the held session are free again, a session taken early returns. With p_is_charged the session
--- is taken all the same, and one taken early stays taken.
+-- Cancels for a coach: the time and the held session are free again, a session taken early returns, and a deposit too. With p_is_charged
+-- the session is taken all the same, one taken early stays taken, and a deposit goes back by the policy alone.
 create function private.cancel_booking(
   p_org_id uuid, p_booking_id uuid, p_reason text, p_is_charged boolean, p_actor_id uuid, p_now timestamptz default clock_timestamp())
 returns text
@@ -7715,12 +7959,12 @@ begin
   if v_booking.settlement = 'charged' and not p_is_charged then
     perform private.give_session_back(p_org_id, v_booking.purchase_id, p_booking_id, null, p_actor_id, p_now);
   end if;
-  perform set_config('coach.cancels_for', 'staff', true);
+  perform set_config('coach.cancels_for', 'staff', true), set_config('coach.cancel_is_charged', coalesce(p_is_charged, false)::text, true);
   update public.bookings as b
      set status = 'cancelled', cancellation_reason = left(p_reason, 500)
    where b.org_id = p_org_id and b.id = p_booking_id
   returning b.* into v_booking;
-  perform set_config('coach.cancels_for', '', true);
+  perform set_config('coach.cancels_for', '', true), set_config('coach.cancel_is_charged', '', true);
   if p_is_charged and v_booking.purchase_id is not null and v_booking.settlement is null then
     update public.bookings as b
        set settlement = 'due', due_since = p_now
@@ -8133,7 +8377,7 @@ begin
     perform private.fail(404, 'feed_subject_not_found', 'There is no such staff member or client.', 'Reload the page.');
   elsif not v_is_own
         and not v_org_id = any (private.orgs_with(case when p_staff_id is not null then 'staff.write' else 'clients.write' end)) then
-    perform private.refuse_permission();
+    perform private.refuse_permission(v_org_id);
   end if;
   return v_org_id;
 end;
@@ -8344,6 +8588,8 @@ begin
   v_settings.early_cutoff_before_hour := coalesce(v_settings.early_cutoff_before_hour, 9);
   v_settings.early_cutoff_time := coalesce(v_settings.early_cutoff_time, '20:00');
   v_settings.late_notice_hours := coalesce(v_settings.late_notice_hours, 2);
+  v_settings.hold_mins := coalesce(v_settings.hold_mins, 10);
+  v_settings.send_receipts := coalesce(v_settings.send_receipts, true);
   v_settings.late_cancellation_policy := coalesce(v_settings.late_cancellation_policy, 'refuse');
   return v_settings;
 end;
@@ -8549,7 +8795,7 @@ comment on function private.held is 'The outcome of a hold that was made.';
 -- Turns a hold into a booking. One that has run out is told so, also when its time is still free.
 create function private.confirm_hold(
   p_org_id uuid, p_hold_id uuid, p_client_id uuid, p_purchase_id uuid, p_audience text, p_source text, p_notes text, p_actor_id uuid,
-  p_now timestamptz default clock_timestamp())
+  p_now timestamptz default clock_timestamp(), p_status text default 'confirmed')
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -8590,7 +8836,7 @@ begin
     purchase_id, status, booked_by, booking_source, notes, client_notes)
   select p_org_id, p_client_id, v_hold.start_time, v_hold.end_time, extract(epoch from v_hold.end_time - v_hold.start_time)::integer / 60,
          coalesce(t.slug, 'pt_session'), v_hold.session_type_id, v_hold.staff_id, v_hold.location_id, v_hold.occupancy_id,
-         p_purchase_id, 'confirmed', p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
+         p_purchase_id, p_status, p_actor_id, p_source, case when p_audience = 'coach' then p_notes end,
          case when p_audience = 'client' then p_notes end
     from (select private.session_type_of(p_org_id, v_hold.session_type_id, null) as t) as x
    cross join lateral (select (x.t).slug) as t
@@ -9642,13 +9888,21 @@ $$;
 comment on function private.paying_purchase is 'The package that pays when none is named: of those with a free session at that start, the one that expires first.';
 
 -- Counted like any other call, so returned.
+create function private.closed()
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+$$;
+comment on function private.closed is 'The answer where no bookings are taken online, or not from this client: online_booking_off 403.';
+
 create function private.refuse_closed(p_org_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   if not (private.settings_of(p_org_id)).allow_client_booking then
-    return private.refusal(403, 'online_booking_off', 'Online booking is closed.', 'Ask for a time directly.');
+    return private.closed();
   end if;
   return null;
 end;
@@ -9682,7 +9936,7 @@ begin
           from public.client_purchases as p
           join public.offers as f on f.org_id = p.org_id and f.id = p.offer_id
          where p.org_id = o.id and p.client_id = v_client.id and p.valid_during @> now() and p.sessions_remaining > 0),
-      'session_types', private.online_session_types(o.id),
+      'session_types', private.online_session_types(o.id), 'refund_policy', private.refund_policy(o.id),
       'bookings', (
         select coalesce(jsonb_agg(jsonb_build_object(
                  'id', b.id, 'start_time', b.start_time, 'end_time', b.end_time, 'status', b.status, 'session_type', b.session_type,
@@ -9714,7 +9968,7 @@ language sql stable security definer set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', t.id, 'name', t.name, 'slug', t.slug, 'description', t.description, 'duration_mins', t.duration_mins,
-           'price_cents', t.price_cents, 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
+           'price_cents', t.price_cents, 'currency', t.currency, 'deposit_cents', private.deposit_amount(t), 'color', t.color) order by t.sort_order, t.name, t.id), '[]')
     from public.session_types as t
    where t.org_id = p_org_id and coalesce(t.is_active, true) and coalesce(t.allow_online_booking, true);
 $$;
@@ -9747,7 +10001,7 @@ $$;
 comment on function private.portal_slots is 'slots_document for the token''s client.';
 
 -- Books for the token's client: a hold that is theirs, or a start. Without a package named, the one that expires first pays; without
--- any, nothing is booked.
+-- any, a deposit is asked where the type has one, else nothing is booked.
 create function private.portal_book(
   p_token text, p_start_time timestamptz, p_purchase_id uuid, p_session_type_id uuid, p_staff_id uuid, p_duration_mins integer,
   p_notes text, p_hold_id uuid, p_request_id uuid)
@@ -9778,7 +10032,12 @@ begin
                limit 1),
              private.paying_purchase(v_client.org_id, v_client.id, coalesce(v_hold.start_time, p_start_time, now()))) into v_purchase_id;
     if v_purchase_id is null then
-      return private.outcome('package_exhausted');
+      -- Nothing is paid ahead: a type that asks a deposit is held while it is paid.
+      return private.with_event(v_client.org_id, coalesce(
+        private.ask_deposit(
+          v_client.org_id, v_client.id, private.session_type_of(v_client.org_id, coalesce(v_hold.session_type_id, p_session_type_id), null),
+          p_start_time, p_duration_mins, p_staff_id, p_hold_id, true, 'confirmed', null, p_notes, p_request_id),
+        private.outcome('package_exhausted')));
     end if;
   end if;
   if p_hold_id is not null then
@@ -9892,7 +10151,7 @@ begin
     'can_book', (private.settings_of(v_org.id)).allow_client_booking, 'needs_waiver', coalesce(btrim(v_org.waiver_template), '') <> '',
     'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
                    from public.branding as b where b.org_id = v_org.id),
-    'session_types', private.online_session_types(v_org.id),
+    'session_types', private.online_session_types(v_org.id), 'refund_policy', private.refund_policy(v_org.id),
     'offers', (select coalesce(jsonb_agg(jsonb_build_object(
                         'id', o.id, 'name', o.name, 'description', o.description, 'price_cents', o.price_cents, 'currency', o.currency,
                         'session_count', o.session_count, 'duration_minutes', o.duration_minutes) order by o.sort_order, o.price_cents, o.id), '[]')
@@ -9996,19 +10255,28 @@ begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(v_org.id::text || v_email, 1));
   select c.id into v_client_id
     from public.clients as c where c.org_id = v_org.id and lower(c.email) = v_email order by c.created_at, c.id limit 1;
-  if not found then
+  if exists (select from public.clients as c where c.org_id = v_org.id and c.id = v_client_id and c.blocked_at is not null) then
+    return private.closed();
+  elsif v_client_id is null then
     insert into public.clients (org_id, full_name, email, phone, source)
     values (v_org.id, btrim(p_full_name), v_email, nullif(btrim(p_phone), ''), 'public_page')
     returning id into v_client_id;
     v_is_new := true;
   end if;
-  v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
-                           'client', p_notes, null, p_request_id,
-                           p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  v_answer := private.ask_deposit(
+    v_org.id, v_client_id, private.session_type_of(v_org.id, p_session_type_id, null), p_start_time, v_minutes, p_staff_id, null, false,
+    case when v_needs_waiver then 'pending' else 'confirmed' end, p_offer_id, p_notes, p_request_id);
+  if v_answer is null then
+    v_answer := private.book(v_org.id, v_client_id, p_session_type_id, p_start_time, v_minutes, p_staff_id, null, null, 'client',
+                             'client', p_notes, null, p_request_id,
+                             p_status => case when v_needs_waiver then 'pending' else 'confirmed' end);
+  end if;
   if v_answer ->> 'outcome' = 'booked' then
     update public.bookings as b
        set offer_id = p_offer_id
      where b.org_id = v_org.id and b.id = (v_answer ->> 'booking_id')::uuid and b.offer_id is distinct from p_offer_id;
+    v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
+  elsif v_answer ->> 'outcome' = 'deposit_due' then
     v_answer := v_answer || jsonb_build_object('needs_waiver', v_needs_waiver);
   elsif v_is_new then
     -- Who booked nothing has left nothing.
@@ -11087,22 +11355,29 @@ declare
   v_claimed uuid[] := '{}';
   v_passed uuid[] := '{}';
   v_take record;
+  v_open text[];
+  v_braked jsonb;
 begin
   perform private.expire_leases(p_now);
+  -- What a brake stops is not claimed and stays due.
+  select coalesce(array_agg(c.channel), '{}'), jsonb_object_agg(c.channel, to_jsonb(private.braked_orgs(c.channel)))
+    into v_open, v_braked
+    from unnest('{sms,email,push}'::text[]) as c (channel)
+   where (p_channels is null or c.channel = any (p_channels)) and not private.is_braked(c.channel);
   -- Messages that may not go now are settled or put off, and others looked at instead: an answer with none means that none may go.
   for v_round in 1 .. 20 loop
     select array_agg(d.id) into v_ids
       from (select x.id
               from (select m.id, m.priority, m.next_at from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 0 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
             union all
             select x.id
               from (select m.id from public.outbox_messages as m
                      where m.status in ('pending', 'queued') and m.priority = 1 and m.next_at <= p_now
-                       and (p_channels is null or m.channel = any (p_channels))
+                       and m.channel = any (v_open) and not v_braked -> m.channel ? m.org_id::text
                        and not (m.channel = 'sms' and m.org_id = any (v_passed))
                      order by m.next_at limit p_limit for update skip locked) as x
              limit p_limit - cardinality(v_claimed)) as d;
@@ -11240,7 +11515,7 @@ begin
       join orgs as o on o.org_id = l.org_id
       left join days as d on d.org_id = l.org_id and d.client_id = l.client_id and l.channel = 'sms' and l.kind <> 'coach_notice'
       left join private.provider_limits as p
-        on p.channel = l.channel and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
+        on p.provider = private.provider_of(l.channel) and p.account = case when l.channel = 'sms' then o.account else '' end and p.until_at > p_now
       left join public.sms_suppression as x on x.org_id = l.org_id and x.phone = l.address and l.channel = 'sms'),
   ranked as (
     select j.*, j.obstacle is null and j.provider_until is null and not j.is_quiet as is_free,
@@ -12796,15 +13071,6 @@ end;
 $$;
 comment on function private.record_lookups is 'Settles unknown messages that the provider knows; what it does not know stays unknown.';
 
-create function private.defer_account(p_channel text, p_account text, p_until_at timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  insert into private.provider_limits as l (channel, account, until_at) values (p_channel, coalesce(p_account, ''), p_until_at)
-  on conflict (channel, account) do update set until_at = greatest(l.until_at, excluded.until_at);
-$$;
-comment on function private.defer_account is 'Sends nothing through a provider''s account until an instant.';
-
 -- An operator's word: the same message again, as a new one that names the first.
 create function private.retry_message(p_message_id uuid, p_now timestamptz default now())
 returns uuid
@@ -13499,6 +13765,1209 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
 
+-- ── 61_checkout/rules/checkout.sql ──
+
+-- Checkout: what a client may buy from their portal, at what price, on whose account. SQL decides the terms; the service makes the
+-- page at Stripe. Nothing is kept: a page that is never paid leaves nothing behind, and the webhook books what is paid.
+
+-- Where the organisation passes fees on, the client pays so much more that after Stripe's fee the price is left.
+create function private.checkout_total(p_price_cents bigint, p_is_grossed_up boolean)
+returns bigint
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_is_grossed_up then round((p_price_cents + 30) / (1 - 0.0175))::bigint else p_price_cents end;
+$$;
+comment on function private.checkout_total is 'What a checkout asks for a price, in the minor unit: with fees passed on (price + 30) / (1 - 0.0175).';
+
+create function private.checkout_terms(p_org_id uuid, p_client_id uuid, p_offer_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_offer public.offers;
+  v_account text;
+  v_total bigint;
+  v_fee bigint;
+begin
+  select o.* into v_offer from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id and o.is_active is not false;
+  if not found then
+    perform private.fail(404, 'offer_not_found', 'There is no such offer.', 'Reload the price list.');
+  elsif v_offer.price_cents = 0 or (v_offer.offer_type = 'subscription' and v_offer.billing_period is null) then
+    perform private.fail(409, 'offer_not_for_sale', 'This offer cannot be bought here.', 'Ask your coach for it.');
+  end if;
+  v_account := private.require_card_account(p_org_id);
+  v_total := private.checkout_total(v_offer.price_cents, (private.settings_of(p_org_id)).pass_stripe_fees);
+  v_fee := private.application_fee(p_org_id, v_offer.price_cents);
+  return jsonb_build_object(
+    'account', v_account, 'mode', case v_offer.offer_type when 'subscription' then 'subscription' else 'payment' end,
+    'name', v_offer.name, 'amount_cents', v_total, 'currency', v_offer.currency, 'application_fee_cents', v_fee,
+    'application_fee_percent', round(100.0 * v_fee / v_total, 2),
+    'interval', case v_offer.billing_period when 'weekly' then 'week' when 'fortnightly' then 'week' when 'yearly' then 'year' else 'month' end,
+    'interval_count', case v_offer.billing_period when 'fortnightly' then 2 when 'quarterly' then 3 else 1 end,
+    'client_email', (select nullif(btrim(c.email), '') from public.clients as c where c.org_id = p_org_id and c.id = p_client_id and c.email like '%@%'),
+    'idempotency_key', case when p_request_id is not null then 'checkout-' || p_client_id || '-' || p_offer_id || '-' || p_request_id end,
+    'metadata', jsonb_build_object('org_id', p_org_id, 'client_id', p_client_id, 'offer_id', v_offer.id));
+end;
+$$;
+comment on function private.checkout_terms is
+  'What Checkout is made from: {account, mode: payment | subscription, name, amount_cents, currency, application_fee_cents, application_fee_percent, interval, interval_count, client_email, idempotency_key, metadata}. Fails: offer_not_found 404, offer_not_for_sale 409, payments_not_set_up 409, brake_on 423.';
+
+create function private.portal_checkout(p_token text, p_offer_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_portal record := private.portal_client(p_token);
+  v_client public.clients := v_portal.client;
+begin
+  if v_portal.refusal is not null then
+    return v_portal.refusal;
+  elsif not private.is_within_rate('portal_checkout', v_client.id::text, 20, '10 minutes') then
+    return private.rate_limited();
+  end if;
+  return private.checkout_terms(v_client.org_id, v_client.id, p_offer_id, p_request_id)
+         || jsonb_build_object('portal_path', '/portal/' || v_client.portal_token,
+                               'portal_url', private.app_link('/portal/' || v_client.portal_token));
+end;
+$$;
+comment on function private.portal_checkout is 'checkout_terms for the token''s client, with where the page leads back to.';
+
+-- ── 61_checkout/rules/connect.sql ──
+
+-- Connect: an organisation's own Stripe account. The owner begins at Stripe's pages; what Stripe then says of it is recorded here.
+
+create function private.connect_begin(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('org_id', o.id, 'name', o.name, 'account', a.stripe_account_id, 'idempotency_key', 'connect-' || o.id,
+                            'return_url', private.app_link('/settings/payments'))
+    from public.orgs as o
+    left join public.stripe_accounts as a on a.org_id = o.id
+   where o.id = p_org_id;
+$$;
+comment on function private.connect_begin is 'What onboarding is begun from: {org_id, name, account (null: to be made), idempotency_key, return_url (null where the platform has no app_url)}.';
+
+create function private.member_connect_begin(p_org_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'payouts.write');
+  perform private.require_unbraked('payments', p_org_id);
+  return private.connect_begin(p_org_id);
+end;
+$$;
+comment on function private.member_connect_begin is 'connect_begin for an owner.';
+
+create function private.connect_status(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'org_id', o.id, 'account', a.stripe_account_id, 'is_connected', a.org_id is not null, 'details_submitted', coalesce(a.details_submitted, false),
+    'charges_enabled', coalesce(a.charges_enabled, false), 'payouts_enabled', coalesce(a.payouts_enabled, false),
+    'next_step', case when a.org_id is null then 'connect' when not a.details_submitted then 'continue'
+                      when not a.charges_enabled or not a.payouts_enabled then 'wait' end)
+    from public.orgs as o
+    left join public.stripe_accounts as a on a.org_id = o.id
+   where o.id = p_org_id;
+$$;
+comment on function private.connect_status is
+  'How far an organisation''s Stripe account is: {org_id, account, is_connected, details_submitted, charges_enabled, payouts_enabled, next_step: connect | continue | wait | null}.';
+
+create function private.member_connect_status(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'money.read');
+  return private.connect_status(p_org_id);
+end;
+$$;
+comment on function private.member_connect_status is 'connect_status for a member with money.read.';
+
+-- The first account stays: two tabs that begin at once make one (by its key at Stripe), and another is refused.
+create function private.record_account(
+  p_org_id uuid, p_account text, p_charges_enabled boolean, p_payouts_enabled boolean, p_details_submitted boolean, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_account text;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(coalesce(p_account ~ '^acct_[A-Za-z0-9_]{1,100}$', false), 'account');
+  insert into public.stripe_accounts as a (org_id, stripe_account_id, charges_enabled, payouts_enabled, details_submitted, as_of)
+  values (p_org_id, p_account, p_charges_enabled, p_payouts_enabled, p_details_submitted, p_now)
+  on conflict do nothing;
+  select a.stripe_account_id into v_account from public.stripe_accounts as a where a.org_id = p_org_id;
+  if v_account is distinct from p_account then
+    perform private.fail(409, 'stripe_account_taken', 'The organisation or the account is connected already.',
+                         'Look at the organisation''s Stripe status.');
+  end if;
+  update public.stripe_accounts as a
+     set charges_enabled = p_charges_enabled, payouts_enabled = p_payouts_enabled, details_submitted = p_details_submitted, as_of = p_now
+   where a.org_id = p_org_id and (a.as_of is null or a.as_of <= p_now)
+     and (a.charges_enabled, a.payouts_enabled, a.details_submitted) is distinct from (p_charges_enabled, p_payouts_enabled, p_details_submitted);
+  return private.connect_status(p_org_id);
+end;
+$$;
+comment on function private.record_account is
+  'Records an organisation''s Stripe account as Stripe has it now, and returns connect_status. Fails: org_not_found 404, value_not_allowed 422, stripe_account_taken 409.';
+
+-- ── 61_checkout/rules/deposits.sql ──
+
+-- Deposits: a slot is held while its deposit is paid; paid in time it is booked, unpaid it is free again, paid late it is paid back.
+-- SQL does no I/O: it says which PaymentIntent is to be made or cancelled (claim), and takes in what came of it (record). The key of
+-- a creation is the deposit's id, so that a creation that nobody recorded is the same intent when it is asked for again.
+-- Lock order: deposit, then what confirm_hold locks (occupancy, hold). Whoever makes a deposit holds the slot first, and waits for none.
+
+create function private.deposit_amount(p_type public.session_types)
+returns bigint
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(case when p_type.deposit_percent is not null then round(p_type.price_cents * p_type.deposit_percent / 100.0)
+                     when p_type.deposit_cents is not null then least(p_type.deposit_cents, p_type.price_cents) end, 0)::bigint;
+$$;
+comment on function private.deposit_amount is 'What a session type asks as a deposit, in its currency''s minor unit; null when it asks none.';
+
+create function private.card_account(p_org_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select a.stripe_account_id from public.stripe_accounts as a where a.org_id = p_org_id and a.charges_enabled;
+$$;
+comment on function private.card_account is 'The connected account that takes an organisation''s card payments; null while it has none that may.';
+
+create function private.require_card_account(p_org_id uuid)
+returns text
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_account text := private.card_account(p_org_id);
+begin
+  perform private.require_unbraked('payments', p_org_id);
+  if v_account is null then
+    perform private.fail(409, 'payments_not_set_up', 'Card payments are not set up here yet.', 'Ask to pay in another way.');
+  end if;
+  return v_account;
+end;
+$$;
+comment on function private.require_card_account is 'card_account, or a refusal: payments_not_set_up 409, brake_on 423.';
+
+create function private.application_fee(p_org_id uuid, p_amount_cents bigint)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select round(p_amount_cents * o.commission_rate)::bigint from public.orgs as o where o.id = p_org_id;
+$$;
+comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by orgs.commission_rate.';
+
+-- The caller has found that no package pays. p_hold_id: a time that is held for the client already (a waitlist offer).
+-- p_is_known: the client has shown who they are, so a deposit that is asked of them for that start is theirs to have again.
+create function private.ask_deposit(
+  p_org_id uuid, p_client_id uuid, p_type public.session_types, p_start_time timestamptz, p_duration_mins integer, p_staff_id uuid,
+  p_hold_id uuid, p_is_known boolean, p_booking_status text, p_offer_id uuid, p_notes text, p_request_id uuid,
+  p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_amount bigint := private.deposit_amount(p_type);
+  v_account text;
+  v_answer jsonb;
+  v_hold private.holds;
+  v_deposit public.deposits;
+begin
+  if v_amount is null then
+    return null;
+  end if;
+  -- The second click waits for the first and has its answer.
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_org_id::text || coalesce(p_request_id, p_client_id), 3));
+  select d.* into v_deposit
+    from public.deposits as d
+   where d.org_id = p_org_id
+     and (d.request_id = p_request_id or d.hold_id = p_hold_id
+          or (p_is_known and p_request_id is null and p_hold_id is null and d.client_id = p_client_id and d.session_type_id = p_type.id
+              and d.start_time = p_start_time and d.status = 'due' and d.expires_at > p_now))
+   order by d.created_at desc limit 1;
+  if found then
+    if v_deposit.client_id <> p_client_id then
+      perform private.refuse_request();
+    end if;
+    return private.deposit_outcome(v_deposit, p_now);
+  end if;
+  v_account := private.require_card_account(p_org_id);
+  if p_hold_id is null then
+    v_answer := private.hold_slot(p_org_id, p_client_id, p_type.id, p_start_time, p_duration_mins, p_staff_id, null, 'client',
+                                  (private.settings_of(p_org_id)).hold_mins + 2, p_now);
+    if v_answer ->> 'outcome' <> 'held' then
+      return v_answer;
+    end if;
+  end if;
+  select h.* into v_hold from private.holds as h
+   where h.org_id = p_org_id and h.id = coalesce(p_hold_id, (v_answer ->> 'hold_id')::uuid) and h.client_id = p_client_id;
+  if not found then
+    perform private.fail(404, 'hold_not_found', 'There is no such hold.', 'Choose a time again.');
+  elsif v_hold.status <> 'held' or v_hold.expires_at - interval '2 minutes' <= p_now then
+    return private.outcome('hold_expired', '{"alternatives": []}');
+  end if;
+  insert into public.deposits (
+    org_id, client_id, session_type_id, hold_id, amount_cents, currency, application_fee_cents, booking_status, offer_id, client_notes,
+    request_id, start_time, expires_at, stripe_account_id, next_at)
+  values (
+    p_org_id, p_client_id, p_type.id, v_hold.id, v_amount, p_type.currency, private.application_fee(p_org_id, v_amount), p_booking_status,
+    p_offer_id, p_notes, p_request_id, v_hold.start_time, v_hold.expires_at - interval '2 minutes', v_account, p_now + interval '1 minute')
+  returning * into v_deposit;
+  return private.deposit_outcome(v_deposit, p_now);
+end;
+$$;
+comment on function private.ask_deposit is
+  'Holds a slot for a deposit: null where the type asks none, else {outcome: deposit_due, …}, {outcome: taken | hold_expired, alternatives}, or for a request that was paid {outcome: booked, …}. Fails: payments_not_set_up 409, brake_on 423, hold_not_found 404, request_reused 409.';
+
+create function private.deposit_outcome(p_deposit public.deposits, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if p_deposit.status = 'paid' and p_deposit.booking_id is not null then
+    return (select private.booked(b) from public.bookings as b where b.org_id = p_deposit.org_id and b.id = p_deposit.booking_id);
+  elsif p_deposit.status = 'due' and p_deposit.expires_at > p_now then
+    return private.outcome('deposit_due', jsonb_build_object(
+      'deposit_id', p_deposit.id, 'amount_cents', p_deposit.amount_cents, 'currency', p_deposit.currency,
+      'start_time', p_deposit.start_time, 'expires_at', p_deposit.expires_at,
+      'refund_policy', private.refund_policy(p_deposit.org_id)));
+  end if;
+  return private.outcome('hold_expired', '{"alternatives": []}');
+end;
+$$;
+comment on function private.deposit_outcome is 'What a booking page is told of a deposit: deposit_due, booked or hold_expired.';
+
+-- What its page may know; the id is the secret, so misses are counted by the caller's address.
+create function private.deposit_state(p_deposit_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+begin
+  select d.* into v_deposit from public.deposits as d where d.id = p_deposit_id;
+  if not found then
+    return case when private.is_within_rate('deposit_miss', private.caller_address(), 20, '10 minutes')
+                then private.refusal(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.')
+                else private.rate_limited() end;
+  elsif not private.is_within_rate('deposit', p_deposit_id::text, 60, '1 minute') then
+    return private.rate_limited();
+  end if;
+  return jsonb_build_object(
+    'deposit_id', v_deposit.id, 'booking_id', v_deposit.booking_id, 'amount_cents', v_deposit.amount_cents,
+    'currency', v_deposit.currency, 'start_time', v_deposit.start_time, 'expires_at', v_deposit.expires_at,
+    'status', case when v_deposit.status = 'due' and v_deposit.expires_at <= now() then 'expired' else v_deposit.status end,
+    'refund_policy', private.refund_policy(v_deposit.org_id));
+end;
+$$;
+comment on function private.deposit_state is
+  'What a deposit''s page shows: {deposit_id, status, booking_id, amount_cents, currency, start_time, expires_at, refund_policy}. Answers deposit_not_found 404, rate_limited 429.';
+
+-- What a provider needs to act for these deposits.
+create function private.deposit_work(p_deposit public.deposits)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'org_id', p_deposit.org_id, 'deposit_id', p_deposit.id, 'account', p_deposit.stripe_account_id,
+    'payment_intent_id', p_deposit.stripe_payment_intent_id, 'amount_cents', p_deposit.amount_cents, 'currency', p_deposit.currency,
+    'application_fee_cents', p_deposit.application_fee_cents, 'client_id', p_deposit.client_id,
+    'action', case when p_deposit.status <> 'due' then 'cancel' when p_deposit.intent_status in ('none', 'asked') then 'create' else 'read' end);
+$$;
+comment on function private.deposit_work is
+  'A deposit as the service carries it: {org_id, deposit_id, client_id, account, payment_intent_id, amount_cents, currency, application_fee_cents, action: create | read | cancel}.';
+
+-- The page's own step. What is asked for is marked before it is, so that a kill in between is found by the sweep.
+create function private.open_deposit(p_deposit_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+begin
+  select d.* into v_deposit from public.deposits as d where d.id = p_deposit_id for no key update;
+  if not found then
+    perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
+  elsif v_deposit.status <> 'due' or v_deposit.expires_at <= p_now then
+    return null;
+  end if;
+  perform private.require_unbraked('payments', v_deposit.org_id);
+  if v_deposit.intent_status = 'none' then
+    update public.deposits as d
+       set intent_status = 'asked', next_at = p_now + interval '2 minutes', updated_at = p_now
+     where d.org_id = v_deposit.org_id and d.id = v_deposit.id
+    returning d.* into v_deposit;
+  end if;
+  return private.deposit_work(v_deposit);
+end;
+$$;
+comment on function private.open_deposit is 'Marks a deposit''s intent as asked for and says how: deposit_work; null when it cannot be paid any more. Fails: deposit_not_found 404, brake_on 423.';
+
+-- A batch for the sweep: deposits whose time is over expire here; what is claimed is looked at again after the lease.
+create function private.claim_deposits(p_limit integer, p_now timestamptz, p_lease interval)
+returns setof jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if private.is_braked('payments') then
+    return;
+  end if;
+  return query
+  with due as (
+    select d.org_id, d.id
+      from public.deposits as d
+     where d.next_at <= p_now and d.org_id <> all (private.braked_orgs('payments'))
+     order by d.next_at
+     limit p_limit
+       for no key update skip locked),
+  claimed as (
+    update public.deposits as d
+       set status = case when d.status = 'due' and d.expires_at <= p_now then 'expired' else d.status end,
+           intent_status = case when d.intent_status = 'none' and d.expires_at > p_now then 'asked' else d.intent_status end,
+           next_at = case when d.intent_status <> 'none' or d.expires_at > p_now then p_now + p_lease end,
+           attempts = d.attempts + 1, updated_at = p_now
+      from due where d.org_id = due.org_id and d.id = due.id
+    returning d.*)
+  select private.deposit_work(c::public.deposits) from claimed as c where c.next_at is not null
+  union all
+  -- Nothing was ever asked of Stripe for these: they only end.
+  select null from claimed as c where c.next_at is null;
+end;
+$$;
+comment on function private.claim_deposits is 'Claims deposits whose intent is to be created or cancelled, as deposit_work; null for one that just expired, with nothing to do.';
+
+-- p_intent: {id, status, amount, amount_received, currency} as the provider has it, or null with an error's code.
+create function private.record_deposit(p_deposit_id uuid, p_intent jsonb, p_error_code text, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+begin
+  select d.* into v_deposit from public.deposits as d where d.id = p_deposit_id for no key update;
+  if not found then
+    perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
+  end if;
+  if p_intent is null then
+    update public.deposits as d
+       set error_code = left(p_error_code, 100), updated_at = p_now,
+           next_at = case when d.next_at is not null then p_now + least(interval '1 hour', interval '30 seconds' * power(2, least(d.attempts, 8))) end
+     where d.org_id = v_deposit.org_id and d.id = v_deposit.id;
+    return v_deposit.status;
+  end if;
+  if v_deposit.stripe_payment_intent_id is null then
+    update public.deposits as d
+       set stripe_payment_intent_id = p_intent ->> 'id'
+     where d.org_id = v_deposit.org_id and d.id = v_deposit.id;
+  end if;
+  if p_intent ->> 'status' = 'succeeded' then
+    return private.apply_deposit_payment(v_deposit.org_id, v_deposit.id, p_intent, p_now);
+  end if;
+  update public.deposits as d
+     set intent_status = case when p_intent ->> 'status' = 'canceled' then 'canceled' else 'open' end,
+         status = case when p_intent ->> 'status' = 'canceled' and d.status = 'due' then 'expired' else d.status end,
+         error_code = null, updated_at = p_now, attempts = 0,
+         next_at = case when p_intent ->> 'status' = 'canceled' then null when d.status = 'due' then d.expires_at else p_now end
+   where d.org_id = v_deposit.org_id and d.id = v_deposit.id and d.status in ('due', 'expired') and d.intent_status <> 'succeeded'
+  returning d.* into v_deposit;
+  return case when v_deposit.status = 'expired' and v_deposit.intent_status = 'open' then 'cancel' else v_deposit.status end;
+end;
+$$;
+comment on function private.record_deposit is
+  'Takes in how a deposit''s intent stands and returns the deposit''s status; cancel: it expired meanwhile, so the intent is to be cancelled. Fails: deposit_not_found 404, payment_mismatch 409.';
+
+-- The money is booked whatever becomes of the slot. Told twice, or by the webhook and the sweep at once, it is applied once.
+create function private.apply_deposit_payment(p_org_id uuid, p_deposit_id uuid, p_intent jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+  v_payment_id uuid;
+  v_answer jsonb;
+begin
+  select d.* into v_deposit from public.deposits as d where d.org_id = p_org_id and d.id = p_deposit_id for no key update;
+  if not found then
+    perform private.fail(404, 'deposit_not_found', 'There is no such deposit.', 'Choose a time again.');
+  elsif lower(p_intent ->> 'currency') <> v_deposit.currency
+        or coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint <> v_deposit.amount_cents then
+    perform private.fail(409, 'payment_mismatch', 'A payment is not of the amount and currency that were asked.',
+                         'Look at the payment in Stripe, and refund it there.');
+  end if;
+  v_payment_id := private.book_payment(p_org_id, p_intent, v_deposit.client_id, v_deposit.id, p_now);
+  if v_deposit.payment_id is not null then
+    if v_deposit.payment_id <> v_payment_id then
+      perform private.request_refund(p_org_id, v_payment_id, v_deposit.amount_cents, 'paid_twice', p_deposit_id => v_deposit.id, p_now => p_now);
+      perform private.raise_alert(p_org_id, 'deposit_paid_twice', v_deposit.client_id, null, v_deposit.booking_id);
+    end if;
+    return v_deposit.status;
+  end if;
+  if v_deposit.hold_id is not null then
+    v_answer := private.confirm_hold(p_org_id, v_deposit.hold_id, v_deposit.client_id, null, 'client', 'client', v_deposit.client_notes, null,
+                                     p_now, v_deposit.booking_status);
+  end if;
+  update public.deposits as d
+     set status = case when v_answer ->> 'outcome' = 'booked' then 'paid' else 'late' end, payment_id = v_payment_id,
+         booking_id = (v_answer ->> 'booking_id')::uuid, stripe_payment_intent_id = coalesce(d.stripe_payment_intent_id, p_intent ->> 'id'),
+         intent_status = 'succeeded', next_at = null, error_code = null, updated_at = p_now
+   where d.org_id = p_org_id and d.id = p_deposit_id
+  returning d.* into v_deposit;
+  if v_deposit.status = 'paid' then
+    update public.bookings as b
+       set offer_id = coalesce(v_deposit.offer_id, b.offer_id), request_id = coalesce(b.request_id, v_deposit.request_id)
+     where b.org_id = p_org_id and b.id = v_deposit.booking_id and (v_deposit.offer_id is not null or v_deposit.request_id is not null);
+    return 'paid';
+  end if;
+  perform private.request_refund(p_org_id, v_payment_id, v_deposit.amount_cents, 'late_payment', p_deposit_id => v_deposit.id, p_now => p_now);
+  perform private.raise_alert(p_org_id, 'deposit_late', v_deposit.client_id, null, null);
+  perform private.queue_deposit_notice(v_deposit, p_now);
+  return 'late';
+end;
+$$;
+comment on function private.apply_deposit_payment is
+  'A deposit''s payment has succeeded: books the money and the slot, or where the slot is gone refunds it and tells both; returns the deposit''s status. Fails: deposit_not_found 404, payment_mismatch 409.';
+
+-- The client is told by whatever reaches them: a text, else an email.
+create function private.queue_deposit_notice(p_deposit public.deposits, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.queue_message(
+           p_deposit.org_id, c.channel, 'deposit_late', p_deposit.client_id, 'deposit_late-' || p_deposit.id || '-' || c.channel,
+           p_metadata => jsonb_build_object('start_time', p_deposit.start_time),
+           p_variables => jsonb_build_object('amount', private.money_text(p_deposit.amount_cents, p_deposit.currency)),
+           p_expires_at => p_now + interval '3 days', p_now => p_now)
+    from public.clients as k
+   cross join lateral (values ('sms', k.phone_e164 is not null and (private.sms_settings_of(k.org_id)).enabled),
+                              ('email', k.email like '%@%')) as c (channel, is_possible)
+   where k.org_id = p_deposit.org_id and k.id = p_deposit.client_id and c.is_possible;
+$$;
+comment on function private.queue_deposit_notice is 'Tells a client that a deposit came too late and is paid back, by text and by email.';
+
+-- Stripe's news of a deposit's intent, in any order and as often as it likes; the webhook has found deposit and organisation.
+create function private.apply_deposit_event(p_org_id uuid, p_deposit_id uuid, p_event_type text, p_intent jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_event_type = 'payment_intent.succeeded' then
+    return private.apply_deposit_payment(p_org_id, p_deposit_id, p_intent, p_now);
+  elsif p_event_type = 'payment_intent.canceled' then
+    update public.deposits as d
+       set intent_status = 'canceled', next_at = null, updated_at = p_now, status = case d.status when 'due' then 'expired' else d.status end
+     where d.org_id = p_org_id and d.id = p_deposit_id and d.intent_status <> 'succeeded'
+       and coalesce(d.stripe_payment_intent_id, p_intent ->> 'id') = p_intent ->> 'id';
+  end if;
+  -- A card that was declined may be tried again until the time is over.
+  return (select d.status from public.deposits as d where d.org_id = p_org_id and d.id = p_deposit_id);
+end;
+$$;
+comment on function private.apply_deposit_event is
+  'Applies payment_intent.succeeded, .canceled or .payment_failed of a deposit and returns its status; null when there is no such deposit. Fails: payment_mismatch 409, deposit_not_found 404.';
+
+-- ── 61_checkout/rules/money.sql ──
+
+-- Where deposits and refunds meet the ledger: each fact is booked by its own id, whoever tells it first.
+
+create function private.book_payment(p_org_id uuid, p_intent jsonb, p_client_id uuid, p_deposit_id uuid, p_now timestamptz)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.stripe_payments (org_id, kind, payment_intent_id, charge_id, client_id, amount_cents, currency, paid_at)
+  values (p_org_id, 'deposit', p_intent ->> 'id', p_intent ->> 'latest_charge', p_client_id,
+          coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, lower(p_intent ->> 'currency'), p_now)
+  on conflict do nothing;
+  perform private.book_money(
+            p_org_id, 'INCOME', coalesce(p_intent ->> 'amount_received', p_intent ->> 'amount')::bigint, p_intent ->> 'currency', 'stripe',
+            p_intent ->> 'id', p_now, p_client_id, p_stripe_payment_intent_id => p_intent ->> 'id');
+  return (select e.id from public.money_events as e
+           where e.org_id = p_org_id and e.source = 'stripe' and e.reference_id = p_intent ->> 'id' and e.type = 'INCOME');
+end;
+$$;
+comment on function private.book_payment is 'Books a deposit''s payment, once, and returns the INCOME event''s id.';
+
+create function private.book_stripe_refund(p_refund public.refunds, p_stripe_refund jsonb, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.book_money(
+            p_refund.org_id, 'REFUND', -(p_stripe_refund ->> 'amount')::bigint, p_refund.currency, 'stripe', p_stripe_refund ->> 'id', p_now,
+            p_refund.client_id, p_refund.purchase_id, p_stripe_payment_intent_id => p_refund.stripe_payment_intent_id);
+end;
+$$;
+comment on function private.book_stripe_refund is 'Books a refund that Stripe paid out, once.';
+
+create function private.book_manual_refund(p_refund public.refunds, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.book_money(p_refund.org_id, 'REFUND', -p_refund.amount_cents, p_refund.currency, 'manual', p_refund.id::text, p_now,
+                             p_refund.client_id, p_refund.purchase_id);
+  update public.refunds as r
+     set status = 'succeeded', settled_at = p_now, updated_at = p_now
+   where r.org_id = p_refund.org_id and r.id = p_refund.id;
+  update public.client_purchases as p
+     set payment_status = 'refunded'
+   where p.org_id = p_refund.org_id and p.id = p_refund.purchase_id
+     and private.refundable_cents((select e from public.money_events as e where e.org_id = p_refund.org_id and e.id = p_refund.payment_id)) = 0;
+end;
+$$;
+comment on function private.book_manual_refund is 'Books a refund that the coach hands over; a package of which nothing is left paid becomes refunded.';
+
+-- ── 61_checkout/rules/payouts.sql ──
+
+-- Payouts: what the platform pays an organisation. Platform admins write them, owners say where to; paid is paid, and booked once.
+
+create function private.refuse_payout_period()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(409, 'payout_exists', 'There is a payout for this period already.', 'Mark that one as paid, or choose another period.');
+$$;
+comment on function private.refuse_payout_period is 'Refuses to pay a period twice: payout_exists 409.';
+
+create function private.tg_org_payouts__settle()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.status = 'paid' and new.status <> 'paid' then
+    perform private.fail(409, 'payout_paid', 'This payout has been paid.', 'Book a correction as a payout of its own.');
+  end if;
+  -- Told clearly to whoever may write here; to anybody else the policies say no.
+  if tg_op = 'INSERT' and (auth.role() is distinct from 'authenticated' or private.is_platform_admin()) and exists (
+       select from public.org_payouts as o
+        where (o.org_id, o.currency, o.period_start, o.period_end) = (new.org_id, new.currency, new.period_start, new.period_end)) then
+    perform private.refuse_payout_period();
+  end if;
+  if new.status = 'paid' then
+    new.paid_at := coalesce(new.paid_at, now());
+  end if;
+  return new;
+end;
+$$;
+comment on function private.tg_org_payouts__settle is 'Pays a period once, says when a payout was paid, and keeps it paid: payout_exists 409, payout_paid 409.';
+create trigger org_payouts__settle before insert or update of status on public.org_payouts
+  for each row execute function private.tg_org_payouts__settle();
+
+create function private.tg_org_payouts__book()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.book_money(new.org_id, 'PAYOUT', -new.net_amount_cents, new.currency, 'manual', new.id::text, new.paid_at, p_payout_id => new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_org_payouts__book is 'Books a payout when it is paid.';
+create trigger org_payouts__book after insert or update of status on public.org_payouts
+  for each row when (new.status = 'paid') execute function private.tg_org_payouts__book();
+
+create function private.create_payout(
+  p_org_id uuid, p_period_start date, p_period_end date, p_gross_cents integer, p_commission_cents integer, p_currency text,
+  p_reference text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(p_period_end between p_period_start and p_period_start + 366, 'period_end');
+  perform private.require_value(p_gross_cents between 1 and 100000000, 'gross_cents');
+  perform private.require_value(p_commission_cents between 0 and p_gross_cents, 'commission_cents');
+  perform private.require_value(coalesce(p_currency ~ '^[a-z]{3}$', false), 'currency');
+  perform private.require_value(coalesce(char_length(p_reference), 0) <= 200, 'reference');
+  insert into public.org_payouts (
+    org_id, period_start, period_end, gross_amount_cents, commission_cents, net_amount_cents, currency, payout_reference, payout_method)
+  values (
+    p_org_id, p_period_start, p_period_end, p_gross_cents, p_commission_cents, p_gross_cents - p_commission_cents, p_currency, p_reference,
+    (select s.payout_method from public.org_payout_settings as s where s.org_id = p_org_id))
+  on conflict (org_id, currency, period_start, period_end) do nothing
+  returning id into v_id;
+  if v_id is null then
+    perform private.refuse_payout_period();
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.create_payout is
+  'Prepares a payout for a period and returns its id. Fails: org_not_found 404, value_not_allowed 422, payout_exists 409.';
+
+create function private.pay_payout(p_payout_id uuid, p_reference text, p_paid_at timestamptz)
+returns timestamptz
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_payout public.org_payouts;
+begin
+  perform private.require_value(coalesce(char_length(p_reference), 0) <= 200, 'reference');
+  perform private.require_value(coalesce(p_paid_at, now()) between '2000-01-01' and now() + interval '1 day', 'paid_at');
+  select o.* into v_payout from public.org_payouts as o where o.id = p_payout_id for no key update;
+  if not found then
+    perform private.fail(404, 'payout_not_found', 'There is no such payout.', 'Reload the payouts.');
+  elsif v_payout.status <> 'paid' then
+    update public.org_payouts as o
+       set status = 'paid', paid_at = coalesce(p_paid_at, now()), payout_reference = coalesce(p_reference, o.payout_reference)
+     where o.org_id = v_payout.org_id and o.id = v_payout.id
+    returning o.* into v_payout;
+  end if;
+  return v_payout.paid_at;
+end;
+$$;
+comment on function private.pay_payout is 'Marks a payout as paid and returns since when; the same again changes nothing. Fails: payout_not_found 404, value_not_allowed 422.';
+
+-- ── 61_checkout/rules/receipts.sql ──
+
+-- Receipts: one for every payment and refund of the ledger, numbered in each organisation without a gap.
+-- Booking money waits for no counter: the ledger's insert leaves a note, and the sweep, or whoever wants the receipt now, gives the number.
+-- The counter's row is the lock: a number is given only to a receipt that is written in the same transaction.
+
+create function private.tg_money_events__want_receipt()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into private.receipts_due (org_id, money_event_id) values (new.org_id, new.id);
+  return null;
+end;
+$$;
+comment on function private.tg_money_events__want_receipt is 'Notes that a payment or refund wants a receipt.';
+create trigger money_events__want_receipt after insert on public.money_events
+  for each row when (new.type in ('INCOME', 'REFUND')) execute function private.tg_money_events__want_receipt();
+
+create trigger receipts__append_only before update or delete on public.receipts
+  for each row execute function private.tg__append_only();
+create trigger receipts__no_truncate before truncate on public.receipts
+  for each statement execute function private.tg__append_only();
+
+-- Minor units by ISO 4217 as Stripe counts them.
+create function private.currency_digits(p_currency text)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when lower(p_currency) in ('bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'ugx', 'vnd', 'vuv', 'xaf', 'xof', 'xpf') then 0
+              when lower(p_currency) in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 3 else 2 end;
+$$;
+comment on function private.currency_digits is 'How many digits of a currency lie behind its point: 0 for jpy, 2 for most, 3 for kwd.';
+
+create function private.money_text(p_amount_cents bigint, p_currency text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select upper(p_currency) || ' ' || round(p_amount_cents / power(10::numeric, d.digits), d.digits)
+    from private.currency_digits(p_currency) as d (digits);
+$$;
+comment on function private.money_text is 'An amount in minor units as people read it, such as AUD 25.00 or JPY 2500.';
+
+-- What was paid for, in words.
+create function private.receipt_description(p_event public.money_events)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(
+    (select o.name from public.client_purchases as p join public.offers as o on o.org_id = p.org_id and o.id = p.offer_id
+      where p.org_id = p_event.org_id and p.id = p_event.purchase_id),
+    (select 'Deposit: ' || coalesce(t.name, 'session') || ', ' || private.org_datetime_text(d.org_id, d.start_time)
+       from public.deposits as d
+       left join public.session_types as t on t.org_id = d.org_id and t.id = d.session_type_id
+      where d.org_id = p_event.org_id and d.payment_id = (
+        select e.id from public.money_events as e
+         where e.org_id = p_event.org_id and e.type = 'INCOME' and e.stripe_payment_intent_id = p_event.stripe_payment_intent_id limit 1)
+      limit 1),
+    'Payment');
+$$;
+comment on function private.receipt_description is 'What a payment or refund is for: the offer''s name, or the session that a deposit is for.';
+
+-- Payments before their refunds, each in the order it was booked. Several organisations are taken in the order of their ids.
+create function private.issue_receipts(p_org_id uuid, p_event_ids uuid[], p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_last bigint;
+  v_ids uuid[];
+begin
+  insert into private.receipt_counters (org_id) values (p_org_id) on conflict do nothing;
+  select c.last_number into v_last from private.receipt_counters as c where c.org_id = p_org_id for update;
+  with given as (
+    insert into public.receipts (
+      org_id, number, kind, money_event_id, client_id, issuer_name, description, method, amount_cents, currency, tax_cat, tax_cents,
+      happened_at, created_at)
+    select e.org_id, v_last + row_number() over (order by e.created_at, e.type, e.id), case e.type when 'INCOME' then 'payment' else 'refund' end,
+           e.id, e.client_id,
+           coalesce((select nullif(btrim(b.display_name), '') from public.branding as b where b.org_id = o.id), o.name),
+           private.receipt_description(e),
+           case e.source when 'stripe' then 'card'
+                         else (select replace(p.payment_method, '_', ' ') from public.client_purchases as p where p.org_id = e.org_id and p.id = e.purchase_id) end,
+           abs(e.amount_cents), e.currency, e.tax_cat::text, abs(e.tax_cents), e.event_date, p_now
+      from public.money_events as e
+      join public.orgs as o on o.id = e.org_id
+     where e.org_id = p_org_id and e.id = any (p_event_ids) and e.type in ('INCOME', 'REFUND')
+       and not exists (select from public.receipts as r where r.org_id = e.org_id and r.money_event_id = e.id)
+    returning id)
+  select array_agg(g.id) into v_ids from given as g;
+  update private.receipt_counters as c
+     set last_number = v_last + coalesce(cardinality(v_ids), 0)
+   where c.org_id = p_org_id and v_ids is not null;
+  perform private.queue_receipt(r, p_now) from public.receipts as r where r.org_id = p_org_id and r.id = any (v_ids);
+  return coalesce(cardinality(v_ids), 0);
+end;
+$$;
+comment on function private.issue_receipts is 'Numbers receipts for these money events of an organisation, those that have none; queues their emails and returns how many were issued.';
+
+-- What a receipt shows; who it is for is read as it is now.
+create function private.receipt_document(p_receipt public.receipts)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'receipt_id', p_receipt.id, 'number', p_receipt.number, 'kind', p_receipt.kind, 'issuer_name', p_receipt.issuer_name,
+    'client_name', (select c.full_name from public.clients as c where c.org_id = p_receipt.org_id and c.id = p_receipt.client_id),
+    'description', p_receipt.description, 'method', p_receipt.method, 'amount_cents', p_receipt.amount_cents,
+    'currency', p_receipt.currency, 'amount', private.money_text(p_receipt.amount_cents, p_receipt.currency),
+    'tax_cat', p_receipt.tax_cat, 'tax_cents', p_receipt.tax_cents,
+    'tax', case when p_receipt.tax_cat = 'GST' then private.money_text(p_receipt.tax_cents, p_receipt.currency) end,
+    'paid_on', (p_receipt.happened_at at time zone private.org_timezone(p_receipt.org_id))::date,
+    'refunds_number', private.refunded_number(p_receipt));
+$$;
+comment on function private.receipt_document is
+  'A receipt as it is shown: {receipt_id, number, kind, issuer_name, client_name, description, method, amount_cents, currency, amount, tax_cat, tax_cents, tax, paid_on, refunds_number}; tax is what of the amount is GST, paid_on a local date.';
+
+create function private.refunded_number(p_receipt public.receipts)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select x.number
+    from public.money_events as r
+    join public.money_events as p on p.org_id = r.org_id and p.type = 'INCOME' and p.currency = r.currency
+     and case when r.stripe_payment_intent_id is not null then p.stripe_payment_intent_id = r.stripe_payment_intent_id
+              when r.stripe_invoice_id is not null then p.stripe_invoice_id = r.stripe_invoice_id
+              else p.purchase_id = r.purchase_id end
+    join public.receipts as x on x.org_id = p.org_id and x.money_event_id = p.id
+   where p_receipt.kind = 'refund' and r.org_id = p_receipt.org_id and r.id = p_receipt.money_event_id
+   order by p.created_at desc limit 1;
+$$;
+comment on function private.refunded_number is 'The number of the receipt for what a refund gives back; null for a payment.';
+
+create function private.queue_receipt(p_receipt public.receipts, p_now timestamptz)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.queue_message(
+           p_receipt.org_id, 'email', 'receipt', p_receipt.client_id, 'receipt-' || p_receipt.id,
+           p_metadata => jsonb_build_object('receipt_id', p_receipt.id, 'data', jsonb_build_object('receipt', private.receipt_document(p_receipt) - 'client_name')),
+           p_variables => jsonb_strip_nulls(jsonb_build_object(
+             'receipt_number', p_receipt.number::text, 'amount', private.money_text(p_receipt.amount_cents, p_receipt.currency),
+             'receipt_kind', case p_receipt.kind when 'refund' then 'refund' else 'payment' end,
+             'description', p_receipt.description)),
+           p_expires_at => p_now + interval '7 days', p_now => p_now)
+    from public.clients as c
+   where c.org_id = p_receipt.org_id and c.id = p_receipt.client_id and c.email like '%@%'
+     and (private.settings_of(p_receipt.org_id)).send_receipts;
+$$;
+comment on function private.queue_receipt is 'Queues the email that brings a client their receipt, where they have an address and the organisation sends receipts.';
+
+create function private.sweep_receipts(p_limit integer, p_now timestamptz, p_dry_run boolean, out issued integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org record;
+begin
+  issued := 0;
+  if p_dry_run then
+    select count(*) into issued from (select from private.receipts_due as d limit p_limit) as x;
+    return;
+  end if;
+  for v_org in
+    select d.org_id, array_agg(d.id) as ids, array_agg(d.money_event_id) as event_ids
+      from (select x.* from private.receipts_due as x order by x.created_at limit p_limit for update skip locked) as d
+     group by d.org_id
+     order by d.org_id
+  loop
+    issued := issued + private.issue_receipts(v_org.org_id, v_org.event_ids, p_now);
+    delete from private.receipts_due as d where d.org_id = v_org.org_id and d.id = any (v_org.ids);
+  end loop;
+end;
+$$;
+comment on function private.sweep_receipts is 'Issues the receipts that are due, at most p_limit; any number of sweeps may run.';
+
+-- For anybody who holds its id.
+create function private.show_receipt(p_receipt_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_receipt public.receipts;
+begin
+  select r.* into v_receipt from public.receipts as r where r.id = p_receipt_id;
+  if not found then
+    return case when private.is_within_rate('receipt_miss', private.caller_address(), 20, '10 minutes')
+                then private.refusal(404, 'receipt_not_found', 'There is no such receipt.', 'Ask for a new link.')
+                else private.rate_limited() end;
+  end if;
+  return private.receipt_document(v_receipt);
+end;
+$$;
+comment on function private.show_receipt is 'receipt_document for whoever has the link. Answers receipt_not_found 404, rate_limited 429.';
+
+-- A coach who wants it now, at the desk.
+create function private.issue_receipt(p_org_id uuid, p_payment_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_receipt public.receipts;
+begin
+  perform private.issue_receipts(p_org_id, array[p_payment_id]);
+  select r.* into v_receipt from public.receipts as r where r.org_id = p_org_id and r.money_event_id = p_payment_id;
+  if not found then
+    perform private.refuse_payment();
+  end if;
+  return private.receipt_document(v_receipt);
+end;
+$$;
+comment on function private.issue_receipt is 'The receipt of a payment or refund, issued now where it has none; the same again is the same receipt. Fails: payment_not_found 404.';
+
+create function private.member_issue_receipt(p_payment_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select e.org_id into v_org_id from public.money_events as e where e.id = p_payment_id;
+  if v_org_id is null or not v_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_payment();
+  end if;
+  perform private.require_org(v_org_id, 'packages.sell');
+  return private.issue_receipt(v_org_id, p_payment_id);
+end;
+$$;
+comment on function private.member_issue_receipt is 'issue_receipt for a member with packages.sell.';
+
+-- ── 61_checkout/rules/refunds.sql ──
+
+-- Refunds: what is given back of a payment. A rule or a person asks, in the database; a sweep carries it to Stripe; it is booked once.
+-- Invariant: what is asked for and not failed, and what is booked besides (refunds made at Stripe), never exceeds the payment.
+-- Carrying may be repeated: the refund's id is Stripe's idempotency key and lies in its metadata, and whoever repeats looks first.
+-- Lock order: package, booking, payment (the INCOME event's row), refund.
+
+create function private.refund_policy(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(
+    (select jsonb_agg(jsonb_build_object('hours_before', t.hours_before, 'percent', t.percent) order by t.hours_before desc)
+       from public.refund_tiers as t where t.org_id = p_org_id),
+    jsonb_build_array(jsonb_build_object('hours_before', (private.settings_of(p_org_id)).cancel_notice_hours, 'percent', 100)));
+$$;
+comment on function private.refund_policy is
+  'What a client who cancels gets back of a deposit: [{hours_before, percent}], the most hours first; nothing below the last.';
+
+create function private.refund_percent(p_org_id uuid, p_start_time timestamptz, p_now timestamptz)
+returns integer
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((
+    select (t ->> 'percent')::integer
+      from jsonb_array_elements(private.refund_policy(p_org_id)) as t
+     where p_start_time >= p_now + make_interval(hours => (t ->> 'hours_before')::integer)
+     order by (t ->> 'hours_before')::integer desc limit 1), 0);
+$$;
+comment on function private.refund_percent is 'How many percent of a deposit go back to a client who cancels now.';
+
+create function private.set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_hours integer[];
+  v_percent integer[];
+begin
+  perform private.require_value(jsonb_typeof(p_tiers) = 'array' and jsonb_array_length(p_tiers) <= 10, 'tiers');
+  perform private.require_value(
+            not exists (select from jsonb_array_elements(p_tiers) as t
+                         where coalesce(t ->> 'hours_before' !~ '^\d{1,4}$' or t ->> 'percent' !~ '^\d{1,3}$', true)
+                            or (t ->> 'hours_before')::integer > 8760 or (t ->> 'percent')::integer > 100), 'tiers');
+  select array_agg(x.hours order by x.hours), array_agg(x.percent order by x.hours) into v_hours, v_percent
+    from (select (t ->> 'hours_before')::integer as hours, (t ->> 'percent')::integer as percent from jsonb_array_elements(p_tiers) as t) as x;
+  -- Who cancels earlier gets no less.
+  perform private.require_value(
+            not exists (select from unnest(v_hours, v_percent) with ordinality as a (hours, percent, nth)
+                          join unnest(v_hours, v_percent) with ordinality as b (hours, percent, nth) on b.nth = a.nth + 1
+                         where b.hours = a.hours or b.percent < a.percent), 'tiers');
+  perform from public.orgs as o where o.id = p_org_id for no key update;
+  delete from public.refund_tiers as t where t.org_id = p_org_id and t.hours_before <> all (coalesce(v_hours, '{}'));
+  insert into public.refund_tiers as t (org_id, hours_before, percent)
+  select p_org_id, x.hours, x.percent from unnest(v_hours, v_percent) as x (hours, percent)
+  on conflict (org_id, hours_before) do update set percent = excluded.percent where t.percent <> excluded.percent;
+  return private.refund_policy(p_org_id);
+end;
+$$;
+comment on function private.set_refund_policy is
+  'Replaces an organisation''s refund tiers and returns the policy; an empty array brings back the default. Fails: value_not_allowed 422.';
+
+create function private.member_set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'settings.write');
+  return private.set_refund_policy(p_org_id, p_tiers);
+end;
+$$;
+comment on function private.member_set_refund_policy is 'set_refund_policy for a member with settings.write.';
+
+create trigger refund_tiers__audit after insert or update or delete on public.refund_tiers
+  for each row execute function private.tg__audit();
+create trigger refunds__audit after insert on public.refunds
+  for each row execute function private.tg__audit();
+
+-- What is booked of it already, at Stripe's end too, and what is on its way.
+create function private.refundable_cents(p_payment public.money_events)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select p_payment.amount_cents
+         + coalesce((select sum(e.amount_cents) from public.money_events as e
+                      where e.org_id = p_payment.org_id and e.type = 'REFUND'
+                        and case when p_payment.stripe_payment_intent_id is not null
+                                 then e.stripe_payment_intent_id = p_payment.stripe_payment_intent_id
+                                 when p_payment.stripe_invoice_id is not null then e.stripe_invoice_id = p_payment.stripe_invoice_id
+                                 else e.purchase_id = p_payment.purchase_id and e.source = 'manual' end), 0)
+         - coalesce((select sum(r.amount_cents) from public.refunds as r
+                      where r.org_id = p_payment.org_id and r.payment_id = p_payment.id and r.status in ('requested', 'sending', 'pending')
+                        and not exists (select from public.money_events as e
+                                         where e.org_id = r.org_id and e.type = 'REFUND' and e.source = 'stripe' and e.reference_id = r.stripe_refund_id)), 0);
+$$;
+comment on function private.refundable_cents is 'What is left of a payment to give back.';
+
+-- p_amount_cents null: all that is left. The same request id is answered with the same refund.
+create function private.request_refund(
+  p_org_id uuid, p_payment_id uuid, p_amount_cents bigint, p_reason text, p_note text default null, p_request_id uuid default null,
+  p_actor_id uuid default null, p_deposit_id uuid default null, p_now timestamptz default now())
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_payment public.money_events;
+  v_refund public.refunds;
+  v_left bigint;
+begin
+  perform private.lock_package(p_org_id, e.purchase_id)
+     from public.money_events as e where e.org_id = p_org_id and e.id = p_payment_id and e.purchase_id is not null;
+  -- The payment's row is the lock: two refunds of its last cent queue here.
+  select e.* into v_payment from public.money_events as e
+   where e.org_id = p_org_id and e.id = p_payment_id and e.type = 'INCOME' for no key update;
+  if not found then
+    perform private.refuse_payment();
+  end if;
+  select r.* into v_refund from public.refunds as r where r.org_id = p_org_id and r.request_id = p_request_id;
+  if found then
+    if v_refund.payment_id <> p_payment_id or v_refund.amount_cents <> coalesce(p_amount_cents, v_refund.amount_cents) then
+      perform private.refuse_request();
+    end if;
+    return v_refund.id;
+  end if;
+  v_left := private.refundable_cents(v_payment);
+  if coalesce(p_amount_cents, v_left) not between 1 and v_left then
+    perform private.fail(409, 'refund_exceeds_payment', 'More would be refunded than is left of this payment.',
+                         'Reload the payment, and refund at most what is left.');
+  end if;
+  insert into public.refunds (
+    org_id, payment_id, client_id, deposit_id, purchase_id, amount_cents, currency, reason, note, source, stripe_account_id,
+    stripe_payment_intent_id, request_id, requested_by, next_at, created_at)
+  values (
+    p_org_id, p_payment_id, v_payment.client_id, coalesce(p_deposit_id, (select d.id from public.deposits as d where d.org_id = p_org_id and d.payment_id = p_payment_id)),
+    v_payment.purchase_id, coalesce(p_amount_cents, v_left), v_payment.currency, p_reason, p_note, v_payment.source,
+    case when v_payment.source = 'stripe' then (select a.stripe_account_id from public.stripe_accounts as a where a.org_id = p_org_id) end,
+    v_payment.stripe_payment_intent_id, p_request_id, p_actor_id, case when v_payment.source = 'stripe' then p_now end, p_now)
+  on conflict (org_id, request_id) where request_id is not null do nothing
+  returning * into v_refund;
+  if not found then
+    perform private.fail(409, 'request_in_progress', 'The same request is being answered.', 'Ask again with the same request id.');
+  end if;
+  if v_refund.source = 'manual' then
+    perform private.book_manual_refund(v_refund, p_now);
+  end if;
+  return v_refund.id;
+end;
+$$;
+comment on function private.request_refund is
+  'Asks for a refund of a payment and returns its id; a payment taken by hand is given back by hand, so its refund is booked at once. Fails: payment_not_found 404, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+
+create function private.refuse_payment()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'payment_not_found', 'There is no such payment.', 'Reload the payments.');
+$$;
+comment on function private.refuse_payment is 'Refuses an unknown payment, or another tenant''s: payment_not_found 404.';
+
+create function private.member_refund_payment(p_payment_id uuid, p_amount_cents bigint, p_note text, p_request_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select e.org_id into v_org_id from public.money_events as e where e.id = p_payment_id;
+  if v_org_id is null or not v_org_id = any (private.orgs_with('org.read')) then
+    perform private.refuse_payment();
+  end if;
+  perform private.require_org(v_org_id, 'payments.refund');
+  perform private.require_value(coalesce(p_amount_cents, 1) between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  return private.request_refund(v_org_id, p_payment_id, p_amount_cents, 'by_hand', p_note, p_request_id, auth.uid());
+end;
+$$;
+comment on function private.member_refund_payment is 'request_refund for a member with payments.refund.';
+
+-- What the client of a cancelled booking is entitled to, less what they have had: cancelled again it adds nothing.
+create function private.refund_cancelled(p_booking public.bookings, p_percent integer, p_actor_id uuid)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit public.deposits;
+  v_payment public.money_events;
+  v_amount bigint;
+begin
+  select d.* into v_deposit from public.deposits as d
+   where d.org_id = p_booking.org_id and d.booking_id = p_booking.id and d.status = 'paid';
+  if not found then
+    return null;
+  end if;
+  select e.* into v_payment from public.money_events as e
+   where e.org_id = v_deposit.org_id and e.id = v_deposit.payment_id for no key update;
+  v_amount := round(v_payment.amount_cents * p_percent / 100.0) - (v_payment.amount_cents - private.refundable_cents(v_payment));
+  if v_amount < 1 then
+    return null;
+  end if;
+  return private.request_refund(v_deposit.org_id, v_payment.id, v_amount, 'cancellation', p_actor_id => p_actor_id, p_deposit_id => v_deposit.id);
+end;
+$$;
+comment on function private.refund_cancelled is 'Asks for the refund of a cancelled booking''s deposit, up to so many percent of it; null when nothing is due.';
+
+-- Whichever door cancels. The coach's own cancellation gives everything back, unless they hold the client to the policy.
+create function private.tg_bookings__refund()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_is_staff boolean := new.org_id = any (private.orgs_with('bookings.write')) or current_setting('coach.cancels_for', true) = 'staff';
+begin
+  perform private.refund_cancelled(
+            new, case when v_is_staff and coalesce(current_setting('coach.cancel_is_charged', true), '') <> 'true' then 100
+                      else private.refund_percent(new.org_id, new.start_time, now()) end, auth.uid());
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__refund is 'Asks, in the cancellation''s own transaction, for what it gives back of the booking''s deposit.';
+create trigger bookings__refund after update of status on public.bookings
+  for each row when (new.status = 'cancelled' and old.status in ('pending', 'confirmed')) execute function private.tg_bookings__refund();
+
+create function private.claim_refunds(p_limit integer, p_lease interval, p_now timestamptz)
+returns table (
+  org_id uuid, refund_id uuid, claim uuid, attempt integer, account text, payment_intent_id text, stripe_refund_id text, amount_cents bigint,
+  currency text, reason text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if private.is_braked('payments') then
+    return;
+  end if;
+  return query
+  update public.refunds as r
+     set status = case when r.stripe_refund_id is null then 'sending' else r.status end, claim = gen_random_uuid(),
+         attempts = r.attempts + 1, next_at = p_now + p_lease, updated_at = p_now
+    from (select d.org_id, d.id
+            from public.refunds as d
+           where d.next_at <= p_now and d.org_id <> all (private.braked_orgs('payments'))
+           order by d.next_at
+           limit p_limit
+             for no key update skip locked) as due
+   where r.org_id = due.org_id and r.id = due.id
+  returning r.org_id, r.id, r.claim, r.attempts, r.stripe_account_id, r.stripe_payment_intent_id, r.stripe_refund_id, r.amount_cents,
+            r.currency, r.reason;
+end;
+$$;
+comment on function private.claim_refunds is
+  'Claims refunds that are due, for a lease; one with a stripe_refund_id is asked about, one with attempt > 1 is looked for before it is made.';
+
+-- p_stripe_refund: {id, status, amount} as Stripe has it; null where nothing came of the try: p_error_code says why, p_is_final whether
+-- Stripe said no. A fact is booked whoever tells it; only the state of the try needs its claim.
+create function private.record_refund(
+  p_refund_id uuid, p_claim uuid, p_stripe_refund jsonb, p_error_code text, p_is_final boolean, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_refund public.refunds;
+begin
+  select r.* into v_refund from public.refunds as r where r.id = p_refund_id;
+  if not found then
+    perform private.fail(404, 'refund_not_found', 'There is no such refund.', 'Reload the refunds.');
+  elsif p_stripe_refund is not null then
+    return private.apply_refund(v_refund.org_id, v_refund.id, p_stripe_refund, p_now);
+  end if;
+  update public.refunds as r
+     set status = case when p_is_final then 'failed' when r.status = 'sending' then 'requested' else r.status end, claim = null,
+         error_code = left(p_error_code, 100), updated_at = p_now, settled_at = case when p_is_final then p_now end,
+         next_at = case when not p_is_final then p_now + least(interval '1 hour', interval '15 seconds' * power(2, least(r.attempts, 8))) end
+   where r.org_id = v_refund.org_id and r.id = v_refund.id and r.claim = p_claim and r.settled_at is null
+  returning r.* into v_refund;
+  if not found then
+    return 'stale';
+  elsif v_refund.status = 'failed' then
+    perform private.raise_alert(v_refund.org_id, 'refund_failed', v_refund.client_id, v_refund.purchase_id, null);
+  end if;
+  return v_refund.status;
+end;
+$$;
+comment on function private.record_refund is 'Takes in what came of a try and returns the refund''s status, or stale where the claim was another''s by then. Fails: refund_not_found 404.';
+
+-- From the sweep and from the webhook, in any order and as often as they like.
+create function private.apply_refund(p_org_id uuid, p_refund_id uuid, p_stripe_refund jsonb, p_now timestamptz default now())
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_status text := case p_stripe_refund ->> 'status' when 'succeeded' then 'succeeded' when 'failed' then 'failed' when 'canceled' then 'failed'
+                        else 'pending' end;
+  v_refund public.refunds;
+begin
+  select r.* into v_refund from public.refunds as r where r.org_id = p_org_id and r.id = p_refund_id;
+  if v_status = 'succeeded' then
+    perform private.book_stripe_refund(v_refund, p_stripe_refund, p_now);
+  end if;
+  update public.refunds as r
+     set status = v_status, stripe_refund_id = p_stripe_refund ->> 'id', claim = null, error_code = case when v_status = 'failed' then coalesce(p_stripe_refund ->> 'failure_reason', 'refund_failed') end,
+         next_at = case when v_status = 'pending' then p_now + interval '6 hours' end, updated_at = p_now,
+         settled_at = case when v_status <> 'pending' then p_now end
+   where r.org_id = p_org_id and r.id = p_refund_id
+     -- A refund that was paid out may still bounce; nothing else follows an end.
+     and (r.settled_at is null or (r.status = 'succeeded' and v_status = 'failed'))
+  returning r.* into v_refund;
+  if found and v_refund.status = 'failed' then
+    perform private.raise_alert(v_refund.org_id, 'refund_failed', v_refund.client_id, v_refund.purchase_id, null);
+  end if;
+  return (select r.status from public.refunds as r where r.org_id = p_org_id and r.id = p_refund_id);
+end;
+$$;
+comment on function private.apply_refund is 'Applies how Stripe has a refund of ours: books it when it is paid out, alerts when it failed; returns its status.';
+
 -- ── 65_billing/rules/grants.sql ──
 
 -- Plans and who was given one: trials and comps. Each grant stands by itself; what ends one ends no other.
@@ -13911,6 +15380,70 @@ as $$
 $$;
 comment on function private.client_threads is 'Section threads: an array of {id, trainer_last_read_at, unread, latest: the newest 20 messages}.';
 
+-- What came in and went back, of all time; fees are the organisation's matter and not the client's.
+create function private.client_money(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with money as (
+    select e.* from public.money_events as e
+     where e.org_id = p_org_id and e.client_id = p_client_id and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT'))
+  select jsonb_build_object(
+    'total', (select count(*) from money),
+    'amounts', (
+      select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'paid_cents', s.paid, 'returned_cents', s.net - s.paid, 'net_cents', s.net)
+                                order by s.currency), '[]')
+        from (select m.currency, coalesce(sum(m.amount_cents) filter (where m.type = 'INCOME'), 0) as paid, sum(m.amount_cents) as net
+                from money as m group by m.currency) as s),
+    'subscription', (
+      select jsonb_build_object('id', s.id, 'status', s.status, 'offer_id', s.offer_id, 'price_cents', s.price_cents, 'currency', s.currency,
+                                'current_period_end', s.current_period_end, 'cancel_at_period_end', s.cancel_at_period_end)
+        from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'event_date', m.event_date, 'type', m.type, 'amount_cents', m.amount_cents,
+                                                   'currency', m.currency, 'source', m.source, 'purchase_id', m.purchase_id, 'booking_id', m.booking_id,
+                                                   'notes', m.notes) order by m.event_date desc, m.id), '[]')
+        from (select * from money as x order by x.event_date desc, x.id limit 50) as m));
+$$;
+comment on function private.client_money is
+  'Section money: {total, amounts: [{currency, paid_cents, returned_cents: negative, net_cents}], subscription, latest: the newest 50}.';
+
+create function private.client_waivers_signed(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with waivers as (
+    select w.*, t.version,
+           case when w.status = 'sent' and w.expires_at <= p_now then 'expired' else w.status end as state
+      from public.client_waivers as w
+      left join public.waiver_texts as t on t.org_id = w.org_id and t.id = w.waiver_text_id
+     where w.org_id = p_org_id and w.client_id = p_client_id)
+  select jsonb_build_object(
+    'total', (select count(*) from waivers),
+    'is_signed', exists (select from waivers as w where w.state = 'signed'),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'name', w.name, 'status', w.state, 'sent_at', w.sent_at, 'signed_at', w.signed_at,
+                                                   'expires_at', w.expires_at, 'signer_name', w.signer_name, 'text_version', w.version, 'source', w.source)
+                                order by w.created_at desc, w.id), '[]')
+        from (select * from waivers as x order by x.created_at desc, x.id limit 20) as w));
+$$;
+comment on function private.client_waivers_signed is
+  'Section waivers: {total, is_signed, latest: the newest 20, an open one whose link has run out as expired}; no link.';
+
+create function private.client_measured(p_org_id uuid, p_client_id uuid, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.client_measurements as m where m.org_id = p_org_id and m.client_id = p_client_id),
+    'latest', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'measurement_type', m.measurement_type, 'value', m.value, 'unit', m.unit,
+                                                   'notes', m.notes, 'measured_at', m.measured_at) order by m.measured_at desc, m.id), '[]')
+        from (select * from public.client_measurements as x
+               where x.org_id = p_org_id and x.client_id = p_client_id order by x.measured_at desc, x.id limit 100) as m));
+$$;
+comment on function private.client_measured is 'Section measurements: {total, latest: the newest 100}.';
+
 -- A member of the client's organisation is told of each section what their role allows; for anybody else there is no such client.
 create function private.member_client_detail(p_client_id uuid, p_now timestamptz default now())
 returns jsonb
@@ -13932,6 +15465,9 @@ begin
         ('packages', 'client_packages', 'packages.read'),
         ('bookings', 'client_bookings', 'bookings.read'),
         ('communications', 'client_communications_log', 'messages.read'),
+        ('money', 'client_money', 'money.read'),
+        ('waivers', 'client_waivers_signed', 'clients.read'),
+        ('measurements', 'client_measured', 'progress.read'),
         ('threads', 'client_threads', 'messages.read')) as s (name, function, permission));
 end;
 $$;
@@ -14012,6 +15548,114 @@ $$;
 comment on function private.dashboard_outstanding is
   'Section outstanding: sessions that are paid, not used and not expired, frozen ones too: {sessions, packages, clients}.';
 
+-- Money that came in, less what was returned on the day it was returned, whatever it had been paid for.
+create function private.dashboard_revenue(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with periods as materialized (
+    select v.name, d.days, private.local_range(p_org_id, d.days) as range
+      from (values ('day'), ('week'), ('month')) as v (name)
+     cross join lateral (select private.view_range(p_org_id, v.name, p_on) as days) as d),
+  bounds as materialized (select min(lower(p.range)) as first, max(upper(p.range)) as last from periods as p),
+  money as (
+    select e.event_date, e.currency, e.type, e.amount_cents
+      from public.money_events as e
+     where e.org_id = p_org_id and e.event_date >= (select b.first from bounds as b) and e.event_date < (select b.last from bounds as b)
+       and e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  sums as (
+    select p.name, m.currency, sum(m.amount_cents) filter (where m.type = 'INCOME') as gross,
+           sum(m.amount_cents) filter (where m.type <> 'INCOME') as returned, sum(m.amount_cents) as net
+      from periods as p
+      join money as m on m.event_date >= lower(p.range) and m.event_date < upper(p.range)
+     group by p.name, m.currency)
+  select jsonb_object_agg(p.name, jsonb_build_object('from_on', lower(p.days), 'until_on', upper(p.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'gross_cents', coalesce(s.gross, 0), 'returned_cents', coalesce(s.returned, 0),
+                                                        'net_cents', s.net) order by s.currency), '[]')
+             from sums as s where s.name = p.name)))
+    from periods as p;
+$$;
+comment on function private.dashboard_revenue is
+  'Section revenue: {day, week, month: {from_on, until_on, amounts: [{currency, gross_cents, returned_cents: refunds, disputes and corrections on their own dates, as in the ledger negative, net_cents}]}}.';
+
+-- Earned: the sessions that were held this month, as private.revenue has it. Forecast adds those that are booked in it, as far as their packages reach.
+create function private.dashboard_earned(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with month as materialized (
+    select m.days, private.local_range(p_org_id, m.days) as range from (select private.view_range(p_org_id, 'month', p_on) as days) as m),
+  earned as (
+    select r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from month as m cross join lateral private.revenue(p_org_id, m.range) as r
+     group by r.currency),
+  booked as materialized (
+    select b.purchase_id as id, count(*) as n
+      from month as m
+      join public.bookings as b on b.org_id = p_org_id and b.start_time >= lower(m.range) and b.start_time < upper(m.range)
+     where b.purchase_id is not null and (b.settlement = 'due' or b.settlement is null and b.status in ('pending', 'confirmed'))
+     group by b.purchase_id),
+  ahead as (
+    select p.currency, sum(l.unearned_cents * least(k.n, p.sessions_remaining) / p.sessions_remaining) as cents,
+           sum(least(k.n, p.sessions_remaining)) as sessions
+      from booked as k
+      join public.client_purchases as p on p.org_id = p_org_id and p.id = k.id and p.sessions_remaining > 0
+      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents
+              from private.package_earnings(p_org_id, (select array_agg(b.id) from booked as b)) as x
+             order by x.purchase_id, x.nth desc) as l on l.purchase_id = p.id
+     group by p.currency)
+  select jsonb_build_object('from_on', lower(m.days), 'until_on', upper(m.days) - 1, 'amounts', (
+           select coalesce(jsonb_agg(jsonb_build_object(
+                    'currency', currency, 'earned_cents', coalesce(e.cents, 0), 'sessions_earned', coalesce(e.sessions, 0),
+                    'forecast_cents', coalesce(e.cents, 0) + coalesce(a.cents, 0), 'sessions_booked', coalesce(a.sessions, 0)) order by currency), '[]')
+             from earned as e full join ahead as a using (currency)))
+    from month as m;
+$$;
+comment on function private.dashboard_earned is
+  'Section earned: of the local month, {from_on, until_on, amounts: [{currency, earned_cents, sessions_earned, forecast_cents, sessions_booked}]}.';
+
+-- What clients' subscriptions bring in a month, as they are now.
+create function private.dashboard_mrr(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'active', coalesce(sum(s.n), 0), 'past_due', coalesce(sum(s.past_due), 0),
+    'amounts', coalesce(jsonb_agg(jsonb_build_object('currency', s.currency, 'mrr_cents', s.cents) order by s.currency) filter (where s.n > 0), '[]'))
+    from (select coalesce(x.currency, o.currency, 'aud') as currency, count(*) filter (where x.status = 'active') as n,
+                 count(*) filter (where x.status = 'past_due') as past_due, coalesce(sum(x.price_cents) filter (where x.status = 'active'), 0) as cents
+            from public.subscriptions as x
+            left join public.offers as o on o.org_id = x.org_id and o.id = x.offer_id
+           where x.org_id = p_org_id and x.status in ('active', 'past_due')
+           group by 1) as s;
+$$;
+comment on function private.dashboard_mrr is
+  'Section mrr: of active subscriptions, each for a month whatever it is billed by: {active, past_due: counted, not added, amounts: [{currency, mrr_cents}]}.';
+
+-- Of the day that was scored last: a client who was not scored on it is nobody's worry of today.
+create function private.dashboard_at_risk(p_org_id uuid, p_on date, p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with latest as (
+    select max(r.as_of_date) as on_date from public.client_risk as r where r.org_id = p_org_id),
+  risks as (
+    select r.client_id, r.score, r.tier, r.reasons
+      from public.client_risk as r
+     where r.org_id = p_org_id and r.as_of_date = (select l.on_date from latest as l) and r.tier <> 'green')
+  select jsonb_build_object(
+    'as_of_date', (select l.on_date from latest as l),
+    'red', count(*) filter (where r.tier = 'red'), 'amber', count(*) filter (where r.tier = 'amber'),
+    'clients', (
+      select coalesce(jsonb_agg(jsonb_build_object('client_id', w.client_id, 'full_name', c.full_name, 'score', w.score, 'tier', w.tier,
+                                                   'reasons', to_jsonb(w.reasons)) order by w.score desc, w.client_id), '[]')
+        from (select * from risks as x order by x.score desc, x.client_id limit 20) as w
+        join public.clients as c on c.org_id = p_org_id and c.id = w.client_id))
+    from risks as r;
+$$;
+comment on function private.dashboard_at_risk is
+  'Section at_risk: of the latest scored day alone, {as_of_date, red, amber, clients: the 20 with the highest scores, green ones left out}.';
+
 create function private.member_dashboard(p_org_id uuid, p_on date, p_now timestamptz default now())
 returns jsonb
 language plpgsql stable security definer set search_path = ''
@@ -14029,10 +15673,133 @@ begin
         ('today', 'dashboard_today', 'bookings.read'),
         ('week', 'dashboard_week', 'bookings.read'),
         ('no_show', 'dashboard_no_show', 'bookings.read'),
-        ('outstanding', 'dashboard_outstanding', 'packages.read')) as s (name, function, permission));
+        ('revenue', 'dashboard_revenue', 'finance.read'),
+        ('earned', 'dashboard_earned', 'finance.read'),
+        ('mrr', 'dashboard_mrr', 'finance.read'),
+        ('outstanding', 'dashboard_outstanding', 'packages.read'),
+        ('at_risk', 'dashboard_at_risk', 'clients.read')) as s (name, function, permission));
 end;
 $$;
 comment on function private.member_dashboard is 'dashboard for a member. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+
+-- ── 95_overview/rules/finance.sql ──
+
+-- Finance: the ledger of money by local month, and what an organisation has earned through the platform. Every figure is a sum over
+-- money_events, so that they add up to it; amounts keep the ledger's sign where a row is to be added up.
+
+-- Left out, the last date is the organisation's today, and the first the beginning of that month a year earlier.
+create function private.finance_days(p_org_id uuid, p_from date, p_until date)
+returns daterange
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_until date := coalesce(p_until, private.org_today(p_org_id));
+  v_from date := coalesce(p_from, date_trunc('month', v_until::timestamp - interval '1 year')::date);
+begin
+  perform private.require_value(v_from between '2000-01-01' and '2100-01-01', 'from');
+  perform private.require_value(v_until between v_from and '2100-01-01', 'until');
+  return daterange(v_from, v_until + 1);
+end;
+$$;
+comment on function private.finance_days is 'The local dates to account for. Fails: value_not_allowed 422.';
+
+create function private.whole_months(p_days daterange)
+returns daterange
+language sql immutable security invoker set search_path = ''
+as $$
+  select daterange(date_trunc('month', lower(p_days)::timestamp)::date, (date_trunc('month', (upper(p_days) - 1)::timestamp) + interval '1 month')::date);
+$$;
+comment on function private.whole_months is 'These dates with the rest of their first and last month.';
+
+create function private.profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security definer set search_path = ''
+as $$
+  with bounds as materialized (
+    select private.local_range(p_org_id, private.whole_months(private.finance_days(p_org_id, p_from, p_until))) as range, private.org_timezone(p_org_id) as timezone),
+  money as (
+    select date_trunc('month', e.event_date at time zone b.timezone)::date as month, e.currency, e.type, e.amount_cents, e.tax_cents
+      from bounds as b
+      join public.money_events as e on e.org_id = p_org_id and e.event_date >= lower(b.range) and e.event_date < upper(b.range)),
+  moved as (
+    select m.month, m.currency,
+           sum(m.amount_cents) filter (where m.type = 'INCOME') as gross, sum(m.amount_cents) filter (where m.type = 'REFUND') as refunds,
+           sum(m.amount_cents) filter (where m.type = 'DISPUTE') as disputes, sum(m.amount_cents) filter (where m.type = 'ADJUSTMENT') as adjustments,
+           sum(m.amount_cents) filter (where m.type = 'FEE') as fees, sum(m.amount_cents) filter (where m.type = 'PLATFORM_FEE') as platform_fees,
+           sum(m.amount_cents) filter (where m.type = 'EXPENSE') as expenses, sum(m.amount_cents) filter (where m.type <> 'PAYOUT') as net,
+           sum(m.tax_cents) as gst, sum(m.amount_cents) filter (where m.type = 'PAYOUT') as payouts
+      from money as m
+     group by m.month, m.currency),
+  earned as (
+    select date_trunc('month', r.on_at at time zone b.timezone)::date as month, r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
+      from bounds as b
+     cross join lateral private.revenue(p_org_id, b.range) as r
+     group by 1, 2)
+  select month, currency, coalesce(m.gross, 0)::bigint, coalesce(m.refunds, 0)::bigint, coalesce(m.disputes, 0)::bigint, coalesce(m.adjustments, 0)::bigint,
+         coalesce(m.fees, 0)::bigint, coalesce(m.platform_fees, 0)::bigint, coalesce(m.expenses, 0)::bigint, coalesce(m.net, 0)::bigint,
+         coalesce(m.gst, 0)::bigint, coalesce(m.payouts, 0)::bigint, coalesce(e.cents, 0)::bigint, coalesce(e.sessions, 0)::bigint
+    from moved as m
+    full join earned as e using (month, currency)
+   order by month, currency;
+$$;
+comment on function private.profit_and_loss is
+  'By local month and currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses; payouts only move money and stand beside it; gst is the tax inside; earned is the revenue of the sessions that were held.';
+
+create function private.member_profit_and_loss(p_org_id uuid, p_from date, p_until date)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'finance.read');
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function private.member_profit_and_loss is 'profit_and_loss for a member with finance.read.';
+
+-- Where the platform stands between an organisation and its clients' money: what went through Stripe. Cash never came here, so it is
+-- not to be paid out. One row for each organisation, in the currency that most of it came in, since the app reads one.
+create function private.earnings(p_org_ids uuid[])
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with sums as (
+    select e.org_id, e.currency, count(*) as n,
+           coalesce(sum(e.amount_cents) filter (where e.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')), 0) as gross,
+           -coalesce(sum(e.amount_cents) filter (where e.type in ('FEE', 'PLATFORM_FEE', 'EXPENSE')), 0) as commission,
+           -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as paid_out
+      from public.money_events as e
+     where e.org_id = any (p_org_ids) and (e.source = 'stripe' or e.type = 'PAYOUT')
+     group by e.org_id, e.currency)
+  select o.id, o.name, coalesce(s.gross, 0), coalesce(s.commission, 0), coalesce(s.gross - s.commission, 0), coalesce(s.paid_out, 0),
+         coalesce(s.gross - s.commission - s.paid_out, 0), coalesce(s.currency, 'aud')
+    from public.orgs as o
+    left join lateral (select * from sums as x where x.org_id = o.id order by x.n desc, x.currency limit 1) as s on true
+   where o.id = any (p_org_ids);
+$$;
+comment on function private.earnings is
+  'What went through Stripe for these organisations: gross (income less what was returned), commission (the platform''s and Stripe''s fees), net, paid_out, and pending: what is left.';
+
+create function private.reader_earnings()
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return query
+  select e.* from private.earnings(case when private.is_platform_admin() then (select array_agg(o.id) from public.orgs as o)
+                                        else private.orgs_with('finance.read') end) as e;
+end;
+$$;
+comment on function private.reader_earnings is 'The earnings of the organisations whose finances the signed-in person may read; a platform admin''s are all.';
 
 -- ── 95_overview/rules/pulse.sql ──
 
@@ -14101,7 +15868,7 @@ as $$
     'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.next_at) from due as d),
     'done', (select count(*) from tries as t where t.status = 'sent'),
     'failed', (select count(*) from tries as t where t.status in ('failed', 'unknown')),
-    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.channel = p_channel and l.until_at > p_now),
+    'deferred_until', (select max(l.until_at) from private.provider_limits as l where l.provider = private.provider_of(p_channel) and l.until_at > p_now),
     'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
                    from (select coalesce(t.error_code, t.status) as reason, count(*) as n
                            from tries as t where t.status in ('failed', 'unknown') group by 1 order by 2 desc, 1 limit 5) as f),
@@ -14255,6 +16022,117 @@ end;
 $$;
 comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
 
+-- ── 95_overview/rules/revenue.sql ──
+
+-- Revenue as it is earned: a package is paid once and earned session by session.
+-- What a package has earned after n of its sessions is n shares of what it cost, rounded down; all of what was paid for it and not
+-- returned once the last session is used; and never more than that. Each session earns the difference, so the cents always add up, and
+-- what comes later (a correction, a refund) is earned or taken back at its own date and leaves earlier months as they were.
+
+-- Every change of what these packages have earned, in the order in which it was written; on_at is when it counts: a session's at its
+-- booking's start, else at the click; a refund's when the money moved. Null: all of the organisation's packages.
+create function private.package_earnings(p_org_id uuid, p_purchase_ids uuid[] default null)
+returns table (
+  purchase_id uuid, client_id uuid, booking_id uuid, kind text, nth bigint, on_at timestamptz, sessions integer, amount_cents bigint,
+  unearned_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  with packages as materialized (
+    select p.id, p.client_id, p.currency, p.purchased_at,
+           p.sessions_total - (select coalesce(sum(e.total_delta), 0) from public.session_entries as e
+                                where e.org_id = p.org_id and e.purchase_id = p.id) as sold,
+           -- A package that came from another system has no money here; what was paid for it is what it says.
+           coalesce((select sum(m.amount_cents) from public.money_events as m
+                      where m.org_id = p.org_id and m.purchase_id = p.id and m.type = 'INCOME'),
+                    case when p.payment_status = 'succeeded' then p.amount_paid_cents else 0 end)::bigint as paid
+      from public.client_purchases as p
+     where p.org_id = p_org_id and (p_purchase_ids is null or p.id = any (p_purchase_ids))),
+  moves as (
+    select k.id as purchase_id, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
+           0 as used_delta, 0 as total_delta, 0::bigint as returned
+      from packages as k
+    union all
+    select e.purchase_id, e.booking_id, e.kind, coalesce(b.start_time, e.created_at), e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
+      from public.session_entries as e
+      left join public.bookings as b on b.org_id = e.org_id and b.id = e.booking_id
+     where e.org_id = p_org_id and (p_purchase_ids is null or e.purchase_id = any (p_purchase_ids)) and (e.used_delta <> 0 or e.total_delta <> 0)
+    union all
+    select m.purchase_id, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
+      from public.money_events as m
+     where m.org_id = p_org_id and m.purchase_id is not null and (p_purchase_ids is null or m.purchase_id = any (p_purchase_ids))
+       and m.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')),
+  states as (
+    select m.*, k.client_id, k.currency, k.sold, k.paid,
+           sum(m.used_delta) over w as used, k.sold + sum(m.total_delta) over w as total, k.paid - sum(m.returned) over w as kept
+      from moves as m
+      join packages as k on k.id = m.purchase_id
+    window w as (partition by m.purchase_id order by m.written_at, m.no, m.kind)),
+  earned as (
+    select s.*, case when coalesce(s.sold, 0) <= 0 or s.used > 0 and s.used >= s.total then greatest(s.kept, 0)
+                     else greatest(least(s.paid * least(s.used, s.sold) / s.sold, s.kept), 0) end::bigint as so_far
+      from states as s)
+  select e.purchase_id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
+         e.so_far - coalesce(lag(e.so_far) over w, 0), greatest(e.kept, 0) - e.so_far, e.currency
+    from earned as e
+  window w as (partition by e.purchase_id order by e.written_at, e.no, e.kind);
+$$;
+comment on function private.package_earnings is
+  'What packages earned, session by session: {purchase_id, client_id, booking_id, kind: sale | opening | use | release | correction | refund | dispute | adjustment, nth, on_at, sessions (−1 when given back), amount_cents, unearned_cents: what is paid and still to be earned after it, currency}. Opening is what was used before the package came here.';
+
+-- What is earned without a package: a payment for one booking, at its start once that is over; any other income when it came.
+create function private.other_earnings(p_org_id uuid, p_range tstzrange)
+returns table (client_id uuid, booking_id uuid, kind text, on_at timestamptz, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select m.client_id, m.booking_id, lower(m.type::text), o.on_at, m.amount_cents, m.currency
+    from public.money_events as m
+    left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
+   cross join lateral (select greatest(m.event_date, b.start_time) as on_at) as o
+   where m.org_id = p_org_id and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
+     and (b.id is null or b.status in ('completed', 'no_show', 'cancelled'))
+     -- What is paid ahead is found by its booking, the rest by its date.
+     and (m.event_date <@ p_range and m.event_date >= coalesce(b.start_time, '-infinity') or b.start_time <@ p_range and b.start_time > m.event_date);
+$$;
+comment on function private.other_earnings is
+  'What was earned in a range without a package: {client_id, booking_id, kind: income | refund | dispute | adjustment, on_at, amount_cents, currency}.';
+
+-- Packages that may have earned something in a range: those with a booking in it, with an entry written in it or later, or with money returned in it.
+create function private.packages_moved(p_org_id uuid, p_range tstzrange)
+returns uuid[]
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(array_agg(x.id), '{}')
+    from (select b.purchase_id as id from public.bookings as b
+           where b.org_id = p_org_id and b.start_time >= lower(p_range) and b.start_time < upper(p_range) and b.purchase_id is not null
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.entry_count > 0
+             and exists (select from public.session_entries as e
+                          where e.org_id = p.org_id and e.purchase_id = p.id and e.created_at >= lower(p_range))
+          union
+          select p.id from public.client_purchases as p
+           where p.org_id = p_org_id and p.purchased_at >= lower(p_range) and p.purchased_at < upper(p_range)
+          union
+          select m.purchase_id from public.money_events as m
+           where m.org_id = p_org_id and m.event_date >= lower(p_range) and m.event_date < upper(p_range) and m.purchase_id is not null) as x;
+$$;
+comment on function private.packages_moved is 'The packages whose earnings in a range can be other than nothing; some more may be among them.';
+
+create function private.revenue(p_org_id uuid, p_range tstzrange)
+returns table (
+  on_at timestamptz, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language sql stable security definer set search_path = ''
+as $$
+  select e.on_at, e.kind, e.client_id, e.purchase_id, e.booking_id, e.sessions, e.amount_cents, e.currency
+    from private.package_earnings(p_org_id, private.packages_moved(p_org_id, p_range)) as e
+   where e.on_at >= lower(p_range) and e.on_at < upper(p_range) and e.kind <> 'opening'
+     and (e.amount_cents <> 0 or e.sessions <> 0)
+  union all
+  select o.on_at, o.kind, o.client_id, null, o.booking_id, 0, o.amount_cents, o.currency
+    from private.other_earnings(p_org_id, p_range) as o;
+$$;
+comment on function private.revenue is 'What an organisation earned in a range, entry by entry; what was used before a package came here is no revenue of now.';
+
 -- ── 10_tenancy/access.sql ──
 
 -- Who may see and write the tables of tenancy directly. Everything else goes through an RPC.
@@ -14401,6 +16279,9 @@ create policy brakes_select_nobody on private.brakes for select to service_role 
 alter table private.admin_actions enable row level security;
 revoke all on private.admin_actions from public, anon, authenticated, service_role;
 create policy admin_actions_select_nobody on private.admin_actions for select to service_role using (false);
+alter table private.provider_limits enable row level security;
+revoke all on private.provider_limits from public, anon, authenticated, service_role;
+create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
 
 -- ── 20_clients/access.sql ──
 
@@ -14753,7 +16634,8 @@ grant select, insert (org_id, timezone) on public.booking_settings to authentica
 grant select on public.booking_settings to service_role;
 grant update (allow_client_booking, buffer_between_mins, early_cutoff_before_hour, early_cutoff_time, gst_registered, late_notice_hours,
               max_advance_days, min_notice_hours, pass_stripe_fees, slot_duration_mins, timezone,
-              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel)
+              session_click_window_secs, hold_mins, waitlist_offer_mins, no_show_policy, late_cancellation_policy, cancel_notice_hours, allow_client_cancel,
+              send_receipts)
   on public.booking_settings to authenticated;
 create policy booking_settings_select_people on public.booking_settings for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -14766,11 +16648,11 @@ create policy booking_settings_update_members on public.booking_settings for upd
 -- session_types: members write, a client reads.
 grant select, delete on public.session_types to authenticated;
 grant select on public.session_types to service_role;
-grant insert (org_id, name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, capacity, sort_order)
+grant insert (org_id, name, slug, description, duration_mins, price_cents, currency, deposit_cents, deposit_percent, color, is_active,
+              allow_online_booking, buffer_before_mins, buffer_after_mins, max_per_day, capacity, sort_order)
   on public.session_types to authenticated;
-grant update (name, slug, description, duration_mins, price_cents, color, is_active, allow_online_booking, buffer_before_mins,
-              buffer_after_mins, max_per_day, capacity, updated_at)
+grant update (name, slug, description, duration_mins, price_cents, currency, deposit_cents, deposit_percent, color, is_active,
+              allow_online_booking, buffer_before_mins, buffer_after_mins, max_per_day, capacity, updated_at)
   on public.session_types to authenticated;
 create policy session_types_select_people on public.session_types for select to authenticated
   using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
@@ -14979,15 +16861,13 @@ alter table private.message_kinds enable row level security;
 alter table private.phone_regions enable row level security;
 alter table private.platform_settings enable row level security;
 alter table private.unmatched_sms_events enable row level security;
-alter table private.provider_limits enable row level security;
 alter table private.inbound_sids enable row level security;
-revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events, private.provider_limits,
+revoke all on private.message_kinds, private.phone_regions, private.platform_settings, private.unmatched_sms_events,
   private.inbound_sids from public, anon, authenticated, service_role;
 create policy message_kinds_select_nobody on private.message_kinds for select to service_role using (false);
 create policy phone_regions_select_nobody on private.phone_regions for select to service_role using (false);
 create policy platform_settings_select_nobody on private.platform_settings for select to service_role using (false);
 create policy unmatched_sms_events_select_nobody on private.unmatched_sms_events for select to service_role using (false);
-create policy provider_limits_select_nobody on private.provider_limits for select to service_role using (false);
 create policy inbound_sids_select_nobody on private.inbound_sids for select to service_role using (false);
 
 alter table public.sms_settings enable row level security;
@@ -15286,6 +17166,45 @@ create policy stripe_events_select_nobody on private.stripe_events for select to
 create policy stripe_fetches_select_nobody on private.stripe_fetches for select to service_role using (false);
 create policy stripe_cursors_select_nobody on private.stripe_cursors for select to service_role using (false);
 create policy stripe_payments_select_nobody on private.stripe_payments for select to service_role using (false);
+
+-- ── 61_checkout/access.sql ──
+
+-- Who may see what is asked for and given back. Nothing here is written directly: every write is an RPC, a rule or a sweep.
+
+alter table public.refund_tiers enable row level security;
+alter table public.deposits enable row level security;
+alter table public.refunds enable row level security;
+alter table public.receipts enable row level security;
+alter table private.receipt_counters enable row level security;
+alter table private.receipts_due enable row level security;
+revoke all on public.refund_tiers, public.deposits, public.refunds, public.receipts from public, anon, authenticated, service_role;
+revoke all on private.receipt_counters, private.receipts_due from public, anon, authenticated, service_role;
+
+-- refund_tiers: members and the organisation's clients.
+grant select on public.refund_tiers to authenticated, service_role;
+create policy refund_tiers_select_people on public.refund_tiers for select to authenticated
+  using (org_id = any ((select private.orgs_with('org.read'))::uuid[])
+         or org_id = any ((select private.my_client_org_ids())::uuid[]));
+
+-- deposits: members who see bookings, and the client whose it is.
+grant select on public.deposits to authenticated, service_role;
+create policy deposits_select_people on public.deposits for select to authenticated
+  using (org_id = any ((select private.orgs_with('bookings.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+-- refunds: members who see money; a client sees what of theirs is given back, by its receipt.
+grant select on public.refunds to authenticated, service_role;
+create policy refunds_select_members on public.refunds for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[]));
+
+-- receipts: members who see money, and the client whose they are.
+grant select on public.receipts to authenticated, service_role;
+create policy receipts_select_people on public.receipts for select to authenticated
+  using (org_id = any ((select private.orgs_with('money.read'))::uuid[])
+         or client_id = any ((select private.my_client_ids())::uuid[]));
+
+create policy receipt_counters_select_nobody on private.receipt_counters for select to service_role using (false);
+create policy receipts_due_select_nobody on private.receipts_due for select to service_role using (false);
 
 -- ── 65_billing/access.sql ──
 
@@ -16270,7 +18189,7 @@ begin atomic
   select private.portal_book(p_token, p_start_time, p_purchase_id, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_hold_id, p_request_id);
 end;
 comment on function public.portal_book is
-  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …, event}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}; event is the calendar''s. The same request id books once. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+  'Books a start, or a hold (a waitlist offer), paid from the named package or the one that expires first: {outcome: booked, booking_id, …, event}, {outcome: taken | unavailable | hold_expired, alternatives} or {outcome: package_exhausted}; event is the calendar''s. Where no package pays and the type asks a deposit, the time is held while it is paid: {outcome: deposit_due, deposit_id, amount_cents, currency, start_time, expires_at, refund_policy}. The same request id books once. Fails: link_not_found 404, rate_limited 429, online_booking_off 403, purchase_not_found 404, hold_not_found 404, session_type_not_found 404, staff_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409, payments_not_set_up 409, brake_on 423.';
 revoke all on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) from public;
 grant execute on function public.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 grant execute on function private.portal_book(text, timestamptz, uuid, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
@@ -16376,7 +18295,7 @@ begin atomic
   select private.public_book(p_slug, p_start_time, p_full_name, p_email, p_phone, p_session_type_id, p_staff_id, p_duration_mins, p_notes, p_request_id, p_offer_id);
 end;
 comment on function public.public_book is
-  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver, event} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409.';
+  'Books for somebody who names themselves: {outcome: booked, …, needs_waiver, event} or {outcome: taken | unavailable, alternatives}. The same answer whether they are known or not; no package is ever spent; a type that asks a deposit is held while it is paid ({outcome: deposit_due, …} as portal_book); where a waiver is needed the booking is pending until it is signed. Fails: page_not_found 404, rate_limited 429, online_booking_off 403, session_type_not_found 404, staff_not_found 404, offer_not_found 404, value_not_allowed 422, request_reused 409, request_in_progress 409, payments_not_set_up 409, brake_on 423.';
 revoke all on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) from public;
 grant execute on function public.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
 grant execute on function private.public_book(text, timestamptz, text, text, text, uuid, uuid, integer, text, uuid, uuid) to anon, authenticated, service_role;
@@ -16727,6 +18646,106 @@ revoke all on function public.render_sms_template(text, jsonb) from public, anon
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
 
+-- ── 61_checkout/api.sql ──
+
+-- Checkout for apps: the refund policy, refunds by hand, receipts, and what the pages of a deposit, a purchase and onboarding begin with.
+
+create function public.set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_set_refund_policy(p_org_id, p_tiers);
+end;
+comment on function public.set_refund_policy is
+  'Says what clients who cancel get back of a deposit: [{hours_before, percent}], at most ten tiers, no less for who cancels earlier; an empty array brings back the default (all of it outside cancel_notice_hours). Returns the policy. Needs settings.write. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.set_refund_policy(uuid, jsonb) from public, anon, service_role;
+grant execute on function public.set_refund_policy(uuid, jsonb) to authenticated;
+grant execute on function private.member_set_refund_policy(uuid, jsonb) to authenticated;
+
+create function public.refund_payment(p_payment_id uuid, p_amount_cents bigint default null, p_note text default null, p_request_id uuid default null)
+returns uuid
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_refund_payment(p_payment_id, p_amount_cents, p_note, p_request_id);
+end;
+comment on function public.refund_payment is
+  'Gives a payment (an INCOME row of money_events) back, in the currency''s minor unit, or all that is left of it; returns the refund''s id. By card it is carried to Stripe; cash is recorded as given. The same request id refunds once. Needs payments.refund. Fails: payment_not_found 404, permission_missing 403, value_not_allowed 422, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+revoke all on function public.refund_payment(uuid, bigint, text, uuid) from public, anon, service_role;
+grant execute on function public.refund_payment(uuid, bigint, text, uuid) to authenticated;
+grant execute on function private.member_refund_payment(uuid, bigint, text, uuid) to authenticated;
+
+create function public.issue_receipt(p_payment_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_issue_receipt(p_payment_id);
+end;
+comment on function public.issue_receipt is
+  'The receipt of a payment or refund (a row of money_events), issued now where it has none: {receipt_id, number, kind, issuer_name, client_name, description, method, amount_cents, currency, amount, tax_cat, tax_cents, tax, paid_on, refunds_number}. Needs packages.sell. Fails: payment_not_found 404, permission_missing 403.';
+revoke all on function public.issue_receipt(uuid) from public, anon, service_role;
+grant execute on function public.issue_receipt(uuid) to authenticated;
+grant execute on function private.member_issue_receipt(uuid) to authenticated;
+
+create function public.show_receipt(p_receipt_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.show_receipt(p_receipt_id);
+end;
+comment on function public.show_receipt is
+  'A receipt for whoever holds its id, as issue_receipt answers it. Fails: receipt_not_found 404, rate_limited 429.';
+revoke all on function public.show_receipt(uuid) from public;
+grant execute on function public.show_receipt(uuid) to anon, authenticated, service_role;
+grant execute on function private.show_receipt(uuid) to anon, authenticated, service_role;
+
+create function public.deposit_state(p_deposit_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.deposit_state(p_deposit_id);
+end;
+comment on function public.deposit_state is
+  'What the page of a deposit shows, for whoever holds its id: {deposit_id, status: due | paid | expired | late, booking_id, amount_cents, currency, start_time, expires_at, refund_policy}. late: it was paid after the time was gone, and is paid back. Fails: deposit_not_found 404, rate_limited 429.';
+revoke all on function public.deposit_state(uuid) from public;
+grant execute on function public.deposit_state(uuid) to anon, authenticated, service_role;
+grant execute on function private.deposit_state(uuid) to anon, authenticated, service_role;
+
+create function public.portal_checkout(p_token text, p_offer_id uuid, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.portal_checkout(p_token, p_offer_id, p_request_id);
+end;
+comment on function public.portal_checkout is
+  'What the service makes a Checkout page from, for the link''s client: {account, mode, name, amount_cents, currency, application_fee_cents, …, metadata}. Pages call POST /api/portal/checkout. Fails: link_not_found 404, rate_limited 429, offer_not_found 404, offer_not_for_sale 409, payments_not_set_up 409, brake_on 423.';
+revoke all on function public.portal_checkout(text, uuid, uuid) from public;
+grant execute on function public.portal_checkout(text, uuid, uuid) to anon, authenticated, service_role;
+grant execute on function private.portal_checkout(text, uuid, uuid) to anon, authenticated, service_role;
+
+create function public.connect_begin(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_connect_begin(p_org_id);
+end;
+comment on function public.connect_begin is
+  'What the service begins an organisation''s Stripe onboarding from: {org_id, name, account, idempotency_key, return_url}. Pages call POST /api/stripe/connect. Needs payouts.write. Fails: org_not_found 404, permission_missing 403, brake_on 423.';
+revoke all on function public.connect_begin(uuid) from public, anon, service_role;
+grant execute on function public.connect_begin(uuid) to authenticated;
+grant execute on function private.member_connect_begin(uuid) to authenticated;
+
+create function public.connect_status(p_org_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_connect_status(p_org_id);
+end;
+comment on function public.connect_status is
+  'How far an organisation''s Stripe account is: {org_id, account, is_connected, details_submitted, charges_enabled, payouts_enabled, next_step: connect | continue | wait | null}. Needs money.read. Fails: org_not_found 404, permission_missing 403.';
+revoke all on function public.connect_status(uuid) from public, anon, service_role;
+grant execute on function public.connect_status(uuid) to authenticated;
+grant execute on function private.member_connect_status(uuid) to authenticated;
+
 -- ── 65_billing/api.sql ──
 
 -- Billing for apps: what the organisation may use, its trial, and what the service needs to open Checkout and the Billing Portal.
@@ -16865,7 +18884,7 @@ begin atomic
   select private.member_dashboard(p_org_id, p_on);
 end;
 comment on function public.dashboard is
-  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, no_show, outstanding, …}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
+  'An organisation''s day at a glance, around a local date (default today): {org_id, on, timezone, as_of, sections: {today, week, revenue, earned, outstanding, mrr, no_show, at_risk}}, each section {status: ok | refused | failed, data, error} as in client_detail. Cheap enough to be asked every minute. Needs org.read, and each section its own permission. Fails: org_not_found 404, value_not_allowed 422.';
 revoke all on function public.dashboard(uuid, date) from public, anon, service_role;
 grant execute on function public.dashboard(uuid, date) to authenticated;
 grant execute on function private.member_dashboard(uuid, date, timestamptz) to authenticated;
@@ -16881,6 +18900,55 @@ comment on function public.pulse is
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;
+
+-- Local months; the columns are the existing app's, which reads what goes out as positive.
+create view public.finance_monthly with (security_invoker = true) as
+  select e.org_id, to_char(e.event_date at time zone o.timezone, 'YYYY-MM') as period,
+         coalesce(sum(e.amount_cents) filter (where e.amount_cents > 0), 0) as cash_in_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.amount_cents < 0), 0) as cash_out_cents,
+         sum(e.amount_cents) as net_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'FEE'), 0) as fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PLATFORM_FEE'), 0) as platform_fees_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'REFUND'), 0) as refunds_cents,
+         -coalesce(sum(e.amount_cents) filter (where e.type = 'PAYOUT'), 0) as payouts_cents,
+         sum(e.tax_cents) as gst_cents, e.currency
+    from (select o.id, private.org_timezone(o.id) as timezone
+            from public.orgs as o where o.id = any ((select private.orgs_with('finance.read'))::uuid[])) as o
+    join public.money_events as e on e.org_id = o.id
+   group by e.org_id, 2, e.currency;
+comment on view public.finance_monthly is
+  'The ledger by local month (period: YYYY-MM) and currency, for members with finance.read: cash_in is all that came in, cash_out (as a positive amount) all that went out, payouts included; net is their difference.';
+revoke all on public.finance_monthly from public, anon, authenticated, service_role;
+grant select on public.finance_monthly to authenticated;
+
+create view public.org_earnings with (security_invoker = true) as
+  select e.org_id, e.org_name, e.gross_earnings_cents, e.commission_cents, e.net_earnings_cents, e.paid_out_cents, e.pending_payout_cents, e.currency
+    from private.reader_earnings() as e;
+comment on view public.org_earnings is
+  'What went through Stripe, one row for each organisation whose finances one may read (finance.read; a platform admin: all): net is gross less commission (the platform''s fee and Stripe''s), pending is net less what was paid out.';
+revoke all on public.org_earnings from public, anon, authenticated, service_role;
+grant select on public.org_earnings to authenticated;
+grant execute on function private.reader_earnings() to authenticated;
+
+create trigger finance_monthly__read_only instead of insert or update or delete on public.finance_monthly
+  for each row execute function private.tg__read_only();
+create trigger org_earnings__read_only instead of insert or update or delete on public.org_earnings
+  for each row execute function private.tg__read_only();
+
+create function public.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language sql stable security invoker set search_path = ''
+begin atomic
+  select * from private.member_profit_and_loss(p_org_id, p_from, p_until);
+end;
+comment on function public.profit_and_loss is
+  'An organisation''s money by local month, from the month of p_from (default: a year back) to that of p_until (default: today), and by currency, with the ledger''s signs: net is gross + refunds + disputes + adjustments + fees + platform_fees + expenses, each refund in the month it was made; payouts stand beside it; gst is the tax inside; earned is the revenue of the sessions_earned that were held. Needs finance.read. Fails: org_not_found 404, permission_missing 403, value_not_allowed 422.';
+revoke all on function public.profit_and_loss(uuid, date, date) from public, anon, service_role;
+grant execute on function public.profit_and_loss(uuid, date, date) to authenticated;
+grant execute on function private.member_profit_and_loss(uuid, date, date) to authenticated;
 
 -- ── 10_tenancy/service.sql ──
 
@@ -17252,6 +19320,32 @@ comment on function service.sweep_audit is
   'Deletes audit rows that are older than p_keep_days (90 to 36500, else seven years), at most p_limit (1 to 100000) of each log a call. Fails: value_not_allowed 422.';
 revoke all on function service.sweep_audit(integer, timestamptz, boolean, integer) from public, anon, authenticated;
 grant execute on function service.sweep_audit(integer, timestamptz, boolean, integer) to service_role;
+
+create function service.defer_provider(p_provider text, p_account text, p_until timestamptz, p_reason text default null)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_provider ~ '^[a-z][a-z0-9_-]{0,39}$', 'provider');
+  perform private.require_value(coalesce(char_length(p_account), 0) <= 200, 'account');
+  perform private.defer_provider(p_provider, p_account, least(p_until, now() + interval '1 day'),
+                                 substring(p_reason from '^[A-Za-z0-9_.-]{1,100}$'));
+end;
+$$;
+comment on function service.defer_provider is
+  'Leaves a provider''s account (null: the platform''s) alone until an instant, at most a day; what waits goes on by itself then. p_reason: the provider''s code. Fails: value_not_allowed 422.';
+revoke all on function service.defer_provider(text, text, timestamptz, text) from public, anon, authenticated;
+grant execute on function service.defer_provider(text, text, timestamptz, text) to service_role;
+
+create function service.list_provider_limits()
+returns table (provider text, account text, until_at timestamptz, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  select l.provider, l.account, l.until_at, l.reason from private.provider_limits as l where l.until_at > now() order by l.until_at;
+$$;
+comment on function service.list_provider_limits is 'The providers'' accounts that are left alone now, and until when.';
+revoke all on function service.list_provider_limits() from public, anon, authenticated;
+grant execute on function service.list_provider_limits() to service_role;
 
 -- ── 20_clients/service.sql ──
 
@@ -18269,17 +20363,6 @@ comment on function service.record_messages is
 revoke all on function service.record_messages(jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function service.record_messages(jsonb, timestamptz) to service_role;
 
-create function service.defer_account(p_channel text, p_account_sid text, p_until timestamptz)
-returns void
-language sql volatile security definer set search_path = ''
-as $$
-  select private.defer_account(p_channel, p_account_sid, least(p_until, now() + interval '1 day'));
-$$;
-comment on function service.defer_account is
-  'Sends nothing through a provider''s account (null: the platform''s) until an instant; what is waiting goes on by itself then.';
-revoke all on function service.defer_account(text, text, timestamptz) from public, anon, authenticated;
-grant execute on function service.defer_account(text, text, timestamptz) to service_role;
-
 create function service.claim_unknown_messages(p_limit integer default 50, p_now timestamptz default now())
 returns table (org_id uuid, id uuid, channel text, to_phone text, body text, claimed_at timestamptz, account jsonb)
 language sql volatile security definer set search_path = ''
@@ -18492,11 +20575,12 @@ as $$
     'oldest_due_at', (select min(m.next_at) from public.outbox_messages as m
                        where m.status in ('pending', 'queued') and m.next_at <= now() and (p_org_id is null or m.org_id = p_org_id)),
     'unknown', (select count(*) from public.outbox_messages as m where m.status = 'unknown' and (p_org_id is null or m.org_id = p_org_id)),
-    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('channel', l.channel, 'until', l.until_at) order by l.until_at), '[]')
-                   from private.provider_limits as l where l.until_at > now()));
+    'deferred', (select coalesce(jsonb_agg(jsonb_build_object('provider', l.provider, 'until', l.until_at) order by l.until_at), '[]')
+                   from private.provider_limits as l
+                  where l.until_at > now() and l.provider in ('twilio', 'smtp', 'expo')));
 $$;
 comment on function service.messages_state is
-  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{channel, until}]}; of one organisation, or of all.';
+  'How many messages are in which state: {channels: {channel: {status: n}}, due, oldest_due_at, unknown, deferred: [{provider, until}]}; of one organisation, or of all.';
 revoke all on function service.messages_state(uuid) from public, anon, authenticated;
 grant execute on function service.messages_state(uuid) to service_role;
 
@@ -18540,6 +20624,316 @@ comment on function service.set_platform_setting is
   'Sets what holds for the whole platform: app_url, the address of the apps'' pages in links. Fails: value_not_allowed 422.';
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
+
+-- ── 61_checkout/service.sql ──
+
+-- Checkout for the Python side: what is carried to Stripe and what came of it, and the operator's doors.
+
+create function service.open_deposit(p_deposit_id uuid)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.open_deposit(p_deposit_id);
+$$;
+comment on function service.open_deposit is
+  'Marks a deposit''s PaymentIntent as asked for: {org_id, deposit_id, client_id, account, payment_intent_id, amount_cents, currency, application_fee_cents, action: create | read}; null when it cannot be paid any more. Fails: deposit_not_found 404, brake_on 423.';
+revoke all on function service.open_deposit(uuid) from public, anon, authenticated;
+grant execute on function service.open_deposit(uuid) to service_role;
+
+create function service.claim_deposits(p_limit integer default 50, p_lease_secs integer default 120, p_now timestamptz default now(), p_dry_run boolean default false)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 10000, 'limit');
+  perform private.require_value(p_lease_secs between 10 and 3600, 'lease_secs');
+  if p_dry_run then
+    return jsonb_build_object('due', (select count(*) from public.deposits as d where d.next_at <= p_now));
+  end if;
+  return (select jsonb_build_object('expired', count(*) filter (where w is null), 'work', coalesce(jsonb_agg(w) filter (where w is not null), '[]'))
+            from private.claim_deposits(p_limit, p_now, make_interval(secs => p_lease_secs)) as w);
+end;
+$$;
+comment on function service.claim_deposits is
+  'Claims deposits whose intent is to be created or cancelled, for a lease: {expired: how many ended with nothing to do, work: [as open_deposit, action create | read | cancel]}; a dry run answers {due}. Fails: value_not_allowed 422.';
+revoke all on function service.claim_deposits(integer, integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.claim_deposits(integer, integer, timestamptz, boolean) to service_role;
+
+create function service.record_deposit(p_deposit_id uuid, p_intent jsonb default null, p_error_code text default null)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_deposit(p_deposit_id, p_intent, p_error_code);
+$$;
+comment on function service.record_deposit is
+  'Takes in how a deposit''s intent stands ({id, status, amount, amount_received, currency, latest_charge}), or why it is not known; returns the deposit''s status, or cancel where it expired meanwhile. Fails: deposit_not_found 404, payment_mismatch 409.';
+revoke all on function service.record_deposit(uuid, jsonb, text) from public, anon, authenticated;
+grant execute on function service.record_deposit(uuid, jsonb, text) to service_role;
+
+create function service.claim_refunds(p_limit integer default 50, p_lease_secs integer default 120, p_now timestamptz default now())
+returns table (
+  org_id uuid, refund_id uuid, claim uuid, attempt integer, account text, payment_intent_id text, stripe_refund_id text, amount_cents bigint,
+  currency text, reason text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 10000, 'limit');
+  perform private.require_value(p_lease_secs between 10 and 3600, 'lease_secs');
+  return query select * from private.claim_refunds(p_limit, make_interval(secs => p_lease_secs), p_now);
+end;
+$$;
+comment on function service.claim_refunds is
+  'Claims refunds that are due, for a lease: one with a stripe_refund_id is to be asked about, one with attempt > 1 is to be looked for before it is made. Fails: value_not_allowed 422.';
+revoke all on function service.claim_refunds(integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_refunds(integer, integer, timestamptz) to service_role;
+
+create function service.record_refund(p_refund_id uuid, p_claim uuid, p_stripe_refund jsonb default null, p_error_code text default null, p_is_final boolean default false)
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_refund(p_refund_id, p_claim, p_stripe_refund, p_error_code, p_is_final);
+$$;
+comment on function service.record_refund is
+  'Takes in what came of carrying a refund: Stripe''s refund ({id, status, amount}), or why there is none and whether that is final; returns its status, or stale. Fails: refund_not_found 404.';
+revoke all on function service.record_refund(uuid, uuid, jsonb, text, boolean) from public, anon, authenticated;
+grant execute on function service.record_refund(uuid, uuid, jsonb, text, boolean) to service_role;
+
+create function service.refunds_state()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'due', count(*) filter (where r.next_at <= now()), 'requested', count(*) filter (where r.status = 'requested'),
+    'sending', count(*) filter (where r.status = 'sending'), 'pending', count(*) filter (where r.status = 'pending'))
+    from public.refunds as r where r.next_at is not null;
+$$;
+comment on function service.refunds_state is
+  'How many refunds are on their way: {due, requested, sending, pending}.';
+revoke all on function service.refunds_state() from public, anon, authenticated;
+grant execute on function service.refunds_state() to service_role;
+
+create function service.list_refunds(p_org_id uuid, p_status text default null, p_limit integer default 100)
+returns table (
+  refund_id uuid, payment_id uuid, client_id uuid, amount_cents bigint, currency text, reason text, source text, status text, error_code text,
+  attempts integer, created_at timestamptz, settled_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.id, r.payment_id, r.client_id, r.amount_cents, r.currency, r.reason, r.source, r.status, r.error_code, r.attempts, r.created_at, r.settled_at
+    from public.refunds as r
+   where r.org_id = p_org_id and (p_status is null or r.status = p_status)
+   order by r.created_at desc, r.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_refunds is
+  'An organisation''s refunds, newest first. Fails: org_not_found 404.';
+revoke all on function service.list_refunds(uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_refunds(uuid, text, integer) to service_role;
+
+create function service.refund_payment(p_payment_id uuid, p_amount_cents bigint default null, p_note text default null, p_request_id uuid default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select e.org_id from public.money_events as e where e.id = p_payment_id);
+begin
+  if v_org_id is null then
+    perform private.refuse_payment();
+  end if;
+  perform private.require_value(coalesce(p_amount_cents, 1) between 1 and 100000000, 'amount_cents');
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  return private.request_refund(v_org_id, p_payment_id, p_amount_cents, 'by_hand', p_note, p_request_id);
+end;
+$$;
+comment on function service.refund_payment is
+  'public.refund_payment for operators. Fails: payment_not_found 404, value_not_allowed 422, refund_exceeds_payment 409, request_reused 409, request_in_progress 409.';
+revoke all on function service.refund_payment(uuid, bigint, text, uuid) from public, anon, authenticated;
+grant execute on function service.refund_payment(uuid, bigint, text, uuid) to service_role;
+
+create function service.refund_policy(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.refund_policy(p_org_id);
+end;
+$$;
+comment on function service.refund_policy is
+  'What clients who cancel get back of a deposit: [{hours_before, percent}]. Fails: org_not_found 404.';
+revoke all on function service.refund_policy(uuid) from public, anon, authenticated;
+grant execute on function service.refund_policy(uuid) to service_role;
+
+create function service.set_refund_policy(p_org_id uuid, p_tiers jsonb)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.set_refund_policy(p_org_id, p_tiers);
+end;
+$$;
+comment on function service.set_refund_policy is
+  'public.set_refund_policy for operators. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.set_refund_policy(uuid, jsonb) from public, anon, authenticated;
+grant execute on function service.set_refund_policy(uuid, jsonb) to service_role;
+
+create function service.sweep_receipts(p_limit integer default 500, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (issued integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select * from private.sweep_receipts(p_limit, p_now, p_dry_run);
+end;
+$$;
+comment on function service.sweep_receipts is
+  'Issues the receipts of payments and refunds that have none, at most p_limit (1 to 100000), and queues their emails. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_receipts(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_receipts(integer, timestamptz, boolean) to service_role;
+
+create function service.list_receipts(p_org_id uuid, p_client_id uuid default null, p_limit integer default 100)
+returns table (
+  receipt_id uuid, number bigint, kind text, client_id uuid, description text, amount_cents bigint, currency text, tax_cents bigint,
+  happened_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.id, r.number, r.kind, r.client_id, r.description, r.amount_cents, r.currency, r.tax_cents, r.happened_at
+    from public.receipts as r
+   where r.org_id = p_org_id and (p_client_id is null or r.client_id = p_client_id)
+   order by r.number desc
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_receipts is
+  'An organisation''s or a client''s receipts, the latest first. Fails: org_not_found 404.';
+revoke all on function service.list_receipts(uuid, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_receipts(uuid, uuid, integer) to service_role;
+
+create function service.issue_receipt(p_payment_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select e.org_id from public.money_events as e where e.id = p_payment_id);
+begin
+  if v_org_id is null then
+    perform private.refuse_payment();
+  end if;
+  return private.issue_receipt(v_org_id, p_payment_id);
+end;
+$$;
+comment on function service.issue_receipt is
+  'public.issue_receipt for operators. Fails: payment_not_found 404.';
+revoke all on function service.issue_receipt(uuid) from public, anon, authenticated;
+grant execute on function service.issue_receipt(uuid) to service_role;
+
+create function service.list_payments(p_org_id uuid, p_client_id uuid default null, p_limit integer default 100)
+returns table (
+  payment_id uuid, client_id uuid, happened_at timestamptz, amount_cents bigint, currency text, source text, purchase_id uuid, refundable_cents bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select e.id, e.client_id, e.event_date, e.amount_cents, e.currency, e.source, e.purchase_id, private.refundable_cents(e)
+    from public.money_events as e
+   where e.org_id = p_org_id and e.type = 'INCOME' and (p_client_id is null or e.client_id = p_client_id)
+   order by e.event_date desc, e.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_payments is
+  'An organisation''s or a client''s payments, newest first, and what is left of each to give back. Fails: org_not_found 404.';
+revoke all on function service.list_payments(uuid, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_payments(uuid, uuid, integer) to service_role;
+
+create function service.connect_begin(p_org_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_unbraked('payments', p_org_id);
+  return private.connect_begin(p_org_id);
+end;
+$$;
+comment on function service.connect_begin is
+  'public.connect_begin for operators. Fails: org_not_found 404, brake_on 423.';
+revoke all on function service.connect_begin(uuid) from public, anon, authenticated;
+grant execute on function service.connect_begin(uuid) to service_role;
+
+create function service.connect_status(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.connect_status(p_org_id);
+end;
+$$;
+comment on function service.connect_status is
+  'public.connect_status for operators. Fails: org_not_found 404.';
+revoke all on function service.connect_status(uuid) from public, anon, authenticated;
+grant execute on function service.connect_status(uuid) to service_role;
+
+create function service.record_stripe_account(p_org_id uuid, p_account text, p_charges_enabled boolean, p_payouts_enabled boolean, p_details_submitted boolean, p_now timestamptz default now())
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_account(p_org_id, p_account, p_charges_enabled, p_payouts_enabled, p_details_submitted, p_now);
+$$;
+comment on function service.record_stripe_account is
+  'Records an organisation''s Stripe account as Stripe has it, and returns connect_status. Fails: org_not_found 404, value_not_allowed 422, stripe_account_taken 409.';
+revoke all on function service.record_stripe_account(uuid, text, boolean, boolean, boolean, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_account(uuid, text, boolean, boolean, boolean, timestamptz) to service_role;
+
+create function service.list_payouts(p_org_id uuid default null, p_status text default null, p_limit integer default 100)
+returns table (
+  payout_id uuid, org_id uuid, org_name text, period_start date, period_end date, gross_amount_cents integer, commission_cents integer,
+  net_amount_cents integer, currency text, status text, paid_at timestamptz, payout_reference text)
+language sql stable security definer set search_path = ''
+as $$
+  select o.id, o.org_id, g.name, o.period_start, o.period_end, o.gross_amount_cents, o.commission_cents, o.net_amount_cents, o.currency, o.status,
+         o.paid_at, o.payout_reference
+    from public.org_payouts as o
+    join public.orgs as g on g.id = o.org_id
+   where (p_org_id is null or o.org_id = p_org_id) and (p_status is null or o.status = p_status)
+   order by o.created_at desc, o.id
+   limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.list_payouts is
+  'Payouts of one organisation or of all, newest first.';
+revoke all on function service.list_payouts(uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_payouts(uuid, text, integer) to service_role;
+
+create function service.create_payout(p_org_id uuid, p_period_start date, p_period_end date, p_gross_cents integer, p_commission_cents integer, p_currency text default 'aud', p_reference text default null)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.create_payout(p_org_id, p_period_start, p_period_end, p_gross_cents, p_commission_cents, p_currency, p_reference);
+$$;
+comment on function service.create_payout is
+  'Prepares a payout of an organisation for a period, once, and returns its id; it pays gross less commission. Fails: org_not_found 404, value_not_allowed 422, payout_exists 409.';
+revoke all on function service.create_payout(uuid, date, date, integer, integer, text, text) from public, anon, authenticated;
+grant execute on function service.create_payout(uuid, date, date, integer, integer, text, text) to service_role;
+
+create function service.pay_payout(p_payout_id uuid, p_reference text default null, p_paid_at timestamptz default null)
+returns timestamptz
+language sql volatile security definer set search_path = ''
+as $$
+  select private.pay_payout(p_payout_id, p_reference, p_paid_at);
+$$;
+comment on function service.pay_payout is
+  'Marks a payout as paid, books it, and returns since when; the same again changes nothing. Fails: payout_not_found 404, value_not_allowed 422.';
+revoke all on function service.pay_payout(uuid, text, timestamptz) from public, anon, authenticated;
+grant execute on function service.pay_payout(uuid, text, timestamptz) to service_role;
 
 -- ── 65_billing/service.sql ──
 
@@ -18793,6 +21187,83 @@ comment on function service.pulse is
 revoke all on function service.pulse() from public, anon, authenticated;
 grant execute on function service.pulse() to service_role;
 
+create function service.profit_and_loss(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  month date, currency text, gross_cents bigint, refunds_cents bigint, disputes_cents bigint, adjustments_cents bigint, fees_cents bigint,
+  platform_fees_cents bigint, expenses_cents bigint, net_cents bigint, gst_cents bigint, payouts_cents bigint, earned_cents bigint,
+  sessions_earned bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.profit_and_loss(p_org_id, p_from, p_until);
+end;
+$$;
+comment on function service.profit_and_loss is
+  'An organisation''s money by local month and currency, with the ledger''s signs; see public.profit_and_loss. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.profit_and_loss(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.profit_and_loss(uuid, date, date) to service_role;
+
+create function service.list_ledger(
+  p_org_id uuid, p_from date default null, p_until date default null, p_after_date timestamptz default null, p_after_id uuid default null, p_limit integer default 1000)
+returns table (
+  id uuid, event_date timestamptz, local_on date, type text, amount_cents bigint, currency text, tax_cat text, tax_cents bigint, source text,
+  reference_id text, client_id uuid, purchase_id uuid, booking_id uuid, payout_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_range tstzrange;
+begin
+  perform private.require_known_org(p_org_id);
+  v_range := private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until));
+  return query
+  select e.id, e.event_date, (e.event_date at time zone private.org_timezone(p_org_id))::date, e.type::text, e.amount_cents, e.currency, e.tax_cat::text,
+         e.tax_cents, e.source, e.reference_id, e.client_id, e.purchase_id, e.booking_id, e.payout_id
+    from public.money_events as e
+   where e.org_id = p_org_id and e.event_date >= lower(v_range) and e.event_date < upper(v_range)
+     and (p_after_id is null or (e.event_date, e.id) > (p_after_date, p_after_id))
+   order by e.event_date, e.id
+   limit least(greatest(p_limit, 1), 10000);
+end;
+$$;
+comment on function service.list_ledger is
+  'The money events of local dates, oldest first, at most p_limit (1 to 10000); the next page comes after the last row''s event_date and id. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_ledger(uuid, date, date, timestamptz, uuid, integer) to service_role;
+
+create function service.list_revenue(p_org_id uuid, p_from date default null, p_until date default null)
+returns table (
+  earned_at timestamptz, local_on date, kind text, client_id uuid, purchase_id uuid, booking_id uuid, sessions integer, amount_cents bigint, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.on_at, (r.on_at at time zone private.org_timezone(p_org_id))::date, r.kind, r.client_id, r.purchase_id, r.booking_id, r.sessions, r.amount_cents, r.currency
+    from private.revenue(p_org_id, private.local_range(p_org_id, private.finance_days(p_org_id, p_from, p_until))) as r
+   order by r.on_at, r.purchase_id, r.booking_id;
+end;
+$$;
+comment on function service.list_revenue is
+  'What was earned on local dates, session by session: kind is use, release, correction, refund, dispute, adjustment, sale (without sessions) or income (without a package). Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_revenue(uuid, date, date) from public, anon, authenticated;
+grant execute on function service.list_revenue(uuid, date, date) to service_role;
+
+create function service.org_earnings(p_org_id uuid)
+returns table (
+  org_id uuid, org_name text, gross_earnings_cents numeric, commission_cents numeric, net_earnings_cents numeric, paid_out_cents numeric,
+  pending_payout_cents numeric, currency text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query select * from private.earnings(array[p_org_id]);
+end;
+$$;
+comment on function service.org_earnings is 'What went through Stripe for an organisation; see the view org_earnings. Fails: org_not_found 404.';
+revoke all on function service.org_earnings(uuid) from public, anon, authenticated;
+grant execute on function service.org_earnings(uuid) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -18842,7 +21313,8 @@ select r.role, p.permission
     ('automations.read',  '{owner,manager,coach,staff,front_desk,accountant_readonly}'),
     ('automations.write', '{owner,manager,coach,staff}'),
     ('money.read',        '{owner,manager,coach,staff,accountant_readonly}'),
-    ('payouts.write',     '{owner}')
+    ('payouts.write',     '{owner}'),
+    ('payments.refund',   '{owner,manager}')
   ) as p (permission, roles)
  cross join unnest(p.roles) as r (role);
 
@@ -19027,6 +21499,21 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('VU', '678', null, 7), ('WF', '681', null, 6), ('WS', '685', null, 10), ('XK', '383', '0', 8),
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
+
+-- ── 61_checkout/data.sql ──
+
+-- What clients are told of their money, until an organisation saves its own words.
+
+insert into private.message_kinds (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority)
+select k.kind,
+       '{client_name,first_name,business_name,coach_name,portal_link,sessions_remaining,sessions_booked,session_summary,answer_hint}'::text[] || k.variables,
+       k.subject, k.body, false, false, 0
+  from (values
+    ('deposit_late', '{session_datetime,amount}'::text[], 'Your deposit is on its way back',
+     'Hi {first_name}, your deposit of {amount} for {session_datetime} came after the time was given away. All of it is being paid back; please choose another time. {business_name}'),
+    ('receipt', '{receipt_number,receipt_kind,amount,description}', 'Receipt {receipt_number} from {business_name}',
+     'Hi {first_name}, here is your receipt {receipt_number}: a {receipt_kind} of {amount} for {description}. {business_name}')
+  ) as k (kind, variables, subject, body);
 
 -- ── 65_billing/data.sql ──
 
