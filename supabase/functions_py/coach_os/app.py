@@ -28,7 +28,8 @@ from coach_os.journey_routes import ROUTERS as JOURNEY_ROUTERS
 from coach_os.logs import configure_logging, get_logger
 from coach_os.messaging_routes import ROUTERS as MESSAGING_ROUTERS
 from coach_os.metrics_routes import ROUTERS as METRICS_ROUTERS
-    for router in ():
+from coach_os.middleware import BodyLimit, Cors, RequestContext, SecurityHeaders
+from coach_os.payment_routes import ROUTERS as PAYMENT_ROUTERS
 from coach_os.problems import Problem, add_handlers
 from coach_os.routes import ROUTERS
 from coach_os.settings import Settings, load_settings
@@ -111,12 +112,16 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
     _add_routes(app)
-<<<<<<< HEAD
-    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS, *JOURNEY_ROUTERS):
-=======
-    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS, *PAYMENT_ROUTERS):
->>>>>>> origin/main
-        app.include_router(router)
+    for routers in (
+        ROUTERS,
+        JOURNEY_ROUTERS,
+        MESSAGING_ROUTERS,
+        METRICS_ROUTERS,
+        CHECKOUT_ROUTERS,
+        PAYMENT_ROUTERS,
+    ):
+        for router in routers:
+            app.include_router(router)
     if front:
         for prefix in PREFIXES:
             app.mount(prefix, front)
