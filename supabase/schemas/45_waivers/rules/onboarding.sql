@@ -106,7 +106,7 @@ begin
       v_line := private.clean_line(v_value #>> '{}');
       perform private.require_value(coalesce(case v_field.kind
         when 'number' then v_line ~ '^[0-9]{1,3}([.][0-9]{1,3})?$' and v_line::numeric > 0 and v_line::numeric <= v_field.most
-        when 'date' then v_line ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' and private.is_date(v_line) and v_line::date between '1900-01-01' and p_today
+        when 'date' then private.is_date(v_line) and v_line::date between '1900-01-01' and p_today
         else char_length(v_line) <= v_field.most end, true), v_field.name);
       v_value := to_jsonb(v_line);
     end if;
@@ -122,19 +122,6 @@ begin
 end;
 $$;
 comment on function private.clean_answers is 'The answers of an onboarding form, clean. Fails: value_not_allowed 422, naming the field.';
-
-create function private.is_date(p_text text)
-returns boolean
-language plpgsql immutable security invoker set search_path = ''
-as $$
-begin
-  perform p_text::date;
-  return true;
-exception when datetime_field_overflow or invalid_datetime_format then
-  return false;
-end;
-$$;
-comment on function private.is_date is 'True for a text that is a day of the calendar.';
 
 create function private.submit_onboarding(p_token text, p_answers jsonb, p_signer_name text, p_waiver_version integer)
 returns jsonb
