@@ -1025,6 +1025,8 @@ create table private.client_imports (
 comment on table private.client_imports is 'One reading of one file; what became of each row is in client_import_rows.';
 comment on column private.client_imports.date_order is 'How the file writes 03/04/2026; years first (2026-04-03) are understood by all of them.';
 create index client_imports_id_idx on private.client_imports (id);
+create index client_imports_latest_idx on private.client_imports (org_id, created_at desc);
+create index client_imports_age_idx on private.client_imports (created_at);
 
 create table private.client_import_rows (
   org_id uuid not null,
@@ -2912,6 +2914,30 @@ create index support_access_user_idx on public.support_access (user_id, expires_
 create index support_access_client_idx on public.support_access (org_id, client_id) where client_id is not null;
 create index support_access_ended_by_idx on public.support_access (ended_by) where ended_by is not null;
 create index support_access_due_idx on public.support_access (expires_at) where ended_at is null;
+
+-- ── 98_doctor/tables.sql ──
+
+-- The doctor's list of what to look at.
+-- Invariant: a check is a row here and a function private.check_<name>(now) that finds what is wrong; a domain adds its own.
+-- Not here: how the work that runs by itself is getting on (the pulse, which one check reads), and what only the service's side knows:
+-- its settings, the provider's endpoints, other clocks (coach_os.doctor).
+
+create type private.found as (org_id uuid, subject text, detail text);
+comment on type private.found is 'One thing that is wrong: whose it is (null: the platform''s), the id or name of it, and what else helps, never a person''s words.';
+
+create table private.doctor_checks (
+  name text primary key,
+  severity text not null,
+  meaning text not null,
+  fix text not null,
+  is_thorough boolean not null default false,
+  constraint doctor_checks_name_form check (name ~ '^[a-z_]{1,50}$'),
+  constraint doctor_checks_severity_known check (severity in ('error', 'warning'))
+);
+comment on table private.doctor_checks is 'What coach doctor looks at in the database, by private.check_<name>(now).';
+comment on column private.doctor_checks.severity is 'error: something is wrong, or money or sessions may be; warning: it will be, or somebody waits.';
+comment on column private.doctor_checks.fix is 'The command that mends it, or shows what to mend; {subject} and {org} are the first found''s.';
+comment on column private.doctor_checks.is_thorough is 'Reads whole tables: left out of a quick look.';
 
 -- ── 00_foundation/rules.sql ──
 
@@ -5108,6 +5134,24 @@ create trigger automations__require_room after insert on public.automations
 create trigger automations__require_room_again after update of enabled on public.automations
   for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
 
+-- A type that asks for one goes on asking: what is refused is to begin, or to ask for another.
+create function private.tg_session_types__require_deposits()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_feature(new.org_id, 'deposits');
+  return null;
+end;
+$$;
+create trigger session_types__require_deposits after insert on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0)
+  execute function private.tg_session_types__require_deposits();
+create trigger session_types__require_deposits_again after update of deposit_cents, deposit_percent on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0
+                     and (new.deposit_cents, new.deposit_percent) is distinct from (old.deposit_cents, old.deposit_percent))
+  execute function private.tg_session_types__require_deposits();
+
 create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
 returns public.plans
 language sql stable security definer set search_path = ''
@@ -5382,6 +5426,382 @@ begin
 end;
 $$;
 comment on function private.person_end_support_access is 'end_support_access for those whom it concerns; to end one that has ended changes nothing.';
+
+-- ── 98_doctor/rules.sql ──
+
+-- The doctor: looks, finds, and changes nothing. A check costs what is wrong and not what is there, but for the thorough ones.
+
+create function private.check_package_counter_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select p.org_id, p.id::text, format('used %s, ledger %s', p.sessions_used, coalesce(e.used, 0))
+    from public.client_purchases as p
+    left join (select x.org_id, x.purchase_id, sum(x.used_delta) as used, count(*) as entries
+                 from public.session_entries as x group by 1, 2) as e on e.org_id = p.org_id and e.purchase_id = p.id
+   where p.sessions_used <> coalesce(e.used, 0) or p.entry_count <> coalesce(e.entries, 0);
+$$;
+comment on function private.check_package_counter_drift is 'Doctor: packages whose counters are not their ledger''s.';
+
+create function private.check_booking_charge_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  with charges as (
+    select e.org_id, coalesce(e.booking_id, u.booking_id) as booking_id, sum(e.used_delta) as net
+      from public.session_entries as e
+      left join public.session_entries as u on u.org_id = e.org_id and u.id = e.released_entry_id
+     where coalesce(e.booking_id, u.booking_id) is not null
+     group by 1, 2)
+  select b.org_id, b.id::text, format('%s, ledger %s', coalesce(b.settlement, 'open'), coalesce(c.net, 0))
+    from public.bookings as b
+    left join charges as c on c.org_id = b.org_id and c.booking_id = b.id
+   where (b.settlement is not distinct from 'charged') <> (coalesce(c.net, 0) > 0) or c.net > 1;
+$$;
+comment on function private.check_booking_charge_drift is 'Doctor: bookings that are charged without an entry, or have one without being charged.';
+
+create function private.occupancy_counts()
+returns table (org_id uuid, id uuid, seats integer, counted bigint)
+language sql stable security definer set search_path = ''
+as $$
+  select o.org_id, o.id, o.seats,
+         (select count(*) from public.bookings as b where b.org_id = o.org_id and b.occupancy_id = o.id)
+         + (select count(*) from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id)
+    from private.occupancies as o
+   where o.seats > 0;
+$$;
+comment on function private.occupancy_counts is 'Taken times: the seats they count, and how many bookings and holds take one.';
+
+create function private.check_occupancy_seats_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id::text, format('seats %s, taken %s', c.seats, c.counted) from private.occupancy_counts() as c
+   where c.counted > 0 and c.counted <> c.seats;
+$$;
+comment on function private.check_occupancy_seats_drift is 'Doctor: taken times that count other seats than are taken.';
+
+create function private.check_occupancy_orphaned(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id::text, format('seats %s', c.seats) from private.occupancy_counts() as c where c.counted = 0;
+$$;
+comment on function private.check_occupancy_orphaned is 'Doctor: taken times that nobody takes.';
+
+create function private.check_org_without_owner(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select m.org_id, m.org_id::text, format('%s members', count(*)) from public.org_members as m group by m.org_id
+  having not bool_or(m.role = 'owner');
+$$;
+comment on function private.check_org_without_owner is 'Doctor: organisations with members and no owner.';
+
+create function private.check_timezone_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  with used as materialized (select distinct b.timezone from public.booking_settings as b),
+  unknown as materialized (select u.timezone from used as u where not exists (select from pg_catalog.pg_timezone_names as n where n.name = u.timezone))
+  select b.org_id, b.org_id::text, b.timezone from public.booking_settings as b join unknown as u on u.timezone = b.timezone;
+$$;
+comment on function private.check_timezone_unknown is 'Doctor: organisations in a timezone that this server''s data does not have.';
+
+-- Billing.
+
+create function private.check_subscription_price_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_price_id, s.status from public.org_subscriptions as s
+   where s.plan is null and s.status in ('trialing', 'active', 'past_due');
+$$;
+comment on function private.check_subscription_price_unknown is 'Doctor: live subscriptions at a price that is no plan''s.';
+
+create function private.check_subscription_twice(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.org_id::text, string_agg(s.stripe_subscription_id, ' ' order by s.started_at) from public.org_subscriptions as s
+   where s.status in ('trialing', 'active', 'past_due') group by s.org_id having count(*) > 1;
+$$;
+comment on function private.check_subscription_twice is 'Doctor: organisations with two live subscriptions.';
+
+create function private.check_subscription_unanswered(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_subscription_id, s.fetch_error from public.org_subscriptions as s
+   where s.refetch_at < p_now - interval '1 hour' or (s.refetch_at is not null and s.fetch_error is not null);
+$$;
+comment on function private.check_subscription_unanswered is 'Doctor: subscriptions that the provider was to be asked about.';
+
+create function private.check_renewal_unheard(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_subscription_id, s.status from public.org_subscriptions as s
+   where s.status in ('trialing', 'active') and s.current_period_ends_at < p_now - interval '1 day';
+$$;
+comment on function private.check_renewal_unheard is 'Doctor: live subscriptions whose period ended a day ago.';
+
+create function private.check_plan_feature_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.plan, n.name
+    from public.plans as p
+   cross join lateral (select unnest(p.features), false union all select jsonb_object_keys(p.limits), true) as n (name, is_limit)
+   where not exists (select from private.features as f where f.feature = n.name and f.is_limit = n.is_limit);
+$$;
+comment on function private.check_plan_feature_unknown is 'Doctor: plans with a feature or limit that does not exist.';
+
+create function private.check_org_without_plan(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select o.id, o.slug, null::text from public.orgs as o
+   where exists (select from public.plans) and not exists (select from public.plans as p where p.is_default)
+     and not exists (select from private.current_grants(o.id, p_now));
+$$;
+comment on function private.check_org_without_plan is 'Doctor: organisations without any plan, where there are plans.';
+
+create function private.check_automation_never_due(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select a.org_id, a.id::text, a.trigger ->> 'schedule' from public.automations as a
+   where a.enabled and a.trigger ->> 'type' = 'schedule' and a.next_run_at is null;
+$$;
+comment on function private.check_automation_never_due is 'Doctor: automations that are on and will never be due.';
+
+-- Work that runs by itself: as the pulse judges it, of every kind that it knows.
+
+create function private.work_in(p_verdict text, p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, k ->> 'kind',
+         coalesce(k #>> '{stuck,0,fix}', k ->> 'fix') || format(' (%s; %s waiting)',
+           array_to_string(array(select jsonb_array_elements_text(k -> 'reasons')), ', '), k ->> 'backlog')
+    from jsonb_array_elements(private.pulse(p_now) -> 'kinds') as k
+   where k ->> 'verdict' = p_verdict and k -> 'reasons' <> '["brake_on"]';
+$$;
+comment on function private.work_in is 'Kinds of work that the pulse judges so, each with its fix; a brake alone is no fault.';
+
+create function private.check_work_failing(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$ select * from private.work_in('failing', p_now); $$;
+comment on function private.check_work_failing is 'Doctor: work that the pulse calls failing.';
+
+create function private.check_work_degraded(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$ select * from private.work_in('degraded', p_now); $$;
+comment on function private.check_work_degraded is 'Doctor: work that the pulse calls degraded.';
+
+-- Five times its usual pause, and at least an hour: a sweep by cron once a day is not missed after an hour.
+create function private.check_sweep_stopped(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, j.job, 'last started ' || to_char(max(j.started_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+    from private.job_runs as j
+   where j.started_at > p_now - interval '14 days' and j.job like 'sweep\_%'
+   group by j.job
+  having count(*) >= 3
+     and max(j.started_at) < p_now - greatest(interval '1 hour', 5 * (max(j.started_at) - min(j.started_at)) / (count(*) - 1));
+$$;
+comment on function private.check_sweep_stopped is 'Doctor: sweeps that were started regularly and no longer are.';
+
+create function private.check_job_killed(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, j.job, j.id::text from private.job_runs as j
+   where j.finished_at is null and j.started_at between p_now - interval '14 days' and p_now - interval '1 hour'
+     and not exists (select from private.job_runs as l where l.job = j.job and l.started_at > j.started_at and l.finished_at is not null);
+$$;
+comment on function private.check_job_killed is 'Doctor: runs that never ended and were not made up for.';
+
+create function private.check_brake_left_on(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select b.org_id, b.kind, 'since ' || to_char(b.pulled_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC' from private.brakes as b
+   where b.pulled_at < p_now - interval '1 day';
+$$;
+comment on function private.check_brake_left_on is 'Doctor: brakes that have been on for more than a day.';
+
+create function private.check_app_url_unset(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, 'app_url', null::text where not exists (select from private.platform_settings as s where s.name = 'app_url');
+$$;
+comment on function private.check_app_url_unset is 'Doctor: nobody has said where links lead.';
+
+-- The database itself.
+
+create function private.check_extension_missing(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, n.name, null::text from unnest('{btree_gist}'::text[]) as n (name)
+   where not exists (select from pg_catalog.pg_extension as e where e.extname = n.name and e.extnamespace = to_regnamespace('extensions'));
+$$;
+comment on function private.check_extension_missing is 'Doctor: extensions that the schema needs.';
+
+create function private.check_row_security_off(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, c.oid::regclass::text, null::text from pg_catalog.pg_class as c
+   where c.relkind in ('r', 'p') and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace) and not c.relrowsecurity;
+$$;
+comment on function private.check_row_security_off is 'Doctor: tables without row level security.';
+
+create function private.check_table_open_to_visitors(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, c.oid::regclass::text, null::text from pg_catalog.pg_class as c
+   where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'public'::regnamespace
+     and (has_table_privilege('anon', c.oid, 'select, insert, update, delete, truncate')
+          or has_any_column_privilege('anon', c.oid, 'select, insert, update'));
+$$;
+comment on function private.check_table_open_to_visitors is 'Doctor: tables and views that anon may read or write.';
+
+create function private.check_private_open(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, 'schema ' || n.name, r.role
+    from unnest('{private}'::text[]) as n (name) cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where has_schema_privilege(r.role, n.name, 'usage, create')
+  union all
+  select null, 'schema service', r.role from unnest('{anon,authenticated}'::text[]) as r (role) where has_schema_privilege(r.role, 'service', 'usage, create')
+  union all
+  select null, c.oid::regclass::text, r.role
+    from pg_catalog.pg_class as c cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'private'::regnamespace
+     and (has_table_privilege(r.role, c.oid, 'select, insert, update, delete, truncate')
+          or has_any_column_privilege(r.role, c.oid, 'select, insert, update'));
+$$;
+comment on function private.check_private_open is 'Doctor: what API roles reach of private, and client roles of service.';
+
+create function private.check_definer_exposed(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.oid::regprocedure::text, null::text from pg_catalog.pg_proc as p
+   where p.pronamespace = 'public'::regnamespace and p.prosecdef
+     and (has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'));
+$$;
+comment on function private.check_definer_exposed is 'Doctor: definers in the exposed schema that clients may call.';
+
+create function private.check_function_open_to_all(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.oid::regprocedure::text, null::text
+    from pg_catalog.pg_proc as p
+   cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+   where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace) and a.grantee = 0
+     -- An extension's are its own; where it lies is another check.
+     and not exists (select from pg_catalog.pg_depend as d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+$$;
+comment on function private.check_function_open_to_all is 'Doctor: functions that PUBLIC may execute.';
+
+create function private.check_trigger_disabled(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, t.tgname::text, c.oid::regclass::text from pg_catalog.pg_trigger as t join pg_catalog.pg_class as c on c.oid = t.tgrelid
+   where not t.tgisinternal and t.tgenabled <> 'O' and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_trigger_disabled is 'Doctor: triggers that are off.';
+
+create function private.check_constraint_not_valid(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, k.conname::text, k.conrelid::regclass::text from pg_catalog.pg_constraint as k
+   where not k.convalidated and k.connamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_constraint_not_valid is 'Doctor: constraints that were never validated.';
+
+create function private.check_index_invalid(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, i.indexrelid::regclass::text, i.indrelid::regclass::text
+    from pg_catalog.pg_index as i join pg_catalog.pg_class as c on c.oid = i.indrelid
+   where not i.indisvalid and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_index_invalid is 'Doctor: indexes that were not finished.';
+
+create function private.check_transaction_open_long(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, a.pid::text, a.state from pg_catalog.pg_stat_activity as a
+   where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
+     and a.xact_start < p_now - interval '15 minutes';
+$$;
+comment on function private.check_transaction_open_long is 'Doctor: transactions that have been open for a quarter of an hour.';
+
+-- Runs every check; one that cannot look says so and hides no other.
+create function private.examine(p_now timestamptz, p_is_quick boolean)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_check private.doctor_checks;
+  v_found private.found[];
+  v_findings jsonb := '[]';
+  v_blind jsonb := '[]';
+  v_checked integer := 0;
+begin
+  for v_check in
+    select c.* from private.doctor_checks as c where not (p_is_quick and c.is_thorough) order by c.severity, c.name
+  loop
+    begin
+      execute format('select array_agg(x::private.found) from (select f.* from private.%I($1) as f limit 1000) as x', 'check_' || v_check.name)
+         into v_found using p_now;
+      v_checked := v_checked + 1;
+      if v_found is not null then
+        v_findings := v_findings || jsonb_build_object(
+          'check', v_check.name, 'severity', v_check.severity, 'meaning', v_check.meaning,
+          'fix', replace(replace(replace(v_check.fix, '{subject}', coalesce(v_found[1].subject, '')), '{org}', coalesce(v_found[1].org_id::text, 'ORG')),
+                         '{detail}', coalesce(v_found[1].detail, '')),
+          'count', cardinality(v_found),
+          'examples', (select jsonb_agg(jsonb_build_object('org_id', f.org_id, 'subject', f.subject, 'detail', f.detail))
+                         from (select u.* from unnest(v_found) as u limit 5) as f));
+      end if;
+    exception when others then
+      v_blind := v_blind || jsonb_build_object('check', v_check.name, 'sqlstate', sqlstate);
+    end;
+  end loop;
+  return jsonb_build_object('checked', v_checked, 'findings', v_findings, 'blind', v_blind);
+end;
+$$;
+comment on function private.examine is
+  '{checked: n, findings: [{check, severity, meaning, fix, count (at most 1000), examples: [{org_id, subject, detail}] (at most 5)}], blind: [{check, sqlstate}]}.';
+
+create function private.function_grants()
+returns table (function text, role text)
+language sql stable security definer set search_path = ''
+as $$
+  select n.nspname || '.' || p.proname, r.role
+    from pg_catalog.pg_proc as p
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+   cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where n.nspname in ('public', 'private', 'service') and has_function_privilege(r.role, p.oid, 'execute');
+$$;
+comment on function private.function_grants is 'Which API role may call which function, by name.';
 
 -- ── 15_operations/rules/admin.sql ──
 
@@ -7803,6 +8223,7 @@ declare
   v_id uuid;
 begin
   perform private.require_unbraked('imports', p_org_id);
+  perform private.require_feature(p_org_id, 'imports');
   perform private.require_value(p_date_order in ('iso', 'dmy', 'mdy'), 'date_order');
   insert into private.client_imports (org_id, is_dry_run, date_order) values (p_org_id, p_is_dry_run, p_date_order) returning id into v_id;
   if not p_is_dry_run then
@@ -7811,7 +8232,7 @@ begin
   return v_id;
 end;
 $$;
-comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, value_not_allowed 422.';
+comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, feature_not_in_plan 402, value_not_allowed 422.';
 
 -- The plan is made and carried out under one lock. A line that was answered is answered the same again: a batch whose answer was lost
 -- is sent once more.
@@ -16774,9 +17195,9 @@ create function private.application_fee(p_org_id uuid, p_amount_cents bigint)
 returns bigint
 language sql stable security definer set search_path = ''
 as $$
-  select round(p_amount_cents * o.commission_rate)::bigint from public.orgs as o where o.id = p_org_id;
+  select round(p_amount_cents * private.platform_fee_rate(p_org_id))::bigint;
 $$;
-comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by orgs.commission_rate.';
+comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by platform_fee_rate.';
 
 -- The caller has found that no package pays. p_hold_id: a time that is held for the client already (a waitlist offer).
 -- p_is_known: the client has shown who they are, so a deposit that is asked of them for that start is theirs to have again.
@@ -17927,6 +18348,66 @@ $$;
 comment on function private.revoke_grant is
   'Ends one grant now; false where it had ended. Nothing else the organisation has is touched. Fails: grant_not_found 404.';
 
+-- The platform's own doors, each by private.act.
+
+create function private.act_grant_plan(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_grant public.plan_grants;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := private.grant_plan(
+    v_acted.org_id, p_args ->> 'source', p_args ->> 'plan', (p_args ->> 'ends_at')::timestamptz, p_args ->> 'reason', auth.uid(),
+    (p_args ->> 'request_id')::uuid);
+  select g.* into v_grant from public.plan_grants as g where g.org_id = v_acted.org_id and g.id = v_acted.subject_id;
+  v_acted.after := jsonb_build_object('source', v_grant.source, 'plan', v_grant.plan, 'starts_at', v_grant.starts_at, 'ends_at', v_grant.ends_at);
+  v_acted.answer := jsonb_build_object('grant_id', v_grant.id, 'plan', v_grant.plan, 'ends_at', v_grant.ends_at);
+  return v_acted;
+end;
+$$;
+comment on function private.act_grant_plan is
+  'Gives an organisation a plan for a time: {org_id, source: trial | comp, plan, ends_at, request_id}; answers {grant_id, plan, ends_at}.';
+
+create function private.act_revoke_grant(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_is_ended boolean;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := (p_args ->> 'grant_id')::uuid;
+  v_is_ended := private.revoke_grant(v_acted.org_id, v_acted.subject_id, auth.uid());
+  v_acted.after := (select jsonb_build_object('revoked_at', g.revoked_at) from public.plan_grants as g
+                     where g.org_id = v_acted.org_id and g.id = v_acted.subject_id and v_is_ended);
+  v_acted.answer := jsonb_build_object('grant_id', v_acted.subject_id, 'is_revoked', v_is_ended);
+  return v_acted;
+end;
+$$;
+comment on function private.act_revoke_grant is 'Ends a trial or comp now: {org_id, grant_id}; answers {grant_id, is_revoked}.';
+
+create function private.act_show_entitlements(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := v_acted.org_id;
+  v_acted.answer := private.entitlements(v_acted.org_id);
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_entitlements is 'What an organisation may use, until when, and why: {org_id}.';
+
 -- ── 65_billing/rules/subscriptions.sql ──
 
 -- The mirror of what organisations subscribed to. What the provider says of a moment replaces what it said of earlier ones; where two
@@ -17976,7 +18457,7 @@ declare
   v_id text := p_subscription ->> 'id';
   v_item jsonb := p_subscription #> '{items,data,0}';
   v_status text := p_subscription ->> 'status';
-  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(v_item -> 'plan'), private.stripe_id(p_subscription -> 'plan'));
   v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
   v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
   v_mirror public.org_subscriptions;
@@ -18675,7 +19156,7 @@ as $$
     select m.next_at
       from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
              where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
-     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+     where m.channel = p_channel and m.org_id <> all ((select private.braked_orgs(p_channel))::uuid[])),
   tries as (
     select a.status, a.error_code
       from public.outbox_attempts as a
@@ -18834,13 +19315,13 @@ returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
-  if not private.is_platform_admin() then
-    perform private.refuse_permission();
+  if not private.may_operate('pulse.read') then
+    perform private.fail(403, 'platform_permission_missing', 'Your rights on the platform do not include this.', 'Ask who manages the platform''s admins.');
   end if;
   return private.pulse();
 end;
 $$;
-comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: platform_permission_missing 403.';
 
 -- ── 95_overview/rules/pulse_automations.sql ──
 
@@ -18852,10 +19333,10 @@ language sql stable security definer set search_path = ''
 as $$
   with due as (
     (select a.next_run_at as due_at from public.automations as a
-      where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations')) order by a.next_run_at limit 10000)
+      where a.next_run_at <= p_now and a.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by a.next_run_at limit 10000)
     union all
     (select f.next_at from public.automation_firings as f
-      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations')) order by f.next_at limit 10000)),
+      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by f.next_at limit 10000)),
   failed as (
     select f.reason from public.automation_firings as f where f.status = 'failed' and f.fired_at > p_now - interval '1 hour')
   select jsonb_build_object(
@@ -18879,7 +19360,10 @@ as $$
                 from (select * from public.webhook_deliveries as x
                        where x.status in ('pending', 'sending') and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.webhook_deliveries as x
-           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all (private.braked_orgs('automations'))
+            join public.webhook_endpoints as e on e.org_id = x.org_id and e.id = x.endpoint_id
+           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
+             -- A server that asked for time, or that its organisation switched off, is waited for.
+             and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
            order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_webhooks is 'Pulse: posts of webhook actions; stuck after five tries, failures are of the last day.';
@@ -18943,7 +19427,7 @@ as $$
     'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_answered'), 'fix', 'coach sweep deposits') order by s.created_at)
                 from (select * from public.deposits as x where x.next_at is not null and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.deposits as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_deposits is 'Pulse: deposits whose intent is to be created or cancelled; stuck after five tries.';
 
@@ -18964,7 +19448,7 @@ as $$
                        where not exists (select from public.refunds as n where n.org_id = x.org_id and n.payment_id = x.payment_id and n.created_at > x.created_at)
                        order by x.settled_at limit 10) as s))
     from (select x.next_at from public.refunds as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_refunds is 'Pulse: refunds on their way to Stripe; stuck are those that failed within a week and were not asked for again.';
 
@@ -20276,6 +20760,14 @@ create trigger aa_refuse_support_write before update on public.clients
   for each row when (current_user = 'authenticated')
   execute function private.tg__refuse_support_access(
     'email', 'phone', 'portal_token', 'onboarding_token', 'auth_user_id', 'sms_opt_in', 'email_opt_in');
+
+-- ── 98_doctor/access.sql ──
+
+-- Row level security without a policy for anybody: only definers of the owner reach it.
+
+alter table private.doctor_checks enable row level security;
+revoke all on private.doctor_checks from public, anon, authenticated, service_role;
+create policy doctor_checks_select_nobody on private.doctor_checks for select to service_role using (false);
 
 -- ── 10_tenancy/api.sql ──
 
@@ -21825,7 +22317,8 @@ begin
               where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
     perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id,
+                            'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
@@ -21837,7 +22330,7 @@ begin atomic
   select private.member_plan_checkout(p_org_id, p_plan);
 end;
 comment on function public.plan_checkout is
-  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id, app_url}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
 revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
 grant execute on function public.plan_checkout(uuid, text) to authenticated;
 grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
@@ -21854,7 +22347,7 @@ begin
   if not found then
     perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id, 'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
@@ -21866,10 +22359,45 @@ begin atomic
   select private.member_billing_customer(p_org_id);
 end;
 comment on function public.billing_customer is
-  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+  'Who your organisation is at the provider: {org_id, stripe_customer_id, app_url}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
 revoke all on function public.billing_customer(uuid) from public, anon, service_role;
 grant execute on function public.billing_customer(uuid) to authenticated;
 grant execute on function private.member_billing_customer(uuid) to authenticated;
+
+create function public.admin_entitlements(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_entitlements', jsonb_build_object('org_id', p_org_id));
+end;
+comment on function public.admin_entitlements is
+  'What any organisation may use, until when, and why, as entitlements. Needs orgs.read. Fails: platform_permission_missing 403, org_not_found 404.';
+revoke all on function public.admin_entitlements(uuid) from public, anon, service_role;
+grant execute on function public.admin_entitlements(uuid) to authenticated;
+
+create function public.admin_grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_reason text, p_ends_at timestamptz default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('grant_plan', jsonb_build_object(
+    'org_id', p_org_id, 'source', p_source, 'plan', p_plan, 'reason', p_reason, 'ends_at', p_ends_at, 'request_id', p_request_id));
+end;
+comment on function public.admin_grant_plan is
+  'Gives an organisation a plan for a time without paying: source comp (with its end) or trial (without an end: as long as the plan''s trials are); {grant_id, plan, ends_at}. Whatever its subscription does, it stays. Needs billing.grant. Fails: platform_permission_missing 403, org_not_found 404, plan_not_found 404, reason_missing 422, value_not_allowed 422, request_reused 409.';
+revoke all on function public.admin_grant_plan(uuid, text, text, text, timestamptz, uuid) from public, anon, service_role;
+grant execute on function public.admin_grant_plan(uuid, text, text, text, timestamptz, uuid) to authenticated;
+
+create function public.admin_revoke_grant(p_org_id uuid, p_grant_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('revoke_grant', jsonb_build_object('org_id', p_org_id, 'grant_id', p_grant_id, 'reason', p_reason));
+end;
+comment on function public.admin_revoke_grant is
+  'Ends a trial or comp now: {grant_id, is_revoked}; nothing else that the organisation has is touched. Needs billing.grant. Fails: platform_permission_missing 403, org_not_found 404, grant_not_found 404, reason_missing 422.';
+revoke all on function public.admin_revoke_grant(uuid, uuid, text) from public, anon, service_role;
+grant execute on function public.admin_revoke_grant(uuid, uuid, text) to authenticated;
 
 -- ── 95_overview/api.sql ──
 
@@ -21906,7 +22434,7 @@ begin atomic
   select private.admin_pulse();
 end;
 comment on function public.pulse is
-  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+  'How the work that runs by itself goes, for platform admins with pulse.read: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: platform_permission_missing 403.';
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;
@@ -23007,6 +23535,52 @@ comment on function service.import_clients is
   'Imports a batch of 1 to 1,000 rows [{line, cells: {column: text}}] and says what became of each: created, updated, unchanged, or refused with a slug and the column. The same lines again are answered the same. Fails: import_not_found 404, brake_on 423, value_not_allowed 422.';
 revoke all on function service.import_clients(uuid, jsonb) from public, anon, authenticated;
 grant execute on function service.import_clients(uuid, jsonb) to service_role;
+
+create function service.list_client_imports(p_org_id uuid, p_limit integer default 100)
+returns table (
+  import_id uuid, created_at timestamptz, is_dry_run boolean, created integer, updated integer, unchanged integer, refused integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select i.id, i.created_at, i.is_dry_run, count(*) filter (where r.outcome = 'created')::integer,
+         count(*) filter (where r.outcome = 'updated')::integer, count(*) filter (where r.outcome = 'unchanged')::integer,
+         count(*) filter (where r.outcome = 'refused')::integer
+    from private.client_imports as i
+    left join private.client_import_rows as r on r.org_id = i.org_id and r.import_id = i.id
+   where i.org_id = p_org_id
+   group by i.org_id, i.id
+   order by i.created_at desc, i.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_client_imports is
+  'An organisation''s imports of clients of the last thirty days, newest first, with how many rows came to what. Fails: org_not_found 404.';
+revoke all on function service.list_client_imports(uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_client_imports(uuid, integer) to service_role;
+
+create function service.sweep_import_leftovers(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old as (
+    select i.org_id, i.id from private.client_imports as i where i.created_at < p_now - interval '30 days'
+     limit p_limit for update skip locked),
+  gone as (
+    delete from private.client_imports as i using old as o where (i.org_id, i.id) = (o.org_id, o.id) and not p_dry_run
+    returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_import_leftovers is
+  'Deletes what is kept of imports that are older than thirty days, at most p_limit (1 to 100000) imports a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_import_leftovers(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_import_leftovers(integer, timestamptz, boolean) to service_role;
 
 -- ── 40_scheduling/service.sql ──
 
@@ -24595,35 +25169,6 @@ comment on function service.entitlements is
 revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
 grant execute on function service.entitlements(uuid, timestamptz) to service_role;
 
-create function service.grant_plan(
-  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
-returns uuid
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
-end;
-$$;
-comment on function service.grant_plan is
-  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
-revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
-grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
-
-create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.revoke_grant(p_org_id, p_grant_id, null);
-end;
-$$;
-comment on function service.revoke_grant is
-  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
-revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
-grant execute on function service.revoke_grant(uuid, uuid) to service_role;
-
 create function service.billing_customer(p_org_id uuid)
 returns text
 language sql stable security definer set search_path = ''
@@ -24658,21 +25203,12 @@ revoke all on function service.link_billing_customer(uuid, text) from public, an
 grant execute on function service.link_billing_customer(uuid, text) to service_role;
 
 -- Besides what events left open: a period that ended an hour ago, of which nobody has heard since.
-create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now())
 returns table (org_id uuid, id uuid, stripe_subscription_id text, revision bigint)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_limit between 1 and 1000, 'limit');
-  if p_dry_run then
-    return query
-    select s.org_id, s.id, s.stripe_subscription_id, s.revision from public.org_subscriptions as s
-     where s.refetch_at <= p_now
-        or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
-            and coalesce(s.fetched_at < p_now - interval '6 hours', true))
-     limit p_limit;
-    return;
-  end if;
   return query
   with left_open as (
     select s.org_id, s.id from public.org_subscriptions as s where s.refetch_at <= p_now
@@ -24690,8 +25226,21 @@ end;
 $$;
 comment on function service.claim_subscription_checks is
   'Subscriptions to ask the provider about, lent for two minutes: what events left open, and renewals nobody heard of. Fails: value_not_allowed 422.';
-revoke all on function service.claim_subscription_checks(integer, timestamptz, boolean) from public, anon, authenticated;
-grant execute on function service.claim_subscription_checks(integer, timestamptz, boolean) to service_role;
+revoke all on function service.claim_subscription_checks(integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_subscription_checks(integer, timestamptz) to service_role;
+
+create function service.subscriptions_state(p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('due', count(*)) from public.org_subscriptions as s
+   where s.refetch_at <= p_now
+      or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+          and coalesce(s.fetched_at < p_now - interval '6 hours', true));
+$$;
+comment on function service.subscriptions_state is 'How many subscriptions the provider is to be asked about: {due}.';
+revoke all on function service.subscriptions_state(timestamptz) from public, anon, authenticated;
+grant execute on function service.subscriptions_state(timestamptz) to service_role;
 
 create function service.record_subscription(p_org_id uuid, p_id uuid, p_subscription jsonb, p_as_of timestamptz, p_revision bigint)
 returns text
@@ -24812,6 +25361,64 @@ $$;
 comment on function service.org_earnings is 'What went through Stripe for an organisation; see the view org_earnings. Fails: org_not_found 404.';
 revoke all on function service.org_earnings(uuid) from public, anon, authenticated;
 grant execute on function service.org_earnings(uuid) to service_role;
+
+-- ── 98_doctor/service.sql ──
+
+-- The doctor for operators.
+
+create function service.examine(p_is_quick boolean default false, p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.examine(p_now, p_is_quick);
+$$;
+comment on function service.examine is
+  'Looks at everything that private.doctor_checks lists, or quickly at what costs little: {checked, findings: [{check, severity, meaning, fix, count, examples: [{org_id, subject, detail}]}], blind: [{check, sqlstate}]}. Changes nothing.';
+revoke all on function service.examine(boolean, timestamptz) from public, anon, authenticated;
+grant execute on function service.examine(boolean, timestamptz) to service_role;
+
+-- What the migrations say is given by whoever has them; both directions are drift.
+create function service.grant_drift(p_expected jsonb)
+returns table (function text, role text, is_extra boolean)
+language sql stable security definer set search_path = ''
+as $$
+  with expected as (
+    select f.key as function, jsonb_array_elements_text(f.value) as role from jsonb_each(p_expected) as f)
+  select coalesce(a.function, e.function), coalesce(a.role, e.role), e.function is null
+    from (select distinct g.function, g.role from private.function_grants() as g) as a
+    full join expected as e on e.function = a.function and e.role = a.role
+   where a.function is null or e.function is null
+   order by 1, 2;
+$$;
+comment on function service.grant_drift is
+  'Where the right to call functions differs from what the migrations gave: p_expected {function: [role]}; is_extra: may be called and should not.';
+revoke all on function service.grant_drift(jsonb) from public, anon, authenticated;
+grant execute on function service.grant_drift(jsonb) to service_role;
+
+create function service.clock()
+returns timestamptz
+language sql volatile security definer set search_path = ''
+as $$
+  select clock_timestamp();
+$$;
+comment on function service.clock is 'What time it is in the database.';
+revoke all on function service.clock() from public, anon, authenticated;
+grant execute on function service.clock() to service_role;
+
+create function service.timezones(p_limit integer default 200)
+returns table (timezone text, utc_offset_secs integer, utc_offset_secs_in_half_a_year integer)
+language sql stable security definer set search_path = ''
+as $$
+  select b.timezone,
+         extract(epoch from (now() at time zone b.timezone) - (now() at time zone 'UTC'))::integer,
+         extract(epoch from ((now() + interval '182 days') at time zone b.timezone) - ((now() + interval '182 days') at time zone 'UTC'))::integer
+    from (select distinct s.timezone from public.booking_settings as s
+           where exists (select from pg_catalog.pg_timezone_names as n where n.name = s.timezone)) as b
+   order by 1 limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.timezones is 'The timezones that organisations have, with their offsets from UTC by the database''s data: now, and in half a year.';
+revoke all on function service.timezones(integer) from public, anon, authenticated;
+grant execute on function service.timezones(integer) to service_role;
 
 -- ── 10_tenancy/data.sql ──
 
@@ -25071,6 +25678,8 @@ select k.kind,
 
 insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
+  ('imports', 'Clients from a file', false),
+  ('deposits', 'Session types that ask for a deposit; those that do go on', false),
   ('clients', 'Active clients', true),
   ('automations', 'Automations that are on', true),
   ('staff', 'Active staff members; the first is always free', true);
@@ -25083,6 +25692,11 @@ select t.subject_type, c.column_name
     ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+insert into private.admin_actions (action, permission, needs_reason, subject_type) values
+  ('show_entitlements', 'orgs.read', false, 'orgs'),
+  ('grant_plan', 'billing.grant', true, 'plan_grants'),
+  ('revoke_grant', 'billing.grant', true, 'plan_grants');
 
 -- ── 95_overview/data.sql ──
 
@@ -25107,3 +25721,38 @@ insert into private.work_kinds (kind, description, jobs, done_keys, brake, degra
   ('automations', 'Automations that are due fire', '{sweep_automations}', '{ok}', 'automations', '30 minutes', '6 hours', 'coach sweep automations'),
   ('webhooks', 'Webhook actions are posted', '{sweep_webhooks}', '{}', 'automations', '30 minutes', '6 hours', 'coach sweep webhooks'),
   ('risk', 'Clients are scored every day', '{sweep_risk}', '{scored}', null, '6 hours', '2 days', 'coach sweep risk');
+
+-- ── 98_doctor/data.sql ──
+
+-- What the doctor looks at. The order is the order of the report within a severity.
+
+insert into private.doctor_checks (name, severity, meaning, fix, is_thorough) values
+  ('package_counter_drift', 'error', 'A package''s used sessions are not its ledger''s sum.', 'coach package show {subject}', true),
+  ('booking_charge_drift', 'error', 'A booking says it is charged and the ledger does not, or the other way round.', 'coach booking undo {subject} && coach booking complete {subject}', true),
+  ('occupancy_seats_drift', 'error', 'A taken time counts other seats than its bookings and holds take.', 'coach booking list --org {org}', true),
+  ('occupancy_orphaned', 'error', 'A time is taken that no booking and no hold takes: nobody can book it.', 'coach booking list --org {org}', true),
+  ('org_without_owner', 'error', 'An organisation has members, and no owner among them.', 'coach member set EMAIL owner --org {org}', false),
+  ('timezone_unknown', 'error', 'The timezone of an organisation is none that this database knows.', 'coach org show {org}', false),
+  ('subscription_price_unknown', 'error', 'An organisation pays at a price that is no plan''s, so it has nothing for it.', 'coach plan set PLAN --stripe-price {subject}', false),
+  ('subscription_twice', 'error', 'An organisation pays for two subscriptions at once.', 'coach billing show {org}', false),
+  ('subscription_unanswered', 'error', 'The provider was to be asked about a subscription, and has not answered for an hour.', 'coach sweep billing', false),
+  ('renewal_unheard', 'warning', 'A subscription''s period ended a day ago and nobody has heard of its renewal: its webhooks may not arrive.', 'coach sweep billing', false),
+  ('plan_feature_unknown', 'error', 'A plan has a feature or limit that nothing asks for.', 'coach plan features', false),
+  ('org_without_plan', 'warning', 'There are plans, and an organisation has none: it can do nothing new.', 'coach plan set PLAN --default', false),
+  ('automation_never_due', 'error', 'An automation with a schedule is on and has no next time.', 'coach automation show {subject}', false),
+  ('work_failing', 'error', 'Work that runs by itself does not run, or fails.', '{detail}', false),
+  ('work_degraded', 'warning', 'Work that runs by itself is late, stuck, or its last run failed.', '{detail}', false),
+  ('sweep_stopped', 'error', 'A sweep that used to run has not been started for long.', 'coach sweep all', false),
+  ('job_killed', 'warning', 'A run ended without a word and no later one of its kind has finished.', 'coach sweep all', false),
+  ('brake_left_on', 'warning', 'A brake has been on for more than a day.', 'coach brake list', false),
+  ('app_url_unset', 'warning', 'Nobody has said where the apps'' pages are: messages that are nothing but a link are not sent.', 'coach messages link-to https://…', false),
+  ('extension_missing', 'error', 'An extension is missing or lies outside the schema extensions.', 'create extension {subject} with schema extensions;', false),
+  ('row_security_off', 'error', 'Row level security is off for a table: whoever may read it reads everybody''s.', 'alter table {subject} enable row level security;', false),
+  ('table_open_to_visitors', 'error', 'A visitor who is not signed in reaches a table.', 'revoke all on {subject} from anon;', false),
+  ('private_open', 'error', 'An API role reaches the schema private or a table in it.', 'revoke all on {subject} from anon, authenticated, service_role;', false),
+  ('definer_exposed', 'error', 'A function of public runs as its owner, for whoever calls it.', 'alter function {subject} security invoker;', false),
+  ('function_open_to_all', 'error', 'A function may be called by every role there is.', 'revoke execute on function {subject} from public;', false),
+  ('trigger_disabled', 'error', 'A trigger is off: the rule that it keeps is not kept.', 'alter table {detail} enable trigger {subject};', false),
+  ('constraint_not_valid', 'warning', 'A constraint was never checked against the rows that were there before it.', 'alter table {detail} validate constraint {subject};', false),
+  ('index_invalid', 'warning', 'An index is not used, and slows every write: it was not finished.', 'reindex index concurrently {subject};', false),
+  ('transaction_open_long', 'warning', 'A transaction has been open for more than a quarter of an hour: it keeps rows from being cleaned up, and may hold locks.', 'select pg_terminate_backend({subject});', false);

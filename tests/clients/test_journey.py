@@ -1,4 +1,4 @@
-"""A client's way in with supabase-js and the service: invited, signed up, onboarded, signed; and nothing more is open than that."""
+"""A client's way in with supabase-js and the service: invited, signed up, onboarded, signed; and no door besides."""
 
 from collections.abc import Iterator
 from datetime import date
