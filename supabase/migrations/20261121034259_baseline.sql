@@ -2120,7 +2120,7 @@ create table public.automation_runs (
   constraint automation_runs_status_known check (status in ('ok', 'skipped', 'failed'))
 ) with (fillfactor = 80);
 comment on table public.automation_runs is 'What an automation did for one client: ok, skipped for a reason, or failed.';
-comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again has no new row.';
+comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again, before it works again, has no new row.';
 comment on column public.automation_runs.actions_fired is 'Array of {type, status: ok | failed | pending, reason, message_id | delivery_id}, in the order of the actions.';
 -- Caps and dedupe count what a client got of an automation lately; the app lists an organisation's latest.
 create index automation_runs_client_idx on public.automation_runs (org_id, automation_id, client_id, fired_at desc);
@@ -2173,6 +2173,7 @@ comment on table public.webhook_deliveries is 'Each post of a webhook action: tr
 comment on column public.webhook_deliveries.next_at is 'When it may be tried; while sending, until when it is the claim''s.';
 create index webhook_deliveries_due_idx on public.webhook_deliveries (next_at) where status in ('pending', 'sending');
 create index webhook_deliveries_endpoint_idx on public.webhook_deliveries (org_id, endpoint_id, created_at desc);
+create index webhook_deliveries_waiting_idx on public.webhook_deliveries (org_id, endpoint_id, next_at, id) where status in ('pending', 'sending');
 
 create table public.risk_settings (
   org_id uuid primary key references public.orgs (id) on delete cascade,
@@ -6631,6 +6632,117 @@ as $$
    order by b.pulled_at, b.kind;
 $$;
 comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
+
+-- ── 15_operations/rules/pg_cron.sql ──
+
+-- pg_cron, where the database has it: sweeps that need nothing but the database run inside of it. Its schema may be absent, so
+-- nothing here names it before it is asked for.
+
+create function private.require_pg_cron()
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if to_regclass('cron.job') is null or to_regprocedure('cron.schedule(text, text, text)') is null then
+    perform private.fail(409, 'pg_cron_missing', 'This database has no pg_cron.',
+                         'Run create extension pg_cron, or use another scheduler: see docs/schedules.md.');
+  end if;
+end;
+$$;
+comment on function private.require_pg_cron is 'Refuses where the extension pg_cron is not there: pg_cron_missing 409.';
+
+-- Only a sweep: a function of `service` that takes a limit and can be run dry.
+create function private.require_sweep(p_function text)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(
+    p_function ~ '^sweep_[a-z_]{1,50}$' and exists (
+      select from pg_catalog.pg_proc as p
+       where p.pronamespace = 'service'::regnamespace and p.proname = p_function and p.proargnames @> '{p_limit,p_dry_run}'), 'function');
+end;
+$$;
+comment on function private.require_sweep is 'Refuses what is no sweep that the database does alone: value_not_allowed 422.';
+
+-- As `coach sweep` does it once: a record of the run, and batches until nothing is done, within half a minute. All of it is one
+-- transaction, since a scheduled command is; what is left over, the next run does.
+create function private.run_sweep(p_job text, p_function text, p_limit integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_run_id uuid;
+  v_counts jsonb;
+  v_total jsonb := '{}';
+  v_slug text;
+  v_ends timestamptz := clock_timestamp() + interval '30 seconds';
+begin
+  perform private.require_sweep(p_function);
+  v_run_id := service.start_job_run('sweep_' || p_job);
+  begin
+    loop
+      execute format('select to_jsonb(s) from (select * from service.%I(p_limit => $1, p_dry_run => false)) as s', p_function) into v_counts using p_limit;
+      select jsonb_object_agg(c.key, c.value::bigint + coalesce((v_total ->> c.key)::bigint, 0)) into v_total from jsonb_each_text(v_counts) as c;
+      exit when not exists (select from jsonb_each_text(v_counts - 'skipped') as c where c.value::bigint > 0) or clock_timestamp() > v_ends;
+    end loop;
+  exception when others then
+    get stacked diagnostics v_slug = pg_exception_detail;
+    perform service.finish_job_run(v_run_id, v_total, case when sqlstate like 'PT%' then v_slug else 'internal_error' end);
+    return null;
+  end;
+  perform service.finish_job_run(v_run_id, v_total);
+  return v_total;
+end;
+$$;
+comment on function private.run_sweep is 'Runs a sweep as a scheduled command, and keeps a record of it; its counts, or null when it failed.';
+
+create function private.install_cron_job(p_job text, p_function text, p_limit integer, p_schedule text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_pg_cron(), private.require_sweep(p_function);
+  perform private.require_value(p_job ~ '^[a-z_]{1,50}$', 'job');
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  perform private.require_value(p_schedule ~ '^([0-9*/,-]+( [0-9*/,-]+){4}|[1-5]?[0-9] seconds)$', 'schedule');
+  -- The same name again replaces what was scheduled under it.
+  execute 'select cron.schedule($1, $2, $3)'
+    using 'coach_' || p_job, p_schedule, format('select private.run_sweep(%L, %L, %s)', p_job, p_function, p_limit);
+end;
+$$;
+comment on function private.install_cron_job is 'Schedules a sweep by pg_cron. Fails: pg_cron_missing 409, value_not_allowed 422.';
+
+create function private.list_cron_jobs()
+returns table (job text, schedule text, is_active boolean, last_started_at timestamptz, last_error text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_pg_cron();
+  return query execute $q$
+    select substr(j.jobname, 7), j.schedule, j.active, r.started_at, r.error
+      from cron.job as j
+      left join lateral (select x.started_at, x.error from private.job_runs as x
+                          where x.job = 'sweep_' || substr(j.jobname, 7) order by x.started_at desc limit 1) as r on true
+     where j.jobname like 'coach\_%'
+     order by j.jobname $q$;
+end;
+$$;
+comment on function private.list_cron_jobs is 'The sweeps that pg_cron runs, and how each ended last. Fails: pg_cron_missing 409.';
+
+create function private.remove_cron_jobs()
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_removed integer;
+begin
+  perform private.require_pg_cron();
+  execute $q$ select count(cron.unschedule(j.jobid))::integer from cron.job as j where j.jobname like 'coach\_%' $q$ into v_removed;
+  return v_removed;
+end;
+$$;
+comment on function private.remove_cron_jobs is 'Lets pg_cron run none of the sweeps any more; how many it had. Fails: pg_cron_missing 409.';
 
 -- ── 15_operations/rules/provider_limits.sql ──
 
@@ -14913,9 +15025,9 @@ create function private.subscription_status(p_org_id uuid, p_client_id uuid)
 returns text
 language sql stable security definer set search_path = ''
 as $$
-  select null::text;
+  select s.status from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id and s.status <> 'none';
 $$;
-comment on function private.subscription_status is 'The status of a client''s subscription; null without one.';
+comment on function private.subscription_status is 'The status of a client''s subscription: active, past_due or canceled; null without one.';
 
 -- What is not known meets no comparison but `!=` and `not_in`.
 create function private.meets(p_facts jsonb, p_conditions jsonb)
@@ -14954,28 +15066,34 @@ returns table (client_id uuid, reason text)
 language sql stable security definer set search_path = ''
 as $$
   with chosen as (
-    select array_agg(c.id) as ids
+    select c.id
       from public.clients as c
      where c.org_id = p_automation.org_id and (p_client_id is null or c.id = p_client_id)
        and (c.status = 'active' or exists (select from jsonb_array_elements(p_automation.conditions) as x where x ->> 'field' = 'status'))),
+  -- Where nothing is asked nothing is looked up.
+  met as (
+    select h.id from chosen as h where p_automation.conditions = '[]'
+    union all
+    select f.client_id
+      from (select array_agg(h.id) as ids from chosen as h where p_automation.conditions <> '[]') as x
+     cross join lateral private.client_facts(p_automation.org_id, x.ids, p_now) as f
+     where x.ids is not null and private.meets(f.facts, p_automation.conditions)),
   day as (
     select lower(d.bounds) as starts, lower(private.org_day_bounds(p_automation.org_id, d.today - 6)) as week_starts
       from (select private.org_today(p_automation.org_id, p_now) as today,
                    private.org_day_bounds(p_automation.org_id, private.org_today(p_automation.org_id, p_now)) as bounds) as d)
-  select f.client_id,
+  select m.id,
          case when (p_automation.guardrails ->> 'dedupe_hours')::integer > 0 and n.last_at > p_now - make_interval(hours => (p_automation.guardrails ->> 'dedupe_hours')::integer)
               then 'dedupe'
               when n.today >= (p_automation.guardrails ->> 'max_per_client_per_day')::integer then 'daily_cap'
               when n.week >= (p_automation.guardrails ->> 'max_per_client_per_week')::integer then 'weekly_cap' end
-    from chosen as h
+    from met as m
    cross join day as d
-   cross join lateral private.client_facts(p_automation.org_id, h.ids, p_now) as f
    cross join lateral (
      select max(r.fired_at) as last_at, count(*) filter (where r.fired_at >= d.starts) as today, count(*) filter (where r.fired_at >= d.week_starts) as week
        from public.automation_runs as r
-      where r.org_id = p_automation.org_id and r.automation_id = p_automation.id and r.client_id = f.client_id and r.status <> 'skipped'
-        and r.fired_at >= least(d.week_starts, p_now - make_interval(hours => coalesce((p_automation.guardrails ->> 'dedupe_hours')::integer, 0)))) as n
-   where h.ids is not null and private.meets(f.facts, p_automation.conditions);
+      where r.org_id = p_automation.org_id and r.automation_id = p_automation.id and r.client_id = m.id and r.status <> 'skipped'
+        and r.fired_at >= least(d.week_starts, p_now - make_interval(hours => coalesce((p_automation.guardrails ->> 'dedupe_hours')::integer, 0)))) as n;
 $$;
 comment on function private.automation_audience is
   'The clients who meet an automation''s conditions, or the one an event is about if they do, each with the guardrail that holds them back: dedupe, daily_cap, weekly_cap, or null.';
@@ -15392,7 +15510,7 @@ begin
   end if;
 
   begin
-    -- Who is left out for the same reason as the last time has a row already, and is counted.
+    -- Who was left out for the same reason since it last worked has a row already, and is counted.
     with audience as materialized (
       select a.client_id, a.reason from private.automation_audience(p_automation, p_firing.client_id, p_now) as a),
     made as (
@@ -15400,9 +15518,13 @@ begin
       select p_firing.org_id, p_firing.id, p_automation.id, a.client_id, p_now, case when a.reason is null then 'ok' else 'skipped' end, a.reason
         from audience as a
        where a.reason is null
-          or a.reason is distinct from (select r.reason from public.automation_runs as r
-                                         where r.org_id = p_firing.org_id and r.automation_id = p_automation.id and r.client_id = a.client_id
-                                         order by r.fired_at desc limit 1))
+          or not exists (
+               select from public.automation_runs as r
+                where r.org_id = p_firing.org_id and r.automation_id = p_automation.id and r.client_id = a.client_id
+                  and r.status = 'skipped' and r.reason = a.reason
+                  and r.fired_at >= coalesce((select max(w.fired_at) from public.automation_runs as w
+                                               where w.org_id = r.org_id and w.automation_id = r.automation_id and w.client_id = r.client_id
+                                                 and w.status <> 'skipped'), '-infinity')))
     select coalesce((select jsonb_object_agg(x.reason, x.n)
                        from (select a.reason, count(*) as n from audience as a where a.reason is not null group by 1) as x), '{}'),
            case when count(*) = 0 then case when p_firing.client_id is null then 'no_audience' else 'conditions_not_met' end
@@ -15477,8 +15599,8 @@ as $$
     left join lateral (values
       (case when s.silent_days >= 2 * s.inactive_days then 50 when s.silent_days >= s.inactive_days then 30 end,
        format('No activity for %s', private.count_text(s.silent_days, 'day'))),
-      (case when s.subscription in ('past_due', 'unpaid', 'incomplete') then 40 end, 'A payment is overdue'),
-      (case when s.subscription in ('canceled', 'cancelled') then 30 end, 'The subscription was cancelled'),
+      (case when s.subscription = 'past_due' then 40 end, 'A payment is overdue'),
+      (case when s.subscription = 'canceled' then 30 end, 'The subscription was cancelled'),
       (case when s.booked = 0 and s.days_as_client >= 7 then 15 end, 'No session is booked'),
       (case when s.remaining = 0 and s.has_bought then 15 end, 'No sessions are left'),
       (case when s.missed > 0 then least(20, 10 * s.missed) end, format('Missed %s in 30 days', private.count_text(s.missed, 'session'))),
@@ -15679,6 +15801,18 @@ create trigger booking_settings__replan after update of timezone on public.booki
 create trigger booking_settings__replan_first after insert on public.booking_settings
   for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg_booking_settings__replan();
 
+create function private.claim_automations(p_limit integer, p_now timestamptz)
+returns table (org_id uuid, id uuid, trigger jsonb, guardrails jsonb, next_run_at timestamptz)
+language sql volatile security definer set search_path = ''
+as $$
+  select a.org_id, a.id, a.trigger, a.guardrails, a.next_run_at
+    from public.automations as a
+   where a.next_run_at <= p_now and a.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
+   order by a.next_run_at
+   limit p_limit for no key update of a skip locked;
+$$;
+comment on function private.claim_automations is 'Locks what is due by the clock, oldest first, but what another worker has and what is braked.';
+
 -- What was due while nothing swept: `skip` leaves out what is half an hour late, `latest` (the default) fires the last of what is
 -- no older than grace_hours (24), `all` each of it. What is passed over is counted on the next firing.
 create function private.plan_automations(p_limit integer, p_now timestamptz, p_dry_run boolean)
@@ -15689,11 +15823,7 @@ declare
   v_planned integer;
 begin
   with due as materialized (
-    select a.org_id, a.id, a.trigger, a.guardrails, a.next_run_at
-      from public.automations as a
-     where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations'))
-     order by a.next_run_at
-     limit p_limit for no key update skip locked),
+    select c.* from private.claim_automations(p_limit, p_now) as c),
   timed as (
     select d.*, z.timezone, coalesce(d.trigger ->> 'missed', 'latest') as policy, t.times,
            p_now - case coalesce(d.trigger ->> 'missed', 'latest') when 'skip' then interval '30 minutes'
@@ -15909,7 +16039,7 @@ comment on function private.member_run_automation is 'run_automation for a membe
 -- Webhooks: a post is lent to a worker for a lease and tried until it is taken or expires. A receiver may see one twice (a worker
 -- died between the answer and its record) and knows it by its id.
 
--- One that could not be reached rests: what waits for it is not tried one by one. Whoever may see neither is left alone.
+-- An endpoint that could not be reached rests, and is then asked by one post alone.
 create function private.claim_webhooks(p_worker text, p_limit integer, p_lease interval, p_now timestamptz)
 returns table (org_id uuid, id uuid, claim uuid, attempt_number integer, url text, secret_encrypted text, payload jsonb)
 language plpgsql volatile security definer set search_path = ''
@@ -15926,6 +16056,11 @@ begin
       join public.webhook_endpoints as e on e.org_id = d.org_id and e.id = d.endpoint_id
      where d.status in ('pending', 'sending') and d.next_at <= p_now and d.expires_at > p_now
        and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
+       -- One asks whether it is back; when it is, all go.
+       and (e.failures = 0 or d.id = (
+             select x.id from public.webhook_deliveries as x
+              where x.org_id = d.org_id and x.endpoint_id = d.endpoint_id and x.status in ('pending', 'sending') and x.next_at <= p_now
+              order by x.next_at, x.id limit 1))
        and d.org_id <> all (private.braked_orgs('automations')) and not private.is_braked('automations')
      order by d.next_at
      limit p_limit
@@ -15954,6 +16089,21 @@ begin
 end;
 $$;
 comment on function private.finish_webhook is 'Ends a post, and tells its automation''s run.';
+
+create function private.tg_webhook_endpoints__fail_waiting()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.finish_webhook(d.org_id, d.id, 'failed', 'endpoint_removed', now())
+     from public.webhook_deliveries as d
+    where d.org_id = old.org_id and d.endpoint_id = old.id and d.status in ('pending', 'sending');
+  return old;
+end;
+$$;
+comment on function private.tg_webhook_endpoints__fail_waiting is 'Fails what waits for an endpoint that is removed.';
+create trigger webhook_endpoints__fail_waiting before delete on public.webhook_endpoints
+  for each row execute function private.tg_webhook_endpoints__fail_waiting();
 
 -- Pauses double: of an endpoint that is away from half a minute to an hour, of a post that is refused from a minute to six hours,
 -- eight times at most. Tries that were under way together lengthen an endpoint's rest once.
@@ -22884,6 +23034,37 @@ $$;
 comment on function service.list_provider_limits is 'The providers'' accounts that are left alone now, and until when.';
 revoke all on function service.list_provider_limits() from public, anon, authenticated;
 grant execute on function service.list_provider_limits() to service_role;
+
+create function service.install_cron_job(p_job text, p_function text, p_limit integer, p_schedule text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.install_cron_job(p_job, p_function, p_limit, p_schedule);
+$$;
+comment on function service.install_cron_job is
+  'Lets pg_cron run a sweep of the database (a function service.sweep_…) by a cron expression in UTC; again: by the new one. Fails: pg_cron_missing 409, value_not_allowed 422.';
+revoke all on function service.install_cron_job(text, text, integer, text) from public, anon, authenticated;
+grant execute on function service.install_cron_job(text, text, integer, text) to service_role;
+
+create function service.list_cron_jobs()
+returns table (job text, schedule text, is_active boolean, last_started_at timestamptz, last_error text)
+language sql stable security definer set search_path = ''
+as $$
+  select j.job, j.schedule, j.is_active, j.last_started_at, j.last_error from private.list_cron_jobs() as j;
+$$;
+comment on function service.list_cron_jobs is 'The sweeps that pg_cron runs, and how each ended last. Fails: pg_cron_missing 409.';
+revoke all on function service.list_cron_jobs() from public, anon, authenticated;
+grant execute on function service.list_cron_jobs() to service_role;
+
+create function service.remove_cron_jobs()
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select private.remove_cron_jobs();
+$$;
+comment on function service.remove_cron_jobs is 'Lets pg_cron run none of the sweeps any more; how many it had. Fails: pg_cron_missing 409.';
+revoke all on function service.remove_cron_jobs() from public, anon, authenticated;
+grant execute on function service.remove_cron_jobs() to service_role;
 
 -- ── 20_clients/service.sql ──
 
