@@ -19,12 +19,14 @@ from coach_os.sweeps.in_database import (
     AUTOMATIONS,
     BOOKINGS,
     HOLDS,
+    IMPORT_LEFTOVERS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
     RECEIPTS,
     REMINDERS,
     RISK,
     SUPPORT_ACCESS,
+    WAIVERS,
 )
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.refunds import carry_refunds
@@ -60,6 +62,9 @@ SWEEPS: Mapping[str, Sweep] = {
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
         Sweep(
+            "waivers", "End waivers nobody signed in time, and let go of the bookings that waited for them.", WAIVERS
+        ),
+        Sweep(
             "deposits",
             "Make the payments of deposits that wait for one, and cancel those not paid in time.",
             settle_deposits,
@@ -80,6 +85,7 @@ SWEEPS: Mapping[str, Sweep] = {
             "Delete callbacks that matched no message, and ids of messages that came in long ago.",
             MESSAGE_LEFTOVERS,
         ),
+        Sweep("import_leftovers", "Delete what is kept of imports of clients after thirty days.", IMPORT_LEFTOVERS),
         Sweep("webhooks", "Post what automations send to organisations' own servers.", post_due_webhooks),
         Sweep("automation_leftovers", "Delete what automations did more than 400 days ago.", AUTOMATION_LEFTOVERS),
         Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
