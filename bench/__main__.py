@@ -21,6 +21,7 @@ from bench import (
     pulse,
     row_security,
     service_call,
+    stripe_webhook,
     sweep,
     use_session,
 )
@@ -32,6 +33,7 @@ ROWS = {
     "A": use_session,
     "B": booking,
     "C": outbox,
+    "D": stripe_webhook,
     "E": free_slots,
     "F": row_security,
     "G": sweep,
