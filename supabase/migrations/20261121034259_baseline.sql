@@ -5535,7 +5535,7 @@ returns setof private.found
 language sql stable security definer set search_path = ''
 as $$
   select s.org_id, s.stripe_subscription_id, s.fetch_error from public.org_subscriptions as s
-   where s.refetch_at < p_now - interval '1 hour' or (s.refetch_at is not null and s.fetch_error is not null);
+   where s.refetch_at is not null and s.fetch_error is not null;
 $$;
 comment on function private.check_subscription_unanswered is 'Doctor: subscriptions that the provider was to be asked about.';
 
@@ -25652,6 +25652,34 @@ comment on function service.timezones is 'The timezones that organisations have,
 revoke all on function service.timezones(integer) from public, anon, authenticated;
 grant execute on function service.timezones(integer) to service_role;
 
+-- What is no sale of ours at a connected account is its owner's own matter: nothing is booked of it, and nothing is missed.
+create function service.stripe_differences(p_account text, p_charges jsonb, p_refunds jsonb)
+returns table (kind text, stripe_id text, told_cents bigint, booked_cents bigint)
+language sql stable security definer set search_path = ''
+as $$
+  with org as (select a.org_id from public.stripe_accounts as a where a.stripe_account_id = p_account),
+  charges as (
+    select c ->> 'payment_intent' as intent_id, (c ->> 'amount')::bigint as told, coalesce((c ->> 'is_ours')::boolean, false) as is_ours,
+           (select sum(e.amount_cents) from public.money_events as e
+             where e.org_id = o.org_id and e.type = 'INCOME' and e.source = 'stripe' and e.stripe_payment_intent_id = c ->> 'payment_intent') as booked
+      from org as o cross join jsonb_array_elements(p_charges) as c),
+  refunds as (
+    select r ->> 'id' as refund_id, (r ->> 'amount')::bigint as told,
+           (select -sum(e.amount_cents) from public.money_events as e
+             where e.org_id = o.org_id and e.type = 'REFUND' and e.source = 'stripe' and e.reference_id = r ->> 'id') as booked
+      from org as o cross join jsonb_array_elements(p_refunds) as r
+     where exists (select from public.money_events as e
+                    where e.org_id = o.org_id and e.type = 'INCOME' and e.source = 'stripe' and e.stripe_payment_intent_id = r ->> 'payment_intent'))
+  select 'charge', c.intent_id, c.told, coalesce(c.booked, 0)::bigint from charges as c
+   where (c.is_ours or c.booked is not null) and c.told is distinct from coalesce(c.booked, 0)
+  union all
+  select 'refund', r.refund_id, r.told, coalesce(r.booked, 0)::bigint from refunds as r where r.told is distinct from coalesce(r.booked, 0);
+$$;
+comment on function service.stripe_differences is
+  'Where the ledger and what Stripe tells of a connected account differ: p_charges [{payment_intent, amount, is_ours}] that were paid, p_refunds [{id, payment_intent, amount}] that succeeded.';
+revoke all on function service.stripe_differences(text, jsonb, jsonb) from public, anon, authenticated;
+grant execute on function service.stripe_differences(text, jsonb, jsonb) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -25976,7 +26004,7 @@ insert into private.doctor_checks (name, severity, meaning, fix, is_thorough) va
   ('timezone_unknown', 'error', 'The timezone of an organisation is none that this database knows.', 'coach org show {org}', false),
   ('subscription_price_unknown', 'error', 'An organisation pays at a price that is no plan''s, so it has nothing for it.', 'coach plan set PLAN --stripe-price {subject}', false),
   ('subscription_twice', 'error', 'An organisation pays for two subscriptions at once.', 'coach billing show {org}', false),
-  ('subscription_unanswered', 'error', 'The provider was to be asked about a subscription, and has not answered for an hour.', 'coach sweep billing', false),
+  ('subscription_unanswered', 'error', 'The provider was asked about a subscription and did not answer: what the organisation may use may be old.', 'coach sweep billing', false),
   ('renewal_unheard', 'warning', 'A subscription''s period ended a day ago and nobody has heard of its renewal: its webhooks may not arrive.', 'coach sweep billing', false),
   ('plan_feature_unknown', 'error', 'A plan has a feature or limit that nothing asks for.', 'coach plan features', false),
   ('org_without_plan', 'warning', 'There are plans, and an organisation has none: it can do nothing new.', 'coach plan set PLAN --default', false),
