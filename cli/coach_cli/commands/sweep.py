@@ -70,6 +70,12 @@ def sweep_holds(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fals
     _sweep(["holds"], watch, limit, dry_run, json)
 
 
+@app.command("waivers", epilog="Example: coach sweep waivers --dry-run")
+def sweep_waivers(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """End waivers that nobody signed in time, and let go of the bookings that waited for them."""
+    _sweep(["waivers"], watch, limit, dry_run, json)
+
+
 @app.command("deposits", epilog="Example: coach sweep deposits --watch 30")
 def sweep_deposits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Make the payments of deposits that wait for one, and cancel those not paid in time."""
@@ -158,6 +164,12 @@ def sweep_support_access(watch: Watch = None, limit: Limit = None, dry_run: DryR
 def sweep_audit(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Delete audit rows that are older than seven years; `coach audit retain` for another time."""
     _sweep(["audit"], watch, limit, dry_run, json)
+
+
+@app.command("billing", epilog="Example: coach sweep billing --watch 60")
+def sweep_billing(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Ask the provider about subscriptions that its events left in doubt."""
+    _sweep(["billing"], watch, limit, dry_run, json)
 
 
 @app.command("stripe", epilog="Example: coach sweep stripe --watch 60")

@@ -26,11 +26,13 @@ from coach_os.sweeps.in_database import (
     REMINDERS,
     RISK,
     SUPPORT_ACCESS,
+    WAIVERS,
 )
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.refunds import carry_refunds
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.stripe import reconcile_stripe
+from coach_os.sweeps.subscriptions import check_subscriptions
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 from coach_os.sweeps.webhooks import post_due_webhooks
 
@@ -60,6 +62,9 @@ SWEEPS: Mapping[str, Sweep] = {
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
         Sweep(
+            "waivers", "End waivers nobody signed in time, and let go of the bookings that waited for them.", WAIVERS
+        ),
+        Sweep(
             "deposits",
             "Make the payments of deposits that wait for one, and cancel those not paid in time.",
             settle_deposits,
@@ -85,6 +90,7 @@ SWEEPS: Mapping[str, Sweep] = {
         Sweep("automation_leftovers", "Delete what automations did more than 400 days ago.", AUTOMATION_LEFTOVERS),
         Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
         Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
+        Sweep("billing", "Ask the provider about subscriptions that its events left in doubt.", check_subscriptions),
         Sweep(
             "stripe",
             "Make up for events of Stripe's that never came or failed, and fetch what they named.",
