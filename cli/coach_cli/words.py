@@ -15,6 +15,7 @@ REASONS = {
     "completion_undone": "given back: the completion was undone",
     "editor": "corrected in the package editor",
     "correction": "corrected by an operator",
+    "refund": "money was given back, or came back",
     "sold_with_used": "already used when it was written into the books",
     "package_exhausted": "refused: no session was left",
     "package_invalid": "refused: the package was not valid",
@@ -30,6 +31,12 @@ ALERTS = {
     "cancel_requested": "the client answered CANCEL: no texts any more, and the session may be off",
     "client_not_told": "a change could not be told to the client",
     "support_access_started": "the platform's support was let in; the members and the audit log say who and why",
+    "stripe_event_refused": "something was paid or told through Stripe that cannot be right: coach stripe events list",
+    "payment_failed": "a client's payment failed",
+    "payment_disputed": "a client has disputed a payment with their bank",
+    "dispute_lost": "a disputed payment is lost",
+    "refund_exceeds_unused": "more was given back for a package than is unused",
+    "payout_failed": "a payout did not reach the bank",
     "sms_sender_ambiguous": "a text came from a phone that several clients have",
 }
 

@@ -961,7 +961,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, imported, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;
@@ -1003,6 +1003,58 @@ comment on column public.products.price_cents is 'In the minor unit of `currency
 comment on column public.products.stock_quantity is 'Null: not counted; below zero: sold before it was counted.';
 create index products_id_idx on public.products (id);
 create index products_name_idx on public.products (org_id, name);
+
+-- ── 36_imports/tables.sql ──
+
+-- Imports: clients and packages from a file of another system.
+-- Invariant: a person becomes one client, however often their row is sent, by whichever import: the organisation's row is the lock.
+-- Not here: the file itself, which nobody keeps; activities of clients (70_training).
+
+create table private.client_imports (
+  org_id uuid not null references public.orgs (id) on delete cascade,
+  id uuid not null default gen_random_uuid(),
+  is_dry_run boolean not null,
+  date_order text not null default 'iso',
+  created_at timestamptz not null default now(),
+  primary key (org_id, id),
+  constraint client_imports_date_order_known check (date_order in ('iso', 'dmy', 'mdy'))
+);
+comment on table private.client_imports is 'One reading of one file; what became of each row is in client_import_rows.';
+comment on column private.client_imports.date_order is 'How the file writes 03/04/2026; years first (2026-04-03) are understood by all of them.';
+create index client_imports_id_idx on private.client_imports (id);
+
+create table private.client_import_rows (
+  org_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  import_id uuid not null,
+  line integer not null,
+  outcome text not null,
+  slug text,
+  column_name text,
+  changed text[] not null default '{}',
+  client_id uuid,
+  package text,
+  of_line integer,
+  email_key text,
+  phone_key text,
+  name_key text,
+  package_key text,
+  primary key (org_id, id),
+  foreign key (org_id, import_id) references private.client_imports (org_id, id) on delete cascade,
+  foreign key (org_id, client_id) references public.clients (org_id, id) on delete set null (client_id),
+  constraint client_import_rows_line_once unique (org_id, import_id, line),
+  constraint client_import_rows_outcome_known check (outcome in ('created', 'updated', 'unchanged', 'refused')),
+  constraint client_import_rows_refused_says_why check ((outcome = 'refused') = (slug is not null)),
+  constraint client_import_rows_package_known check (package in ('created', 'unchanged'))
+);
+comment on table private.client_import_rows is 'What became of each row of a file: ids and names of columns, no values.';
+comment on column private.client_import_rows.column_name is 'The column that a refusal is about.';
+comment on column private.client_import_rows.changed is 'Columns of a known client that took another value.';
+comment on column private.client_import_rows.of_line is 'The earlier row of the file that is about the same person.';
+comment on column private.client_import_rows.email_key is 'With phone_key, name_key and package_key: hashes salted by the import, to know a person or package again within the file.';
+create index client_import_rows_client_idx on private.client_import_rows (org_id, client_id) where client_id is not null;
+create index client_import_rows_email_idx on private.client_import_rows (org_id, import_id, email_key) where email_key is not null;
+create index client_import_rows_phone_idx on private.client_import_rows (org_id, import_id, phone_key) where phone_key is not null;
 
 -- ── 40_scheduling/tables.sql ──
 
@@ -3939,7 +3991,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   insert into public.session_entries (org_id, purchase_id, kind, used_delta, reason, actor_id)
-  values (new.org_id, new.id, 'opening', new.sessions_used, 'sold_with_used', auth.uid());
+  values (new.org_id, new.id, 'opening', new.sessions_used, case new.source when 'import' then 'imported' else 'sold_with_used' end, auth.uid());
   return null;
 end;
 $$;
@@ -7291,6 +7343,428 @@ begin
 end;
 $$;
 comment on function private.member_take_session is 'take_session for a member with sessions.use.';
+
+-- ── 36_imports/rules/import_clients.sql ──
+
+-- An import: opened once, then fed in batches. Two at once queue by batch, so that each sees whom the other has made.
+
+create function private.open_client_import(p_org_id uuid, p_is_dry_run boolean, p_date_order text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_unbraked('imports', p_org_id);
+  perform private.require_value(p_date_order in ('iso', 'dmy', 'mdy'), 'date_order');
+  insert into private.client_imports (org_id, is_dry_run, date_order) values (p_org_id, p_is_dry_run, p_date_order) returning id into v_id;
+  if not p_is_dry_run then
+    perform private.record_audit(p_org_id, 'import', 'clients', v_id);
+  end if;
+  return v_id;
+end;
+$$;
+comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, value_not_allowed 422.';
+
+-- The plan is made and carried out under one lock. A line that was answered is answered the same again: a batch whose answer was lost
+-- is sent once more.
+create function private.import_clients(p_import private.client_imports, p_rows jsonb)
+returns setof private.client_import_rows
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_lines integer[];
+  v_plan private.planned_client[];
+begin
+  perform private.require_value(jsonb_typeof(p_rows) = 'array', 'rows');
+  perform private.require_value(jsonb_array_length(p_rows) between 1 and 1000, 'rows');
+  select array_agg((r.value ->> 'line')::integer) into v_lines from jsonb_array_elements(p_rows) as r (value);
+  perform private.require_value(array_position(v_lines, null) is null and cardinality(v_lines) = (select count(distinct l) from unnest(v_lines) as l), 'rows');
+
+  -- The organisation's row is the lock: another import waits here, and then sees the clients that this one has made.
+  perform from public.orgs as o where o.id = p_import.org_id for no key update;
+  perform private.require_unbraked('imports', p_import.org_id);
+  v_plan := array(
+    select p from private.plan_client_import(p_import,
+      (select coalesce(jsonb_agg(r.value), '[]') from jsonb_array_elements(p_rows) as r (value)
+        where not exists (select from private.client_import_rows as d where d.org_id = p_import.org_id and d.import_id = p_import.id
+                             and d.line = (r.value ->> 'line')::integer))) as p);
+
+  if not p_import.is_dry_run then
+    insert into public.clients (
+      org_id, id, full_name, email, phone, status, date_of_birth, gender, height_cm, weight_kg, address_line1, address_line2, city, state,
+      postcode, country, emergency_contact_name, emergency_contact_phone, source, notes)
+    select p_import.org_id, p.client_id, n.full_name, n.email, n.phone, coalesce(n.status, 'active'), n.date_of_birth, n.gender, n.height_cm,
+           n.weight_kg, n.address_line1, n.address_line2, n.city, n.state, n.postcode, coalesce(n.country, 'Australia'),
+           n.emergency_contact_name, n.emergency_contact_phone, n.source, n.notes
+      from unnest(v_plan) as p cross join lateral jsonb_populate_record(null::public.clients, p.client) as n
+     where p.outcome = 'created';
+    update public.clients as c
+       set (full_name, email, phone, status, date_of_birth, gender, height_cm, weight_kg, address_line1, address_line2, city, state, postcode,
+            country, emergency_contact_name, emergency_contact_phone, source, notes)
+         = (select n.full_name, n.email, n.phone, n.status, n.date_of_birth, n.gender, n.height_cm, n.weight_kg, n.address_line1, n.address_line2,
+                   n.city, n.state, n.postcode, n.country, n.emergency_contact_name, n.emergency_contact_phone, n.source, n.notes
+              from jsonb_populate_record(c, (select jsonb_object_agg(f.key, f.value) from jsonb_each(p.client) as f where f.key = any (p.changed))) as n)
+      from unnest(v_plan) as p
+     where c.org_id = p_import.org_id and c.id = p.client_id and p.outcome = 'updated' and p.changed <> '{}';
+    -- Sessions already used open the package's ledger.
+    insert into public.client_purchases (
+      org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, sessions_used, purchased_at, expires_at, payment_status,
+      payment_method, session_duration_mins, source, request_id)
+    select p_import.org_id, p.client_id, p.offer_id, p.amount_cents, p.currency, p.sessions_total, p.sessions_used, p.purchased_at,
+           p.expires_at, 'succeeded', p.payment_method, p.session_duration_mins, 'import', p.request_id
+      from unnest(v_plan) as p where p.package = 'created';
+  end if;
+
+  insert into private.client_import_rows (
+    org_id, import_id, line, outcome, slug, column_name, changed, client_id, package, of_line, email_key, phone_key, name_key, package_key)
+  select p_import.org_id, p_import.id, p.line, p.outcome, p.slug, p.column_name, p.changed,
+         case when not p_import.is_dry_run or exists (select from public.clients as c where c.org_id = p_import.org_id and c.id = p.client_id)
+              then p.client_id end,
+         p.package, p.of_line, p.email_key, p.phone_key, p.name_key, p.package_key
+    from unnest(v_plan) as p;
+  return query
+  select r.* from private.client_import_rows as r
+   where r.org_id = p_import.org_id and r.import_id = p_import.id and r.line = any (v_lines) order by r.line;
+end;
+$$;
+comment on function private.import_clients is
+  'Imports a batch of at most 1,000 rows and returns what became of each. Fails: brake_on 423, value_not_allowed 422.';
+
+-- ── 36_imports/rules/plan_import.sql ──
+
+-- Whom a row is about, and what it would change. A dry run shows this; an import does exactly this, in the same lock.
+
+create type private.planned_client as (
+  line integer, outcome text, slug text, column_name text, changed text[], client_id uuid, client jsonb, package text, of_line integer,
+  email_key text, phone_key text, name_key text, package_key text,
+  offer_id uuid, amount_cents integer, currency text, sessions_total integer, sessions_used integer,
+  purchased_at timestamptz, expires_at timestamptz, payment_method text, session_duration_mins integer, request_id uuid);
+comment on type private.planned_client is 'A row of a file: its outcome, and what the import writes to bring it about.';
+
+-- The same email is the same person. A number may be a family's: it tells a person only together with the name, and where neither
+-- that nor two emails tell them apart, nobody guesses.
+create function private.same_person(
+  p_email text, p_phone text, p_name text, p_other_email text, p_other_phone text, p_other_name text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_email = p_other_email then 'same'
+              when p_phone = p_other_phone then
+                case when p_email is not null and p_other_email is not null then case when p_name = p_other_name then 'unclear' else 'other' end
+                     when p_name = p_other_name then 'same' else 'unclear' end
+              else 'other' end;
+$$;
+comment on function private.same_person is 'same, unclear or other: two people by email, phone and name, each compared as it is given.';
+
+create function private.name_key(p_name text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select lower(btrim(regexp_replace(normalize(p_name, nfkc), '\s+', ' ', 'g')));
+$$;
+comment on function private.name_key is 'A name as names are compared: without case and double spaces.';
+
+create function private.import_key(p_import_id uuid, p_value text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select encode(sha256(convert_to(p_import_id || '|' || p_value, 'UTF8')), 'hex');
+$$;
+comment on function private.import_key is 'A value as a hash that only its own import can compare; null for none.';
+
+-- What a row says of a package, held against the organisation's offers, or why it cannot be sold so.
+create function private.read_import_packages(p_org_id uuid, p_rows jsonb, p_order text)
+returns table (
+  line integer, client jsonb, phone_e164 text, slug text, column_name text, offer_id uuid, package_ref text, amount_cents integer,
+  currency text, total integer, used integer, purchased_on date, expires_on date, payment_method text, session_duration_mins integer)
+language sql stable security definer set search_path = ''
+as $$
+  with offered as (
+    select r.*, o.id as offer_id, o.currency, o.session_duration_mins, count(o.id) over (partition by r.line) as offers,
+           coalesce(r.package ->> 'package_ref', r.package ->> 'purchased_on', '') as package_ref,
+           case when r.package ? 'amount_paid' then private.import_amount(r.package ->> 'amount_paid', o.currency) else o.price_cents end as amount_cents,
+           coalesce((r.package ->> 'sessions_total')::integer,
+                    (r.package ->> 'sessions_used')::integer + (r.package ->> 'sessions_remaining')::integer,
+                    case when o.offer_type <> 'subscription' or o.sessions_included is not null or r.package ?| '{sessions_used,sessions_remaining}'
+                         then coalesce(o.sessions_included, 1) + coalesce(o.bonus_sessions, 0) end) as total
+      from private.read_import_rows(p_org_id, p_rows, p_order) as r
+      left join public.offers as o on r.package is not null and o.org_id = p_org_id
+       and (private.name_key(o.name) = private.name_key(r.package ->> 'package') or o.id::text = lower(r.package ->> 'package'))),
+  counted as (
+    select distinct on (o.line) o.*, (o.package ->> 'purchased_on')::date as purchased_on, (o.package ->> 'expires_on')::date as expires_on,
+           coalesce((o.package ->> 'sessions_used')::integer, o.total - (o.package ->> 'sessions_remaining')::integer, 0) as used
+      from offered as o order by o.line, o.offer_id),
+  judged as (
+    select c.*, case
+             when c.slug is not null then array[c.slug, c.column_name]
+             when c.package is null then null
+             when c.offers = 0 then '{offer_not_found,package}'
+             when c.offers > 1 then '{offer_ambiguous,package}'
+             when lower(c.package ->> 'currency') <> c.currency then '{sale_currency_mismatch,currency}'
+             when c.amount_cents is null then '{value_not_allowed,amount_paid}'
+             when c.used < 0 or c.used > coalesce(c.total, 0) or c.total > 20000
+                  or c.used + (c.package ->> 'sessions_remaining')::integer <> c.total then '{sessions_out_of_range,sessions_used}'
+             when c.expires_on < c.purchased_on then '{date_invalid,expires_on}' end as why
+      from counted as c)
+  select j.line, j.client, j.phone_e164, j.why[1], j.why[2], case when j.why is null then j.offer_id end, j.package_ref, j.amount_cents, j.currency,
+         j.total, j.used, j.purchased_on, j.expires_on, j.package ->> 'payment_method', j.session_duration_mins
+    from judged as j;
+$$;
+comment on function private.read_import_packages is
+  'read_import_rows with the offer that a row''s package is of, its counts, amount in minor units and dates; offer_id is null where a row is about a client alone.';
+
+create function private.plan_client_import(p_import private.client_imports, p_rows jsonb)
+returns setof private.planned_client
+language sql volatile security definer set search_path = ''
+as $$
+  with read as materialized (
+    select r.*, lower(r.client ->> 'email') as email, private.name_key(r.client ->> 'full_name') as name
+      from private.read_import_packages(p_import.org_id, p_rows, p_import.date_order) as r),
+  -- Clients who share an email or a number with a row.
+  likenesses as (
+    select r.line, c.id, private.same_person(r.email, r.phone_e164, r.name, lower(c.email), c.phone_e164, private.name_key(c.full_name)) as likeness,
+           lower(c.email) = r.email and c.phone_e164 = r.phone_e164 as is_both
+      from read as r
+     cross join lateral (
+       select c.id, c.email, c.phone_e164, c.full_name from public.clients as c
+        where c.org_id = p_import.org_id and lower(c.email) = r.email
+       union
+       select c.id, c.email, c.phone_e164, c.full_name from public.clients as c
+        where c.org_id = p_import.org_id and c.phone_e164 = r.phone_e164) as c
+     where r.slug is null),
+  known as (
+    select l.line, count(*) filter (where l.likeness = 'same') as same, count(*) filter (where l.likeness = 'same' and l.is_both) as both,
+           bool_or(l.likeness = 'unclear') as is_unclear,
+           (array_agg(l.id order by l.is_both desc nulls last) filter (where l.likeness = 'same'))[1] as client_id
+      from likenesses as l group by l.line),
+  -- Several with one email: the number tells which; else nobody guesses.
+  matched as materialized (
+    select r.*, coalesce(r.slug, case when k.same > 1 and k.both <> 1 or k.same = 0 and k.is_unclear then 'client_ambiguous' end) as refused,
+           k.client_id as known_id, gen_random_uuid() as new_id,
+           private.import_key(p_import.id, r.email) as email_key, private.import_key(p_import.id, r.phone_e164) as phone_key,
+           private.import_key(p_import.id, r.name) as name_key,
+           private.import_key(p_import.id, r.offer_id || '|' || r.package_ref) as package_key
+      from read as r left join known as k on k.line = r.line),
+  -- The same person earlier in the file, in this batch or one before.
+  earlier as (
+    select m.line, e.line as of_line, private.same_person(m.email_key, m.phone_key, m.name_key, e.email_key, e.phone_key, e.name_key) as likeness
+      from matched as m
+     cross join lateral (
+       select b.line, b.email_key, b.phone_key, b.name_key from matched as b
+        where b.line < m.line and b.refused is null and (b.email_key = m.email_key or b.phone_key = m.phone_key)
+       union all
+       select b.line, b.email_key, b.phone_key, b.name_key from private.client_import_rows as b
+        where b.org_id = p_import.org_id and b.import_id = p_import.id and b.line < m.line and b.email_key = m.email_key
+       union all
+       select b.line, b.email_key, b.phone_key, b.name_key from private.client_import_rows as b
+        where b.org_id = p_import.org_id and b.import_id = p_import.id and b.line < m.line and b.phone_key = m.phone_key) as e
+     where m.refused is null),
+  placed as materialized (
+    select m.*, f.of_line, coalesce(m.refused, case when f.of_line is null and f.is_unclear then 'client_ambiguous' end) as doubt
+      from matched as m
+      left join (select e.line, min(e.of_line) filter (where e.likeness = 'same') as of_line, bool_or(e.likeness = 'unclear') as is_unclear
+                   from earlier as e group by e.line) as f on f.line = m.line),
+  -- Who follows an earlier row is its client, if that one became one.
+  people as materialized (
+    select p.*, coalesce(p.known_id, first.known_id, recorded.client_id, first.new_id, p.new_id) as client_id,
+           p.of_line is not null and (first.line is not null and first.doubt is null and first.of_line is null
+             or recorded.outcome <> 'refused' and recorded.of_line is null and (p_import.is_dry_run or recorded.client_id is not null)) is not true as is_lost
+      from placed as p
+      left join placed as first on first.line = p.of_line
+      left join private.client_import_rows as recorded
+        on recorded.org_id = p_import.org_id and recorded.import_id = p_import.id and recorded.line = p.of_line),
+  judged as (
+    select p.*, md5(concat_ws('|', 'import', p_import.org_id, p.client_id, p.offer_id, p.package_ref))::uuid as request_id,
+           coalesce(p.doubt, case
+             when p.of_line is null then null
+             when p.is_lost then 'client_ambiguous'
+             when p.offer_id is null
+                  or exists (select from people as e where e.line < p.line and e.client_id = p.client_id and e.doubt is null and e.package_key = p.package_key)
+                  or exists (select from private.client_import_rows as e
+                              where e.org_id = p_import.org_id and e.import_id = p_import.id and e.line < p.line and e.package_key = p.package_key
+                                and p.of_line in (e.line, e.of_line)) then 'row_duplicate' end) as why
+      from people as p),
+  compared as (
+    select j.*, case when j.why is null then j.known_id is null and j.of_line is null end as is_new,
+           case when j.why is not null or j.of_line is not null or c.id is null then '{}'
+                else array(select f.key from jsonb_each(j.client) as f
+                            where f.value is distinct from to_jsonb(c) -> f.key
+                              and not (f.key = 'phone' and j.phone_e164 is not distinct from c.phone_e164)
+                              and not (f.key = 'email' and j.email is not distinct from lower(c.email))
+                            order by f.key) end as changed,
+           case when j.why is null and j.offer_id is not null
+                then case when exists (select from public.client_purchases as s where s.org_id = p_import.org_id and s.request_id = j.request_id)
+                          then 'unchanged' else 'created' end end as package
+      from judged as j
+      left join public.clients as c on c.org_id = p_import.org_id and c.id = j.client_id)
+  select d.line,
+         case when d.why is not null then 'refused' when d.is_new then 'created'
+              when d.changed <> '{}' or d.package = 'created' then 'updated' else 'unchanged' end,
+         d.why, case when d.slug is not null then d.column_name end, d.changed, case when d.why is null then d.client_id end, d.client, d.package, d.of_line,
+         case when d.refused is null then d.email_key end, case when d.refused is null then d.phone_key end, case when d.refused is null then d.name_key end,
+         case when d.why is null then d.package_key end, d.offer_id, d.amount_cents, d.currency, d.total, d.used,
+         coalesce(private.local_to_instant(p_import.org_id, d.purchased_on, '00:00'), p_import.created_at),
+         private.local_to_instant(p_import.org_id, d.expires_on + 1, '00:00'), d.payment_method, d.session_duration_mins, d.request_id
+    from compared as d
+   order by d.line;
+$$;
+comment on function private.plan_client_import is 'What a batch of rows would do: each row''s outcome, and for those that are not refused what is to be written. Writes nothing.';
+
+-- ── 36_imports/rules/read_rows.sql ──
+
+-- What a file's cells mean. A cell is text until it has proven to be what its column holds; one that does not refuses its row alone.
+
+create function private.import_columns()
+returns table (name text, kind text, maximum integer, aliases text[], is_package boolean)
+language sql immutable security invoker set search_path = ''
+as $$
+  values
+    ('full_name', 'text', 200, '{name,client,client_name,fullname}'::text[], false),
+    ('first_name', 'part', 100, '{firstname,given_name,first}', false),
+    ('last_name', 'part', 100, '{lastname,surname,family_name,last}', false),
+    ('email', 'email', 320, '{email_address,e_mail,mail}', false),
+    ('phone', 'phone', 40, '{mobile,mobile_phone,phone_number,cell,telephone,tel}', false),
+    ('status', 'text', 40, '{}', false),
+    ('date_of_birth', 'date', null, '{dob,birthday,birth_date}', false),
+    ('gender', 'gender', null, '{sex}', false),
+    ('height_cm', 'height', null, '{height}', false),
+    ('weight_kg', 'weight', null, '{weight}', false),
+    ('address_line1', 'text', 200, '{address,street,address_1}', false),
+    ('address_line2', 'text', 200, '{address_2}', false),
+    ('city', 'text', 100, '{suburb,town}', false),
+    ('state', 'text', 100, '{region,province}', false),
+    ('postcode', 'text', 20, '{zip,zip_code,postal_code}', false),
+    ('country', 'text', 100, '{}', false),
+    ('emergency_contact_name', 'text', 200, '{emergency_contact}', false),
+    ('emergency_contact_phone', 'text', 40, '{emergency_phone}', false),
+    ('source', 'text', 100, '{referred_by}', false),
+    ('notes', 'text', 20000, '{note,comments}', false),
+    ('package', 'text', 200, '{offer,package_name,product}', true),
+    ('package_ref', 'text', 100, '{package_id,reference,invoice}', true),
+    ('sessions_total', 'count', 20000, '{sessions,total_sessions}', true),
+    ('sessions_used', 'count', 20000, '{used,used_sessions}', true),
+    ('sessions_remaining', 'count', 20000, '{remaining,sessions_left,remaining_sessions}', true),
+    ('amount_paid', 'amount', null, '{paid,amount,price}', true),
+    ('currency', 'currency', null, '{}', true),
+    ('purchased_on', 'date', null, '{purchased,purchase_date,bought_on}', true),
+    ('expires_on', 'date', null, '{expires,expiry,expiry_date,valid_until}', true),
+    ('payment_method', 'method', null, '{}', true);
+$$;
+comment on function private.import_columns is 'The columns that an import understands: what each holds, how long it may be, what else it is called in files.';
+
+-- Spreadsheets keep a leading zero by writing ="0400…". Marks that turn the direction of writing, and control characters, are nobody's name.
+create function private.import_cell(p_cell text)
+returns text
+language plpgsql immutable security invoker set search_path = ''
+as $$
+begin
+  return nullif(btrim(regexp_replace(regexp_replace(regexp_replace(p_cell, '^\s*="([^"]*)"\s*$', '\1'),
+                  '[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]', '', 'g'),
+                  '\u00a0', ' ', 'g'), E' \t\r\n'), '');
+end;
+$$;
+comment on function private.import_cell is 'A cell as a person means it: without a spreadsheet''s wrapping, invisible characters and space around; null when nothing is left.';
+
+create function private.import_date(p_text text, p_order text)
+returns date
+language sql immutable security invoker set search_path = ''
+as $$
+  with parts as (
+    select case when iso.m is not null then iso.m::integer[]
+                when p_order = 'dmy' then array[other.m[3], other.m[2], other.m[1]]::integer[]
+                when p_order = 'mdy' then array[other.m[3], other.m[1], other.m[2]]::integer[] end as d
+      from (select regexp_match(p_text, '^([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T ]00:00(?::00)?)?$') as m) as iso,
+           (select regexp_match(p_text, '^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{4})$') as m) as other)
+  select case when d[1] between 1900 and 2200 and d[2] between 1 and 12 and d[3] >= 1
+                   and d[3] <= extract(day from make_date(d[1], d[2], 1) + interval '1 month - 1 day')
+              then make_date(d[1], d[2], d[3]) end
+    from parts;
+$$;
+comment on function private.import_date is 'A date as the file writes it, or null: years first always, else in the order that was said; never guessed.';
+
+-- 1,234.50 and 1.234,50 cannot be told from each other by one number: a separator of thousands is refused.
+create function private.import_amount(p_text text, p_currency text)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when a.m is not null and char_length(coalesce(a.m[2], '')) <= c.digits
+              then (a.m[1] || rpad(coalesce(a.m[2], ''), c.digits, '0'))::integer end
+    from (select regexp_match(p_text, '^[$€£¥]?\s*([0-9]{1,6})(?:[.,]([0-9]{1,3}))?$') as m) as a,
+         (select case when p_currency in ('bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'ugx', 'vnd', 'vuv', 'xaf', 'xof', 'xpf') then 0
+                      when p_currency in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 3 else 2 end as digits) as c;
+$$;
+comment on function private.import_amount is 'An amount of money in the currency''s minor unit, or null: 800, 800.00 or 800,00, without separators of thousands.';
+
+-- One column's value as JSON, or null where the text is none. A cell that a spreadsheet would run is refused wherever it stands.
+create function private.import_value(p_kind text, p_maximum integer, p_text text, p_order text)
+returns jsonb
+language plpgsql immutable security invoker set search_path = ''
+as $$
+begin
+  return case
+    when p_text ~ '[\ufffd]' or p_text ~ '^[=@]' or p_text ~ '^[+-]\s*[[:alpha:]@=]' or char_length(p_text) > coalesce(p_maximum, 100) then null
+    when p_kind in ('text', 'part', 'phone', 'currency', 'amount') then to_jsonb(p_text)
+    when p_kind = 'email' then case when p_text ~ '^[^\s@,;<>"]+@[^\s@,;<>"]+\.[^\s@,;<>"]+$' then to_jsonb(p_text) end
+    when p_kind = 'date' then to_jsonb(private.import_date(p_text, p_order))
+    when p_kind = 'gender' then case when lower(p_text) in ('male', 'female', 'other', 'prefer_not_to_say') then to_jsonb(lower(p_text))
+                                     when lower(p_text) in ('m', 'f') then to_jsonb(case lower(p_text) when 'm' then 'male' else 'female' end) end
+    when p_kind in ('height', 'weight') then case when p_text ~ '^[0-9]{1,3}([.,][0-9]{1,2})?$' and replace(p_text, ',', '.')::numeric > 0
+                                                       and replace(p_text, ',', '.')::numeric < case p_kind when 'height' then 300 else 1000 end
+                                                  then to_jsonb(replace(p_text, ',', '.')::numeric) end
+    when p_kind = 'count' then case when p_text ~ '^[0-9]{1,5}(\.0+)?$' and p_text::numeric <= p_maximum then to_jsonb(p_text::numeric::integer) end
+    when p_kind = 'method' then case when lower(replace(p_text, ' ', '_')) in ('cash', 'card', 'bank_transfer') then to_jsonb(lower(replace(p_text, ' ', '_'))) end
+  end;
+end;
+$$;
+comment on function private.import_value is 'A cell''s value as its column holds it; null when it cannot be meant.';
+
+-- Each row with what it says of a client and of a package, or with why it cannot be read. Cells of unknown columns are ignored.
+create function private.read_import_rows(p_org_id uuid, p_rows jsonb, p_order text)
+returns table (line integer, client jsonb, package jsonb, phone_e164 text, slug text, column_name text)
+language sql stable security definer set search_path = ''
+as $$
+  with given as (
+    select (r.value ->> 'line')::integer as line, coalesce(r.value -> 'cells', '{}') as cells, (r.value ->> 'slug') as slug
+      from jsonb_array_elements(p_rows) as r (value)),
+  read as (
+    select g.line, c.name, c.is_package, c.nth, private.import_value(c.kind, c.maximum, v.text, p_order) as value,
+           case when v.text ~ '^[=@]' or v.text ~ '^[+-]\s*[[:alpha:]@=]' then 'formula_refused'
+                when v.text ~ '[\ufffd]' then 'text_undecodable'
+                when c.kind = 'date' then 'date_invalid' else 'value_not_allowed' end as slug
+      from given as g
+     cross join lateral jsonb_each_text(case jsonb_typeof(g.cells) when 'object' then g.cells else '{}' end) as k (name, text)
+      join (select i.*, row_number() over () as nth from private.import_columns() as i) as c on c.name = k.name
+     cross join lateral (select private.import_cell(k.text) as text) as v
+     where v.text is not null),
+  rows as (
+    select g.line, coalesce(jsonb_object_agg(r.name, r.value) filter (where r.value is not null and not r.is_package), '{}') as client,
+           coalesce(jsonb_object_agg(r.name, r.value) filter (where r.value is not null and r.is_package), '{}') as package,
+           coalesce(g.slug, (array_agg(r.slug order by r.nth) filter (where r.value is null and r.name is not null))[1]) as slug,
+           (array_agg(r.name order by r.nth) filter (where r.value is null and r.name is not null))[1] as column_name
+      from given as g left join read as r on r.line = g.line
+     group by g.line, g.slug),
+  named as materialized (
+    select r.line, r.package, r.slug, r.column_name,
+           r.client - '{first_name,last_name}'::text[] || jsonb_strip_nulls(jsonb_build_object('full_name',
+             coalesce(r.client ->> 'full_name', nullif(concat_ws(' ', r.client ->> 'first_name', r.client ->> 'last_name'), '')))) as client,
+           private.e164(r.client ->> 'phone', private.phone_region(p_org_id)) as phone_e164
+      from rows as r)
+  select n.line, n.client, nullif(n.package, '{}'), n.phone_e164,
+         case when n.slug is not null then n.slug
+              when n.client ->> 'full_name' is null then 'value_missing'
+              when n.client ->> 'phone' is not null and n.phone_e164 is null then 'value_not_allowed'
+              when n.client ->> 'email' is null and n.phone_e164 is null then 'client_unidentified'
+              when n.package <> '{}' and n.package ->> 'package' is null then 'value_missing' end,
+         case when n.slug is not null then n.column_name
+              when n.client ->> 'full_name' is null then 'full_name'
+              when n.client ->> 'phone' is not null and n.phone_e164 is null then 'phone'
+              when n.client ->> 'email' is null and n.phone_e164 is null then null
+              when n.package <> '{}' and n.package ->> 'package' is null then 'package' end
+    from named as n;
+$$;
+comment on function private.read_import_rows is
+  'What rows [{line, cells: {column: text}}] say of a client and a package, or the slug and column that refuse one.';
 
 -- ── 40_scheduling/rules/book.sql ──
 
@@ -11279,13 +11753,16 @@ comment on function private.may_answer is 'True when an SMS may be answered by o
 -- number, or longer than any that could take an SMS there.
 create function private.e164(p_phone text, p_region text)
 returns text
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  with dialled as (
+begin
+  -- Materialized, or each region would work the number out anew; planned once, since whole files are read with it.
+  return (
+  with dialled as materialized (
     select regexp_replace(regexp_replace(normalize(p_phone, nfkc), '\s*(,|;|#|x|ext).*$', '', 'i'), '[^0-9+]', '', 'g') as phone,
            r.calling_code, r.trunk_prefix, r.mobile_digits
       from private.phone_regions as r where r.region = p_region),
-  number as (
+  number as materialized (
     select case
              when d.phone ~ '^\+' then d.phone
              when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
@@ -11305,7 +11782,8 @@ as $$
                              from private.phone_regions as r
                             where starts_with(x.phone, '+' || r.calling_code || '0')
                             group by r.calling_code having bool_and(r.trunk_prefix in ('0', '80') is true)), x.phone) as phone
-            from number as x) as n;
+            from number as x) as n);
+end;
 $$;
 comment on function private.e164 is
   'A phone number as E.164, read as people of that region write it; null where it is none.';
@@ -12815,6 +13293,971 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
   for each row execute function private.tg__touch_updated_at();
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
+
+-- ── 60_payments/rules/stripe_events.sql ──
+
+-- Stripe's events: each taken in once, its effect whole or not at all, and what became of it kept.
+-- The claim (the event's row) and its effect are one transaction, the effect in a subtransaction: an effect that fails leaves the
+-- event with the slug of why. Events of one account are applied one after another, so that what waits for another is never missed.
+-- Lock order: the account (advisory), package, booking, payment.
+
+-- What may be kept of an event. Anything else, and any text that is no id, word or number, is gone before it is written.
+create function private.stripe_kept(p_value jsonb, p_is_metadata boolean default false)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select case jsonb_typeof(p_value)
+    when 'object' then (
+      select coalesce(jsonb_object_agg(m.key, private.stripe_kept(m.value, m.key = 'metadata')), '{}')
+        from jsonb_each(p_value) as m (key, value)
+       where case
+         when p_is_metadata then m.key = any (
+           '{org_id,client_id,offer_id,promo_code_id,purchase_id,booking_id,hold_id,deposit_id,refund_id,request_id,plan,kind}'::text[])
+         when jsonb_typeof(m.value) in ('object', 'array') then m.key = any (
+           '{data,object,metadata,items,lines,price,plan,recurring,period,parent,subscription_details,subscription_item_details,refunds,charges,payments,
+             payment,balance_transaction,balance_transactions,fee_details,requirements,last_payment_error,payment_intent,customer,subscription,
+             invoice,charge,latest_charge,dispute,pricing,price_details}'::text[])
+         else m.key = any (
+           '{id,object,type,created,account,api_version,livemode,status,amount,amount_total,amount_paid,amount_due,amount_received,
+             amount_refunded,amount_remaining,total,currency,customer,payment_intent,latest_charge,charge,invoice,subscription,price,plan,
+             interval,interval_count,unit_amount,quantity,proration,start,end,current_period_start,current_period_end,cancel_at,
+             cancel_at_period_end,canceled_at,ended_at,trial_start,trial_end,start_date,billing_reason,attempt_count,next_payment_attempt,
+             paid,refunded,captured,disputed,dispute,balance_transaction,fee,net,source,application_fee,application_fee_amount,mode,
+             payment_status,charges_enabled,payouts_enabled,details_submitted,disabled_reason,arrival_date,failure_code,decline_code,code,
+             reason,is_charge_refundable,is_default,has_more,pause_collection,collection_method}'::text[]) end
+         and (jsonb_typeof(m.value) <> 'string' or m.value #>> '{}' ~ '^[A-Za-z0-9_.:/+-]{0,255}$'))
+    when 'array' then (select coalesce(jsonb_agg(private.stripe_kept(v.value)), '[]') from jsonb_array_elements(p_value) as v (value))
+    else p_value end;
+$$;
+comment on function private.stripe_kept is 'What is kept of something that Stripe sent, by an allow-list: ids, amounts, states, times.';
+
+create function private.receive_stripe_event(p_event jsonb, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_kept jsonb := private.stripe_kept(p_event);
+  v_event private.stripe_events;
+begin
+  perform private.require_value(v_kept ->> 'id' ~ '^evt_[A-Za-z0-9_]{1,250}$', 'id'),
+          private.require_value(v_kept ->> 'type' ~ '^[a-z0-9_.]{1,100}$', 'type'),
+          private.require_value(jsonb_typeof(v_kept -> 'created') = 'number', 'created'),
+          private.require_value(jsonb_typeof(v_kept #> '{data,object}') = 'object', 'data.object');
+  -- A second delivery waits here for the first, and then finds what came of it.
+  insert into private.stripe_events (id, account, org_id, type, api_version, livemode, created_at, payload)
+  values (v_kept ->> 'id', v_kept ->> 'account',
+          (select a.org_id from public.stripe_accounts as a where a.stripe_account_id = v_kept ->> 'account'),
+          v_kept ->> 'type', v_kept ->> 'api_version', coalesce((v_kept ->> 'livemode')::boolean, false),
+          private.stripe_instant(v_kept -> 'created'), v_kept)
+  on conflict (id) do nothing
+  returning * into v_event;
+  if not found then
+    select e.* into v_event from private.stripe_events as e where e.id = v_kept ->> 'id' for no key update;
+    if v_event.status <> 'failed' then
+      return jsonb_build_object('event_id', v_event.id, 'outcome', 'repeated', 'error', null);
+    end if;
+    update private.stripe_events as e set attempts = e.attempts + 1 where e.id = v_event.id;
+  end if;
+  return private.settle_stripe_event(v_event.id, p_now);
+end;
+$$;
+comment on function private.receive_stripe_event is
+  'Takes an event in: {event_id, outcome: applied | ignored | refused | failed | waiting | braked | repeated, error}. Fails: value_not_allowed 422 where it is no event.';
+
+-- Applies an event that is kept, and whatever waited for what it brought.
+create function private.settle_stripe_event(p_id text, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_event private.stripe_events;
+  v_state text;
+  v_slug text;
+  v_status text;
+  v_waits_for text;
+  v_error text;
+begin
+  select e.* into v_event from private.stripe_events as e where e.id = p_id for no key update;
+  if v_event.account is not null and v_event.org_id is null then
+    -- The account may have been connected since.
+    select a.org_id into v_event.org_id from public.stripe_accounts as a where a.stripe_account_id = v_event.account;
+  end if;
+  if private.is_braked('payments', v_event.org_id) then
+    v_status := 'braked';
+  elsif v_event.account is not null and v_event.org_id is null then
+    v_status := 'refused';
+    v_error := 'stripe_account_unknown';
+  else
+    begin
+      if v_event.account is null then
+        v_status := case private.apply_platform_event(v_event.payload, p_now) when 'ignored' then 'ignored' else 'applied' end;
+      else
+        select a.status, a.waits_for into v_status, v_waits_for from private.apply_stripe_event(v_event, p_now) as a;
+      end if;
+    exception when others then
+      get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+      -- A rule's no is final; anything else may be otherwise next time.
+      v_status := case when v_state in ('PT404', 'PT422') then 'refused' else 'failed' end;
+      v_error := case when v_state like 'PT%' and v_slug ~ '^[a-z0-9_]{1,80}$' then v_slug else 'sqlstate_' || lower(v_state) end;
+    end;
+  end if;
+  update private.stripe_events as e
+     set status = v_status, error = v_error, waits_for = v_waits_for, org_id = v_event.org_id,
+         settled_at = case when v_status in ('applied', 'ignored', 'refused') then clock_timestamp() end
+   where e.id = p_id;
+  if v_status = 'refused' and v_event.org_id is not null then
+    perform private.raise_alert(v_event.org_id, 'stripe_event_refused', null, null, null);
+  elsif v_status = 'applied' and v_event.account is not null then
+    perform private.wake_stripe_events(v_event.account, private.stripe_subjects(v_event.payload #> '{data,object}'), p_now);
+  end if;
+  return jsonb_build_object('event_id', p_id, 'outcome', v_status, 'error', v_error);
+end;
+$$;
+comment on function private.settle_stripe_event is 'Applies a kept event, once more where it failed: {event_id, outcome, error}.';
+
+create function private.stripe_subjects(p_object jsonb)
+returns text[]
+language sql immutable security invoker set search_path = ''
+as $$
+  select array_remove(array[p_object ->> 'id', private.stripe_id(p_object -> 'payment_intent'), private.stripe_id(p_object -> 'charge'),
+                            private.stripe_id(p_object -> 'latest_charge'), private.stripe_id(p_object -> 'invoice'), private.stripe_id(p_object -> 'subscription'),
+                            private.stripe_id(p_object #> '{payment,payment_intent}'),
+                            private.stripe_id(p_object #> '{payments,data,0,payment,payment_intent}')], null);
+$$;
+comment on function private.stripe_subjects is 'What others may have waited for that an object brings: itself, and what it is joined to.';
+
+create function private.wake_stripe_events(p_account text, p_subjects text[], p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text;
+begin
+  for v_id in
+    select e.id from private.stripe_events as e
+     where e.account = p_account and e.status = 'waiting' and e.waits_for = any (p_subjects)
+     order by e.created_at, e.received_at, e.id
+  loop
+    -- What one of them brings may have woken it already.
+    if exists (select from private.stripe_events as e where e.id = v_id and e.status = 'waiting') then
+      perform private.settle_stripe_event(v_id, p_now);
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.wake_stripe_events is 'Applies the events of an account that waited for one of these ids.';
+
+create function private.stripe_waits(p_for text, out status text, out waits_for text)
+language sql immutable security invoker set search_path = ''
+as $$
+  select 'waiting', p_for;
+$$;
+comment on function private.stripe_waits is 'The answer of an effect that needs what has not been told of yet.';
+
+create function private.apply_stripe_event(p_event private.stripe_events, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_object jsonb := p_event.payload #> '{data,object}';
+  v_org_id uuid := p_event.org_id;
+begin
+  if p_event.type !~ '^(account|checkout|payment_intent|charge|refund|invoice|invoice_payment|customer\.subscription|payout)\.' then
+    status := 'ignored';
+    return;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('stripe:' || p_event.account, 0));
+  status := 'applied';
+  case
+    when p_event.type in ('account.updated', 'account.application.deauthorized') then
+      status := private.apply_stripe_account(v_org_id, v_object, p_event.created_at, p_event.type = 'account.application.deauthorized');
+    when p_event.type in ('checkout.session.completed', 'checkout.session.async_payment_succeeded') then
+      status := private.apply_checkout(v_org_id, v_object, p_event.created_at);
+    when p_event.type = 'checkout.session.async_payment_failed' then
+      status := private.notice_failed_payment(v_org_id, v_object, p_event.created_at);
+    when p_event.type in ('payment_intent.succeeded', 'payment_intent.canceled', 'payment_intent.payment_failed') then
+      status := private.apply_payment_intent(v_org_id, p_event.type, v_object, p_event.created_at, p_now);
+    when p_event.type in ('charge.succeeded', 'charge.updated', 'charge.captured') then
+      select a.status, a.waits_for into status, waits_for from private.apply_charge(v_org_id, p_event.account, v_object) as a;
+    when p_event.type = 'charge.refunded' then
+      select a.status, a.waits_for into status, waits_for from private.apply_charge_refunded(v_org_id, p_event.account, v_object, p_now) as a;
+    when p_event.type in ('refund.created', 'refund.updated', 'refund.failed', 'charge.refund.updated') then
+      select a.status, a.waits_for into status, waits_for from private.apply_stripe_refund(v_org_id, v_object, p_now) as a;
+    when p_event.type like 'charge.dispute.%' then
+      select a.status, a.waits_for into status, waits_for from private.apply_dispute(v_org_id, p_event.type, v_object, p_event.created_at) as a;
+    when p_event.type in ('invoice.paid', 'invoice.payment_succeeded') then
+      select a.status, a.waits_for into status, waits_for from private.apply_paid_invoice(v_org_id, p_event.account, v_object, p_event.created_at) as a;
+    when p_event.type = 'invoice.payment_failed' then
+      status := private.apply_failed_invoice(v_org_id, v_object, p_event.created_at);
+    when p_event.type = 'invoice_payment.paid' then
+      select a.status, a.waits_for into status, waits_for from private.link_invoice_payment(
+        v_org_id, private.stripe_id(v_object -> 'invoice'), private.stripe_id(v_object #> '{payment,payment_intent}')) as a;
+    when p_event.type like 'customer.subscription.%' and p_event.type <> 'customer.subscription.trial_will_end' then
+      select a.status, a.waits_for into status, waits_for
+        from private.apply_subscription(v_org_id, p_event.account, v_object, p_event.created_at, false) as a;
+    when p_event.type in ('payout.paid', 'payout.failed', 'payout.canceled') then
+      status := private.apply_payout(v_org_id, p_event.type, v_object);
+    else
+      status := 'ignored';
+  end case;
+end;
+$$;
+comment on function private.apply_stripe_event is
+  'The effect of an event of a connected account: applied, ignored (not ours), or waiting for an id. Fails where a rule refuses it.';
+
+create function private.want_stripe_object(p_org_id uuid, p_account text, p_kind text, p_stripe_id text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.stripe_fetches as f (account, kind, stripe_id, org_id)
+  select p_account, p_kind, p_stripe_id, p_org_id where p_stripe_id is not null
+  on conflict (account, kind, stripe_id) do update set next_at = now(), claim = null, attempts = 0;
+$$;
+comment on function private.want_stripe_object is 'Has Stripe asked for an object, soon; what was being fetched is fetched again, since something was said of it meanwhile.';
+
+create function private.claim_stripe_fetches(p_limit integer, p_lease interval, p_now timestamptz)
+returns setof private.stripe_fetches
+language sql volatile security definer set search_path = ''
+as $$
+  update private.stripe_fetches as f
+     set claim = gen_random_uuid(), next_at = p_now + p_lease, attempts = f.attempts + 1
+    from (select d.account, d.kind, d.stripe_id from private.stripe_fetches as d
+           where d.next_at <= p_now and not private.is_braked('payments', d.org_id)
+           order by d.next_at limit p_limit for no key update skip locked) as due
+   where (f.account, f.kind, f.stripe_id) = (due.account, due.kind, due.stripe_id)
+  returning f.*;
+$$;
+comment on function private.claim_stripe_fetches is 'Claims objects to be fetched, for a lease; a claim that is not recorded by then is another''s.';
+
+-- What was asked for is of the moment it was asked: newer than every event before.
+create function private.record_stripe_object(p_account text, p_kind text, p_stripe_id text, p_claim uuid, p_object jsonb, p_error text, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_fetch private.stripe_fetches;
+  v_object jsonb := private.stripe_kept(p_object);
+  v_status text := 'applied';
+  v_state text;
+  v_slug text;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('stripe:' || p_account, 0));
+  select f.* into v_fetch from private.stripe_fetches as f
+   where (f.account, f.kind, f.stripe_id, f.claim) = (p_account, p_kind, p_stripe_id, p_claim) for update;
+  if not found then
+    return 'stale';
+  end if;
+  if p_error is null then
+    begin
+      case p_kind
+        when 'subscription' then
+          select a.status into v_status from private.apply_subscription(v_fetch.org_id, p_account, v_object, null, true) as a;
+        when 'account' then
+          v_status := private.apply_stripe_account(v_fetch.org_id, v_object, null, false);
+        when 'balance_transaction' then
+          v_status := private.apply_balance_transaction(v_fetch.org_id, v_object);
+        when 'charge' then
+          select a.status into v_status from private.apply_charge_refunded(v_fetch.org_id, null, v_object, p_now) as a;
+        when 'invoice' then
+          select a.status into v_status from private.link_invoice_payment(
+            v_fetch.org_id, v_object ->> 'id', private.stripe_id(v_object #> '{payments,data,0,payment,payment_intent}')) as a;
+      end case;
+    exception when others then
+      get stacked diagnostics v_state = returned_sqlstate, v_slug = pg_exception_detail;
+      p_error := case when v_state like 'PT%' and v_slug ~ '^[a-z0-9_]{1,80}$' then v_slug else 'sqlstate_' || lower(v_state) end;
+    end;
+  end if;
+  if p_error is null then
+    delete from private.stripe_fetches as f where (f.account, f.kind, f.stripe_id) = (p_account, p_kind, p_stripe_id);
+    perform private.wake_stripe_events(p_account, private.stripe_subjects(v_object), p_now);
+    return v_status;
+  end if;
+  update private.stripe_fetches as f
+     set claim = null, error = case when p_error ~ '^[a-z0-9_]{1,80}$' then p_error else 'unknown' end,
+         next_at = p_now + least(interval '1 minute' * 2 ^ least(f.attempts, 12), interval '1 day')
+   where (f.account, f.kind, f.stripe_id) = (p_account, p_kind, p_stripe_id);
+  return 'failed';
+end;
+$$;
+comment on function private.record_stripe_object is
+  'Applies an object that was fetched, and what waited for it: applied, ignored, waiting, failed (it is fetched again later), or stale (the claim is no longer the caller''s).';
+
+-- ── 60_payments/rules/stripe_money.sql ──
+
+-- What else moves money at Stripe: fees, refunds, disputes, payouts. Each is booked by its own id, in whatever order it is told.
+
+create function private.apply_stripe_account(p_org_id uuid, p_account jsonb, p_at timestamptz, p_is_gone boolean)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_known public.stripe_accounts;
+begin
+  select a.* into v_known from public.stripe_accounts as a where a.org_id = p_org_id for no key update;
+  if p_at < v_known.as_of then
+    return 'applied';
+  elsif p_at = v_known.as_of and not p_is_gone then
+    perform private.want_stripe_object(p_org_id, v_known.stripe_account_id, 'account', v_known.stripe_account_id);
+    return 'applied';
+  end if;
+  perform private.require_stripe_field(p_is_gone or p_account ? 'charges_enabled', 'charges_enabled'),
+          private.require_stripe_field(p_is_gone or p_account ? 'payouts_enabled', 'payouts_enabled');
+  update public.stripe_accounts as a
+     set charges_enabled = not p_is_gone and (p_account ->> 'charges_enabled')::boolean,
+         payouts_enabled = not p_is_gone and (p_account ->> 'payouts_enabled')::boolean,
+         details_submitted = coalesce((p_account ->> 'details_submitted')::boolean, a.details_submitted),
+         as_of = coalesce(p_at, a.as_of)
+   where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_stripe_account is 'Mirrors what a connected account may do; nothing once it has taken its leave.';
+
+-- The charge says what the platform took; what Stripe took is in its balance transaction, which may come later.
+create function private.apply_charge(p_org_id uuid, p_account text, p_charge jsonb, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_charge_id text := p_charge ->> 'id';
+  v_intent_id text := private.stripe_id(p_charge -> 'payment_intent');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, private.stripe_id(p_charge -> 'invoice'));
+  v_transaction jsonb := p_charge -> 'balance_transaction';
+begin
+  status := 'applied';
+  if p_charge ->> 'status' is distinct from 'succeeded' then
+    return;
+  elsif v_payment.id is null then
+    if v_intent_id is null then
+      status := 'ignored';
+    else
+      select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_intent_id) as w;
+    end if;
+    return;
+  end if;
+  update private.stripe_payments as p
+     set charge_id = v_charge_id, payment_intent_id = coalesce(p.payment_intent_id, v_intent_id)
+   where p.org_id = p_org_id and p.id = v_payment.id and p.charge_id is distinct from v_charge_id;
+  if coalesce(jsonb_typeof(p_charge -> 'application_fee_amount'), 'null') <> 'null' then
+    perform private.book_money(
+      p_org_id, 'PLATFORM_FEE', -private.stripe_amount(p_charge, 'application_fee_amount'), private.stripe_currency(p_charge), 'stripe', v_charge_id,
+      private.stripe_instant(p_charge -> 'created'), v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_payment.payment_intent_id,
+      v_payment.invoice_id);
+  end if;
+  if jsonb_typeof(v_transaction) = 'object' then
+    status := private.apply_balance_transaction(p_org_id, v_transaction);
+  else
+    perform private.want_stripe_object(p_org_id, p_account, 'balance_transaction', private.stripe_id(v_transaction));
+  end if;
+end;
+$$;
+comment on function private.apply_charge is
+  'A charge of a payment of ours: books the platform''s fee, and asks for the balance transaction that has Stripe''s; one of a payment not known yet waits.';
+
+create function private.apply_balance_transaction(p_org_id uuid, p_transaction jsonb)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_charge_id text := private.stripe_id(p_transaction -> 'source');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, null, v_charge_id, null);
+  v_fee bigint := private.stripe_amount(p_transaction, 'fee');
+begin
+  perform private.require_stripe_field(v_charge_id is not null, 'source');
+  if v_payment.id is null then
+    return 'ignored';
+  end if;
+  -- Its fee includes what the platform took, which is booked by itself.
+  select v_fee - coalesce(sum((d.value ->> 'amount')::bigint), 0) into v_fee
+    from jsonb_array_elements(case jsonb_typeof(p_transaction -> 'fee_details') when 'array' then p_transaction -> 'fee_details' else '[]' end) as d (value)
+   where d.value ->> 'type' = 'application_fee';
+  perform private.book_money(
+    p_org_id, 'FEE', -v_fee, private.stripe_currency(p_transaction), 'stripe', v_charge_id, private.stripe_instant(p_transaction -> 'created'),
+    v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_payment.payment_intent_id, v_payment.invoice_id);
+  return 'applied';
+end;
+$$;
+comment on function private.apply_balance_transaction is 'Books Stripe''s fee of a charge, as its balance transaction has it.';
+
+-- Locks in order, so that a refund never meets a check-in the other way round.
+create function private.lock_stripe_payment(p_payment private.stripe_payments)
+returns private.stripe_payments
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_payment.purchase_id is not null then
+    perform private.lock_package(p_payment.org_id, p_payment.purchase_id);
+  end if;
+  perform from public.bookings as b where b.org_id = p_payment.org_id and b.id = p_payment.booking_id for no key update;
+  select p.* into p_payment from private.stripe_payments as p where p.org_id = p_payment.org_id and p.id = p_payment.id for no key update;
+  return p_payment;
+end;
+$$;
+comment on function private.lock_stripe_payment is 'Locks a payment after the package and the booking it paid for.';
+
+create function private.book_of_payment(
+  p_payment private.stripe_payments, p_type public.money_event_type, p_amount_cents bigint, p_currency text, p_reference_id text, p_at timestamptz)
+returns uuid
+language sql volatile security definer set search_path = ''
+as $$
+  select private.book_money(p_payment.org_id, p_type, p_amount_cents, p_currency, 'stripe', p_reference_id, p_at, p_payment.client_id,
+                            p_payment.purchase_id, p_payment.booking_id, p_payment.payment_intent_id, p_payment.invoice_id);
+$$;
+comment on function private.book_of_payment is 'book_money for something that happened to a payment: with its client, package, booking and ids.';
+
+create function private.refunded_cents(p_payment private.stripe_payments)
+returns bigint
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(-sum(e.amount_cents), 0)::bigint
+    from public.money_events as e
+   where e.org_id = p_payment.org_id and e.source = 'stripe' and e.type in ('REFUND', 'ADJUSTMENT')
+     and (e.stripe_payment_intent_id = p_payment.payment_intent_id or e.stripe_invoice_id = p_payment.invoice_id);
+$$;
+comment on function private.refunded_cents is 'What was given back of a payment, less refunds that failed.';
+
+-- One refund, by its own id: cumulative amounts of a charge say nothing about which.
+create function private.apply_stripe_refund(p_org_id uuid, p_refund jsonb, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_refund ->> 'id';
+  v_intent_id text := private.stripe_id(p_refund -> 'payment_intent');
+  v_charge_id text := private.stripe_id(p_refund -> 'charge');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, null);
+  v_amount bigint := private.stripe_amount(p_refund, 'amount');
+  v_currency text := private.stripe_currency(p_refund);
+  v_at timestamptz := private.stripe_instant(p_refund -> 'created');
+  v_refund_id uuid := private.metadata_id(p_refund -> 'metadata', 'refund_id');
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_refund ->> 'status' is not null, 'status'),
+          private.require_stripe_field(v_at is not null, 'created');
+  status := 'applied';
+  if v_payment.id is null then
+    if coalesce(v_intent_id, v_charge_id) is null then
+      status := 'ignored';
+    else
+      select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, v_charge_id)) as w;
+    end if;
+    return;
+  end if;
+  v_payment := private.lock_stripe_payment(v_payment);
+  if v_currency <> v_payment.currency then
+    perform private.fail(422, 'stripe_currency_mismatch', 'A refund is not in its payment''s currency.', 'Look at the payment at Stripe.');
+  elsif not exists (select from public.money_events as e where e.org_id = p_org_id and e.source = 'stripe' and e.reference_id = v_id and e.type = 'REFUND')
+        and p_refund ->> 'status' not in ('failed', 'canceled') and private.refunded_cents(v_payment) + v_amount > v_payment.amount_cents then
+    perform private.fail(422, 'stripe_refund_too_large', 'More would be given back than was paid.', 'Look at the payment at Stripe.');
+  end if;
+  perform private.book_of_payment(v_payment, 'REFUND', -v_amount, v_currency, v_id, v_at);
+  if p_refund ->> 'status' in ('failed', 'canceled') then
+    perform private.book_of_payment(v_payment, 'ADJUSTMENT', v_amount, v_currency, v_id, p_now);
+  end if;
+  if exists (select from public.refunds as r where r.org_id = p_org_id and r.id = v_refund_id) then
+    perform private.apply_refund(p_org_id, v_refund_id, p_refund, p_now);
+  end if;
+end;
+$$;
+comment on function private.apply_stripe_refund is
+  'Books a refund once, on its own date, and takes it back where it failed; waits for a payment not known yet. Fails: stripe_refund_too_large 422, stripe_currency_mismatch 422, stripe_field_missing 422.';
+
+-- Earlier versions of the API list a charge's refunds; later ones leave them to be asked for.
+create function private.apply_charge_refunded(p_org_id uuid, p_account text, p_charge jsonb, p_now timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_intent_id text := private.stripe_id(p_charge -> 'payment_intent');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, p_charge ->> 'id', private.stripe_id(p_charge -> 'invoice'));
+  v_refund jsonb;
+begin
+  status := 'applied';
+  if v_payment.id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, p_charge ->> 'id')) as w;
+    return;
+  end if;
+  for v_refund in
+    select r.value || jsonb_build_object('payment_intent', v_payment.payment_intent_id, 'charge', p_charge ->> 'id')
+      from jsonb_array_elements(case jsonb_typeof(p_charge #> '{refunds,data}') when 'array' then p_charge #> '{refunds,data}' else '[]' end) as r (value)
+  loop
+    perform private.apply_stripe_refund(p_org_id, v_refund, p_now);
+  end loop;
+  if p_account is not null and private.refunded_cents(v_payment) < private.stripe_amount(p_charge, 'amount_refunded') then
+    perform private.want_stripe_object(p_org_id, p_account, 'charge', p_charge ->> 'id');
+  end if;
+end;
+$$;
+comment on function private.apply_charge_refunded is 'A charge was refunded: books the refunds it lists, and asks for them where it lists none.';
+
+create function private.apply_dispute(p_org_id uuid, p_type text, p_dispute jsonb, p_at timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_dispute ->> 'id';
+  v_intent_id text := private.stripe_id(p_dispute -> 'payment_intent');
+  v_charge_id text := private.stripe_id(p_dispute -> 'charge');
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, v_intent_id, v_charge_id, null);
+  v_amount bigint := private.stripe_amount(p_dispute, 'amount');
+  v_currency text := private.stripe_currency(p_dispute);
+  v_status text := case p_dispute ->> 'status' when 'won' then 'won' when 'warning_closed' then 'won' when 'lost' then 'lost' else 'held' end;
+  v_transactions jsonb := case jsonb_typeof(p_dispute -> 'balance_transactions') when 'array' then p_dispute -> 'balance_transactions' else '[]' end;
+  v_transaction record;
+  v_before public.disputes;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_dispute ->> 'status' is not null, 'status');
+  status := 'applied';
+  if v_payment.id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(coalesce(v_intent_id, v_charge_id)) as w;
+    return;
+  end if;
+  v_payment := private.lock_stripe_payment(v_payment);
+  select d.* into v_before from public.disputes as d where d.org_id = p_org_id and d.stripe_dispute_id = v_id;
+  insert into public.disputes as d (
+    org_id, stripe_dispute_id, payment_id, client_id, purchase_id, booking_id, amount_cents, currency, reason, status, opened_at, closed_at)
+  values (
+    p_org_id, v_id, v_payment.id, v_payment.client_id, v_payment.purchase_id, v_payment.booking_id, v_amount, v_currency, p_dispute ->> 'reason',
+    v_status, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at), case when v_status <> 'held' then p_at end)
+  on conflict (org_id, stripe_dispute_id) do update
+     set status = excluded.status, closed_at = excluded.closed_at
+   where d.status = 'held' and excluded.status <> 'held';
+
+  -- The money leaves when the dispute opens and comes back when it is won; a question of the bank's moves none.
+  if p_type = 'charge.dispute.funds_withdrawn' or v_status = 'lost'
+     or exists (select from jsonb_array_elements(v_transactions) as t (value) where (t.value ->> 'amount')::bigint < 0) then
+    perform private.book_of_payment(v_payment, 'DISPUTE', -v_amount, v_currency, v_id, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at));
+  end if;
+  if p_type = 'charge.dispute.funds_reinstated'
+     or exists (select from jsonb_array_elements(v_transactions) as t (value) where (t.value ->> 'amount')::bigint > 0) then
+    perform private.book_of_payment(v_payment, 'DISPUTE', -v_amount, v_currency, v_id, coalesce(private.stripe_instant(p_dispute -> 'created'), p_at)),
+            private.book_of_payment(v_payment, 'DISPUTE', v_amount, v_currency, v_id || '/reinstated', p_at);
+  end if;
+  for v_transaction in
+    select t.value ->> 'id' as id, (t.value ->> 'fee')::bigint as fee, lower(t.value ->> 'currency') as currency,
+           private.stripe_instant(t.value -> 'created') as created_at
+      from jsonb_array_elements(v_transactions) as t (value)
+     where coalesce((t.value ->> 'fee')::bigint, 0) <> 0
+  loop
+    perform private.book_of_payment(v_payment, 'FEE', -v_transaction.fee, coalesce(v_transaction.currency, v_currency), v_transaction.id,
+                                    coalesce(v_transaction.created_at, p_at));
+  end loop;
+  if v_before.id is null then
+    perform private.raise_alert(p_org_id, 'payment_disputed', v_payment.client_id, v_payment.purchase_id, v_payment.booking_id);
+  end if;
+  if v_status = 'lost' and coalesce(v_before.status, 'held') = 'held' then
+    perform private.raise_alert(p_org_id, 'dispute_lost', v_payment.client_id, v_payment.purchase_id, v_payment.booking_id);
+  end if;
+  if v_payment.purchase_id is not null then
+    perform private.settle_package(p_org_id, v_payment.purchase_id);
+  end if;
+end;
+$$;
+comment on function private.apply_dispute is
+  'A payment is disputed: held, then won or lost, only forward; its money leaves and comes back once each, its fees by their transactions.';
+
+create function private.apply_payout(p_org_id uuid, p_type text, p_payout jsonb)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_payout ->> 'id';
+  v_amount bigint := private.stripe_amount(p_payout, 'amount');
+  v_at timestamptz := coalesce(private.stripe_instant(p_payout -> 'arrival_date'), private.stripe_instant(p_payout -> 'created'));
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(v_at is not null, 'arrival_date');
+  perform private.book_money(p_org_id, 'PAYOUT', -v_amount, private.stripe_currency(p_payout), 'stripe', v_id, v_at);
+  if p_type <> 'payout.paid' then
+    perform private.book_money(p_org_id, 'PAYOUT', v_amount, private.stripe_currency(p_payout), 'stripe', v_id || '/returned', v_at),
+            private.raise_alert(p_org_id, 'payout_failed', null, null, null);
+  end if;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_payout is 'A payout to the bank: booked once; where it failed it came back.';
+
+-- ── 60_payments/rules/stripe_sales.sql ──
+
+-- What clients pay through Stripe: a checkout becomes a package once it is paid, a paid period of a subscription grants its sessions.
+-- Metadata only names things of the account's own organisation; what it names is looked up there, and refused elsewhere.
+
+create function private.refuse_metadata()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(422, 'stripe_metadata_foreign', 'The payment names something that is not the account''s organisation''s.',
+                      'Look at who made the payment, and refund it if it is nobody''s.');
+$$;
+comment on function private.refuse_metadata is 'Refuses metadata that leads out of the account''s organisation: stripe_metadata_foreign 422.';
+
+create function private.metadata_id(p_metadata jsonb, p_name text)
+returns uuid
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return (p_metadata ->> p_name)::uuid;
+exception when invalid_text_representation then
+  perform private.refuse_metadata();
+end;
+$$;
+comment on function private.metadata_id is 'An id in metadata; null where there is none. Fails: stripe_metadata_foreign 422.';
+
+-- {client_id, offer_id}, of this organisation; both null where the payment was made elsewhere.
+create function private.sale_of(p_org_id uuid, p_metadata jsonb, out client_id uuid, out offer_id uuid)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if coalesce(private.metadata_id(p_metadata, 'org_id') <> p_org_id, false) then
+    perform private.refuse_metadata();
+  end if;
+  client_id := private.metadata_id(p_metadata, 'client_id');
+  offer_id := private.metadata_id(p_metadata, 'offer_id');
+  if client_id is null or offer_id is null then
+    client_id := null;
+    offer_id := null;
+  elsif not exists (select from public.clients as c where c.org_id = p_org_id and c.id = sale_of.client_id)
+     or not exists (select from public.offers as o where o.org_id = p_org_id and o.id = sale_of.offer_id) then
+    perform private.refuse_metadata();
+  end if;
+end;
+$$;
+comment on function private.sale_of is 'Whom a payment''s metadata says it is from, and what for; nulls where it says nothing. Fails: stripe_metadata_foreign 422.';
+
+create function private.stripe_amount(p_object jsonb, p_name text)
+returns bigint
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_amount jsonb := p_object -> p_name;
+begin
+  perform private.require_stripe_field(coalesce(jsonb_typeof(v_amount), 'null') <> 'null', p_name);
+  if jsonb_typeof(v_amount) <> 'number' or (v_amount #>> '{}')::numeric <> trunc((v_amount #>> '{}')::numeric)
+     or (v_amount #>> '{}')::numeric not between 0 and 999999999999 then
+    perform private.fail(422, 'stripe_amount_invalid', 'An amount is not one that can be.', 'Look at the payment at Stripe.');
+  end if;
+  return (v_amount #>> '{}')::numeric::bigint;
+end;
+$$;
+comment on function private.stripe_amount is 'An amount of a Stripe object in the minor unit. Fails: stripe_field_missing 422, stripe_amount_invalid 422.';
+
+create function private.stripe_currency(p_object jsonb)
+returns text
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(coalesce(p_object ->> 'currency' ~* '^[a-z]{3}$', false), 'currency');
+  return lower(p_object ->> 'currency');
+end;
+$$;
+comment on function private.stripe_currency is 'The currency of a Stripe object. Fails: stripe_field_missing 422.';
+
+create function private.find_stripe_payment(p_org_id uuid, p_intent_id text, p_charge_id text, p_invoice_id text)
+returns private.stripe_payments
+language sql stable security definer set search_path = ''
+as $$
+  select p.* from private.stripe_payments as p
+   where p.org_id = p_org_id
+     and (p.payment_intent_id = p_intent_id or p.charge_id = p_charge_id or p.invoice_id = p_invoice_id)
+   order by p.created_at limit 1;
+$$;
+comment on function private.find_stripe_payment is 'The payment that an intent, a charge or an invoice is of; an empty row where it is not known.';
+
+-- One payment, one package, one income: the payment's row decides, under the account's lock.
+create function private.sell_through_stripe(
+  p_org_id uuid, p_kind text, p_intent_id text, p_invoice_id text, p_client_id uuid, p_offer_id uuid, p_amount_cents bigint, p_currency text,
+  p_paid_at timestamptz, p_expires_at timestamptz, p_grants boolean)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_payment private.stripe_payments := private.find_stripe_payment(p_org_id, p_intent_id, null, p_invoice_id);
+  v_offer public.offers;
+  v_purchase_id uuid;
+begin
+  if v_payment.paid_at is not null then
+    return;
+  end if;
+  select o.* into v_offer from public.offers as o where o.org_id = p_org_id and o.id = p_offer_id;
+  if v_offer.currency <> p_currency then
+    perform private.fail(422, 'sale_currency_mismatch', 'The currency is not the offer''s.', 'Refund the payment, or correct the offer and replay the event.');
+  elsif p_grants and p_amount_cents > 100000000 then
+    perform private.fail(422, 'stripe_amount_invalid', 'An amount is not one that can be.', 'Look at the payment at Stripe.');
+  end if;
+  if p_grants then
+    insert into public.client_purchases (
+      org_id, client_id, offer_id, amount_paid_cents, currency, sessions_total, purchased_at, expires_at, stripe_payment_intent_id,
+      payment_status, payment_method, session_duration_mins, source)
+    values (
+      p_org_id, p_client_id, p_offer_id, p_amount_cents, p_currency,
+      case when v_offer.offer_type <> 'subscription' or v_offer.sessions_included is not null
+           then coalesce(v_offer.sessions_included, 1) + coalesce(v_offer.bonus_sessions, 0) end,
+      p_paid_at, coalesce(p_paid_at + make_interval(days => v_offer.pack_validity_days), p_expires_at), coalesce(p_intent_id, p_invoice_id),
+      'succeeded', 'stripe', v_offer.session_duration_mins, 'stripe')
+    returning id into v_purchase_id;
+  end if;
+  if p_amount_cents > 0 then
+    insert into private.stripe_payments (
+      org_id, kind, payment_intent_id, invoice_id, client_id, offer_id, purchase_id, amount_cents, currency, paid_at)
+    values (p_org_id, p_kind, p_intent_id, p_invoice_id, p_client_id, p_offer_id, v_purchase_id, p_amount_cents, p_currency, p_paid_at);
+    perform private.book_money(p_org_id, 'INCOME', p_amount_cents, p_currency, 'stripe', coalesce(p_invoice_id, p_intent_id), p_paid_at,
+                               p_client_id, v_purchase_id, null, p_intent_id, p_invoice_id);
+  end if;
+end;
+$$;
+comment on function private.sell_through_stripe is
+  'Makes the package that a payment paid for and books its income, once. Fails: sale_currency_mismatch 422, stripe_amount_invalid 422.';
+
+create function private.apply_checkout(p_org_id uuid, p_session jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_sale record := private.sale_of(p_org_id, p_session -> 'metadata');
+  v_amount bigint;
+  v_intent_id text;
+begin
+  if v_sale.client_id is null then
+    return 'ignored';
+  end if;
+  perform private.require_stripe_field(p_session ? 'mode', 'mode');
+  if p_session ->> 'mode' = 'subscription' then
+    return private.link_subscription(p_org_id, v_sale.client_id, v_sale.offer_id, private.stripe_id(p_session -> 'customer'),
+                                     private.stripe_id(p_session -> 'subscription'));
+  elsif p_session ->> 'mode' <> 'payment' then
+    return 'ignored';
+  end if;
+  perform private.require_stripe_field(p_session ? 'payment_status', 'payment_status');
+  if p_session ->> 'payment_status' = 'unpaid' then
+    -- Paid by a way that takes days: async_payment_succeeded follows.
+    return 'applied';
+  end if;
+  v_amount := private.stripe_amount(p_session, 'amount_total');
+  v_intent_id := private.stripe_id(p_session -> 'payment_intent');
+  perform private.require_stripe_field(v_amount = 0 or v_intent_id is not null, 'payment_intent');
+  -- What costs nothing has no intent; the session then stands for the payment.
+  if v_intent_id is null and exists (select from public.client_purchases as p
+                                      where p.org_id = p_org_id and p.stripe_payment_intent_id = p_session ->> 'id') then
+    return 'applied';
+  end if;
+  perform private.sell_through_stripe(p_org_id, 'package', coalesce(v_intent_id, p_session ->> 'id'), null, v_sale.client_id, v_sale.offer_id,
+                                      v_amount, private.stripe_currency(p_session), p_at, null, true);
+  return 'applied';
+end;
+$$;
+comment on function private.apply_checkout is 'A checkout was completed: the package is made once it is paid, a subscription is joined to its client.';
+
+create function private.apply_payment_intent(p_org_id uuid, p_type text, p_intent jsonb, p_at timestamptz, p_now timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_deposit_id uuid := private.metadata_id(p_intent -> 'metadata', 'deposit_id');
+  v_sale record := private.sale_of(p_org_id, p_intent -> 'metadata');
+begin
+  if v_deposit_id is not null then
+    return case when private.apply_deposit_event(p_org_id, v_deposit_id, p_type, p_intent, p_now) is null then 'ignored' else 'applied' end;
+  elsif v_sale.client_id is null then
+    return 'ignored';
+  elsif p_type = 'payment_intent.payment_failed' then
+    return private.notice_failed_payment(p_org_id, p_intent, p_at);
+  elsif p_type = 'payment_intent.succeeded' then
+    perform private.sell_through_stripe(
+      p_org_id, 'package', p_intent ->> 'id', null, v_sale.client_id, v_sale.offer_id,
+      private.stripe_amount(p_intent, case when p_intent ? 'amount_received' then 'amount_received' else 'amount' end),
+      private.stripe_currency(p_intent), p_at, null, true);
+  end if;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_payment_intent is 'An intent succeeded, failed or was cancelled: of a deposit, or of a package that is sold without a checkout.';
+
+create function private.notice_failed_payment(p_org_id uuid, p_object jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_sale record := private.sale_of(p_org_id, p_object -> 'metadata');
+begin
+  if v_sale.client_id is null then
+    return 'ignored';
+  end if;
+  perform private.raise_alert(p_org_id, 'payment_failed', v_sale.client_id, null, null);
+  perform private.notice_event(p_org_id, 'payment_failed', v_sale.client_id, p_object ->> 'id', p_at);
+  return 'applied';
+end;
+$$;
+comment on function private.notice_failed_payment is 'A client''s payment failed: tells the coach and the automations.';
+
+create function private.link_subscription(p_org_id uuid, p_client_id uuid, p_offer_id uuid, p_customer_id text, p_subscription_id text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(p_subscription_id is not null, 'subscription');
+  insert into public.subscriptions as s (org_id, client_id, offer_id, stripe_customer_id, stripe_subscription_id)
+  values (p_org_id, p_client_id, p_offer_id, p_customer_id, p_subscription_id)
+  on conflict (org_id, client_id) do update
+     set offer_id = excluded.offer_id, stripe_customer_id = coalesce(excluded.stripe_customer_id, s.stripe_customer_id),
+         status = case when s.stripe_subscription_id = excluded.stripe_subscription_id then s.status else 'none' end,
+         as_of = case when s.stripe_subscription_id = excluded.stripe_subscription_id then s.as_of end,
+         stripe_subscription_id = excluded.stripe_subscription_id;
+  perform private.want_stripe_object(p_org_id, a.stripe_account_id, 'subscription', p_subscription_id)
+     from public.stripe_accounts as a where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.link_subscription is 'Joins a subscription to the client who bought it; how it stands is asked of Stripe.';
+
+-- An event is of its second; one of the same second as what is known may be older than it, so Stripe is asked.
+create function private.apply_subscription(
+  p_org_id uuid, p_account text, p_subscription jsonb, p_at timestamptz, p_is_fetched boolean, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text := p_subscription ->> 'id';
+  v_item jsonb := p_subscription #> '{items,data,0}';
+  v_price jsonb := coalesce(v_item -> 'price', v_item -> 'plan', p_subscription -> 'plan');
+  v_status text;
+  v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
+  v_sale record := private.sale_of(p_org_id, p_subscription -> 'metadata');
+  v_mirror public.subscriptions;
+begin
+  perform private.require_stripe_field(v_id is not null, 'id'), private.require_stripe_field(p_subscription ->> 'status' is not null, 'status'),
+          private.require_stripe_field(v_ends_at is not null, 'current_period_end');
+  v_status := case when p_subscription ->> 'status' in ('active', 'trialing') then 'active'
+                   when p_subscription ->> 'status' in ('past_due', 'unpaid') then 'past_due'
+                   when p_subscription ->> 'status' in ('canceled', 'incomplete_expired') then 'canceled' else 'none' end;
+  status := 'applied';
+  select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_id;
+  if not found and v_sale.client_id is not null then
+    select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.client_id = v_sale.client_id;
+    -- A client's mirror shows one: an ended one does not take the place of one that runs.
+    if found and v_mirror.stripe_subscription_id <> v_id and v_mirror.status in ('active', 'past_due') and v_status <> 'active' then
+      return;
+    elsif v_mirror.stripe_subscription_id is distinct from v_id then
+      v_mirror.as_of := null;
+    end if;
+  elsif not found then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_id) as w;
+    return;
+  end if;
+  if not p_is_fetched and p_at < v_mirror.as_of then
+    return;
+  elsif not p_is_fetched and p_at = v_mirror.as_of then
+    perform private.want_stripe_object(p_org_id, p_account, 'subscription', v_id);
+    return;
+  end if;
+  insert into public.subscriptions as s (
+    org_id, client_id, offer_id, stripe_customer_id, stripe_subscription_id, status, price_cents, currency, current_period_end,
+    cancel_at_period_end, as_of)
+  values (
+    p_org_id, coalesce(v_mirror.client_id, v_sale.client_id), coalesce(v_sale.offer_id, v_mirror.offer_id),
+    coalesce(private.stripe_id(p_subscription -> 'customer'), v_mirror.stripe_customer_id), v_id, v_status,
+    private.monthly_cents(v_price, v_item -> 'quantity'), lower(v_price ->> 'currency'), v_ends_at,
+    coalesce((p_subscription ->> 'cancel_at_period_end')::boolean, false), coalesce(p_at, v_mirror.as_of))
+  on conflict (org_id, client_id) do update
+     set (offer_id, stripe_customer_id, stripe_subscription_id, status, price_cents, currency, current_period_end, cancel_at_period_end, as_of)
+       = (excluded.offer_id, excluded.stripe_customer_id, excluded.stripe_subscription_id, excluded.status, excluded.price_cents,
+          excluded.currency, excluded.current_period_end, excluded.cancel_at_period_end, excluded.as_of);
+end;
+$$;
+comment on function private.apply_subscription is
+  'Mirrors a client''s subscription, in both shapes of the API; one that nobody here is known for waits. Fails: stripe_field_missing 422, stripe_metadata_foreign 422.';
+
+create function private.monthly_cents(p_price jsonb, p_quantity jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select round(least((p_price ->> 'unit_amount')::numeric, 100000000) * coalesce((p_quantity #>> '{}')::numeric, 1)
+               / coalesce((p_price #>> '{recurring,interval_count}')::numeric, (p_price ->> 'interval_count')::numeric, 1)
+               * case coalesce(p_price #>> '{recurring,interval}', p_price ->> 'interval')
+                   when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'year' then 1 / 12.0 else 1 end)::integer;
+$$;
+comment on function private.monthly_cents is 'What a price comes to in a month; null where it has no amount of its own.';
+
+-- Each paid period grants its sessions once: by the invoice's id, and only for invoices that open a period.
+create function private.apply_paid_invoice(
+  p_org_id uuid, p_account text, p_invoice jsonb, p_at timestamptz, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_invoice_id text := p_invoice ->> 'id';
+  v_details jsonb := coalesce(p_invoice #> '{parent,subscription_details}', p_invoice -> 'subscription_details');
+  v_subscription_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'subscription', 'null'), v_details -> 'subscription'));
+  v_sale record := private.sale_of(p_org_id, v_details -> 'metadata');
+  v_mirror public.subscriptions;
+  v_intent_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'payment_intent', 'null'),
+                                                 p_invoice #> '{payments,data,0,payment,payment_intent}'));
+  v_opens_period boolean := p_invoice ->> 'billing_reason' in ('subscription_create', 'subscription_cycle');
+  v_ends_at timestamptz;
+  v_amount bigint := private.stripe_amount(p_invoice, 'amount_paid');
+begin
+  perform private.require_stripe_field(v_invoice_id is not null, 'id');
+  status := 'applied';
+  if v_subscription_id is null then
+    status := 'ignored';
+    return;
+  end if;
+  perform private.require_stripe_field(p_invoice ->> 'billing_reason' is not null, 'billing_reason');
+  if v_sale.client_id is null then
+    select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_subscription_id;
+    v_sale.client_id := v_mirror.client_id;
+    v_sale.offer_id := v_mirror.offer_id;
+  end if;
+  if v_sale.client_id is null or v_sale.offer_id is null then
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(v_subscription_id) as w;
+    return;
+  elsif v_amount = 0 then
+    -- A trial's first invoice, or one that a credit paid: no money, and no sessions for it.
+    return;
+  end if;
+  if v_opens_period then
+    select private.stripe_instant(to_jsonb(max((l.value #>> '{period,end}')::numeric))) into v_ends_at
+      from jsonb_array_elements(p_invoice #> '{lines,data}') as l (value)
+     where not coalesce((l.value ->> 'proration')::boolean, (l.value #>> '{parent,subscription_item_details,proration}')::boolean, false);
+    perform private.require_stripe_field(v_ends_at is not null, 'lines.period');
+  end if;
+  perform private.sell_through_stripe(p_org_id, case when v_opens_period then 'renewal' else 'invoice' end, v_intent_id, v_invoice_id,
+                                      v_sale.client_id, v_sale.offer_id, v_amount, private.stripe_currency(p_invoice), p_at, v_ends_at, v_opens_period);
+  if v_intent_id is null then
+    perform private.want_stripe_object(p_org_id, p_account, 'invoice', v_invoice_id);
+  end if;
+end;
+$$;
+comment on function private.apply_paid_invoice is
+  'A subscription''s invoice was paid: books it, and grants the period''s sessions; waits for a subscription that is not known yet. Fails: stripe_field_missing 422, sale_currency_mismatch 422.';
+
+create function private.apply_failed_invoice(p_org_id uuid, p_invoice jsonb, p_at timestamptz)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_subscription_id text := private.stripe_id(coalesce(nullif(p_invoice -> 'subscription', 'null'), p_invoice #> '{parent,subscription_details,subscription}'));
+  v_mirror public.subscriptions;
+begin
+  select s.* into v_mirror from public.subscriptions as s where s.org_id = p_org_id and s.stripe_subscription_id = v_subscription_id;
+  if not found then
+    return 'ignored';
+  end if;
+  perform private.raise_alert(p_org_id, 'payment_failed', v_mirror.client_id, null, null);
+  perform private.notice_event(p_org_id, 'payment_failed', v_mirror.client_id, p_invoice ->> 'id' || '-' || coalesce(p_invoice ->> 'attempt_count', '1'), p_at);
+  -- How the subscription stands now is asked: the invoice may have been paid since.
+  perform private.want_stripe_object(p_org_id, a.stripe_account_id, 'subscription', v_subscription_id)
+     from public.stripe_accounts as a where a.org_id = p_org_id;
+  return 'applied';
+end;
+$$;
+comment on function private.apply_failed_invoice is 'A subscription''s payment failed: tells the coach and the automations, and asks how the subscription stands.';
+
+create function private.link_invoice_payment(p_org_id uuid, p_invoice_id text, p_intent_id text, out status text, out waits_for text)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_stripe_field(p_invoice_id is not null, 'invoice'), private.require_stripe_field(p_intent_id is not null, 'payment_intent');
+  update private.stripe_payments as p set payment_intent_id = coalesce(p.payment_intent_id, p_intent_id)
+   where p.org_id = p_org_id and p.invoice_id = p_invoice_id;
+  if found then
+    status := 'applied';
+  else
+    select w.status, w.waits_for into status, waits_for from private.stripe_waits(p_invoice_id) as w;
+  end if;
+end;
+$$;
+comment on function private.link_invoice_payment is 'Joins an invoice to the intent that paid it, which later versions of the API keep apart.';
 
 -- ── 61_checkout/rules/checkout.sql ──
 
@@ -15671,6 +17114,16 @@ create policy products_delete_members on public.products for delete to authentic
 create trigger zz_refuse_clearly before insert or update on public.products
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 
+-- ── 36_imports/access.sql ──
+
+-- Nobody but the rules reaches an import: the operator's door is service.import_clients.
+
+alter table private.client_imports enable row level security;
+alter table private.client_import_rows enable row level security;
+revoke all on private.client_imports, private.client_import_rows from public, anon, authenticated, service_role;
+create policy client_imports_select_nobody on private.client_imports for select to service_role using (false);
+create policy client_import_rows_select_nobody on private.client_import_rows for select to service_role using (false);
+
 -- ── 40_scheduling/access.sql ──
 
 -- Who may see and write settings, staff, hours, session types and bookings directly.
@@ -18454,6 +19907,54 @@ comment on function service.correct_package is
 revoke all on function service.correct_package(uuid, integer, integer, uuid) from public, anon, authenticated;
 grant execute on function service.correct_package(uuid, integer, integer, uuid) to service_role;
 
+-- ── 36_imports/service.sql ──
+
+-- Imports for operators: the rules do the work, the command reads the file.
+
+create function service.list_import_columns()
+returns table (name text, aliases text[])
+language sql immutable security definer set search_path = ''
+as $$
+  select c.name, c.aliases from private.import_columns() as c;
+$$;
+comment on function service.list_import_columns is 'The columns that an import of clients understands, and what else each is called in files.';
+revoke all on function service.list_import_columns() from public, anon, authenticated;
+grant execute on function service.list_import_columns() to service_role;
+
+create function service.open_client_import(p_org_id uuid, p_dry_run boolean default false, p_date_order text default 'iso')
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.open_client_import(p_org_id, p_dry_run, p_date_order);
+end;
+$$;
+comment on function service.open_client_import is
+  'Begins an import of clients and packages and returns its id; with p_dry_run its batches write nothing. p_date_order: iso, dmy or mdy. Fails: org_not_found 404, brake_on 423, value_not_allowed 422.';
+revoke all on function service.open_client_import(uuid, boolean, text) from public, anon, authenticated;
+grant execute on function service.open_client_import(uuid, boolean, text) to service_role;
+
+create function service.import_clients(p_import_id uuid, p_rows jsonb)
+returns table (line integer, outcome text, slug text, column_name text, changed text[], client_id uuid, package text, of_line integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_import private.client_imports;
+begin
+  select i.* into v_import from private.client_imports as i where i.id = p_import_id;
+  if not found then
+    perform private.fail(404, 'import_not_found', 'There is no such import.', 'Begin a new one.');
+  end if;
+  return query
+  select r.line, r.outcome, r.slug, r.column_name, r.changed, r.client_id, r.package, r.of_line from private.import_clients(v_import, p_rows) as r;
+end;
+$$;
+comment on function service.import_clients is
+  'Imports a batch of 1 to 1,000 rows [{line, cells: {column: text}}] and says what became of each: created, updated, unchanged, or refused with a slug and the column. The same lines again are answered the same. Fails: import_not_found 404, brake_on 423, value_not_allowed 422.';
+revoke all on function service.import_clients(uuid, jsonb) from public, anon, authenticated;
+grant execute on function service.import_clients(uuid, jsonb) to service_role;
+
 -- ── 40_scheduling/service.sql ──
 
 -- Scheduling for sweeps, calendar files and operators.
@@ -19047,6 +20548,191 @@ comment on function service.set_platform_setting is
   'Sets what holds for the whole platform: app_url, the address of the apps'' pages in links. Fails: value_not_allowed 422.';
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
+
+-- ── 60_payments/service.sql ──
+
+-- Payments for the webhook, sweeps and operators.
+
+create function service.receive_stripe_event(p_event jsonb)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.receive_stripe_event(p_event);
+$$;
+comment on function service.receive_stripe_event is
+  'Takes an event of Stripe''s in, its signature checked by the caller: {event_id, outcome: applied | ignored | refused | failed | waiting | braked | repeated, error: a slug or null}. The same event again is repeated, unless it had failed. Whose it is follows from its account alone. Fails: value_not_allowed 422.';
+revoke all on function service.receive_stripe_event(jsonb) from public, anon, authenticated;
+grant execute on function service.receive_stripe_event(jsonb) to service_role;
+
+create function service.missing_stripe_events(p_event_ids text[])
+returns setof text
+language sql stable security definer set search_path = ''
+as $$
+  select i from unnest(p_event_ids[:1000]) as i
+   where not exists (select from private.stripe_events as e where e.id = i and e.status <> 'failed');
+$$;
+comment on function service.missing_stripe_events is
+  'Of these events (at most 1000 are read) those that never came, or failed.';
+revoke all on function service.missing_stripe_events(text[]) from public, anon, authenticated;
+grant execute on function service.missing_stripe_events(text[]) to service_role;
+
+create function service.claim_stripe_fetches(p_limit integer default 20, p_lease_secs integer default 120, p_now timestamptz default now())
+returns table (account text, kind text, stripe_id text, claim uuid)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  perform private.require_value(p_lease_secs between 5 and 3600, 'lease_secs');
+  return query select c.account, c.kind, c.stripe_id, c.claim from private.claim_stripe_fetches(p_limit, make_interval(secs => p_lease_secs), p_now) as c;
+end;
+$$;
+comment on function service.claim_stripe_fetches is
+  'Claims objects to be fetched from Stripe: subscription, balance_transaction, invoice (its payments expanded), charge (its refunds expanded), account; at most p_limit (1 to 1000), each for p_lease_secs (5 to 3600). Fails: value_not_allowed 422.';
+revoke all on function service.claim_stripe_fetches(integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_stripe_fetches(integer, integer, timestamptz) to service_role;
+
+create function service.record_stripe_object(
+  p_account text, p_kind text, p_stripe_id text, p_claim uuid, p_object jsonb, p_error text default null, p_now timestamptz default now())
+returns text
+language sql volatile security definer set search_path = ''
+as $$
+  select private.record_stripe_object(p_account, p_kind, p_stripe_id, p_claim, p_object, p_error, p_now);
+$$;
+comment on function service.record_stripe_object is
+  'Applies an object that was fetched, or keeps the slug of why it could not be: applied, ignored, waiting, failed (fetched again later, ever more rarely), stale (the claim is another''s).';
+revoke all on function service.record_stripe_object(text, text, text, uuid, jsonb, text, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_object(text, text, text, uuid, jsonb, text, timestamptz) to service_role;
+
+create function service.list_stripe_events(
+  p_org_id uuid default null, p_status text default null, p_type text default null, p_limit integer default 100)
+returns table (
+  event_id text, type text, org_id uuid, account text, status text, error text, waits_for text, attempts integer, happened_at timestamptz,
+  received_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select e.id, e.type, e.org_id, e.account, e.status, e.error, e.waits_for, e.attempts, e.created_at, e.received_at
+    from private.stripe_events as e
+   where (p_org_id is null or e.org_id = p_org_id) and (p_status is null or e.status = p_status) and (p_type is null or e.type = p_type)
+   order by e.received_at desc
+   limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.list_stripe_events is
+  'The events that Stripe sent, newest first, and what became of them.';
+revoke all on function service.list_stripe_events(uuid, text, text, integer) from public, anon, authenticated;
+grant execute on function service.list_stripe_events(uuid, text, text, integer) to service_role;
+
+create function service.get_stripe_event(p_event_id text)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_event private.stripe_events;
+begin
+  select e.* into v_event from private.stripe_events as e where e.id = p_event_id;
+  if not found then
+    perform private.fail(404, 'stripe_event_not_found', 'There is no such event.', 'See coach stripe events list.');
+  end if;
+  return jsonb_build_object(
+    'event_id', v_event.id, 'type', v_event.type, 'org_id', v_event.org_id, 'account', v_event.account, 'api_version', v_event.api_version,
+    'status', v_event.status, 'error', v_event.error, 'waits_for', v_event.waits_for, 'attempts', v_event.attempts,
+    'happened_at', v_event.created_at, 'received_at', v_event.received_at, 'settled_at', v_event.settled_at, 'kept', v_event.payload #> '{data,object}');
+end;
+$$;
+comment on function service.get_stripe_event is
+  'One event: {event_id, type, org_id, account, api_version, status, error, waits_for, attempts, happened_at, received_at, settled_at, kept: what is kept of its object}. Fails: stripe_event_not_found 404.';
+revoke all on function service.get_stripe_event(text) from public, anon, authenticated;
+grant execute on function service.get_stripe_event(text) to service_role;
+
+create function service.replay_stripe_event(p_event_id text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update private.stripe_events as e set attempts = e.attempts + 1 where e.id = p_event_id;
+  if not found then
+    perform private.fail(404, 'stripe_event_not_found', 'There is no such event.', 'See coach stripe events list.');
+  end if;
+  return private.settle_stripe_event(p_event_id);
+end;
+$$;
+comment on function service.replay_stripe_event is
+  'Applies a kept event once more: {event_id, outcome, error}. What was booked already is not booked again. Fails: stripe_event_not_found 404.';
+revoke all on function service.replay_stripe_event(text) from public, anon, authenticated;
+grant execute on function service.replay_stripe_event(text) to service_role;
+
+create function service.list_stripe_accounts(p_now timestamptz default now())
+returns table (account text, seen_until timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select a.account, greatest(coalesce(c.seen_until, p_now - interval '3 days') - interval '1 hour', p_now - interval '29 days')
+    from (select '' as account union all select s.stripe_account_id from public.stripe_accounts as s) as a
+    left join private.stripe_cursors as c on c.account = a.account
+   order by c.listed_at nulls first, a.account;
+$$;
+comment on function service.list_stripe_accounts is
+  'The accounts whose events are reconciled (the empty one: the platform''s), the longest unseen first, and from when on to list them: an hour before what was seen last, three days at first, 29 days at most, since Stripe keeps 30.';
+revoke all on function service.list_stripe_accounts(timestamptz) from public, anon, authenticated;
+grant execute on function service.list_stripe_accounts(timestamptz) to service_role;
+
+create function service.record_stripe_listing(p_account text, p_seen_until timestamptz, p_now timestamptz default now())
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  insert into private.stripe_cursors as c (account, seen_until, listed_at) values (p_account, least(p_seen_until, p_now), p_now)
+  on conflict (account) do update set seen_until = greatest(c.seen_until, excluded.seen_until), listed_at = excluded.listed_at;
+$$;
+comment on function service.record_stripe_listing is
+  'Records that an account''s events were listed and fed up to an instant.';
+revoke all on function service.record_stripe_listing(text, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_stripe_listing(text, timestamptz, timestamptz) to service_role;
+
+create function service.sweep_stripe_events(p_limit integer default 500, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (settled integer, failed integer, forgotten integer, deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id text;
+  v_outcome text;
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  settled := 0; failed := 0; forgotten := 0; deleted := 0;
+  -- Kept while the brake was on, or failed some time ago; ever more rarely.
+  for v_id in
+    select e.id from private.stripe_events as e
+     where (e.status = 'braked' and not private.is_braked('payments', e.org_id))
+        or (e.status = 'failed' and e.attempts < 30 and e.received_at + interval '1 minute' * 2 ^ least(e.attempts, 12) < p_now)
+     order by e.created_at, e.received_at, e.id
+     limit p_limit for no key update skip locked
+  loop
+    if p_dry_run then
+      v_outcome := 'applied';
+    else
+      update private.stripe_events as e set attempts = e.attempts + 1 where e.id = v_id;
+      v_outcome := private.settle_stripe_event(v_id, p_now) ->> 'outcome';
+    end if;
+    settled := settled + case when v_outcome in ('failed', 'braked') then 0 else 1 end;
+    failed := failed + case when v_outcome in ('failed', 'braked') then 1 else 0 end;
+  end loop;
+  -- What waits for a payment that was never told of is of one that is not ours.
+  with old as (
+    select e.id from private.stripe_events as e where e.status = 'waiting' and e.received_at < p_now - interval '3 days'
+     limit p_limit for no key update skip locked),
+  gone as (
+    update private.stripe_events as e set status = 'ignored', settled_at = p_now from old as o where e.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end into forgotten;
+  with old as (
+    select e.id from private.stripe_events as e
+     where e.received_at < p_now - interval '90 days' and (e.status in ('applied', 'ignored') or e.received_at < p_now - interval '400 days')
+     limit p_limit for update skip locked),
+  gone as (delete from private.stripe_events as e using old as o where e.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_stripe_events is
+  'Applies events that were kept while the brake was on or that failed, forgets what waited three days for a payment that is not ours, and deletes events after 90 days (refused and failed ones after 400); at most p_limit (1 to 100000) of each. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_stripe_events(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_stripe_events(integer, timestamptz, boolean) to service_role;
 
 -- ── 61_checkout/service.sql ──
 

@@ -34,16 +34,14 @@ DIRECTORY_TABLES = (
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.
 DIRECTORIES_OF_TENANTS = (
-    "private.calendar_feed_tokens",
-    "private.referral_codes",
-    "public.push_tokens",
+    "private.billing_customers",
     "private.brakes",
     "private.calendar_feed_tokens",
+    "private.referral_codes",
     "private.stripe_events",
     "private.stripe_fetches",
     "public.push_tokens",
     "public.stripe_accounts",
-    "private.billing_customers",
 )
 
 # What a visitor who is not signed in may call: the pages of a link or a slug, with what stands behind them.

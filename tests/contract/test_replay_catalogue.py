@@ -38,6 +38,7 @@ OURS = {
     "staff": {"email", "full_name", "org_id", "user_id"},
     "staff_locations": {"location_id", "org_id", "staff_id"},
     "inquiries": {"assigned_to", "email", "expected_value", "message", "name", "phone", "services_interested"},
+    "orgs": {"allows_support"},
     "profiles": {"full_name"},
     "referral_links": {"description", "expires_at", "name", "referrer_reward_type", "referrer_reward_value"},
     "risk_settings": {"amber_from", "inactive_days", "org_id", "red_from"},

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections import defaultdict
 from typing import Any, Self
 from uuid import uuid4
 
@@ -36,8 +37,10 @@ class ScriptedDatabase:
             return [{"expired": done, "offered": 1}]
         if name == "service.sweep_reminders":
             return [{"queued": 0, "skipped": 0}]
-        if name.startswith("service.claim_"):
-            return []
+        if name.endswith("_state"):
+            return defaultdict(int)
+        if name.startswith(("service.claim_", "service.list_")):
+            return {"due": 0} if params.get("p_dry_run") else []
         if name != "service.sweep_overdue_bookings":
             # Another sweep that the database does alone, with nothing to do.
             assert name.startswith("service.sweep_")

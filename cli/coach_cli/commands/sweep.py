@@ -134,6 +134,15 @@ def sweep_audit(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fals
     _sweep(["audit"], watch, limit, dry_run, json)
 
 
+@app.command("stripe", epilog="Example: coach sweep stripe --watch 60")
+def sweep_stripe(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Make up for events of Stripe's that never came or failed, and fetch what they named.
+
+    Without STRIPE_SECRET_KEY only what is kept is applied again.
+    """
+    _sweep(["stripe"], watch, limit, dry_run, json)
+
+
 @app.command("rate-limits", epilog="Example: coach sweep rate-limits")
 def sweep_rate_limits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Delete counts of calls that no limit asks about any more."""

@@ -28,6 +28,7 @@ from coach_os.logs import configure_logging, get_logger
 from coach_os.messaging_routes import ROUTERS as MESSAGING_ROUTERS
 from coach_os.metrics_routes import ROUTERS as METRICS_ROUTERS
 from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
+from coach_os.payment_routes import ROUTERS as PAYMENT_ROUTERS
 from coach_os.problems import Problem, add_handlers
 from coach_os.routes import ROUTERS
 from coach_os.settings import Settings, load_settings
@@ -110,7 +111,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
     _add_routes(app)
-    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS):
+    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS, *PAYMENT_ROUTERS):
         app.include_router(router)
     if front:
         for prefix in PREFIXES:

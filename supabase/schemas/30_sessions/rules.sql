@@ -246,7 +246,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   insert into public.session_entries (org_id, purchase_id, kind, used_delta, reason, actor_id)
-  values (new.org_id, new.id, 'opening', new.sessions_used, 'sold_with_used', auth.uid());
+  values (new.org_id, new.id, 'opening', new.sessions_used, case new.source when 'import' then 'imported' else 'sold_with_used' end, auth.uid());
   return null;
 end;
 $$;

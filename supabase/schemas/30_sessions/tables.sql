@@ -170,7 +170,7 @@ comment on column public.session_entries.released_entry_id is 'The very entry a 
 comment on column public.session_entries.request_id is 'The caller''s id of one click; unique in the organisation and bound to its arguments.';
 comment on column public.session_entries.answer is 'What that request was answered: 1 or 0 for a use, the new sessions_used or -1 for a release.';
 comment on column public.session_entries.reason is
-  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, or why nothing moved.';
+  'A slug: click, check_in, completion, sweep, no_show, late_cancellation, released, completion_undone, editor, correction, sold_with_used, referral_reward, imported, or why nothing moved.';
 create unique index session_entries_request_once on public.session_entries (org_id, request_id) where request_id is not null;
 create unique index session_entries_charge_once on public.session_entries (org_id, booking_id, charge_no) where booking_id is not null;
 create unique index session_entries_release_once on public.session_entries (org_id, released_entry_id) where released_entry_id is not null;

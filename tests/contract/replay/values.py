@@ -78,6 +78,9 @@ _BY_NAME: dict[str, Callable[[int], Any]] = {
     "currency": lambda n: "aud",
     "day_of_week": lambda n: n % 7,
     "email": lambda n: f"somebody{n}@example.com",
+    # A period is paid out once.
+    "period_end": lambda n: (date.today() - timedelta(days=n)).isoformat(),
+    "period_start": lambda n: (date.today() - timedelta(days=n)).isoformat(),
     "phone": lambda n: f"+61400{n:06}",
     "slug": lambda n: f"slug-{n}",
     "timezone": lambda n: "Australia/Brisbane",

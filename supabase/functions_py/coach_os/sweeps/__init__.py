@@ -26,6 +26,7 @@ from coach_os.sweeps.in_database import (
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.refunds import carry_refunds
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
+from coach_os.sweeps.stripe import reconcile_stripe
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 
 __all__ = ["SWEEPS", "Sweep", "SweepResult", "run_all", "run_sweep", "stop_on_signals"]
@@ -74,6 +75,11 @@ SWEEPS: Mapping[str, Sweep] = {
         ),
         Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
         Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
+        Sweep(
+            "stripe",
+            "Make up for events of Stripe's that never came or failed, and fetch what they named.",
+            reconcile_stripe,
+        ),
         Sweep("rate_limits", "Delete counts of calls that no limit asks about any more.", RATE_LIMITS),
     )
 }

@@ -4,13 +4,16 @@
 -- number, or longer than any that could take an SMS there.
 create function private.e164(p_phone text, p_region text)
 returns text
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  with dialled as (
+begin
+  -- Materialized, or each region would work the number out anew; planned once, since whole files are read with it.
+  return (
+  with dialled as materialized (
     select regexp_replace(regexp_replace(normalize(p_phone, nfkc), '\s*(,|;|#|x|ext).*$', '', 'i'), '[^0-9+]', '', 'g') as phone,
            r.calling_code, r.trunk_prefix, r.mobile_digits
       from private.phone_regions as r where r.region = p_region),
-  number as (
+  number as materialized (
     select case
              when d.phone ~ '^\+' then d.phone
              when d.calling_code = '61' and d.phone ~ '^0011[1-9]' then '+' || substr(d.phone, 5)
@@ -30,7 +33,8 @@ as $$
                              from private.phone_regions as r
                             where starts_with(x.phone, '+' || r.calling_code || '0')
                             group by r.calling_code having bool_and(r.trunk_prefix in ('0', '80') is true)), x.phone) as phone
-            from number as x) as n;
+            from number as x) as n);
+end;
 $$;
 comment on function private.e164 is
   'A phone number as E.164, read as people of that region write it; null where it is none.';
