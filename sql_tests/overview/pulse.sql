@@ -84,7 +84,7 @@ select is(k #>> '{stuck,0,fix}', 'coach messages retry ' || (k #>> '{stuck,0,id}
 select ok(pg_temp.with_fault($$ update public.outbox_attempts set error_code = 'x' $$)::text !~ '@|61400000000|Client of|Hello', 'no personal data in it');
 
 -- For platform admins and the service.
-insert into public.platform_admins (user_id, email) values (:'nobody', 'nobody@nowhere.example');
+insert into public.platform_admins (user_id, email, permissions) values (:'nobody', 'nobody@nowhere.example', '{pulse.read}');
 select tests.sign_in('nobody@nowhere.example');
 select is(pulse() ->> 'verdict', 'healthy', 'a platform admin may look');
 select tests.sign_in(t.email), tests.refuses('select pulse()', 403, 'permission_missing', t.email || ' may not') from (values ('coach@kilo.example'), ('client@kilo.example')) as t (email);

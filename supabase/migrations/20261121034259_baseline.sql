@@ -15218,6 +15218,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'settings.write');
+  perform private.refuse_support_access(p_org_id);
   return private.set_refund_policy(p_org_id, p_tiers);
 end;
 $$;
@@ -16508,13 +16509,13 @@ returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
-  if not private.is_platform_admin() then
+  if not private.may_operate('pulse.read') then
     perform private.refuse_permission();
   end if;
   return private.pulse();
 end;
 $$;
-comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: permission_missing 403.';
 
 -- ── 95_overview/rules/revenue.sql ──
 

@@ -209,10 +209,10 @@ returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
-  if not private.is_platform_admin() then
+  if not private.may_operate('pulse.read') then
     perform private.refuse_permission();
   end if;
   return private.pulse();
 end;
 $$;
-comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: permission_missing 403.';
