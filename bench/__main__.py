@@ -12,12 +12,22 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import booking, free_slots, outbox, row_security, service_call, sweep, use_session
+from bench import booking, dashboard, free_slots, outbox, pulse, row_security, service_call, sweep, use_session
 from bench.harness import BROKEN, FULL, QUICK, Bench, Result, Size, durable_server
 from bench.pgbench import BenchmarkBroken
 from coach_os.stack.errors import StackError
 
-ROWS = {"A": use_session, "B": booking, "C": outbox, "E": free_slots, "F": row_security, "G": sweep, "I": service_call}
+ROWS = {
+    "A": use_session,
+    "B": booking,
+    "C": outbox,
+    "E": free_slots,
+    "F": row_security,
+    "G": sweep,
+    "I": service_call,
+    "J": dashboard,
+    "K": pulse,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

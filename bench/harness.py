@@ -107,6 +107,11 @@ class Bench:
             load_schemas(self.server.url(name))
         return name
 
+    def own(self, database: str, statement: str) -> None:
+        """Runs a statement as the owner of the tables."""
+        with psycopg.connect(self.server.url(database), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def drop(self, database: str) -> None:
         with psycopg.connect(self.server.url("postgres", SUPERUSER), autocommit=True) as connection:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))

@@ -84,6 +84,65 @@ select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('booking' || n)::uuid,
        lateral (select now() + interval '182 days' * (2.0 * n / %(bookings)s - 1) as starts_at) as s;
 """
 
+# A year around now on packages, half of it held and charged; each client pays once a month and is scored once.
+_BUSINESS = """
+insert into public.bookings (
+  org_id, id, client_id, purchase_id, staff_id, occupancy_id, start_time, end_time, status, settlement, completed_at)
+select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('booking' || n)::uuid,
+       md5('client' || (1 + (n - 1) %% %(clients)s))::uuid, md5('package' || (1 + (n - 1) %% %(clients)s))::uuid,
+       md5('staff' || (1 + (n - 1) %% %(orgs)s))::uuid,
+       md5('occupancy' || n)::uuid, s.starts_at, s.starts_at + interval '1 hour',
+       case when s.starts_at < now() then 'completed' else 'confirmed' end,
+       case when s.starts_at < now() then 'charged' end, case when s.starts_at < now() then s.starts_at end
+  from generate_series(1, %(bookings)s) as n,
+       lateral (select now() + interval '182 days' * (2.0 * n / %(bookings)s - 1) as starts_at) as s;
+
+insert into public.session_entries (org_id, purchase_id, kind, used_delta, booking_id, charge_no, reason, created_at)
+select b.org_id, b.purchase_id, 'use', 1, b.id, 1, 'sweep', b.completed_at
+  from public.bookings as b
+ where b.settlement = 'charged';
+
+update public.client_purchases as p
+   set sessions_used = e.n, entry_count = e.n
+  from (select u.org_id, u.purchase_id, count(*) as n
+          from public.session_entries as u
+         group by u.org_id, u.purchase_id) as e
+ where p.org_id = e.org_id and p.id = e.purchase_id;
+
+insert into public.money_events (org_id, event_date, type, amount_cents, source, reference_id, client_id, purchase_id)
+select p.org_id, now() - m * interval '30 days', 'INCOME', 1000, 'manual', p.id || '/' || m, p.client_id, p.id
+  from public.client_purchases as p, generate_series(0, 11) as m;
+
+insert into public.client_risk (org_id, client_id, as_of_date, score, tier)
+select c.org_id, c.id, current_date, 50, 'red' from public.clients as c;
+"""
+
+# A month of messages that left, a few hundred that are due, and the runs of a worker a minute.
+_SENT = """
+insert into public.outbox_messages (
+  org_id, id, channel, kind, client_id, body, status, next_at, expires_at, claimed_at, sent_at, created_at)
+select md5('org' || (1 + (n - 1) %% %(orgs)s))::uuid, md5('sent' || n)::uuid,
+       (array['sms', 'sms', 'email', 'push'])[1 + n %% 4], 'direct',
+       md5('client' || (1 + (n - 1) %% %(clients)s))::uuid,
+       'See you at 9:00 am.', 'delivered', s.sent_at, s.sent_at + interval '1 day', s.sent_at, s.sent_at, s.sent_at
+  from generate_series(1, %(messages)s) as n,
+       lateral (select now() - interval '30 days' * (1 - n::numeric / %(messages)s) as sent_at) as s;
+
+insert into public.outbox_attempts (org_id, message_id, attempt_number, claim, provider, status, created_at)
+select m.org_id, m.id, 1, gen_random_uuid(), 'twilio', 'sent', m.sent_at
+  from public.outbox_messages as m
+ order by m.sent_at;
+
+insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, next_at, expires_at)
+select md5('org1')::uuid, 'sms', 'direct', md5('client1')::uuid, 'x', 'queued', now(), now() + interval '1 day'
+  from generate_series(1, 500);
+
+insert into private.job_runs (job, started_at, finished_at, result)
+select j, now() - m * interval '1 minute', now() - m * interval '1 minute', '{"completed": 1}'
+  from unnest(array['sweep_bookings', 'sweep_holds', 'sweep_messages', 'sweep_reminders']) as j,
+       generate_series(1, 10000) as m;
+"""
+
 # Everybody is open from 8 to 20; of all these half hours as many are taken as asked for, strewn evenly.
 _DIARIES = """
 insert into public.staff (org_id, id, full_name)
@@ -163,6 +222,19 @@ def add_calendars(server: PostgresServer, database: str, *, orgs: int, clients: 
     """Bookings without packages over a year around now, dealt to the organisations in turn."""
     with _unchecked(server, database) as connection:
         _run(connection, _ORGS + _CALENDARS + _OCCUPANCIES, orgs=orgs, clients=clients, bookings=bookings)
+
+
+def add_businesses(server: PostgresServer, database: str, *, orgs: int, clients: int, bookings: int) -> None:
+    """Organisations with a year of bookings on packages, money and scores: what their dashboards sum up."""
+    with _unchecked(server, database) as connection:
+        script = _ORGS + _PACKAGES + _BUSINESS
+        _run(connection, script, orgs=orgs, clients=clients, bookings=bookings, sessions=2 * -(-bookings // clients))
+
+
+def add_sent_messages(server: PostgresServer, database: str, *, orgs: int, clients: int, messages: int) -> None:
+    """A month of messages that left, 500 that are due, and the runs of four jobs."""
+    with _unchecked(server, database) as connection:
+        _run(connection, _ORGS + _SENT, orgs=orgs, clients=clients, messages=messages)
 
 
 def add_open_calendar(server: PostgresServer, database: str) -> None:

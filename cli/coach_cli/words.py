@@ -25,6 +25,7 @@ REASONS = {
 }
 
 ALERTS = {
+    "automation_notice": "an automation says so",
     "booking_uncovered": "a session was held that no package could pay for",
     "waitlist_offered": "a freed time is held for somebody who waits",
     "reschedule_requested": "the client asks for another time",

@@ -80,7 +80,7 @@ insert into sections values
   ('no_show', 'bookings.read', 'alter function private.dashboard_no_show(uuid, date, timestamptz) rename to gone'),
   ('at_risk', 'clients.read', 'alter table public.client_risk rename column score to renamed'),
   ('revenue', 'finance.read', 'revoke execute on function private.dashboard_revenue(uuid, date, timestamptz) from postgres'),
-  ('earned', 'finance.read', 'alter function private.revenue(uuid, tstzrange) rename to gone'),
+  ('earned', 'finance.read', 'alter function private.other_earnings(uuid, tstzrange) rename to gone'),
   ('mrr', 'finance.read', 'alter table public.subscriptions rename to renamed'),
   ('outstanding', 'packages.read', 'revoke execute on function private.dashboard_outstanding(uuid, date, timestamptz) from postgres');
 create function pg_temp.statuses_after(p_change text) returns text language plpgsql as $$

@@ -1,6 +1,6 @@
 -- pulse: silent on a healthy database that has work; each planted fault shows in its kind, and in no other.
 begin;
-select plan(40);
+select plan(51);
 select tests.open_studio();
 
 -- A busy, healthy hour: every job ran a minute ago and did something; texts left, one failed, some wait for their time.
@@ -16,6 +16,10 @@ select m.org_id, m.id, 1, gen_random_uuid(), 'x', case when row_number() over (p
   from public.outbox_messages as m where m.status = 'sent';
 insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, next_at, expires_at)
 select :'kilo', 'sms', 'direct', :'kilo_client', 'Later', 'queued', now() + n * interval '1 minute', now() + interval '1 day' from generate_series(-2, 2) as n;
+
+insert into public.automations (org_id, name, trigger, conditions, actions, guardrails) values (:'kilo', 'Daily', '{"type": "schedule", "schedule": "daily"}', '[]', '[{"type": "notify_trainer", "params": {}}]', '{}') returning id as automation \gset
+select tests.remember('automation', :'automation'), tests.remember('payment', (select e.id from public.money_events as e where e.org_id = :'kilo' and e.type = 'INCOME' limit 1));
+delete from private.receipts_due;
 
 create function pg_temp.kinds(p_pulse jsonb) returns text language sql as $$
   select coalesce(string_agg(concat_ws(' ', k ->> 'kind', k ->> 'verdict', (select string_agg(r, '+') from jsonb_array_elements_text(k -> 'reasons') as r)), ', ' order by k ->> 'kind'), '')
@@ -69,6 +73,17 @@ insert into faults values
   ('unknown_messages', 'degraded stuck', $$ insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, claim, claimed_at, next_at, expires_at) values (tests.id('kilo'), 'sms', 'direct', tests.id('kilo_client'), 'x', 'unknown', gen_random_uuid(), now() - interval '80 hours', now() + interval '1 hour', now() + interval '1 day') $$),
   ('unknown_messages', 'degraded stuck', $$ insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, claim, claimed_at, next_at, expires_at) values (tests.id('kilo'), 'email', 'direct', tests.id('kilo_client'), 'x', 'unknown', gen_random_uuid(), now() - interval '1 hour', now() + interval '1 hour', now() + interval '1 day') $$),
   ('callbacks', 'degraded overdue', $$ insert into private.unmatched_sms_events (provider_message_id, event_status, received_at) values ('SM9', 'sent', now() - interval '9 days') $$),
+  ('stripe_events', 'failing overdue+errors', $$ insert into private.stripe_events (id, type, created_at, payload, status, error, received_at) select 'evt_' || n, 'x', now(), '{}', 'failed', 'charge_unknown', case n when 1 then now() - interval '7 hours' else now() end from generate_series(1, 4) as n $$),
+  ('stripe_events', 'degraded stuck', $$ update private.work_kinds set degraded_after = '5 hours' where kind = 'stripe_events'; insert into private.stripe_events (id, type, created_at, payload, status, error, received_at) values ('evt_1', 'x', now(), '{}', 'failed', 'charge_unknown', now() - interval '2 hours') $$),
+  ('stripe_fetches', 'degraded stuck', $$ insert into private.stripe_fetches (account, kind, stripe_id, attempts, next_at) values ('acct_1', 'charge', 'ch_1', 5, now() + interval '1 hour') $$),
+  ('deposits', 'degraded overdue', $$ insert into public.deposits (org_id, client_id, amount_cents, currency, application_fee_cents, start_time, expires_at, stripe_account_id, next_at) values (tests.id('kilo'), tests.id('kilo_client'), 100, 'aud', 0, now() + interval '1 day', now() + interval '1 hour', 'acct_1', now() - interval '20 minutes') $$),
+  ('refunds', 'degraded overdue', $$ insert into public.refunds (org_id, payment_id, amount_cents, currency, reason, source, stripe_account_id, stripe_payment_intent_id, next_at) values (tests.id('kilo'), tests.id('payment'), 100, 'aud', 'by_hand', 'stripe', 'acct_1', 'pi_1', now() - interval '40 minutes') $$),
+  ('refunds', 'degraded stuck', $$ insert into public.refunds (org_id, payment_id, amount_cents, currency, reason, source, stripe_account_id, stripe_payment_intent_id, status, settled_at, error_code) values (tests.id('kilo'), tests.id('payment'), 100, 'aud', 'by_hand', 'stripe', 'acct_1', 'pi_1', 'failed', now() - interval '2 hours', 'charge_disputed') $$),
+  ('receipts', 'degraded overdue', $$ insert into private.receipts_due (org_id, money_event_id, created_at) values (tests.id('kilo'), tests.id('payment'), now() - interval '2 hours') $$),
+  ('billing', 'failing overdue', $$ insert into public.org_subscriptions (org_id, stripe_subscription_id, stripe_price_id, status, started_at, current_period_ends_at, as_of, refetch_at) values (tests.id('kilo'), 'sub_1', 'price_1', 'active', now(), now() + interval '1 day', now(), now() - interval '2 days') $$),
+  ('automations', 'degraded overdue', $$ update public.automations set next_run_at = now() - interval '1 hour' where id = tests.id('automation') $$),
+  ('automations', 'failing errors', $$ insert into public.automation_firings (org_id, automation_id, due_at, next_at, status, reason, fired_at) select tests.id('kilo'), tests.id('automation'), now() - n * interval '1 minute', now(), 'failed', 'send_message', now() from generate_series(1, 4) as n $$),
+  ('risk', 'failing overdue', $$ update private.job_runs set started_at = now() - interval '4 days' where job = 'sweep_risk'; update public.orgs set created_at = now() - interval '9 days' $$),
   ('clean_up', 'degraded overdue', $$ insert into private.rate_limits (bucket, key_hash, window_started_at) values ('x', 'x', now() - interval '5 days') $$);
 select is(pg_temp.kinds(pg_temp.with_fault(f.planted)), f.kind || ' ' || f.expected, format('%s: %s', f.kind, f.expected)) from faults as f;
 select is(pg_temp.with_fault($$ insert into private.brakes (kind, org_id, reason) values ('sms', tests.id('kilo'), 'Test'); update public.outbox_messages set next_at = now() - interval '2 hours' where status = 'queued' $$) ->> 'verdict', 'healthy',

@@ -4,10 +4,17 @@ import asyncio
 
 import psycopg
 import pytest
-from bench import outbox, row_security, service_call, sweep, use_session
+from bench import dashboard, outbox, pulse, row_security, service_call, sweep, use_session
 from bench.harness import QUICK, Bench, Result, Variant, ratios
 from bench.pgbench import BenchmarkBroken, claims, rate, seeded_id
-from bench.world import add_calendars, add_overdue_bookings, add_packages, add_texts
+from bench.world import (
+    add_businesses,
+    add_calendars,
+    add_overdue_bookings,
+    add_packages,
+    add_sent_messages,
+    add_texts,
+)
 from tests.harness.database import Database
 
 
@@ -113,3 +120,28 @@ def test_a_result_is_judged_by_its_target(
 
 def test_seeded_ids_are_what_a_script_computes(db: Database) -> None:
     assert db.owner.value("select md5('package7')::uuid") == seeded_id("package7")
+
+
+def test_a_dashboard_of_the_seed_sums_up_what_is_in_it(db: Database) -> None:
+    add_businesses(db.server, db.name, orgs=2, clients=4, bookings=400)
+    with psycopg.connect(db.url) as owner:
+        owner.execute(dashboard.OWNERS.encode())
+    with psycopg.connect(db.server.url(db.name, "authenticator")) as coach:
+        coach.execute("set role authenticated")
+        coach.execute("select set_config('request.jwt.claims', %s, false)", (claims("coach2"),))
+        row = coach.execute(dashboard.OURS.replace(":org", "'2'").encode()).fetchone()
+    assert row is not None
+    sections = row[0]["sections"]
+    assert {section["status"] for section in sections.values()} == {"ok"}
+    assert sections["outstanding"]["data"]["sessions"] > 0
+    assert sections["earned"]["data"]["amounts"][0]["sessions_earned"] > 0
+    assert sections["at_risk"]["data"]["red"] == 2
+
+
+def test_a_pulse_of_the_seed_is_healthy_and_sees_what_waits(db: Database) -> None:
+    add_sent_messages(db.server, db.name, orgs=2, clients=4, messages=2000)
+    with psycopg.connect(db.url) as owner:
+        row = owner.execute(pulse.OURS.encode()).fetchone()
+    assert row is not None
+    (sms,) = [kind for kind in row[0]["kinds"] if kind["kind"] == "sms"]
+    assert (row[0]["verdict"], sms["backlog"], sms["done"] > 0) == ("healthy", 500, True)

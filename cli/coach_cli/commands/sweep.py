@@ -122,6 +122,32 @@ def sweep_message_leftovers(
     _sweep(["message_leftovers"], watch, limit, dry_run, json)
 
 
+@app.command("risk", epilog="Example: coach sweep risk")
+def sweep_risk(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Score how likely clients are to leave, once for each local day of their organisation."""
+    _sweep(["risk"], watch, limit, dry_run, json)
+
+
+@app.command("automations", epilog="Example: coach sweep automations --watch 60")
+def sweep_automations(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Fire the automations that are due, each once."""
+    _sweep(["automations"], watch, limit, dry_run, json)
+
+
+@app.command("webhooks", epilog="Example: coach sweep webhooks --watch 5")
+def sweep_webhooks(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Post what automations send to organisations' own servers."""
+    _sweep(["webhooks"], watch, limit, dry_run, json)
+
+
+@app.command("automation-leftovers", epilog="Example: coach sweep automation-leftovers")
+def sweep_automation_leftovers(
+    watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Delete what automations did more than 400 days ago."""
+    _sweep(["automation_leftovers"], watch, limit, dry_run, json)
+
+
 @app.command("support-access", epilog="Example: coach sweep support-access")
 def sweep_support_access(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Put away support accesses that have run out."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from coach_os.automation_routes import automations
 from coach_os.checkout_routes import ROUTERS as CHECKOUT_ROUTERS
 from coach_os.database import Database, open_database
 from coach_os.database.person import person_api
@@ -110,6 +111,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.settings, app.state.database, app.state.person = settings, database, person
     add_handlers(app)
+    # Before the general route of sweeps: these two answer as the existing schedulers expect.
+    app.include_router(automations)
     _add_routes(app)
     for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS, *PAYMENT_ROUTERS):
         app.include_router(router)

@@ -156,6 +156,11 @@ class Settings(BaseSettings):
         validation_alias="COACH_ENCRYPTION_KEY",
         description="Fernet keys for stored secrets, separated by commas: the first encrypts, each decrypts.",
     )
+    webhooks_allow_private: bool = Field(
+        default=False,
+        validation_alias="COACH_WEBHOOKS_ALLOW_PRIVATE",
+        description="Development only: webhooks may go to this machine and network, and without TLS.",
+    )
     console_providers: bool = Field(
         default=False,
         validation_alias="COACH_CONSOLE_PROVIDERS",

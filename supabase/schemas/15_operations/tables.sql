@@ -99,13 +99,16 @@ create table public.alerts (
   client_id uuid,
   purchase_id uuid,
   booking_id uuid,
+  note text,
   created_at timestamptz not null default now(),
   resolved_at timestamptz,
   primary key (org_id, id),
-  constraint alerts_kind_form check (kind ~ '^[a-z_]+$')
+  constraint alerts_kind_form check (kind ~ '^[a-z_]+$'),
+  constraint alerts_note_length check (char_length(note) <= 2000)
 );
 comment on table public.alerts is 'What a coach must be told and can act on; the app shows the open ones.';
 comment on column public.alerts.kind is 'A slug: booking_uncovered (a session was held that no package could pay for).';
+comment on column public.alerts.note is 'What an automation of the organisation''s own says.';
 comment on column public.alerts.booking_id is 'What it is about; without a key, since an alert is a note and not a part of the booking.';
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;

@@ -37,6 +37,7 @@ select k.kind,
     ('direct', '{session_datetime,session_type,location}', 'A message from {business_name}', '{message}', false, false, 0),
     ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
     ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
+    ('automation', '{}', 'A message from {business_name}', '{message}', false, false, 1),
     ('support_access', '{}', 'Support has access to {business_name}', '{message}', false, false, 0),
     ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);

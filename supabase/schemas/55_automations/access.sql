@@ -34,7 +34,7 @@ create policy webhook_deliveries_select_members on public.webhook_deliveries for
   using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
 
 -- webhook_endpoints: made by the service, which encrypts the secret; nobody reads that.
-grant select (org_id, id, name, url, is_active, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
+grant select (org_id, id, name, url, is_active, failures, rests_until, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
 grant update (name, is_active), delete on public.webhook_endpoints to authenticated;
 create policy webhook_endpoints_select_members on public.webhook_endpoints for select to authenticated
   using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
@@ -43,7 +43,7 @@ create policy webhook_endpoints_update_members on public.webhook_endpoints for u
 create policy webhook_endpoints_delete_members on public.webhook_endpoints for delete to authenticated
   using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
 create trigger webhook_endpoints__audit after insert or update or delete on public.webhook_endpoints
-  for each row execute function private.tg__audit();
+  for each row execute function private.tg__audit('failures', 'rests_until');
 
 grant select on public.risk_settings to authenticated, service_role;
 grant insert (org_id, red_from, amber_from, inactive_days), update (org_id, red_from, amber_from, inactive_days)
@@ -69,3 +69,7 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+alter table private.risk_schedule enable row level security;
+revoke all on private.risk_schedule from public, anon, authenticated, service_role;
+create policy risk_schedule_select_nobody on private.risk_schedule for select to service_role using (false);

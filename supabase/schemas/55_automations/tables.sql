@@ -54,7 +54,7 @@ create table public.automation_firings (
   foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint automation_firings_status_known check (status in ('pending', 'ok', 'failed', 'skipped')),
-  constraint automation_firings_event_is_whole check (num_nonnulls(event, event_key, client_id) in (0, 3))
+  constraint automation_firings_event_is_whole check ((event is null) = (event_key is null) and (client_id is null or event is not null))
 ) with (fillfactor = 80);
 comment on table public.automation_firings is 'Each time an automation was due, by its schedule or by an event, and what came of it; its recipients are in automation_runs.';
 comment on column public.automation_firings.next_at is 'When it may fire: due_at, or when quiet hours end.';
@@ -101,6 +101,8 @@ create table public.webhook_endpoints (
   url text not null,
   secret_encrypted text not null,
   is_active boolean not null default true,
+  failures integer not null default 0,
+  rests_until timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -108,6 +110,7 @@ create table public.webhook_endpoints (
   constraint webhook_endpoints_url_form check (url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(url) <= 2000)
 );
 comment on table public.webhook_endpoints is 'Where an organisation''s webhook actions post to.';
+comment on column public.webhook_endpoints.rests_until is 'It could not be reached: nothing is posted to it before, so that what waits costs one try and not one each.';
 comment on column public.webhook_endpoints.secret_encrypted is 'What signs a post, encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
 
 create table public.webhook_deliveries (
@@ -122,6 +125,7 @@ create table public.webhook_deliveries (
   expires_at timestamptz not null,
   attempts integer not null default 0,
   claim uuid,
+  worker text,
   http_status integer,
   error_code text,
   delivered_at timestamptz,
@@ -170,3 +174,11 @@ comment on table public.client_risk is 'How likely a client is to leave, as of t
 create unique index client_risk_client_once on public.client_risk (org_id, client_id);
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
+
+create table private.risk_schedule (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  scored_on date,
+  next_at timestamptz not null
+);
+comment on table private.risk_schedule is 'For which local day an organisation''s clients were scored last, and when the next begins.';
+create index risk_schedule_due_idx on private.risk_schedule (next_at);

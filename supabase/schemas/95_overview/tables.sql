@@ -27,3 +27,7 @@ comment on column private.work_kinds.degraded_error_rate is 'Share of the last h
 comment on column private.work_kinds.fix is 'The command that gets it going.';
 -- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
 create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+-- What failed lately: few, so the index is small, and only a failure writes to it.
+create index refunds_failed_idx on public.refunds (settled_at) where status = 'failed';
+create index automation_firings_failed_idx on public.automation_firings (fired_at) where status = 'failed';
+create index webhook_deliveries_failed_idx on public.webhook_deliveries (created_at) where status = 'failed';

@@ -15,12 +15,15 @@ from coach_os.errors import CoachError, Refusal
 from coach_os.sweeps.deposits import settle_deposits
 from coach_os.sweeps.in_database import (
     AUDIT,
+    AUTOMATION_LEFTOVERS,
+    AUTOMATIONS,
     BOOKINGS,
     HOLDS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
     RECEIPTS,
     REMINDERS,
+    RISK,
     SUPPORT_ACCESS,
 )
 from coach_os.sweeps.messages import send_due_messages
@@ -28,6 +31,7 @@ from coach_os.sweeps.refunds import carry_refunds
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.stripe import reconcile_stripe
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
+from coach_os.sweeps.webhooks import post_due_webhooks
 
 __all__ = ["SWEEPS", "Sweep", "SweepResult", "run_all", "run_sweep", "stop_on_signals"]
 
@@ -62,6 +66,8 @@ SWEEPS: Mapping[str, Sweep] = {
         Sweep("refunds", "Carry the refunds that are due to Stripe.", carry_refunds),
         Sweep("receipts", "Number the receipts of payments and refunds, and queue their emails.", RECEIPTS),
         Sweep("reminders", "Queue the reminders and follow-ups that are due soon.", REMINDERS),
+        Sweep("risk", "Score how likely clients are to leave, once for each local day.", RISK),
+        Sweep("automations", "Fire the automations that are due, each once.", AUTOMATIONS),
         Sweep("messages", "Send the messages that are due and may be sent now.", send_due_messages),
         Sweep(
             "messages_unknown",
@@ -73,6 +79,8 @@ SWEEPS: Mapping[str, Sweep] = {
             "Delete callbacks that matched no message, and ids of messages that came in long ago.",
             MESSAGE_LEFTOVERS,
         ),
+        Sweep("webhooks", "Post what automations send to organisations' own servers.", post_due_webhooks),
+        Sweep("automation_leftovers", "Delete what automations did more than 400 days ago.", AUTOMATION_LEFTOVERS),
         Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
         Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
         Sweep(

@@ -14,3 +14,7 @@ MESSAGE_LEFTOVERS = InBatches("message_leftovers", "service.sweep_message_leftov
 SUPPORT_ACCESS = InBatches("support_access", "service.sweep_support_access", batch_size=1000)
 AUDIT = InBatches("audit", "service.sweep_audit", batch_size=10_000)
 RATE_LIMITS = InBatches("rate_limits", "service.sweep_rate_limits", batch_size=10_000)
+AUTOMATIONS = InBatches("automations", "service.sweep_automations", batch_size=200)
+#: Each organisation is scored in one statement.
+RISK = InBatches("risk", "service.sweep_risk", batch_size=20)
+AUTOMATION_LEFTOVERS = InBatches("automation_leftovers", "service.sweep_automation_leftovers", batch_size=1000)

@@ -14,6 +14,7 @@ declare
   v_candidates uuid[];
   v_packages uuid[];
 begin
+  perform set_config('coach.sweeps_bookings', 'on', true);
   -- Plain reads: what may be due, oldest first, each half by its own partial index; and with a booking the others of its
   -- package that are over, so that a package is locked and written once and not once a batch. A booking without a package,
   -- or one that is settled or due already, comes alone. num_nulls() says `is null` and keeps the planner from reading the
@@ -118,13 +119,27 @@ begin
     select d.org_id, 'booking_uncovered', d.client_id, d.purchase_id, d.id
       from ended as d
      where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered' and not p_dry_run
-    on conflict do nothing)
+    on conflict do nothing),
+  -- Looked up once for an organisation, not once for a booking: most have none that waits for this.
+  waiting as materialized (
+    select a.org_id, a.id
+      from (select distinct e.org_id from ended as e) as o
+      join public.automations as a
+        on a.org_id = o.org_id and a.enabled and a.trigger ->> 'event' = 'booking_completed' and a.enabled_at <= p_now),
+  noticed as (
+    insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+    select d.org_id, w.id, p_now, p_now, 'booking_completed', 'booking_completed-' || d.id, d.client_id
+      from waiting as w
+      join ended as d on d.org_id = w.org_id
+     where d.status = 'confirmed' and not p_dry_run
+    on conflict (org_id, automation_id, event_key) where event_key is not null do nothing)
   select count(*) filter (where d.status = 'confirmed'),
          count(*) filter (where d.verdict = 'charged' and d.settlement is distinct from 'charged'),
          count(*) filter (where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered'),
          cardinality(v_candidates) - count(*)
     into completed, charged, uncovered, skipped
     from ended as d;
+  perform set_config('coach.sweeps_bookings', '', true);
 end;
 $$;
 comment on function private.sweep_overdue_bookings is

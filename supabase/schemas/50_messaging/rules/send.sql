@@ -95,7 +95,7 @@ begin
   -- What is only a frame for somebody's words is no template.
   if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
      and not exists (select from private.message_kinds as k
-                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'marketing', 'coach_notice')) then
+                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'automation', 'marketing', 'coach_notice')) then
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');

@@ -108,10 +108,17 @@ language sql stable security definer set search_path = ''
 as $$
   with month as materialized (
     select m.days, private.local_range(p_org_id, m.days) as range from (select private.view_range(p_org_id, 'month', p_on) as days) as m),
+  entries as materialized (
+    select e.* from month as m cross join lateral private.package_earnings(p_org_id, private.packages_moved(p_org_id, m.range)) as e),
   earned as (
     select r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
-      from month as m cross join lateral private.revenue(p_org_id, m.range) as r
-     group by r.currency),
+      from month as m
+     cross join lateral (
+       select e.currency, e.amount_cents, e.sessions from entries as e where e.on_at >= lower(m.range) and e.on_at < upper(m.range) and e.kind <> 'opening'
+       union all
+       select o.currency, o.amount_cents, 0 from private.other_earnings(p_org_id, m.range) as o) as r
+     group by r.currency
+    having count(*) filter (where r.amount_cents <> 0 or r.sessions <> 0) > 0),
   booked as materialized (
     select b.purchase_id as id, count(*) as n
       from month as m
@@ -123,9 +130,8 @@ as $$
            sum(least(k.n, p.sessions_remaining)) as sessions
       from booked as k
       join public.client_purchases as p on p.org_id = p_org_id and p.id = k.id and p.sessions_remaining > 0
-      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents
-              from private.package_earnings(p_org_id, (select array_agg(b.id) from booked as b)) as x
-             order by x.purchase_id, x.nth desc) as l on l.purchase_id = p.id
+      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents from entries as x order by x.purchase_id, x.nth desc) as l
+        on l.purchase_id = p.id
      group by p.currency)
   select jsonb_build_object('from_on', lower(m.days), 'until_on', upper(m.days) - 1, 'amounts', (
            select coalesce(jsonb_agg(jsonb_build_object(

@@ -19,36 +19,37 @@ as $$
            coalesce((select sum(m.amount_cents) from public.money_events as m
                       where m.org_id = p.org_id and m.purchase_id = p.id and m.type = 'INCOME'),
                     case when p.payment_status = 'succeeded' then p.amount_paid_cents else 0 end)::bigint as paid
-      from public.client_purchases as p
-     where p.org_id = p_org_id and (p_purchase_ids is null or p.id = any (p_purchase_ids))),
+      from unnest(coalesce(p_purchase_ids, array(select x.id from public.client_purchases as x where x.org_id = p_org_id))) as w (id)
+      join public.client_purchases as p on p.org_id = p_org_id and p.id = w.id),
+  -- Looked up package by package, by index: what is asked for is a handful among all there are.
   moves as (
-    select k.id as purchase_id, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
+    select k.*, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
            0 as used_delta, 0 as total_delta, 0::bigint as returned
       from packages as k
     union all
-    select e.purchase_id, e.booking_id, e.kind, coalesce(b.start_time, e.created_at), e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
-      from public.session_entries as e
-      left join public.bookings as b on b.org_id = e.org_id and b.id = e.booking_id
-     where e.org_id = p_org_id and (p_purchase_ids is null or e.purchase_id = any (p_purchase_ids)) and (e.used_delta <> 0 or e.total_delta <> 0)
+    select k.*, e.booking_id, e.kind,
+           coalesce((select b.start_time from public.bookings as b where b.org_id = p_org_id and b.id = e.booking_id), e.created_at),
+           e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
+      from packages as k
+     cross join lateral (select * from public.session_entries as x
+                          where x.org_id = p_org_id and x.purchase_id = k.id and (x.used_delta <> 0 or x.total_delta <> 0) offset 0) as e
     union all
-    select m.purchase_id, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
-      from public.money_events as m
-     where m.org_id = p_org_id and m.purchase_id is not null and (p_purchase_ids is null or m.purchase_id = any (p_purchase_ids))
-       and m.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')),
+    select k.*, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
+      from packages as k
+     cross join lateral (select * from public.money_events as x
+                          where x.org_id = p_org_id and x.purchase_id = k.id and x.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') offset 0) as m),
   states as (
-    select m.*, k.client_id, k.currency, k.sold, k.paid,
-           sum(m.used_delta) over w as used, k.sold + sum(m.total_delta) over w as total, k.paid - sum(m.returned) over w as kept
+    select m.*, sum(m.used_delta) over w as used, m.sold + sum(m.total_delta) over w as total, m.paid - sum(m.returned) over w as kept
       from moves as m
-      join packages as k on k.id = m.purchase_id
-    window w as (partition by m.purchase_id order by m.written_at, m.no, m.kind)),
+    window w as (partition by m.id order by m.written_at, m.no, m.kind)),
   earned as (
     select s.*, case when coalesce(s.sold, 0) <= 0 or s.used > 0 and s.used >= s.total then greatest(s.kept, 0)
                      else greatest(least(s.paid * least(s.used, s.sold) / s.sold, s.kept), 0) end::bigint as so_far
       from states as s)
-  select e.purchase_id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
+  select e.id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
          e.so_far - coalesce(lag(e.so_far) over w, 0), greatest(e.kept, 0) - e.so_far, e.currency
     from earned as e
-  window w as (partition by e.purchase_id order by e.written_at, e.no, e.kind);
+  window w as (partition by e.id order by e.written_at, e.no, e.kind);
 $$;
 comment on function private.package_earnings is
   'What packages earned, session by session: {purchase_id, client_id, booking_id, kind: sale | opening | use | release | correction | refund | dispute | adjustment, nth, on_at, sessions (−1 when given back), amount_cents, unearned_cents: what is paid and still to be earned after it, currency}. Opening is what was used before the package came here.';
@@ -58,14 +59,19 @@ create function private.other_earnings(p_org_id uuid, p_range tstzrange)
 returns table (client_id uuid, booking_id uuid, kind text, on_at timestamptz, amount_cents bigint, currency text)
 language sql stable security definer set search_path = ''
 as $$
-  select m.client_id, m.booking_id, lower(m.type::text), o.on_at, m.amount_cents, m.currency
+  select m.client_id, m.booking_id, lower(m.type::text), m.event_date, m.amount_cents, m.currency
     from public.money_events as m
     left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
-   cross join lateral (select greatest(m.event_date, b.start_time) as on_at) as o
-   where m.org_id = p_org_id and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
-     and (b.id is null or b.status in ('completed', 'no_show', 'cancelled'))
-     -- What is paid ahead is found by its booking, the rest by its date.
-     and (m.event_date <@ p_range and m.event_date >= coalesce(b.start_time, '-infinity') or b.start_time <@ p_range and b.start_time > m.event_date);
+   where m.org_id = p_org_id and m.event_date >= lower(p_range) and m.event_date < upper(p_range)
+     and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
+     and (b.id is null or b.start_time <= m.event_date and b.status in ('completed', 'no_show', 'cancelled'))
+  union all
+  -- Paid ahead: found by the booking it is for.
+  select m.client_id, m.booking_id, lower(m.type::text), b.start_time, m.amount_cents, m.currency
+    from public.bookings as b
+    join public.money_events as m on m.org_id = b.org_id and m.booking_id = b.id
+   where b.org_id = p_org_id and b.start_time >= lower(p_range) and b.start_time < upper(p_range) and b.status in ('completed', 'no_show', 'cancelled')
+     and m.event_date < b.start_time and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
 $$;
 comment on function private.other_earnings is
   'What was earned in a range without a package: {client_id, booking_id, kind: income | refund | dispute | adjustment, on_at, amount_cents, currency}.';
