@@ -250,13 +250,16 @@ create table public.alerts (
   client_id uuid,
   purchase_id uuid,
   booking_id uuid,
+  note text,
   created_at timestamptz not null default now(),
   resolved_at timestamptz,
   primary key (org_id, id),
-  constraint alerts_kind_form check (kind ~ '^[a-z_]+$')
+  constraint alerts_kind_form check (kind ~ '^[a-z_]+$'),
+  constraint alerts_note_length check (char_length(note) <= 2000)
 );
 comment on table public.alerts is 'What a coach must be told and can act on; the app shows the open ones.';
 comment on column public.alerts.kind is 'A slug: booking_uncovered (a session was held that no package could pay for).';
+comment on column public.alerts.note is 'What an automation of the organisation''s own says.';
 comment on column public.alerts.booking_id is 'What it is about; without a key, since an alert is a note and not a part of the booking.';
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
@@ -2082,7 +2085,7 @@ create table public.automation_firings (
   foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint automation_firings_status_known check (status in ('pending', 'ok', 'failed', 'skipped')),
-  constraint automation_firings_event_is_whole check (num_nonnulls(event, event_key, client_id) in (0, 3))
+  constraint automation_firings_event_is_whole check ((event is null) = (event_key is null) and (client_id is null or event is not null))
 ) with (fillfactor = 80);
 comment on table public.automation_firings is 'Each time an automation was due, by its schedule or by an event, and what came of it; its recipients are in automation_runs.';
 comment on column public.automation_firings.next_at is 'When it may fire: due_at, or when quiet hours end.';
@@ -2129,6 +2132,8 @@ create table public.webhook_endpoints (
   url text not null,
   secret_encrypted text not null,
   is_active boolean not null default true,
+  failures integer not null default 0,
+  rests_until timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -2136,6 +2141,7 @@ create table public.webhook_endpoints (
   constraint webhook_endpoints_url_form check (url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(url) <= 2000)
 );
 comment on table public.webhook_endpoints is 'Where an organisation''s webhook actions post to.';
+comment on column public.webhook_endpoints.rests_until is 'It could not be reached: nothing is posted to it before, so that what waits costs one try and not one each.';
 comment on column public.webhook_endpoints.secret_encrypted is 'What signs a post, encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
 
 create table public.webhook_deliveries (
@@ -2150,6 +2156,7 @@ create table public.webhook_deliveries (
   expires_at timestamptz not null,
   attempts integer not null default 0,
   claim uuid,
+  worker text,
   http_status integer,
   error_code text,
   delivered_at timestamptz,
@@ -2198,6 +2205,14 @@ comment on table public.client_risk is 'How likely a client is to leave, as of t
 create unique index client_risk_client_once on public.client_risk (org_id, client_id);
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
+
+create table private.risk_schedule (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  scored_on date,
+  next_at timestamptz not null
+);
+comment on table private.risk_schedule is 'For which local day an organisation''s clients were scored last, and when the next begins.';
+create index risk_schedule_due_idx on private.risk_schedule (next_at);
 
 -- ── 60_payments/tables.sql ──
 
@@ -2861,6 +2876,10 @@ comment on column private.work_kinds.degraded_error_rate is 'Share of the last h
 comment on column private.work_kinds.fix is 'The command that gets it going.';
 -- What was tried in the last hour; a range index, since attempts come in the order of their time and a queue must not pay for a look at it.
 create index outbox_attempts_created_idx on public.outbox_attempts using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+-- What failed lately: few, so the index is small, and only a failure writes to it.
+create index refunds_failed_idx on public.refunds (settled_at) where status = 'failed';
+create index automation_firings_failed_idx on public.automation_firings (fired_at) where status = 'failed';
+create index webhook_deliveries_failed_idx on public.webhook_deliveries (created_at) where status = 'failed';
 
 -- ── 97_support_access/tables.sql ──
 
@@ -10689,6 +10708,7 @@ declare
   v_candidates uuid[];
   v_packages uuid[];
 begin
+  perform set_config('coach.sweeps_bookings', 'on', true);
   -- Plain reads: what may be due, oldest first, each half by its own partial index; and with a booking the others of its
   -- package that are over, so that a package is locked and written once and not once a batch. A booking without a package,
   -- or one that is settled or due already, comes alone. num_nulls() says `is null` and keeps the planner from reading the
@@ -10793,13 +10813,27 @@ begin
     select d.org_id, 'booking_uncovered', d.client_id, d.purchase_id, d.id
       from ended as d
      where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered' and not p_dry_run
-    on conflict do nothing)
+    on conflict do nothing),
+  -- Looked up once for an organisation, not once for a booking: most have none that waits for this.
+  waiting as materialized (
+    select a.org_id, a.id
+      from (select distinct e.org_id from ended as e) as o
+      join public.automations as a
+        on a.org_id = o.org_id and a.enabled and a.trigger ->> 'event' = 'booking_completed' and a.enabled_at <= p_now),
+  noticed as (
+    insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+    select d.org_id, w.id, p_now, p_now, 'booking_completed', 'booking_completed-' || d.id, d.client_id
+      from waiting as w
+      join ended as d on d.org_id = w.org_id
+     where d.status = 'confirmed' and not p_dry_run
+    on conflict (org_id, automation_id, event_key) where event_key is not null do nothing)
   select count(*) filter (where d.status = 'confirmed'),
          count(*) filter (where d.verdict = 'charged' and d.settlement is distinct from 'charged'),
          count(*) filter (where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered'),
          cardinality(v_candidates) - count(*)
     into completed, charged, uncovered, skipped
     from ended as d;
+  perform set_config('coach.sweeps_bookings', '', true);
 end;
 $$;
 comment on function private.sweep_overdue_bookings is
@@ -12825,7 +12859,7 @@ begin
   -- What is only a frame for somebody's words is no template.
   if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
      and not exists (select from private.message_kinds as k
-                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'marketing', 'coach_notice')) then
+                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'automation', 'marketing', 'coach_notice')) then
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
@@ -13246,6 +13280,623 @@ end;
 $$;
 comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
 
+-- ── 55_automations/rules/actions.sql ──
+
+-- Actions: what is done for each client of a firing, in one statement each; and what becomes later of what was only queued.
+
+-- What an action came to for each run; a run fails with its first failed action. An action that is left out for a client's wish
+-- (opted out) is no failure.
+create function private.do_action(p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.automation_runs as r
+     set actions_fired = r.actions_fired || jsonb_strip_nulls(jsonb_build_object('type', p_action ->> 'type') || o.outcome),
+         status = case when o.outcome ->> 'status' = 'failed' then 'failed' else r.status end,
+         reason = case when o.outcome ->> 'status' = 'failed' and r.status <> 'failed'
+                       then (p_action ->> 'type') || ': ' || (o.outcome ->> 'reason') else r.reason end
+    from private.action_outcomes(p_firing, p_automation, p_nth, p_action, p_now) as o
+   where r.org_id = p_firing.org_id and r.id = o.run_id;
+$$;
+comment on function private.do_action is 'Does one action for every client of a firing, and keeps what it came to.';
+
+create function private.action_outcomes(
+  p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_params jsonb := case jsonb_typeof(p_action -> 'params') when 'object' then p_action -> 'params' else '{}' end;
+begin
+  case p_action ->> 'type'
+    when 'send_message' then
+      if coalesce(v_params ->> 'channel', 'thread') = 'thread' then
+        return query select * from private.act_write(p_firing, v_params, p_now);
+      else
+        return query select * from private.act_send(p_firing, p_nth, v_params, v_params ->> 'channel', p_now);
+      end if;
+    when 'send_push' then
+      return query select * from private.act_send(p_firing, p_nth, v_params, 'push', p_now);
+    when 'notify_trainer' then
+      return query select * from private.act_notify(p_firing, p_automation, p_nth, v_params, p_now);
+    when 'webhook' then
+      return query select * from private.act_post(p_firing, p_automation, p_nth, v_params, p_now);
+    else
+      return query select r.run_id, jsonb_build_object('status', 'failed', 'reason', 'action_unknown')
+                     from private.recipients(p_firing, null) as r;
+  end case;
+end;
+$$;
+comment on function private.action_outcomes is 'What an action came to for each run: {status: ok | pending | skipped | failed, reason, message_id | delivery_id}.';
+
+-- Rendered now: what it says is true of the moment that it is about.
+create function private.recipients(p_firing public.automation_firings, p_text text)
+returns table (run_id uuid, client_id uuid, text text, variables jsonb)
+language sql stable security definer set search_path = ''
+as $$
+  select r.id, r.client_id, case when p_text is not null then private.render(p_text, v.variables) end, v.variables
+    from public.automation_runs as r
+   cross join lateral (
+     select case when p_text is not null then private.message_variables(jsonb_populate_record(
+       null::public.outbox_messages, jsonb_build_object('org_id', r.org_id, 'client_id', r.client_id, 'metadata', '{}'::jsonb, 'variables', '{}'::jsonb))) end
+     as variables) as v
+   where r.org_id = p_firing.org_id and r.firing_id = p_firing.id and r.status <> 'skipped';
+$$;
+comment on function private.recipients is 'The clients of a firing, each with what a text says to them.';
+
+-- Into the conversation, as the coach's words; devices are told by the thread itself.
+create function private.act_write(p_firing public.automation_firings, p_params jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with said as materialized (
+    select r.run_id, r.client_id, r.text, private.thread_of(p_firing.org_id, r.client_id) as thread_id, gen_random_uuid() as message_id
+      from private.recipients(p_firing, coalesce(private.action_text(p_params), '')) as r),
+  written as (
+    insert into public.messages (org_id, id, thread_id, sender_type, body, created_at)
+    select p_firing.org_id, s.message_id, s.thread_id, 'trainer', left(s.text, 10000), p_now from said as s where s.text <> ''
+    returning id)
+  select s.run_id, case when w.id is not null then jsonb_build_object('status', 'ok', 'message_id', w.id)
+                        else jsonb_build_object('status', 'failed', 'reason', 'message_empty') end
+    from said as s
+    left join written as w on w.id = s.message_id;
+$$;
+comment on function private.act_write is 'Writes into each client''s thread.';
+
+-- Into the outbox: it is sent later, and may fail then (tg_outbox_messages__tell_run).
+create function private.act_send(p_firing public.automation_firings, p_nth integer, p_params jsonb, p_channel text, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with said as materialized (
+    select r.run_id, r.client_id, r.text, private.render(coalesce(p_params ->> 'title', p_params ->> 'subject', '{business_name}'), r.variables) as subject,
+           case when r.text = '' then 'message_empty'
+                when p_channel = 'sms' and not (private.sms_settings_of(c.org_id)).enabled then 'messaging_off'
+                when p_channel = 'sms' and c.phone_e164 is null then 'no_phone'
+                when p_channel = 'sms' and (c.sms_opt_in is false or private.is_suppressed(c.org_id, c.phone_e164)) then 'opted_out'
+                when p_channel = 'email' and coalesce(c.email, '') not like '%_@_%' then 'no_email'
+                when p_channel = 'email' and c.email_opt_in is false then 'opted_out'
+                when p_channel = 'push' and not exists (
+                  select from public.push_tokens as t where t.org_id = c.org_id and t.client_id = c.id) then 'no_device' end as reason
+      from private.recipients(p_firing, coalesce(private.action_text(p_params), '')) as r
+      join public.clients as c on c.org_id = p_firing.org_id and c.id = r.client_id),
+  queued as materialized (
+    select s.run_id, private.queue_message(
+             p_firing.org_id, p_channel, 'automation', s.client_id, format('automation-%s-%s', s.run_id, p_nth), p_scheduled_for => p_now,
+             p_body => s.text, p_subject => s.subject,
+             p_metadata => jsonb_build_object('automation_run_id', s.run_id, 'action', p_nth), p_now => p_now) as message_id
+      from said as s where s.reason is null)
+  select s.run_id,
+         case when s.reason = 'opted_out' then jsonb_build_object('status', 'skipped', 'reason', s.reason)
+              when s.reason is not null then jsonb_build_object('status', 'failed', 'reason', s.reason)
+              else jsonb_build_object('status', 'pending', 'message_id', q.message_id) end
+    from said as s
+    left join queued as q on q.run_id = s.run_id;
+$$;
+comment on function private.act_send is 'Queues a text, an email or a push to each client.';
+
+-- An alert, and where params.sms is true a text to booking_settings.notify_phone.
+create function private.act_notify(
+  p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_params jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with said as materialized (
+    select r.run_id, r.client_id, coalesce(nullif(r.text, ''), p_automation.name) as text,
+           private.e164(s.notify_phone, private.phone_region(p_firing.org_id)) as phone
+      from private.recipients(p_firing, coalesce(private.action_text(p_params), '')) as r
+      left join public.booking_settings as s on s.org_id = p_firing.org_id),
+  told as (
+    insert into public.alerts (org_id, kind, client_id, note, created_at)
+    select p_firing.org_id, 'automation_notice', s.client_id, s.text, p_now
+      from said as s
+     where not exists (select from public.alerts as a
+                        where a.org_id = p_firing.org_id and a.kind = 'automation_notice' and a.client_id = s.client_id and a.note = s.text
+                          and a.resolved_at is null)),
+  queued as materialized (
+    select s.run_id, private.queue_message(
+             p_firing.org_id, 'sms', 'coach_notice', s.client_id, format('automation-%s-%s', s.run_id, p_nth), p_scheduled_for => p_now,
+             p_to_address => s.phone, p_metadata => jsonb_build_object('notice', s.text, 'automation_run_id', s.run_id, 'action', p_nth), p_now => p_now) as message_id
+      from said as s where s.phone is not null and p_params -> 'sms' = 'true')
+  select s.run_id,
+         case when p_params -> 'sms' is distinct from 'true' then jsonb_build_object('status', 'ok')
+              when s.phone is null then jsonb_build_object('status', 'failed', 'reason', 'no_notify_phone')
+              else jsonb_build_object('status', 'pending', 'message_id', q.message_id) end
+    from said as s
+    left join queued as q on q.run_id = s.run_id;
+$$;
+comment on function private.act_notify is 'Tells the organisation about each client.';
+
+-- Ids and facts, no names: whoever receives it asks for what it may see.
+create function private.act_post(
+  p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_params jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with endpoint as (
+    select e.id from public.webhook_endpoints as e
+     where e.org_id = p_firing.org_id and e.id::text = p_params ->> 'endpoint_id' and e.is_active),
+  runs as materialized (
+    select r.run_id, r.client_id, gen_random_uuid() as delivery_id from private.recipients(p_firing, null) as r),
+  posted as (
+    insert into public.webhook_deliveries (org_id, id, endpoint_id, run_id, action_index, payload, next_at, expires_at, created_at)
+    select p_firing.org_id, r.delivery_id, e.id, r.run_id, p_nth,
+           jsonb_build_object('type', 'automation.fired', 'timestamp', p_now, 'data', jsonb_build_object(
+             'org_id', p_firing.org_id, 'automation_id', p_automation.id, 'automation', p_automation.name, 'run_id', r.run_id,
+             'client_id', r.client_id, 'event', p_firing.event, 'due_at', p_firing.due_at, 'facts', f.facts)),
+           p_now, p_now + interval '3 days', p_now
+      from runs as r
+     cross join endpoint as e
+      join private.client_facts(p_firing.org_id, (select array_agg(x.client_id) from runs as x), p_now) as f on f.client_id = r.client_id
+    returning id)
+  select r.run_id, case when p.id is not null then jsonb_build_object('status', 'pending', 'delivery_id', p.id)
+                        else jsonb_build_object('status', 'failed', 'reason', 'endpoint_off') end
+    from runs as r
+    left join posted as p on p.id = r.delivery_id;
+$$;
+comment on function private.act_post is 'Queues a post to the action''s endpoint for each client.';
+
+-- What became later of an action that was under way. A failed action makes its run and its firing failed, whatever they were; it
+-- stays so when an email stood in for its text.
+create function private.settle_action(p_org_id uuid, p_run_id uuid, p_nth integer, p_status text, p_reason text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before public.automation_runs;
+  v_after public.automation_runs;
+begin
+  select r.* into v_before from public.automation_runs as r where r.org_id = p_org_id and r.id = p_run_id for no key update;
+  if not found or coalesce(v_before.actions_fired -> (p_nth - 1) ->> 'status', 'failed') = 'failed' then
+    return;
+  end if;
+  update public.automation_runs as r
+     set actions_fired = jsonb_set(r.actions_fired, array[(p_nth - 1)::text], jsonb_strip_nulls(
+           r.actions_fired -> (p_nth - 1) || jsonb_build_object('status', p_status, 'reason', p_reason))),
+         status = case when p_status = 'failed' then 'failed' else r.status end,
+         reason = case when p_status = 'failed' and r.status <> 'failed'
+                       then (r.actions_fired -> (p_nth - 1) ->> 'type') || ': ' || p_reason else r.reason end
+   where r.org_id = p_org_id and r.id = p_run_id
+  returning r.* into v_after;
+  if v_before.status = 'ok' and v_after.status = 'failed' then
+    update public.automation_firings as f
+       set status = 'failed', reason = case when f.status = 'failed' then f.reason else v_after.reason end,
+           ok_count = f.ok_count - 1, failed_count = f.failed_count + 1
+     where f.org_id = p_org_id and f.id = v_after.firing_id;
+  end if;
+end;
+$$;
+comment on function private.settle_action is 'Keeps what became of an action that was queued: ok, or failed for a reason.';
+
+create function private.tg_outbox_messages__tell_run()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_action(
+    new.org_id, (new.metadata ->> 'automation_run_id')::uuid, (new.metadata ->> 'action')::integer,
+    case when new.status in ('sent', 'delivered') then 'ok' else 'failed' end,
+    case when new.status not in ('sent', 'delivered') then coalesce(new.error_code, new.status) end);
+  return null;
+end;
+$$;
+comment on function private.tg_outbox_messages__tell_run is 'Tells an automation''s run what became of its message.';
+create trigger outbox_messages__tell_run after update of status on public.outbox_messages
+  for each row when (new.status <> old.status and new.metadata ? 'automation_run_id'
+                     and new.status in ('sent', 'delivered', 'undelivered', 'failed', 'expired', 'cancelled'))
+  execute function private.tg_outbox_messages__tell_run();
+
+-- ── 55_automations/rules/audience.sql ──
+
+-- Whom an automation is about: what is known of each client, which conditions they meet, and which guardrail holds them back.
+
+-- Set-based: one statement for an organisation, or for some of its clients.
+create function private.last_activities(p_org_id uuid, p_client_ids uuid[], p_now timestamptz)
+returns table (client_id uuid, at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select c.id, greatest(
+           c.created_at,
+           (select max(b.end_time) from public.bookings as b
+             where b.org_id = c.org_id and b.client_id = c.id and b.status = 'completed' and b.end_time <= p_now),
+           (select max(e.created_at) from public.activity_events as e
+             where e.org_id = c.org_id and e.client_id = c.id and e.created_at <= p_now),
+           (select max(m.created_at)
+              from public.message_threads as t join public.messages as m on m.org_id = t.org_id and m.thread_id = t.id
+             where t.org_id = c.org_id and t.client_id = c.id and m.sender_type = 'client' and m.created_at <= p_now))
+    from public.clients as c
+   where c.org_id = p_org_id and (p_client_ids is null or c.id = any (p_client_ids));
+$$;
+comment on function private.last_activities is
+  'When each client last did something: a session held, something reported, a message written; else when they became one.';
+
+create function private.client_facts(p_org_id uuid, p_client_ids uuid[], p_now timestamptz)
+returns table (client_id uuid, facts jsonb)
+language sql stable security definer set search_path = ''
+as $$
+  select c.id, jsonb_build_object(
+           'status', c.status, 'risk_tier', r.tier, 'risk_score', r.score,
+           'subscription_status', private.subscription_status(c.org_id, c.id),
+           'days_since_activity', d.today - (a.at at time zone d.timezone)::date,
+           'days_as_client', d.today - (c.created_at at time zone d.timezone)::date,
+           'sessions_remaining', coalesce((select sum(p.sessions_remaining) from public.client_purchases as p
+                                            where p.org_id = c.org_id and p.client_id = c.id and p.valid_during @> p_now), 0),
+           'sessions_booked', (select count(*) from public.bookings as b
+                                where b.org_id = c.org_id and b.client_id = c.id and b.status in ('pending', 'confirmed') and b.start_time > p_now))
+    from public.clients as c
+   cross join lateral (select z.timezone, (p_now at time zone z.timezone)::date as today
+                         from (select private.org_timezone(p_org_id) as timezone offset 0) as z) as d
+    join private.last_activities(p_org_id, p_client_ids, p_now) as a on a.client_id = c.id
+    left join public.client_risk as r on r.org_id = c.org_id and r.client_id = c.id
+   where c.org_id = p_org_id and (p_client_ids is null or c.id = any (p_client_ids));
+$$;
+comment on function private.client_facts is 'What conditions may ask about each client, as of an instant: an object of their fields.';
+
+create function private.subscription_status(p_org_id uuid, p_client_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select null::text;
+$$;
+comment on function private.subscription_status is 'The status of a client''s subscription; null without one.';
+
+-- What is not known meets no comparison but `!=` and `not_in`.
+create function private.meets(p_facts jsonb, p_conditions jsonb)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(bool_and(coalesce(case o.operator
+           when '=' then case o.kind when 'number' then o.own = private.condition_number(c -> 'value') else p_facts ->> (c ->> 'field') = c ->> 'value' end
+           when '<>' then case o.kind when 'number' then o.own is distinct from private.condition_number(c -> 'value')
+                          else p_facts ->> (c ->> 'field') is distinct from c ->> 'value' end
+           when '<' then o.own < private.condition_number(c -> 'value')
+           when '<=' then o.own <= private.condition_number(c -> 'value')
+           when '>' then o.own > private.condition_number(c -> 'value')
+           when '>=' then o.own >= private.condition_number(c -> 'value')
+           when 'in' then private.is_among(p_facts -> (c ->> 'field'), c -> 'value')
+           when 'not_in' then not private.is_among(p_facts -> (c ->> 'field'), c -> 'value') end, false)), true)
+    from jsonb_array_elements(p_conditions) as c
+   cross join lateral (select private.condition_operator(c ->> 'operator') as operator, private.condition_kind(c ->> 'field') as kind,
+                              private.condition_number(p_facts -> (c ->> 'field')) as own) as o;
+$$;
+comment on function private.meets is 'True when what is known of a client meets every condition.';
+
+create function private.is_among(p_value jsonb, p_list jsonb)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select exists (select from jsonb_array_elements_text(case jsonb_typeof(p_list) when 'array' then p_list else '[]' end) as x
+                  where x = p_value #>> '{}');
+$$;
+comment on function private.is_among is 'True when a value is in a list.';
+
+-- Active clients, unless a condition asks for a status. Who meets the conditions is told, with the guardrail that holds them back.
+-- The caller holds the automation's row, so that what is counted here is not being added to.
+create function private.automation_audience(p_automation public.automations, p_client_id uuid, p_now timestamptz)
+returns table (client_id uuid, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  with chosen as (
+    select array_agg(c.id) as ids
+      from public.clients as c
+     where c.org_id = p_automation.org_id and (p_client_id is null or c.id = p_client_id)
+       and (c.status = 'active' or exists (select from jsonb_array_elements(p_automation.conditions) as x where x ->> 'field' = 'status'))),
+  day as (
+    select lower(d.bounds) as starts, lower(private.org_day_bounds(p_automation.org_id, d.today - 6)) as week_starts
+      from (select private.org_today(p_automation.org_id, p_now) as today,
+                   private.org_day_bounds(p_automation.org_id, private.org_today(p_automation.org_id, p_now)) as bounds) as d)
+  select f.client_id,
+         case when (p_automation.guardrails ->> 'dedupe_hours')::integer > 0 and n.last_at > p_now - make_interval(hours => (p_automation.guardrails ->> 'dedupe_hours')::integer)
+              then 'dedupe'
+              when n.today >= (p_automation.guardrails ->> 'max_per_client_per_day')::integer then 'daily_cap'
+              when n.week >= (p_automation.guardrails ->> 'max_per_client_per_week')::integer then 'weekly_cap' end
+    from chosen as h
+   cross join day as d
+   cross join lateral private.client_facts(p_automation.org_id, h.ids, p_now) as f
+   cross join lateral (
+     select max(r.fired_at) as last_at, count(*) filter (where r.fired_at >= d.starts) as today, count(*) filter (where r.fired_at >= d.week_starts) as week
+       from public.automation_runs as r
+      where r.org_id = p_automation.org_id and r.automation_id = p_automation.id and r.client_id = f.client_id and r.status <> 'skipped'
+        and r.fired_at >= least(d.week_starts, p_now - make_interval(hours => coalesce((p_automation.guardrails ->> 'dedupe_hours')::integer, 0)))) as n
+   where h.ids is not null and private.meets(f.facts, p_automation.conditions);
+$$;
+comment on function private.automation_audience is
+  'The clients who meet an automation''s conditions, or the one an event is about if they do, each with the guardrail that holds them back: dedupe, daily_cap, weekly_cap, or null.';
+
+-- ── 55_automations/rules/check.sql ──
+
+-- What an automation may say: refused when it is saved, with a sentence that says what is wrong.
+
+create function private.condition_number(p_value jsonb)
+returns numeric
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_value) in ('number', 'string') and p_value #>> '{}' ~ '^-?[0-9]{1,12}(\.[0-9]{1,6})?$'
+              then (p_value #>> '{}')::numeric end;
+$$;
+comment on function private.condition_number is 'A number, also where a form sent it as text; null when it is none.';
+
+create function private.is_whole(p_value jsonb, p_from integer, p_until integer)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(p_value #>> '{}' ~ '^[0-9]{1,9}$' and private.condition_number(p_value) between p_from and p_until, false);
+$$;
+comment on function private.is_whole is 'True for a whole number within a range.';
+
+create function private.require_trigger(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_trigger_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_trigger is 'Refuses a trigger that cannot be meant: automation_trigger_invalid 422.';
+
+create function private.require_condition(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_condition_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_condition is 'Refuses a condition that cannot be meant: automation_condition_invalid 422.';
+
+create function private.require_action(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_action_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_action is 'Refuses an action that cannot be done: automation_action_invalid 422.';
+
+create function private.require_guardrail(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_guardrail_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_guardrail is 'Refuses a guardrail that cannot be meant: automation_guardrail_invalid 422.';
+
+create function private.check_automation(p_org_id uuid, p_trigger jsonb, p_conditions jsonb, p_actions jsonb, p_guardrails jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.check_trigger(p_trigger),
+          private.check_conditions(p_conditions),
+          private.check_actions(p_org_id, p_actions),
+          private.check_guardrails(p_guardrails);
+end;
+$$;
+comment on function private.check_automation is
+  'Refuses an automation that could not do what it says: automation_trigger_invalid, automation_condition_invalid, automation_action_invalid, automation_guardrail_invalid, placeholder_unknown, placeholder_malformed, all 422.';
+
+-- A time, a date or a number that is not given has a default; one that is given must be one.
+create function private.check_trigger(p_trigger jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_type text := p_trigger ->> 'type';
+  v_schedule text := p_trigger ->> 'schedule';
+begin
+  perform private.require_trigger(jsonb_typeof(p_trigger) = 'object' and v_type in ('schedule', 'event'),
+    'A trigger is a schedule or an event.', 'Send {"type": "schedule", "schedule": "daily"} or {"type": "event", "event": "risk_red"}.');
+  if v_type = 'schedule' then
+    perform private.require_trigger(v_schedule in ('hourly', 'daily', 'weekly', 'fortnightly', 'monthly'),
+              'The schedule is none that is known.', 'Choose hourly, daily, weekly, fortnightly or monthly.'),
+            private.require_trigger(p_trigger ->> 'minute' is null or v_schedule = 'hourly' and private.is_whole(p_trigger -> 'minute', 0, 59),
+              'The minute is not one of an hour.', 'An hourly schedule takes a minute from 0 to 59; the others take a time.'),
+            private.require_trigger(p_trigger ->> 'day_of_week' is null or private.is_whole(p_trigger -> 'day_of_week', 0, 6),
+              'The day of the week is none.', 'Send a number from 0 (Sunday) to 6.'),
+            private.require_trigger(p_trigger ->> 'day_of_month' is null or private.is_whole(p_trigger -> 'day_of_month', 1, 31),
+              'The day of the month is none.', 'Send a number from 1 to 31; in a shorter month its last day is meant.'),
+            private.require_trigger(p_trigger ->> 'starts_on' is null or private.is_date(p_trigger ->> 'starts_on'),
+              'The first day is not a date.', 'Send it as 2026-11-23.'),
+            private.require_trigger(coalesce(p_trigger ->> 'missed', 'latest') in ('skip', 'latest', 'all'),
+              'What to do with missed times is none that is known.', 'Choose skip, latest or all.'),
+            private.require_trigger(p_trigger ->> 'grace_hours' is null or private.is_whole(p_trigger -> 'grace_hours', 1, 168),
+              'How late it may still fire is out of range.', 'Send grace_hours from 1 to 168.');
+  else
+    perform private.require_trigger(
+              p_trigger ->> 'event' in ('inactivity', 'risk_red', 'payment_failed', 'booking_completed', 'package_low', 'birthday'),
+              'The event is none that is known.', 'Choose inactivity, risk_red, payment_failed, booking_completed, package_low or birthday.'),
+            private.require_trigger(p_trigger ->> 'days' is null or p_trigger ->> 'event' = 'inactivity' and private.is_whole(p_trigger -> 'days', 1, 365),
+              'The days without activity are out of range.', 'The event inactivity takes days from 1 to 365.'),
+            private.require_trigger(p_trigger ->> 'sessions' is null or p_trigger ->> 'event' = 'package_low' and private.is_whole(p_trigger -> 'sessions', 0, 20),
+              'The sessions left are out of range.', 'The event package_low takes sessions from 0 to 20.');
+  end if;
+  perform private.require_trigger(p_trigger ->> 'time' is null or p_trigger ->> 'time' ~ '^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$',
+    'The time is none of a day.', 'Send it as 09:00.');
+end;
+$$;
+comment on function private.check_trigger is 'Refuses a trigger that cannot be meant.';
+
+create function private.is_date(p_text text)
+returns boolean
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return p_text ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' and p_text::date is not null;
+exception when datetime_field_overflow or invalid_datetime_format then
+  return false;
+end;
+$$;
+comment on function private.is_date is 'True for a date such as 2026-11-23.';
+
+create function private.condition_operator(p_operator text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+    when p_operator in ('=', '==', 'eq', 'equals', 'is') then '='
+    when p_operator in ('!=', '<>', 'neq', 'ne', 'not_equals', 'is_not') then '<>'
+    when p_operator in ('<', 'lt', 'less_than') then '<'
+    when p_operator in ('<=', 'lte', 'at_most') then '<='
+    when p_operator in ('>', 'gt', 'greater_than') then '>'
+    when p_operator in ('>=', 'gte', 'at_least') then '>='
+    when p_operator = 'in' then 'in'
+    when p_operator = 'not_in' then 'not_in' end;
+$$;
+comment on function private.condition_operator is 'An operator as it is meant; null when it is none.';
+
+create function private.condition_kind(p_field text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+    when p_field in ('risk_score', 'days_since_activity', 'sessions_remaining', 'sessions_booked', 'days_as_client') then 'number'
+    when p_field in ('risk_tier', 'subscription_status', 'status') then 'text' end;
+$$;
+comment on function private.condition_kind is 'What the values of a field are: number or text; null when there is no such field.';
+
+create function private.check_conditions(p_conditions jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_condition record;
+  v_kind text;
+  v_operator text;
+begin
+  perform private.require_condition(jsonb_typeof(p_conditions) = 'array' and jsonb_array_length(p_conditions) <= 20,
+    'Conditions are a list of at most twenty.', 'Send [] for everybody.');
+  for v_condition in select c.value, c.nth from jsonb_array_elements(p_conditions) with ordinality as c (value, nth) loop
+    v_kind := private.condition_kind(v_condition.value ->> 'field');
+    v_operator := private.condition_operator(v_condition.value ->> 'operator');
+    perform private.require_condition(v_kind is not null, 'A condition asks about a field that does not exist.',
+              format('In condition %s use risk_tier, risk_score, subscription_status, days_since_activity, status, sessions_remaining, sessions_booked or days_as_client.', v_condition.nth)),
+            private.require_condition(v_operator is not null and (v_kind = 'number' or v_operator in ('=', '<>', 'in', 'not_in')),
+              'A condition compares in a way that its field does not allow.',
+              format('In condition %s use %s.', v_condition.nth, case v_kind when 'number' then '=, !=, <, <=, >, >=, in or not_in' else '=, !=, in or not_in' end)),
+            private.require_condition(
+              case when v_operator in ('in', 'not_in')
+                   then jsonb_typeof(v_condition.value -> 'value') = 'array'
+                        and not exists (select from jsonb_array_elements(v_condition.value -> 'value') as x
+                                         where case v_kind when 'number' then private.condition_number(x) is null else jsonb_typeof(x) <> 'string' end)
+                   when v_kind = 'number' then private.condition_number(v_condition.value -> 'value') is not null
+                   else jsonb_typeof(v_condition.value -> 'value') = 'string' end,
+              'A condition compares with a value of the wrong kind.',
+              format('In condition %s send %s%s.', v_condition.nth, case when v_operator in ('in', 'not_in') then 'a list of ' else '' end,
+                     case v_kind when 'number' then 'numbers' else 'words' end)),
+            private.require_condition(v_condition.value ->> 'field' <> 'risk_tier' or not exists (
+              select from jsonb_array_elements_text(case jsonb_typeof(v_condition.value -> 'value') when 'array' then v_condition.value -> 'value'
+                                                    else jsonb_build_array(v_condition.value -> 'value') end) as x where x not in ('green', 'amber', 'red')),
+              'A condition names a risk tier that does not exist.', format('In condition %s use green, amber or red.', v_condition.nth));
+  end loop;
+end;
+$$;
+comment on function private.check_conditions is 'Refuses conditions that cannot be meant.';
+
+-- The words of an action, wherever the app puts them.
+create function private.action_text(p_params jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(coalesce(p_params ->> 'message', p_params ->> 'body', p_params ->> 'text')), '');
+$$;
+comment on function private.action_text is 'What an action says: params.message, body or text; null when it says nothing.';
+
+create function private.check_actions(p_org_id uuid, p_actions jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_action record;
+  v_params jsonb;
+  v_text text;
+begin
+  perform private.require_action(jsonb_typeof(p_actions) = 'array' and jsonb_array_length(p_actions) between 1 and 10,
+    'An automation has one to ten actions.', 'Send [{"type": "send_message", "params": {"message": "…"}}].');
+  for v_action in select a.value ->> 'type' as type, a.value -> 'params' as params, a.nth
+                    from jsonb_array_elements(p_actions) with ordinality as a (value, nth) loop
+    v_params := coalesce(nullif(v_action.params, 'null'), '{}');
+    perform private.require_action(v_action.type in ('send_message', 'send_push', 'notify_trainer', 'webhook'),
+              'An action is none that is known.', format('In action %s use send_message, send_push, notify_trainer or webhook.', v_action.nth)),
+            private.require_action(jsonb_typeof(v_params) = 'object', 'The parameters of an action are not an object.',
+              format('In action %s send params as {…}.', v_action.nth));
+    v_text := private.action_text(v_params);
+    if v_action.type in ('send_message', 'send_push') then
+      perform private.require_action(char_length(v_text) <= 1600, 'A message says nothing, or too much.',
+                format('In action %s send params.message of 1 to 1600 characters.', v_action.nth)),
+              private.require_action(v_action.type = 'send_push' or coalesce(v_params ->> 'channel', 'thread') in ('thread', 'sms', 'email'),
+                'A message goes by a channel that does not exist.', format('In action %s use the channel thread, sms or email.', v_action.nth));
+    elsif v_action.type = 'webhook' then
+      perform private.require_action(exists (select from public.webhook_endpoints as e
+                                              where e.org_id = p_org_id and e.id::text = v_params ->> 'endpoint_id'),
+                'A webhook posts to an endpoint that does not exist.',
+                format('In action %s send params.endpoint_id of one of the organisation''s endpoints.', v_action.nth));
+    end if;
+    perform private.require_action(coalesce(char_length(v_params ->> 'title'), 0) <= 200 and coalesce(char_length(v_params ->> 'subject'), 0) <= 200
+                and coalesce(char_length(v_text), 0) <= 1600, 'A title, a subject or a note is too long.',
+              format('In action %s send at most 200 characters, or 1600 of text.', v_action.nth)),
+            private.check_template(concat_ws(' ', v_params ->> 'title', v_params ->> 'subject', v_text), private.template_variables('thread_message'));
+  end loop;
+end;
+$$;
+comment on function private.check_actions is 'Refuses actions that cannot be done.';
+
+create function private.check_guardrails(p_guardrails jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_unknown text;
+begin
+  perform private.require_guardrail(jsonb_typeof(p_guardrails) = 'object', 'Guardrails are not an object.', 'Send {} for none.');
+  select k into v_unknown from jsonb_object_keys(p_guardrails) as k
+   where k not in ('max_per_client_per_day', 'max_per_client_per_week', 'quiet_hours_start', 'quiet_hours_end', 'dedupe_hours') limit 1;
+  perform private.require_guardrail(v_unknown is null, 'A guardrail is none that is known, and so would guard nothing.',
+            'Use max_per_client_per_day, max_per_client_per_week, quiet_hours_start, quiet_hours_end and dedupe_hours.'),
+          private.require_guardrail(p_guardrails ->> 'max_per_client_per_day' is null or private.is_whole(p_guardrails -> 'max_per_client_per_day', 1, 100),
+            'How often a client may be met on a day is out of range.', 'Send max_per_client_per_day from 1 to 100.'),
+          private.require_guardrail(p_guardrails ->> 'max_per_client_per_week' is null or private.is_whole(p_guardrails -> 'max_per_client_per_week', 1, 700),
+            'How often a client may be met in a week is out of range.', 'Send max_per_client_per_week from 1 to 700.'),
+          private.require_guardrail(p_guardrails ->> 'dedupe_hours' is null or private.is_whole(p_guardrails -> 'dedupe_hours', 0, 8760),
+            'The hours without a repeat are out of range.', 'Send dedupe_hours from 0 to 8760.'),
+          private.require_guardrail((p_guardrails ->> 'quiet_hours_start' is null) = (p_guardrails ->> 'quiet_hours_end' is null)
+              and (p_guardrails ->> 'quiet_hours_start' is null
+                   or num_nulls(private.guard_hour(p_guardrails -> 'quiet_hours_start'), private.guard_hour(p_guardrails -> 'quiet_hours_end')) = 0),
+            'Quiet hours need a whole hour to begin and one to end.', 'Send quiet_hours_start and quiet_hours_end, each 0 to 23 or as 21:00.');
+end;
+$$;
+comment on function private.check_guardrails is 'Refuses guardrails that would not guard as meant.';
+
 -- ── 55_automations/rules/events.sql ──
 
 -- Events: something happened to a client; each automation that waits for it gets a firing, once.
@@ -13267,25 +13918,382 @@ $$;
 comment on function private.notice_event is
   'Tells automations that something happened to a client: inactivity, risk_red, payment_failed, booking_completed, package_low, birthday. The same key again does nothing.';
 
--- ── 55_automations/rules/plan.sql ──
+create function private.find_events(p_org_id uuid, p_trigger jsonb, p_from date, p_now timestamptz)
+returns table (client_id uuid, key text)
+language sql stable security definer set search_path = ''
+as $$
+  -- Of yesterday too, where the look of yesterday was missed. Who was born on a 29 February has a birthday every year.
+  select c.id, c.id || '-' || extract(year from d.day)
+    from generate_series(greatest(p_from, private.org_today(p_org_id, p_now) - 1), private.org_today(p_org_id, p_now), interval '1 day') as d (day)
+    join public.clients as c
+      on c.org_id = p_org_id and c.status = 'active'
+     and (to_char(c.date_of_birth, 'MMDD') = to_char(d.day, 'MMDD')
+          or to_char(c.date_of_birth, 'MMDD') = '0229' and to_char(d.day, 'MMDD') = '0228' and extract(day from d.day + interval '1 day') = 1)
+   where p_trigger ->> 'event' = 'birthday'
+  union all
+  -- Once for each time that somebody falls silent.
+  select a.client_id, a.client_id || '-' || floor(extract(epoch from a.at))
+    from private.last_activities(p_org_id, null, p_now) as a
+    join public.clients as c on c.org_id = p_org_id and c.id = a.client_id and c.status = 'active'
+   where p_trigger ->> 'event' = 'inactivity'
+     and private.org_today(p_org_id, p_now) - (a.at at time zone private.org_timezone(p_org_id))::date
+         >= coalesce((p_trigger ->> 'days')::integer, (private.risk_settings_of(p_org_id)).inactive_days);
+$$;
+comment on function private.find_events is 'Whose birthday it is, or who has been inactive for long enough, with the key that makes it one event.';
 
--- Planning: when an automation is due next.
+-- Direct writes of the app; complete_booking and the sweep tell of theirs themselves.
+create function private.tg_bookings__notice_completed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.notice_event(new.org_id, 'booking_completed', new.client_id, new.id::text);
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__notice_completed is 'Tells automations of a booking that is completed one by one.';
+-- The sweep completes thousands in one statement, and tells of them in it.
+create trigger bookings__notice_completed after update of status on public.bookings
+  for each row when (new.status = 'completed' and old.status <> 'completed' and current_setting('coach.sweeps_bookings', true) is distinct from 'on')
+  execute function private.tg_bookings__notice_completed();
+
+-- Each automation says how many sessions are few; a top-up makes it possible again.
+create function private.tg_client_purchases__notice_low()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  select a.org_id, a.id, now(), now(), 'package_low', format('package_low-%s-%s', new.id, new.sessions_total), new.client_id
+    from public.automations as a
+   where a.org_id = new.org_id and a.enabled and a.trigger ->> 'event' = 'package_low' and a.enabled_at <= now()
+     and new.sessions_remaining <= coalesce((a.trigger ->> 'sessions')::integer, 2)
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing;
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__notice_low is 'Tells automations, once, that few sessions are left of a package.';
+create trigger client_purchases__notice_low after update of sessions_used on public.client_purchases
+  for each row when (new.sessions_used > old.sessions_used and new.sessions_remaining <= 20 and new.client_id is not null)
+  execute function private.tg_client_purchases__notice_low();
+
+-- ── 55_automations/rules/fire.sql ──
+
+-- Firing: what is due and allowed now happens, to each of the audience once.
+-- Lock order: the firing with its automation (skipped where another worker holds either), then what it makes. While the automation's
+-- row is held nobody else fires it, so caps and dedupe count exactly.
+
+create function private.fire_automations(p_limit integer, p_now timestamptz, out fired integer, out ok integer, out failed integer, out left_out integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_due record;
+  v_counts record;
+begin
+  fired := 0;
+  ok := 0;
+  failed := 0;
+  left_out := 0;
+  for v_due in
+    select f, a
+      from public.automation_firings as f
+      join public.automations as a on a.org_id = f.org_id and a.id = f.automation_id
+     where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations'))
+     order by f.next_at
+     limit p_limit
+       for no key update of f, a skip locked
+  loop
+    v_counts := private.fire(v_due.f, v_due.a, p_now);
+    fired := fired + 1;
+    ok := ok + v_counts.ok;
+    failed := failed + v_counts.failed;
+    left_out := left_out + v_counts.left_out;
+  end loop;
+end;
+$$;
+comment on function private.fire_automations is 'Fires at most so many of what is due; how many fired, and how many clients each way.';
+
+create function private.fire(
+  p_firing public.automation_firings, p_automation public.automations, p_now timestamptz, out ok integer, out failed integer, out left_out integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_until timestamptz := private.guard_until(p_automation.guardrails, private.org_timezone(p_automation.org_id), p_now);
+  v_skipped jsonb;
+  v_reason text;
+begin
+  ok := 0;
+  failed := 0;
+  left_out := 0;
+  if not p_automation.enabled and p_firing.event is distinct from 'manual' then
+    update public.automation_firings as f set status = 'skipped', reason = 'switched_off', fired_at = p_now
+     where f.org_id = p_firing.org_id and f.id = p_firing.id;
+    return;
+  elsif v_until is not null then
+    update public.automation_firings as f set next_at = v_until where f.org_id = p_firing.org_id and f.id = p_firing.id;
+    return;
+  end if;
+
+  begin
+    -- Who is left out for the same reason as the last time has a row already, and is counted.
+    with audience as materialized (
+      select a.client_id, a.reason from private.automation_audience(p_automation, p_firing.client_id, p_now) as a),
+    made as (
+      insert into public.automation_runs (org_id, firing_id, automation_id, client_id, fired_at, status, reason)
+      select p_firing.org_id, p_firing.id, p_automation.id, a.client_id, p_now, case when a.reason is null then 'ok' else 'skipped' end, a.reason
+        from audience as a
+       where a.reason is null
+          or a.reason is distinct from (select r.reason from public.automation_runs as r
+                                         where r.org_id = p_firing.org_id and r.automation_id = p_automation.id and r.client_id = a.client_id
+                                         order by r.fired_at desc limit 1))
+    select coalesce((select jsonb_object_agg(x.reason, x.n)
+                       from (select a.reason, count(*) as n from audience as a where a.reason is not null group by 1) as x), '{}'),
+           case when count(*) = 0 then case when p_firing.client_id is null then 'no_audience' else 'conditions_not_met' end
+                when count(*) filter (where a.reason is null) = 0 then min(a.reason) end
+      into v_skipped, v_reason
+      from audience as a;
+
+    perform private.do_action(p_firing, p_automation, x.nth::integer, x.action, p_now)
+       from jsonb_array_elements(p_automation.actions) with ordinality as x (action, nth);
+    select count(*) filter (where r.status = 'ok'), count(*) filter (where r.status = 'failed'),
+           coalesce((select sum(s.value::integer) from jsonb_each_text(v_skipped) as s), 0)
+      into ok, failed, left_out
+      from public.automation_runs as r
+     where r.org_id = p_firing.org_id and r.firing_id = p_firing.id;
+    if failed > 0 then
+      select r.reason into v_reason from public.automation_runs as r
+       where r.org_id = p_firing.org_id and r.firing_id = p_firing.id and r.status = 'failed' order by r.reason limit 1;
+    end if;
+    update public.automation_firings as f
+       set status = case when failed > 0 then 'failed' when ok > 0 then 'ok' else 'skipped' end, reason = v_reason,
+           ok_count = ok, failed_count = failed, skipped = v_skipped, fired_at = p_now
+     where f.org_id = p_firing.org_id and f.id = p_firing.id;
+  exception when others then
+    -- A defect of one holds up no other: nothing of it has happened, and it says so.
+    ok := 0;
+    left_out := 0;
+    failed := 1;
+    update public.automation_firings as f
+       set status = 'failed', reason = 'internal_error_' || lower(sqlstate), failed_count = 0, fired_at = p_now
+     where f.org_id = p_firing.org_id and f.id = p_firing.id;
+  end;
+end;
+$$;
+comment on function private.fire is 'Does what an automation says, once for this firing; how many clients it worked for, failed for and left out.';
+
+-- ── 55_automations/rules/risk.sql ──
+
+-- Risk: how likely a client is to leave, once for each local day, by what they did and did not do.
+
+create function private.risk_settings_of(p_org_id uuid)
+returns public.risk_settings
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select s from public.risk_settings as s where s.org_id = p_org_id),
+                  jsonb_populate_record(null::public.risk_settings, jsonb_build_object(
+                    'org_id', p_org_id, 'red_from', 50, 'amber_from', 25, 'inactive_days', 14)));
+$$;
+comment on function private.risk_settings_of is 'An organisation''s thresholds as they are in force: the defaults where no row exists.';
+
+-- Each reason has its points; the score is their sum, at most 100. A client who is new has been active.
+create function private.risk_scores(p_org_id uuid, p_now timestamptz)
+returns table (client_id uuid, score integer, reasons text[])
+language sql stable security definer set search_path = ''
+as $$
+  with seen as (
+    select f.client_id, (f.facts ->> 'days_since_activity')::integer as silent_days, f.facts ->> 'subscription_status' as subscription,
+           (f.facts ->> 'sessions_remaining')::integer as remaining, (f.facts ->> 'sessions_booked')::integer as booked,
+           (f.facts ->> 'days_as_client')::integer as days_as_client,
+           (private.risk_settings_of(p_org_id)).inactive_days,
+           (select count(*) from public.bookings as b
+             where b.org_id = p_org_id and b.client_id = f.client_id and b.status = 'no_show' and b.start_time between p_now - interval '30 days' and p_now)::integer as missed,
+           exists (select from public.client_purchases as p where p.org_id = p_org_id and p.client_id = f.client_id) as has_bought,
+           (select count(*) from public.activity_events as e
+             where e.org_id = p_org_id and e.client_id = f.client_id and e.created_at between p_now - interval '7 days' and p_now)::integer as this_week,
+           (select count(*) from public.activity_events as e
+             where e.org_id = p_org_id and e.client_id = f.client_id and e.created_at >= p_now - interval '14 days' and e.created_at < p_now - interval '7 days')::integer as last_week
+      from (select array_agg(c.id) as ids from public.clients as c where c.org_id = p_org_id and c.status = 'active') as h
+     cross join lateral private.client_facts(p_org_id, h.ids, p_now) as f
+     where h.ids is not null)
+  select s.client_id, least(100, coalesce(sum(r.points), 0))::integer, coalesce(array_agg(r.reason order by r.points desc, r.reason) filter (where r.reason is not null), '{}')
+    from seen as s
+    left join lateral (values
+      (case when s.silent_days >= 2 * s.inactive_days then 50 when s.silent_days >= s.inactive_days then 30 end,
+       format('No activity for %s', private.count_text(s.silent_days, 'day'))),
+      (case when s.subscription in ('past_due', 'unpaid', 'incomplete') then 40 end, 'A payment is overdue'),
+      (case when s.subscription in ('canceled', 'cancelled') then 30 end, 'The subscription was cancelled'),
+      (case when s.booked = 0 and s.days_as_client >= 7 then 15 end, 'No session is booked'),
+      (case when s.remaining = 0 and s.has_bought then 15 end, 'No sessions are left'),
+      (case when s.missed > 0 then least(20, 10 * s.missed) end, format('Missed %s in 30 days', private.count_text(s.missed, 'session'))),
+      (case when s.last_week >= 3 and s.this_week * 2 < s.last_week then 10 end, 'Less than half as active as the week before')
+    ) as r (points, reason) on r.points is not null
+   group by s.client_id;
+$$;
+comment on function private.risk_scores is 'How likely each active client is to leave, 0 to 100, and why, the weightiest reason first.';
+
+-- Whoever turns red today is an event; who was red stays so without one. Who is not active any more is not scored.
+create function private.score_risk(p_org_id uuid, p_now timestamptz)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_today date := private.org_today(p_org_id, p_now);
+  v_settings public.risk_settings := private.risk_settings_of(p_org_id);
+  v_scored integer;
+begin
+  with before as materialized (
+    select r.client_id, r.tier from public.client_risk as r where r.org_id = p_org_id),
+  scored as (
+    insert into public.client_risk as r (org_id, client_id, as_of_date, score, tier, reasons)
+    select p_org_id, s.client_id, v_today, s.score,
+           case when s.score >= v_settings.red_from then 'red' when s.score >= v_settings.amber_from then 'amber' else 'green' end, s.reasons
+      from private.risk_scores(p_org_id, p_now) as s
+    on conflict (org_id, client_id) do update
+       set as_of_date = excluded.as_of_date, score = excluded.score, tier = excluded.tier, reasons = excluded.reasons
+    returning r.client_id, r.tier),
+  gone as (
+    delete from public.client_risk as r
+     where r.org_id = p_org_id and r.client_id not in (select c.id from public.clients as c where c.org_id = p_org_id and c.status = 'active')),
+  told as materialized (
+    select private.notice_event(p_org_id, 'risk_red', s.client_id, s.client_id || '-' || v_today, p_now)
+      from scored as s
+      left join before as b on b.client_id = s.client_id
+     where s.tier = 'red' and b.tier is distinct from 'red')
+  select (select count(*) from scored) + 0 * (select count(*) from told) into v_scored;
+  return v_scored;
+end;
+$$;
+comment on function private.score_risk is 'Scores an organisation''s active clients as of its local day; how many.';
+
+-- Each organisation once for each of its local days; the row is the lock, and is skipped while another worker scores it.
+create function private.sweep_risk(p_limit integer, p_now timestamptz, p_dry_run boolean, out orgs integer, out scored integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  orgs := 0;
+  scored := 0;
+  if not p_dry_run then
+    insert into private.risk_schedule (org_id, next_at)
+    select o.id, '-infinity' from public.orgs as o where not exists (select from private.risk_schedule as r where r.org_id = o.id)
+    on conflict do nothing;
+  end if;
+  for v_org_id in
+    select r.org_id from private.risk_schedule as r where r.next_at <= p_now order by r.next_at limit p_limit for update skip locked
+  loop
+    orgs := orgs + 1;
+    continue when p_dry_run;
+    scored := scored + private.score_risk(v_org_id, p_now);
+    update private.risk_schedule as r
+       set scored_on = private.org_today(v_org_id, p_now),
+           next_at = private.local_to_instant(private.org_timezone(v_org_id), (private.org_today(v_org_id, p_now) + 1)::timestamp)
+     where r.org_id = v_org_id;
+  end loop;
+end;
+$$;
+comment on function private.sweep_risk is 'Scores the clients of at most so many organisations whose local day has begun; how many of either.';
+
+-- ── 55_automations/rules/schedule.sql ──
+
+-- Schedules: when an automation is due, by its organisation's clock.
+-- A wall time that a day leaves out moves forward; one that comes twice counts at the first only; a date that a month lacks is its last.
+
+create function private.due_times(p_trigger jsonb, p_timezone text, p_from timestamptz, p_until timestamptz)
+returns setof timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  with asked as (
+    select coalesce(p_trigger ->> 'schedule', 'daily') as schedule, coalesce((p_trigger ->> 'time')::time, '09:00') as time,
+           coalesce((p_trigger ->> 'minute')::integer, 0) as minute, coalesce((p_trigger ->> 'day_of_week')::integer, 1) as day_of_week,
+           coalesce((p_trigger ->> 'day_of_month')::integer, 1) as day_of_month, (p_trigger ->> 'starts_on')::date as starts_on,
+           p_from at time zone p_timezone as first, p_until at time zone p_timezone as last),
+  walls as (
+    select h.hour + make_interval(mins => a.minute) as wall
+      from asked as a
+     cross join lateral generate_series(date_trunc('hour', a.first) - interval '2 hours', a.last + interval '2 hours', '1 hour') as h (hour)
+     where a.schedule = 'hourly'
+    union all
+    select d.day::date + a.time
+      from asked as a
+     cross join lateral generate_series(a.first::date - 1, a.last::date + 1, interval '1 day') as d (day)
+     where case a.schedule
+             when 'daily' then true
+             when 'weekly' then extract(dow from d.day) = a.day_of_week
+             when 'fortnightly' then extract(dow from d.day) = a.day_of_week
+                                     and (d.day::date - private.first_day(a.starts_on, a.day_of_week)) % 14 = 0
+             when 'monthly' then extract(day from d.day) = least(
+               a.day_of_month, extract(day from date_trunc('month', d.day) + interval '1 month - 1 day')) end)
+  select distinct i.at
+    from walls as w
+   cross join asked as a
+   cross join lateral (select private.local_to_instant(p_timezone, w.wall)) as i (at)
+   where i.at > p_from and i.at <= p_until and (a.starts_on is null or w.wall::date >= a.starts_on);
+$$;
+comment on function private.due_times is 'The due times of a schedule after one instant and up to another.';
+
+create function private.first_day(p_from date, p_day_of_week integer)
+returns date
+language sql immutable security invoker set search_path = ''
+as $$
+  select p_from + (p_day_of_week - extract(dow from p_from)::integer + 7) % 7;
+$$;
+comment on function private.first_day is 'The first such day of the week on or after a date; 0 is Sunday.';
+
+create function private.next_due(p_trigger jsonb, p_timezone text, p_after timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select min(d.at)
+    from (select greatest(p_after, private.local_to_instant(p_timezone, (p_trigger ->> 'starts_on')::date::timestamp) - interval '1 second') as after) as s
+   cross join lateral private.due_times(p_trigger, p_timezone, s.after, s.after + case p_trigger ->> 'schedule'
+     when 'hourly' then interval '1 day' when 'weekly' then interval '9 days' when 'fortnightly' then interval '16 days'
+     when 'monthly' then interval '63 days' else interval '4 days' end) as d (at);
+$$;
+comment on function private.next_due is 'The first due time of a schedule after an instant.';
+
+-- What is told of by a daily look, at the trigger's time: nothing happens in the database on a birthday.
+create function private.is_planned(p_trigger jsonb)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select p_trigger ->> 'type' = 'schedule' or p_trigger ->> 'event' in ('inactivity', 'birthday');
+$$;
+comment on function private.is_planned is 'True for what is due by the clock: schedules, and the events that a daily look finds.';
 
 create function private.tg_automations__plan()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_timezone text := private.org_timezone(new.org_id);
 begin
+  -- What is missing is another trigger's refusal.
+  if num_nulls(new.org_id, new.trigger, new.conditions, new.actions, new.guardrails) > 0 then
+    return new;
+  end if;
+  if tg_op = 'INSERT' or (new.trigger, new.conditions, new.actions, new.guardrails)
+                         is distinct from (old.trigger, old.conditions, old.actions, old.guardrails) then
+    perform private.check_automation(new.org_id, new.trigger, new.conditions, new.actions, new.guardrails);
+  end if;
+  -- Which fortnight is meant is kept, and so does not depend on when anybody asks.
+  if new.trigger ->> 'schedule' = 'fortnightly' and new.trigger ->> 'starts_on' is null then
+    new.trigger := new.trigger || jsonb_build_object('starts_on', (now() at time zone v_timezone)::date);
+  end if;
   if not new.enabled then
     new.enabled_at := null;
+    new.next_run_at := null;
   elsif tg_op = 'INSERT' or not old.enabled then
     new.enabled_at := now();
+    new.next_run_at := case when private.is_planned(new.trigger) then private.next_due(new.trigger, v_timezone, now()) end;
+  elsif new.trigger is distinct from old.trigger then
+    new.next_run_at := case when private.is_planned(new.trigger) then private.next_due(new.trigger, v_timezone, now()) end;
   end if;
   return new;
 end;
 $$;
-comment on function private.tg_automations__plan is 'Says since when an automation is on.';
-create trigger automations__plan before insert or update of enabled, trigger on public.automations
+comment on function private.tg_automations__plan is 'Checks an automation that is saved, and says when it is due next and since when it is on.';
+create trigger automations__plan before insert or update of enabled, trigger, conditions, actions, guardrails on public.automations
   for each row execute function private.tg_automations__plan();
 create trigger automations__touch before update of name, enabled, trigger, conditions, actions, guardrails on public.automations
   for each row execute function private.tg__touch_updated_at();
@@ -13293,6 +14301,382 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
   for each row execute function private.tg__touch_updated_at();
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
+
+-- Nine o'clock is nine o'clock by the new clock; what is due already stays due.
+create function private.tg_booking_settings__replan()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.automations as a set next_run_at = private.next_due(a.trigger, new.timezone, now())
+   where a.org_id = new.org_id and a.next_run_at > now();
+  update private.risk_schedule as r
+     set next_at = private.local_to_instant(new.timezone, (r.scored_on + 1)::timestamp)
+   where r.org_id = new.org_id;
+  return null;
+end;
+$$;
+comment on function private.tg_booking_settings__replan is 'Lets a change of the timezone hold for what is planned.';
+create trigger booking_settings__replan after update of timezone on public.booking_settings
+  for each row when (old.timezone <> new.timezone) execute function private.tg_booking_settings__replan();
+create trigger booking_settings__replan_first after insert on public.booking_settings
+  for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg_booking_settings__replan();
+
+-- What was due while nothing swept: `skip` leaves out what is half an hour late, `latest` (the default) fires the last of what is
+-- no older than grace_hours (24), `all` each of it. What is passed over is counted on the next firing.
+create function private.plan_automations(p_limit integer, p_now timestamptz, p_dry_run boolean)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_planned integer;
+begin
+  with due as materialized (
+    select a.org_id, a.id, a.trigger, a.guardrails, a.next_run_at
+      from public.automations as a
+     where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations'))
+     order by a.next_run_at
+     limit p_limit for no key update skip locked),
+  timed as (
+    select d.*, z.timezone, coalesce(d.trigger ->> 'missed', 'latest') as policy, t.times,
+           p_now - case coalesce(d.trigger ->> 'missed', 'latest') when 'skip' then interval '30 minutes'
+                   else make_interval(hours => coalesce((d.trigger ->> 'grace_hours')::integer, 24)) end as not_before
+      from due as d
+     cross join lateral (select private.org_timezone(d.org_id)) as z (timezone)
+     cross join lateral (
+       select array_agg(x.at order by x.at) from (
+         select d.next_run_at
+         union
+         select private.due_times(d.trigger, z.timezone, greatest(d.next_run_at, p_now - interval '366 days'), p_now)) as x (at)) as t (times)),
+  chosen as materialized (
+    select t.*, case when t.policy = 'all' and t.times[cardinality(t.times)] >= t.not_before
+                     then (select min(x.at) from unnest(t.times) as x (at) where x.at >= t.not_before)
+                     else t.times[cardinality(t.times)] end as due_at
+      from timed as t),
+  fired as (
+    insert into public.automation_firings (org_id, automation_id, due_at, next_at, status, reason, missed, fired_at)
+    select c.org_id, c.id, c.due_at, coalesce(private.guard_until(c.guardrails, c.timezone, c.due_at), c.due_at),
+           case when c.due_at < c.not_before then 'skipped' else 'pending' end,
+           case when c.due_at < c.not_before then 'missed' end,
+           array_position(c.times, c.due_at) - 1, case when c.due_at < c.not_before then p_now end
+      from chosen as c
+     where c.trigger ->> 'type' = 'schedule' and not p_dry_run
+    on conflict (org_id, automation_id, due_at) where event_key is null do nothing),
+  found as (
+    insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+    select c.org_id, c.id, c.due_at, coalesce(private.guard_until(c.guardrails, c.timezone, c.due_at), c.due_at),
+           c.trigger ->> 'event', (c.trigger ->> 'event') || '-' || e.key, e.client_id
+      from chosen as c
+     cross join lateral private.find_events(c.org_id, c.trigger, (c.times[1] at time zone c.timezone)::date, p_now) as e
+     where c.trigger ->> 'type' = 'event' and not p_dry_run
+    on conflict (org_id, automation_id, event_key) where event_key is not null do nothing),
+  planned as (
+    update public.automations as a
+       set next_run_at = coalesce(
+             case when c.policy = 'all' and a.trigger ->> 'type' = 'schedule'
+                  then (select min(x.at) from unnest(c.times) as x (at) where x.at > c.due_at) end,
+             private.next_due(c.trigger, c.timezone, p_now))
+      from chosen as c
+     where a.org_id = c.org_id and a.id = c.id and not p_dry_run)
+  select count(*)::integer into v_planned from chosen;
+  return v_planned;
+end;
+$$;
+comment on function private.plan_automations is
+  'Turns what is due by the clock into firings, once for each due time, and says when each is due next; how many were due.';
+
+-- Quiet hours of an automation's own, in whole local hours.
+create function private.guard_until(p_guardrails jsonb, p_timezone text, p_at timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select private.quiet_until(p_timezone, private.guard_hour(p_guardrails -> 'quiet_hours_start'), private.guard_hour(p_guardrails -> 'quiet_hours_end'), p_at)
+   where p_guardrails ->> 'quiet_hours_start' is not null and p_guardrails ->> 'quiet_hours_end' is not null;
+$$;
+comment on function private.guard_until is 'When the quiet hours of an automation end that an instant lies in; null outside of them.';
+
+create function private.guard_hour(p_value jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_value #>> '{}' ~ '^([01]?[0-9]|2[0-3])(:00(:00)?)?$' then split_part(p_value #>> '{}', ':', 1)::integer end;
+$$;
+comment on function private.guard_hour is 'A local hour, 0 to 23, as a number or as 21:00; null when it is none.';
+
+-- ── 55_automations/rules/show.sql ──
+
+-- Showing, previewing and firing by hand.
+
+create function private.refuse_automation()
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(404, 'automation_not_found', 'There is no such automation.', 'Reload the automations.');
+end;
+$$;
+comment on function private.refuse_automation is 'Refuses an automation that is not there: automation_not_found 404.';
+
+create function private.member_automation_org(p_automation_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select a.org_id into v_org_id
+    from public.automations as a where a.id = p_automation_id and a.org_id = any (private.orgs_with('automations.read'));
+  if not found then
+    perform private.refuse_automation();
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.member_automation_org is 'The organisation of an automation that the person may use so. Fails: automation_not_found 404, permission_missing 403.';
+
+create function private.known_automation_org(p_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select a.org_id into v_org_id from public.automations as a where a.id = p_id;
+  if not found then
+    perform private.refuse_automation();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.known_automation_org is 'The organisation of an automation. Fails: automation_not_found 404.';
+
+-- As the sweep would do it: the same audience, the same schedule, and nothing written.
+create function private.automation_preview(p_org_id uuid, p_automation_id uuid, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_automation public.automations;
+  v_timezone text := private.org_timezone(p_org_id);
+  v_next timestamptz[] := '{}';
+  v_at timestamptz := p_now;
+begin
+  select a.* into v_automation from public.automations as a where a.org_id = p_org_id and a.id = p_automation_id;
+  while cardinality(v_next) < 5 and private.is_planned(v_automation.trigger) loop
+    v_at := private.next_due(v_automation.trigger, v_timezone, v_at);
+    v_next := v_next || v_at;
+  end loop;
+  return (
+    select jsonb_build_object(
+             'automation_id', v_automation.id, 'name', v_automation.name, 'enabled', v_automation.enabled, 'timezone', v_timezone,
+             'next', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'due_at', n.at, 'fires_at', coalesce(private.guard_until(v_automation.guardrails, v_timezone, n.at), n.at),
+                        'local', to_char(n.at at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI')) order by n.at), '[]') from unnest(v_next) as n (at)),
+             'audience', jsonb_build_object(
+               'total', count(*), 'would_fire', count(*) filter (where a.reason is null),
+               'skipped', (select coalesce(jsonb_object_agg(x.reason, x.n), '{}')
+                             from (select b.reason, count(*) as n from private.automation_audience(v_automation, null, p_now) as b
+                                    where b.reason is not null group by 1) as x),
+               'clients', coalesce(jsonb_agg(jsonb_build_object('client_id', a.client_id, 'full_name', a.full_name, 'reason', a.reason)
+                                             order by a.full_name, a.client_id) filter (where a.nth <= 100), '[]')),
+             'actions', (select jsonb_agg(jsonb_build_object(
+                           'type', x ->> 'type', 'channel', coalesce(x -> 'params' ->> 'channel', case x ->> 'type' when 'send_message' then 'thread' end),
+                           'text', private.render(private.action_text(x -> 'params'), private.message_variables(jsonb_populate_record(
+                             null::public.outbox_messages, jsonb_build_object('org_id', p_org_id, 'client_id', min(a.client_id::text),
+                                                                              'metadata', '{}'::jsonb, 'variables', '{}'::jsonb)))) ))
+                           from jsonb_array_elements(v_automation.actions) as x))
+      from (select b.client_id, b.reason, c.full_name, row_number() over (order by c.full_name, b.client_id) as nth
+              from private.automation_audience(v_automation, null, p_now) as b
+              join public.clients as c on c.org_id = p_org_id and c.id = b.client_id) as a);
+end;
+$$;
+comment on function private.automation_preview is
+  'What an automation would do: {next: [{due_at, fires_at, local}] (five), audience: {total, would_fire, skipped: {reason: n}, clients (100)}, actions: [{type, channel, text}]}; the text as one of the audience would read it.';
+
+create function private.member_automation_preview(p_automation_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return private.automation_preview(private.member_automation_org(p_automation_id, 'automations.read'), p_automation_id, now());
+end;
+$$;
+comment on function private.member_automation_preview is 'automation_preview for a member with automations.read. Fails: automation_not_found 404.';
+
+-- The same guardrails hold; also for one that is off, so that it can be tried. The same request fires once.
+create function private.run_automation(p_org_id uuid, p_automation_id uuid, p_client_id uuid, p_request_id uuid, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_automation public.automations;
+  v_firing public.automation_firings;
+  v_key text := 'manual-' || coalesce(p_request_id, gen_random_uuid());
+begin
+  perform private.require_unbraked('automations', p_org_id);
+  select a.* into v_automation from public.automations as a where a.org_id = p_org_id and a.id = p_automation_id for no key update;
+  if p_client_id is not null and not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.refuse_client();
+  elsif p_client_id is null and v_automation.trigger ->> 'type' = 'event' then
+    perform private.fail(422, 'client_missing', 'An event happens to somebody.', 'Say to which client.');
+  end if;
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  values (p_org_id, p_automation_id, p_now, p_now, 'manual', v_key, p_client_id)
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing
+  returning * into v_firing;
+  if found then
+    perform private.fire(v_firing, v_automation, p_now);
+  end if;
+  return (select jsonb_build_object('firing_id', f.id, 'status', f.status, 'reason', f.reason, 'ok', f.ok_count, 'failed', f.failed_count,
+                                    'skipped', f.skipped, 'next_at', case when f.status = 'pending' then f.next_at end)
+            from public.automation_firings as f
+           where f.org_id = p_org_id and f.automation_id = p_automation_id and f.event_key = v_key);
+end;
+$$;
+comment on function private.run_automation is
+  'Fires an automation now, for its audience or one client: {firing_id, status, reason, ok, failed, skipped, next_at}; pending where its quiet hours make it wait. Fails: client_not_found 404, client_missing 422, brake_on 423.';
+
+create function private.member_run_automation(p_automation_id uuid, p_client_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.run_automation(private.member_automation_org(p_automation_id, 'automations.write'), p_automation_id, p_client_id, p_request_id, now());
+end;
+$$;
+comment on function private.member_run_automation is 'run_automation for a member with automations.write. Fails: automation_not_found 404, permission_missing 403.';
+
+-- ── 55_automations/rules/webhooks.sql ──
+
+-- Webhooks: a post is lent to a worker for a lease and tried until it is taken or expires. A receiver may see one twice (a worker
+-- died between the answer and its record) and knows it by its id.
+
+-- One that could not be reached rests: what waits for it is not tried one by one. Whoever may see neither is left alone.
+create function private.claim_webhooks(p_worker text, p_limit integer, p_lease interval, p_now timestamptz)
+returns table (org_id uuid, id uuid, claim uuid, attempt_number integer, url text, secret_encrypted text, payload jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.finish_webhook(x.org_id, x.id, 'failed', 'expired', p_now)
+     from (select d.org_id, d.id from public.webhook_deliveries as d
+            where d.status in ('pending', 'sending') and d.next_at <= p_now and d.expires_at <= p_now
+            order by d.next_at limit p_limit for update skip locked) as x;
+  return query
+  with ready as materialized (
+    select d.org_id, d.id, e.url, e.secret_encrypted
+      from public.webhook_deliveries as d
+      join public.webhook_endpoints as e on e.org_id = d.org_id and e.id = d.endpoint_id
+     where d.status in ('pending', 'sending') and d.next_at <= p_now and d.expires_at > p_now
+       and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
+       and d.org_id <> all (private.braked_orgs('automations')) and not private.is_braked('automations')
+     order by d.next_at
+     limit p_limit
+       for update of d skip locked)
+  update public.webhook_deliveries as d
+     set status = 'sending', claim = gen_random_uuid(), worker = p_worker, attempts = d.attempts + 1, next_at = p_now + p_lease
+    from ready as r
+   where d.org_id = r.org_id and d.id = r.id
+  returning d.org_id, d.id, d.claim, d.attempts, r.url, r.secret_encrypted, d.payload;
+end;
+$$;
+comment on function private.claim_webhooks is 'Lends at most so many posts that are due, each for as long as the lease.';
+
+create function private.finish_webhook(p_org_id uuid, p_id uuid, p_status text, p_error_code text, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_delivery public.webhook_deliveries;
+begin
+  update public.webhook_deliveries as d
+     set status = p_status, claim = null, error_code = p_error_code, delivered_at = case when p_status = 'ok' then p_now end
+   where d.org_id = p_org_id and d.id = p_id
+  returning d.* into v_delivery;
+  perform private.settle_action(p_org_id, v_delivery.run_id, v_delivery.action_index, p_status, p_error_code);
+end;
+$$;
+comment on function private.finish_webhook is 'Ends a post, and tells its automation''s run.';
+
+-- Pauses double: of an endpoint that is away from half a minute to an hour, of a post that is refused from a minute to six hours,
+-- eight times at most. Tries that were under way together lengthen an endpoint's rest once.
+create function private.record_webhooks(p_results jsonb, p_now timestamptz, out recorded integer, out stale integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_result record;
+  v_delivery public.webhook_deliveries;
+  v_rests_until timestamptz;
+begin
+  recorded := 0;
+  stale := 0;
+  -- In one order, so that two workers' reports cannot wait for each other.
+  for v_result in
+    select r.* from jsonb_to_recordset(p_results) as r (
+      org_id uuid, id uuid, claim uuid, outcome text, http_status integer, error_code text, is_away boolean, retry_after_secs integer)
+     order by r.org_id, r.id
+  loop
+    update public.webhook_deliveries as d set http_status = v_result.http_status, error_code = v_result.error_code
+     where d.org_id = v_result.org_id and d.id = v_result.id and d.claim = v_result.claim and d.status = 'sending'
+    returning d.* into v_delivery;
+    if not found then
+      stale := stale + 1;
+      continue;
+    end if;
+    recorded := recorded + 1;
+    if v_result.outcome = 'ok' then
+      perform private.finish_webhook(v_delivery.org_id, v_delivery.id, 'ok', null, p_now);
+      update public.webhook_endpoints as e set failures = 0, rests_until = null
+       where e.org_id = v_delivery.org_id and e.id = v_delivery.endpoint_id and e.failures > 0;
+    elsif v_result.outcome = 'failed' or not coalesce(v_result.is_away, false) and v_delivery.attempts >= 8 then
+      perform private.finish_webhook(v_delivery.org_id, v_delivery.id, 'failed', v_result.error_code, p_now);
+    else
+      if v_result.is_away then
+        update public.webhook_endpoints as e
+           set failures = e.failures + 1,
+               rests_until = p_now + greatest(least(interval '30 seconds' * power(2, least(e.failures, 7)), interval '1 hour'),
+                                              make_interval(secs => least(coalesce(v_result.retry_after_secs, 0), 21600)))
+         where e.org_id = v_delivery.org_id and e.id = v_delivery.endpoint_id and coalesce(e.rests_until, '-infinity') <= p_now;
+        select e.rests_until into v_rests_until from public.webhook_endpoints as e
+         where e.org_id = v_delivery.org_id and e.id = v_delivery.endpoint_id;
+      end if;
+      update public.webhook_deliveries as d
+         set status = 'pending', claim = null,
+             next_at = case when v_result.is_away then v_rests_until
+                            else p_now + least(interval '1 minute' * power(2, d.attempts - 1), interval '6 hours') end
+       where d.org_id = v_delivery.org_id and d.id = v_delivery.id;
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.record_webhooks is 'Keeps what became of posts; a report whose claim has passed to another worker is stale.';
+
+create function private.add_webhook_endpoint(p_org_id uuid, p_name text, p_url text, p_secret_encrypted text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_value(char_length(btrim(p_name)) between 1 and 200, 'name');
+  perform private.require_value(p_url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(p_url) <= 2000, 'url');
+  perform private.require_value(char_length(p_secret_encrypted) between 1 and 2000, 'secret');
+  insert into public.webhook_endpoints (org_id, name, url, secret_encrypted) values (p_org_id, btrim(p_name), p_url, p_secret_encrypted)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.add_webhook_endpoint is 'Adds where webhook actions post to. Fails: value_not_allowed 422.';
+
+create function private.refuse_endpoint()
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(404, 'webhook_endpoint_not_found', 'There is no such endpoint.', 'List the endpoints.');
+end;
+$$;
+comment on function private.refuse_endpoint is 'Refuses an endpoint that is not there: webhook_endpoint_not_found 404.';
 
 -- ── 60_payments/rules/stripe_events.sql ──
 
@@ -16080,10 +17464,17 @@ language sql stable security definer set search_path = ''
 as $$
   with month as materialized (
     select m.days, private.local_range(p_org_id, m.days) as range from (select private.view_range(p_org_id, 'month', p_on) as days) as m),
+  entries as materialized (
+    select e.* from month as m cross join lateral private.package_earnings(p_org_id, private.packages_moved(p_org_id, m.range)) as e),
   earned as (
     select r.currency, sum(r.amount_cents) as cents, sum(r.sessions) as sessions
-      from month as m cross join lateral private.revenue(p_org_id, m.range) as r
-     group by r.currency),
+      from month as m
+     cross join lateral (
+       select e.currency, e.amount_cents, e.sessions from entries as e where e.on_at >= lower(m.range) and e.on_at < upper(m.range) and e.kind <> 'opening'
+       union all
+       select o.currency, o.amount_cents, 0 from private.other_earnings(p_org_id, m.range) as o) as r
+     group by r.currency
+    having count(*) filter (where r.amount_cents <> 0 or r.sessions <> 0) > 0),
   booked as materialized (
     select b.purchase_id as id, count(*) as n
       from month as m
@@ -16095,9 +17486,8 @@ as $$
            sum(least(k.n, p.sessions_remaining)) as sessions
       from booked as k
       join public.client_purchases as p on p.org_id = p_org_id and p.id = k.id and p.sessions_remaining > 0
-      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents
-              from private.package_earnings(p_org_id, (select array_agg(b.id) from booked as b)) as x
-             order by x.purchase_id, x.nth desc) as l on l.purchase_id = p.id
+      join (select distinct on (x.purchase_id) x.purchase_id, x.unearned_cents from entries as x order by x.purchase_id, x.nth desc) as l
+        on l.purchase_id = p.id
      group by p.currency)
   select jsonb_build_object('from_on', lower(m.days), 'until_on', upper(m.days) - 1, 'amounts', (
            select coalesce(jsonb_agg(jsonb_build_object(
@@ -16517,6 +17907,150 @@ end;
 $$;
 comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: permission_missing 403.';
 
+-- ── 95_overview/rules/pulse_automations.sql ──
+
+-- Pulse of automations: what is due to fire, what their webhooks have to post, and the daily scores.
+
+create function private.pulse_automations(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with due as (
+    (select a.next_run_at as due_at from public.automations as a
+      where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations')) order by a.next_run_at limit 10000)
+    union all
+    (select f.next_at from public.automation_firings as f
+      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations')) order by f.next_at limit 10000)),
+  failed as (
+    select f.reason from public.automation_firings as f where f.status = 'failed' and f.fired_at > p_now - interval '1 hour')
+  select jsonb_build_object(
+    'backlog', (select count(*) from due), 'oldest_due_at', (select min(d.due_at) from due as d), 'failed', (select count(*) from failed),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(x.reason, 'failed') as reason, count(*) as n from failed as x group by 1 order by 2 desc, 1 limit 5) as f));
+$$;
+comment on function private.pulse_automations is 'Pulse: automations that are due and have not fired, and those that failed.';
+
+create function private.pulse_webhooks(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with failed as (
+    select d.error_code from public.webhook_deliveries as d where d.status = 'failed' and d.created_at > p_now - interval '1 day')
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(d.next_at),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(x.error_code, 'failed') as reason, count(*) as n from failed as x group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_taken'), 'fix', 'coach automation endpoints --org ' || s.org_id) order by s.created_at)
+                from (select * from public.webhook_deliveries as x
+                       where x.status in ('pending', 'sending') and x.attempts >= 5 order by x.next_at limit 10) as s))
+    from (select x.next_at from public.webhook_deliveries as x
+           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all (private.braked_orgs('automations'))
+           order by x.next_at limit 10000) as d;
+$$;
+comment on function private.pulse_webhooks is 'Pulse: posts of webhook actions; stuck after five tries, failures are of the last day.';
+
+create function private.pulse_risk(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('oldest_due_at', interval '1 day' + greatest(
+    (select min(o.created_at) from public.orgs as o),
+    (select j.started_at from private.job_runs as j
+      where j.job = 'sweep_risk' and j.error is null and j.finished_at is not null order by j.started_at desc limit 1)));
+$$;
+comment on function private.pulse_risk is 'Pulse: since when clients have not been scored, a day after they last were.';
+
+-- ── 95_overview/rules/pulse_money.sql ──
+
+-- Pulse of payments: what Stripe told, what is asked of it, what is given back, receipts, and the platform's own subscriptions.
+
+-- A failed event is sent again by Stripe and replayed by the sweep; what waits for a payment that may not be ours is given three days.
+create function private.pulse_stripe_events(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with open_events as (
+    select e.id, e.status, e.error, e.received_at, case e.status when 'waiting' then e.received_at + interval '3 days' else e.received_at end as due_at
+      from private.stripe_events as e where e.status in ('failed', 'waiting') order by e.received_at limit 10000),
+  lately as (
+    select e.status, e.error from private.stripe_events as e where e.received_at > p_now - interval '1 hour')
+  select jsonb_build_object(
+    'backlog', (select count(*) from open_events as o where o.due_at <= p_now), 'oldest_due_at', (select min(o.due_at) from open_events as o where o.due_at <= p_now),
+    'done', (select count(*) from lately as l where l.status in ('applied', 'ignored')),
+    'failed', (select count(*) from lately as l where l.status in ('failed', 'refused')),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(l.error, l.status) as reason, count(*) as n
+                           from lately as l where l.status in ('failed', 'refused') group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.received_at, 'reason', coalesce(s.error, s.status), 'fix', 'coach stripe replay ' || s.id) order by s.received_at)
+                from (select * from open_events as x
+                       where x.status = 'failed' and x.received_at < p_now - interval '1 hour' order by x.received_at limit 10) as s));
+$$;
+comment on function private.pulse_stripe_events is 'Pulse: events of Stripe that failed or wait for another; stuck when one still fails after an hour.';
+
+create function private.pulse_stripe_fetches(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(f.next_at),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.stripe_id, 'since', s.next_at, 'reason', coalesce(s.error, 'not_answered'), 'fix', 'coach sweep stripe') order by s.next_at)
+                from (select * from private.stripe_fetches as x where x.attempts >= 5 order by x.next_at limit 10) as s))
+    from (select x.next_at from private.stripe_fetches as x where x.next_at <= p_now order by x.next_at limit 10000) as f;
+$$;
+comment on function private.pulse_stripe_fetches is 'Pulse: what Stripe must be asked for; stuck after five tries.';
+
+create function private.pulse_deposits(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(d.next_at),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_answered'), 'fix', 'coach sweep deposits') order by s.created_at)
+                from (select * from public.deposits as x where x.next_at is not null and x.attempts >= 5 order by x.next_at limit 10) as s))
+    from (select x.next_at from public.deposits as x
+           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+$$;
+comment on function private.pulse_deposits is 'Pulse: deposits whose intent is to be created or cancelled; stuck after five tries.';
+
+-- A refund that failed is nobody's but a person's: it is asked for again, or paid another way. Told for a week, unless another of its payment followed.
+create function private.pulse_refunds(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  with failed as (
+    select r.* from public.refunds as r where r.status = 'failed' and r.settled_at > p_now - interval '7 days' order by r.settled_at limit 1000)
+  select jsonb_build_object(
+    'backlog', count(*), 'oldest_due_at', min(d.next_at), 'failed', (select count(*) from failed as f where f.settled_at > p_now - interval '1 hour'),
+    'failures', (select jsonb_agg(jsonb_build_object('reason', f.reason, 'count', f.n) order by f.n desc, f.reason)
+                   from (select coalesce(x.error_code, 'failed') as reason, count(*) as n
+                           from failed as x where x.settled_at > p_now - interval '1 hour' group by 1 order by 2 desc, 1 limit 5) as f),
+    'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.settled_at, 'reason', coalesce(s.error_code, 'failed'), 'fix', 'coach refund create ' || s.payment_id) order by s.settled_at)
+                from (select * from failed as x
+                       where not exists (select from public.refunds as n where n.org_id = x.org_id and n.payment_id = x.payment_id and n.created_at > x.created_at)
+                       order by x.settled_at limit 10) as s))
+    from (select x.next_at from public.refunds as x
+           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+$$;
+comment on function private.pulse_refunds is 'Pulse: refunds on their way to Stripe; stuck are those that failed within a week and were not asked for again.';
+
+create function private.pulse_receipts(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.created_at))
+    from (select x.created_at from private.receipts_due as x order by x.created_at limit 10000) as d;
+$$;
+comment on function private.pulse_receipts is 'Pulse: payments and refunds that wait for their receipt.';
+
+create function private.pulse_billing(p_now timestamptz)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('backlog', count(*), 'oldest_due_at', min(d.refetch_at))
+    from (select x.refetch_at from public.org_subscriptions as x where x.refetch_at <= p_now order by x.refetch_at limit 10000) as d;
+$$;
+comment on function private.pulse_billing is 'Pulse: the platform''s subscriptions that events left in doubt and nobody has asked about.';
+
 -- ── 95_overview/rules/revenue.sql ──
 
 -- Revenue as it is earned: a package is paid once and earned session by session.
@@ -16540,36 +18074,37 @@ as $$
            coalesce((select sum(m.amount_cents) from public.money_events as m
                       where m.org_id = p.org_id and m.purchase_id = p.id and m.type = 'INCOME'),
                     case when p.payment_status = 'succeeded' then p.amount_paid_cents else 0 end)::bigint as paid
-      from public.client_purchases as p
-     where p.org_id = p_org_id and (p_purchase_ids is null or p.id = any (p_purchase_ids))),
+      from unnest(coalesce(p_purchase_ids, array(select x.id from public.client_purchases as x where x.org_id = p_org_id))) as w (id)
+      join public.client_purchases as p on p.org_id = p_org_id and p.id = w.id),
+  -- Looked up package by package, by index: what is asked for is a handful among all there are.
   moves as (
-    select k.id as purchase_id, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
+    select k.*, null::uuid as booking_id, 'sale' as kind, k.purchased_at as on_at, '-infinity'::timestamptz as written_at, 0::bigint as no,
            0 as used_delta, 0 as total_delta, 0::bigint as returned
       from packages as k
     union all
-    select e.purchase_id, e.booking_id, e.kind, coalesce(b.start_time, e.created_at), e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
-      from public.session_entries as e
-      left join public.bookings as b on b.org_id = e.org_id and b.id = e.booking_id
-     where e.org_id = p_org_id and (p_purchase_ids is null or e.purchase_id = any (p_purchase_ids)) and (e.used_delta <> 0 or e.total_delta <> 0)
+    select k.*, e.booking_id, e.kind,
+           coalesce((select b.start_time from public.bookings as b where b.org_id = p_org_id and b.id = e.booking_id), e.created_at),
+           e.created_at, e.entry_no, e.used_delta, e.total_delta, 0
+      from packages as k
+     cross join lateral (select * from public.session_entries as x
+                          where x.org_id = p_org_id and x.purchase_id = k.id and (x.used_delta <> 0 or x.total_delta <> 0) offset 0) as e
     union all
-    select m.purchase_id, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
-      from public.money_events as m
-     where m.org_id = p_org_id and m.purchase_id is not null and (p_purchase_ids is null or m.purchase_id = any (p_purchase_ids))
-       and m.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT')),
+    select k.*, m.booking_id, lower(m.type::text), m.event_date, m.created_at, 0, 0, 0, -m.amount_cents
+      from packages as k
+     cross join lateral (select * from public.money_events as x
+                          where x.org_id = p_org_id and x.purchase_id = k.id and x.type in ('REFUND', 'DISPUTE', 'ADJUSTMENT') offset 0) as m),
   states as (
-    select m.*, k.client_id, k.currency, k.sold, k.paid,
-           sum(m.used_delta) over w as used, k.sold + sum(m.total_delta) over w as total, k.paid - sum(m.returned) over w as kept
+    select m.*, sum(m.used_delta) over w as used, m.sold + sum(m.total_delta) over w as total, m.paid - sum(m.returned) over w as kept
       from moves as m
-      join packages as k on k.id = m.purchase_id
-    window w as (partition by m.purchase_id order by m.written_at, m.no, m.kind)),
+    window w as (partition by m.id order by m.written_at, m.no, m.kind)),
   earned as (
     select s.*, case when coalesce(s.sold, 0) <= 0 or s.used > 0 and s.used >= s.total then greatest(s.kept, 0)
                      else greatest(least(s.paid * least(s.used, s.sold) / s.sold, s.kept), 0) end::bigint as so_far
       from states as s)
-  select e.purchase_id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
+  select e.id, e.client_id, e.booking_id, e.kind, row_number() over w, e.on_at, e.used_delta,
          e.so_far - coalesce(lag(e.so_far) over w, 0), greatest(e.kept, 0) - e.so_far, e.currency
     from earned as e
-  window w as (partition by e.purchase_id order by e.written_at, e.no, e.kind);
+  window w as (partition by e.id order by e.written_at, e.no, e.kind);
 $$;
 comment on function private.package_earnings is
   'What packages earned, session by session: {purchase_id, client_id, booking_id, kind: sale | opening | use | release | correction | refund | dispute | adjustment, nth, on_at, sessions (−1 when given back), amount_cents, unearned_cents: what is paid and still to be earned after it, currency}. Opening is what was used before the package came here.';
@@ -16579,14 +18114,19 @@ create function private.other_earnings(p_org_id uuid, p_range tstzrange)
 returns table (client_id uuid, booking_id uuid, kind text, on_at timestamptz, amount_cents bigint, currency text)
 language sql stable security definer set search_path = ''
 as $$
-  select m.client_id, m.booking_id, lower(m.type::text), o.on_at, m.amount_cents, m.currency
+  select m.client_id, m.booking_id, lower(m.type::text), m.event_date, m.amount_cents, m.currency
     from public.money_events as m
     left join public.bookings as b on b.org_id = m.org_id and b.id = m.booking_id
-   cross join lateral (select greatest(m.event_date, b.start_time) as on_at) as o
-   where m.org_id = p_org_id and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
-     and (b.id is null or b.status in ('completed', 'no_show', 'cancelled'))
-     -- What is paid ahead is found by its booking, the rest by its date.
-     and (m.event_date <@ p_range and m.event_date >= coalesce(b.start_time, '-infinity') or b.start_time <@ p_range and b.start_time > m.event_date);
+   where m.org_id = p_org_id and m.event_date >= lower(p_range) and m.event_date < upper(p_range)
+     and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT')
+     and (b.id is null or b.start_time <= m.event_date and b.status in ('completed', 'no_show', 'cancelled'))
+  union all
+  -- Paid ahead: found by the booking it is for.
+  select m.client_id, m.booking_id, lower(m.type::text), b.start_time, m.amount_cents, m.currency
+    from public.bookings as b
+    join public.money_events as m on m.org_id = b.org_id and m.booking_id = b.id
+   where b.org_id = p_org_id and b.start_time >= lower(p_range) and b.start_time < upper(p_range) and b.status in ('completed', 'no_show', 'cancelled')
+     and m.event_date < b.start_time and m.purchase_id is null and m.type in ('INCOME', 'REFUND', 'DISPUTE', 'ADJUSTMENT');
 $$;
 comment on function private.other_earnings is
   'What was earned in a range without a package: {client_id, booking_id, kind: income | refund | dispute | adjustment, on_at, amount_cents, currency}.';
@@ -17568,7 +19108,7 @@ create policy webhook_deliveries_select_members on public.webhook_deliveries for
   using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
 
 -- webhook_endpoints: made by the service, which encrypts the secret; nobody reads that.
-grant select (org_id, id, name, url, is_active, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
+grant select (org_id, id, name, url, is_active, failures, rests_until, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
 grant update (name, is_active), delete on public.webhook_endpoints to authenticated;
 create policy webhook_endpoints_select_members on public.webhook_endpoints for select to authenticated
   using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
@@ -17577,7 +19117,7 @@ create policy webhook_endpoints_update_members on public.webhook_endpoints for u
 create policy webhook_endpoints_delete_members on public.webhook_endpoints for delete to authenticated
   using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
 create trigger webhook_endpoints__audit after insert or update or delete on public.webhook_endpoints
-  for each row execute function private.tg__audit();
+  for each row execute function private.tg__audit('failures', 'rests_until');
 
 grant select on public.risk_settings to authenticated, service_role;
 grant insert (org_id, red_from, amber_from, inactive_days), update (org_id, red_from, amber_from, inactive_days)
@@ -17603,6 +19143,10 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+alter table private.risk_schedule enable row level security;
+revoke all on private.risk_schedule from public, anon, authenticated, service_role;
+create policy risk_schedule_select_nobody on private.risk_schedule for select to service_role using (false);
 
 -- ── 60_payments/access.sql ──
 
@@ -18984,6 +20528,32 @@ comment on function public.render_sms_template is
 revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
+
+-- ── 55_automations/api.sql ──
+
+-- Automations for apps. Saving, switching and deleting are direct writes of public.automations, checked there.
+
+create function public.automation_preview(p_automation_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_automation_preview(p_automation_id);
+end;
+comment on function public.automation_preview is
+  'What an automation would do, without doing it: {next: [{due_at, fires_at, local}] (the next five), audience: {total, would_fire, skipped: {reason: n}, clients: [{client_id, full_name, reason}] (100)}, actions: [{type, channel, text}]}. Fails: automation_not_found 404.';
+revoke all on function public.automation_preview(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.automation_preview(uuid), private.member_automation_preview(uuid) to authenticated;
+
+create function public.run_automation(p_automation_id uuid, p_client_id uuid default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_run_automation(p_automation_id, p_client_id, p_request_id);
+end;
+comment on function public.run_automation is
+  'Fires an automation now, for everybody it is about or one client, within its guardrails: {firing_id, status, reason, ok, failed, skipped, next_at}. The same request fires once. Fails: automation_not_found 404, client_not_found 404, client_missing 422, brake_on 423, permission_missing 403.';
+revoke all on function public.run_automation(uuid, uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.run_automation(uuid, uuid, uuid), private.member_run_automation(uuid, uuid, uuid) to authenticated;
 
 -- ── 61_checkout/api.sql ──
 
@@ -20550,6 +22120,312 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 55_automations/service.sql ──
+
+-- Automations for workers and operators.
+
+create function service.sweep_automations(p_limit integer default 500, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (planned integer, fired integer, ok integer, failed integer, left_out integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_fired record;
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  planned := 0;
+  fired := 0;
+  ok := 0;
+  failed := 0;
+  left_out := 0;
+  if not private.is_braked('automations') then
+    planned := private.plan_automations(p_limit, coalesce(p_now, now()), p_dry_run);
+    if p_dry_run then
+      select count(*)::integer into fired
+        from (select from public.automation_firings as f
+               where f.status = 'pending' and f.next_at <= coalesce(p_now, now()) and f.org_id <> all (private.braked_orgs('automations'))
+               limit p_limit) as d;
+    else
+      v_fired := private.fire_automations(p_limit, coalesce(p_now, now()));
+      fired := v_fired.fired;
+      ok := v_fired.ok;
+      failed := v_fired.failed;
+      left_out := v_fired.left_out;
+    end if;
+  end if;
+  return next;
+end;
+$$;
+comment on function service.sweep_automations is
+  'Fires the automations that are due, at most p_limit (1 to 100000) a call, each once for its due time or event: how many were due by the clock and how many fired, for how many clients it worked, failed, or was left out. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_automations(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_automations(integer, timestamptz, boolean) to service_role;
+
+create function service.sweep_risk(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (orgs integer, scored integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select s.orgs, s.scored from private.sweep_risk(p_limit, coalesce(p_now, now()), p_dry_run) as s;
+end;
+$$;
+comment on function service.sweep_risk is
+  'Scores the clients of organisations whose local day has begun, at most p_limit (1 to 100000) organisations a call; how many organisations and clients. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_risk(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_risk(integer, timestamptz, boolean) to service_role;
+
+create function service.sweep_automation_leftovers(p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old as (
+    select f.org_id, f.id from public.automation_firings as f
+     where f.fired_at < coalesce(p_now, now()) - interval '400 days' and f.status <> 'pending'
+     order by f.fired_at
+     limit p_limit for update skip locked),
+  gone as (
+    delete from public.automation_firings as f using old as o where f.org_id = o.org_id and f.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_automation_leftovers is
+  'Deletes what fired more than 400 days ago, with its runs and posts, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_automation_leftovers(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_automation_leftovers(integer, timestamptz, boolean) to service_role;
+
+create function service.claim_webhooks(p_worker text, p_limit integer default 100, p_lease_secs integer default 60, p_now timestamptz default now())
+returns table (org_id uuid, id uuid, claim uuid, attempt_number integer, url text, secret_encrypted text, payload jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  perform private.require_value(p_lease_secs between 5 and 3600, 'lease_secs');
+  return query select c.* from private.claim_webhooks(p_worker, p_limit, make_interval(secs => p_lease_secs), coalesce(p_now, now())) as c;
+end;
+$$;
+comment on function service.claim_webhooks is
+  'Claims posts of webhook actions that are due, at most p_limit (1 to 1000), each for p_lease_secs (5 to 3600): record_webhooks must name the claim. A lease that runs out lets another worker try. None: nothing may be posted now. Fails: value_not_allowed 422.';
+revoke all on function service.claim_webhooks(text, integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_webhooks(text, integer, integer, timestamptz) to service_role;
+
+create function service.record_webhooks(p_results jsonb, p_now timestamptz default now())
+returns table (recorded integer, stale integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(jsonb_typeof(p_results) = 'array' and jsonb_array_length(p_results) <= 1000
+    and not exists (select from jsonb_array_elements(p_results) as r where r ->> 'outcome' is null or r ->> 'outcome' not in ('ok', 'retry', 'failed')), 'results');
+  return query select r.recorded, r.stale from private.record_webhooks(p_results, coalesce(p_now, now())) as r;
+end;
+$$;
+comment on function service.record_webhooks is
+  'Keeps what became of claimed posts, an array of {org_id, id, claim, outcome: ok | retry | failed, http_status, error_code, is_away, retry_after_secs}; stale: the claim was another''s by then. Fails: value_not_allowed 422.';
+revoke all on function service.record_webhooks(jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_webhooks(jsonb, timestamptz) to service_role;
+
+create function service.webhooks_state()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'due', (select count(*) from public.webhook_deliveries as d where d.status in ('pending', 'sending') and d.next_at <= now()),
+    'waiting', (select count(*) from public.webhook_deliveries as d where d.status in ('pending', 'sending')),
+    'resting', (select count(*) from public.webhook_endpoints as e where e.rests_until > now()));
+$$;
+comment on function service.webhooks_state is 'How many posts are due, and wait at all, and how many endpoints rest since they could not be reached: {due, waiting, resting}.';
+revoke all on function service.webhooks_state() from public, anon, authenticated;
+grant execute on function service.webhooks_state() to service_role;
+
+create function service.add_webhook_endpoint(p_org_id uuid, p_name text, p_url text, p_secret_encrypted text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.add_webhook_endpoint(p_org_id, p_name, p_url, p_secret_encrypted);
+end;
+$$;
+comment on function service.add_webhook_endpoint is
+  'Adds where webhook actions of an organisation post to; the secret comes encrypted. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.add_webhook_endpoint(uuid, text, text, text) from public, anon, authenticated;
+grant execute on function service.add_webhook_endpoint(uuid, text, text, text) to service_role;
+
+create function service.list_webhook_endpoints(p_org_id uuid)
+returns table (id uuid, name text, url text, is_active boolean, failures integer, rests_until timestamptz, waiting bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select e.id, e.name, e.url, e.is_active, e.failures, e.rests_until,
+         (select count(*) from public.webhook_deliveries as d where d.org_id = e.org_id and d.endpoint_id = e.id and d.status in ('pending', 'sending'))
+    from public.webhook_endpoints as e
+   where e.org_id = p_org_id
+   order by e.name, e.id;
+end;
+$$;
+comment on function service.list_webhook_endpoints is 'Where an organisation''s webhook actions post to, and how many posts wait. Fails: org_not_found 404.';
+revoke all on function service.list_webhook_endpoints(uuid) from public, anon, authenticated;
+grant execute on function service.list_webhook_endpoints(uuid) to service_role;
+
+create function service.remove_webhook_endpoint(p_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from public.webhook_endpoints as e where e.id = p_id;
+  if not found then
+    perform private.refuse_endpoint();
+  end if;
+end;
+$$;
+comment on function service.remove_webhook_endpoint is
+  'Removes an endpoint with what waits for it; actions that name it fail from then on. Fails: webhook_endpoint_not_found 404.';
+revoke all on function service.remove_webhook_endpoint(uuid) from public, anon, authenticated;
+grant execute on function service.remove_webhook_endpoint(uuid) to service_role;
+
+create function service.list_automations(p_org_id uuid)
+returns table (id uuid, name text, enabled boolean, trigger jsonb, next_run_at timestamptz, last_fired_at timestamptz, last_status text, last_reason text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select a.id, a.name, a.enabled, a.trigger, a.next_run_at, f.fired_at, f.status, f.reason
+    from public.automations as a
+    left join lateral (
+      select x.fired_at, x.status, x.reason from public.automation_firings as x
+       where x.org_id = a.org_id and x.automation_id = a.id and x.status <> 'pending'
+       order by x.due_at desc limit 1) as f on true
+   where a.org_id = p_org_id
+   order by a.name, a.id;
+end;
+$$;
+comment on function service.list_automations is 'An organisation''s automations, and how each ended when it last fired. Fails: org_not_found 404.';
+revoke all on function service.list_automations(uuid) from public, anon, authenticated;
+grant execute on function service.list_automations(uuid) to service_role;
+
+create function service.show_automation(p_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.known_automation_org(p_id);
+begin
+  return (
+    select to_jsonb(a) || jsonb_build_object('firings', (
+             select coalesce(jsonb_agg(to_jsonb(f) - '{org_id,automation_id,created_at}'::text[] order by f.due_at desc), '[]')
+               from (select x.* from public.automation_firings as x
+                      where x.org_id = a.org_id and x.automation_id = a.id order by x.due_at desc limit 10) as f))
+      from public.automations as a where a.org_id = v_org_id and a.id = p_id);
+end;
+$$;
+comment on function service.show_automation is 'One automation as it is stored, with its ten latest firings. Fails: automation_not_found 404.';
+revoke all on function service.show_automation(uuid) from public, anon, authenticated;
+grant execute on function service.show_automation(uuid) to service_role;
+
+create function service.automation_preview(p_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return private.automation_preview(private.known_automation_org(p_id), p_id, coalesce(p_now, now()));
+end;
+$$;
+comment on function service.automation_preview is 'What an automation would do, without doing it: its next five due times, today''s audience, its words. Fails: automation_not_found 404.';
+revoke all on function service.automation_preview(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.automation_preview(uuid, timestamptz) to service_role;
+
+create function service.run_automation(p_id uuid, p_client_id uuid default null, p_request_id uuid default null, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.run_automation(private.known_automation_org(p_id), p_id, p_client_id, p_request_id, coalesce(p_now, now()));
+end;
+$$;
+comment on function service.run_automation is
+  'Fires an automation now, within its guardrails, for its audience or one client: {firing_id, status, reason, ok, failed, skipped, next_at}. Fails: automation_not_found 404, client_not_found 404, client_missing 422, brake_on 423.';
+revoke all on function service.run_automation(uuid, uuid, uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.run_automation(uuid, uuid, uuid, timestamptz) to service_role;
+
+create function service.enable_automation(p_id uuid, p_enabled boolean)
+returns timestamptz
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.known_automation_org(p_id);
+  v_next_run_at timestamptz;
+begin
+  perform private.require_value(p_enabled is not null, 'enabled');
+  update public.automations as a set enabled = p_enabled where a.org_id = v_org_id and a.id = p_id and a.enabled <> p_enabled;
+  select a.next_run_at into v_next_run_at from public.automations as a where a.org_id = v_org_id and a.id = p_id;
+  return v_next_run_at;
+end;
+$$;
+comment on function service.enable_automation is
+  'Switches an automation on or off; returns when it is due next, null where nothing is planned. Fails: automation_not_found 404, value_not_allowed 422.';
+revoke all on function service.enable_automation(uuid, boolean) from public, anon, authenticated;
+grant execute on function service.enable_automation(uuid, boolean) to service_role;
+
+create function service.list_automation_runs(p_org_id uuid, p_automation_id uuid default null, p_status text default null, p_limit integer default 50)
+returns table (id uuid, fired_at timestamptz, automation text, client_id uuid, client_name text, status text, reason text, actions_fired jsonb)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.id, r.fired_at, a.name, r.client_id, c.full_name, r.status, r.reason, r.actions_fired
+    from public.automation_runs as r
+    join public.automations as a on a.org_id = r.org_id and a.id = r.automation_id
+    join public.clients as c on c.org_id = r.org_id and c.id = r.client_id
+   where r.org_id = p_org_id and (p_automation_id is null or r.automation_id = p_automation_id) and (p_status is null or r.status = p_status)
+   order by r.fired_at desc, r.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_automation_runs is
+  'What automations of an organisation did for whom, newest first, at most p_limit (1 to 1000). Fails: org_not_found 404.';
+revoke all on function service.list_automation_runs(uuid, uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_automation_runs(uuid, uuid, text, integer) to service_role;
+
+create function service.list_risk(p_org_id uuid, p_tier text default null, p_limit integer default 100)
+returns table (client_id uuid, client_name text, tier text, score integer, reasons text[], as_of_date date)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(coalesce(p_tier in ('green', 'amber', 'red'), true), 'tier');
+  return query
+  select r.client_id, c.full_name, r.tier, r.score, r.reasons, r.as_of_date
+    from public.client_risk as r
+    join public.clients as c on c.org_id = r.org_id and c.id = r.client_id
+   where r.org_id = p_org_id and (p_tier is null or r.tier = p_tier)
+   order by r.score desc, c.full_name
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_risk is
+  'The clients of an organisation by how likely they are to leave, and why, at most p_limit (1 to 1000). Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_risk(uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_risk(uuid, text, integer) to service_role;
+
+create function service.score_risk(p_org_id uuid, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.score_risk(p_org_id, coalesce(p_now, now()));
+end;
+$$;
+comment on function service.score_risk is 'Scores an organisation''s active clients now, whenever they were scored last; how many. Fails: org_not_found 404.';
+revoke all on function service.score_risk(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.score_risk(uuid, timestamptz) to service_role;
+
 -- ── 60_payments/service.sql ──
 
 -- Payments for the webhook, sweeps and operators.
@@ -21539,6 +23415,7 @@ select k.kind,
     ('direct', '{session_datetime,session_type,location}', 'A message from {business_name}', '{message}', false, false, 0),
     ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
     ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
+    ('automation', '{}', 'A message from {business_name}', '{message}', false, false, 1),
     ('support_access', '{}', 'Support has access to {business_name}', '{message}', false, false, 0),
     ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
@@ -21655,4 +23532,13 @@ insert into private.work_kinds (kind, description, jobs, done_keys, brake, degra
   ('push', 'Push messages leave', '{sweep_messages}', '{}', 'push', '10 minutes', '1 hour', 'coach sweep messages'),
   ('unknown_messages', 'Texts that may have been sent are looked up', '{sweep_messages_unknown}', '{settled}', null, '30 minutes', '6 hours', 'coach sweep messages-unknown'),
   ('callbacks', 'Status callbacks find their message', '{sweep_message_leftovers}', '{}', null, '1 day', '3 days', 'coach sweep message-leftovers'),
-  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits');
+  ('clean_up', 'Counts that no limit asks about are deleted', '{sweep_rate_limits}', '{deleted}', null, '3 days', '14 days', 'coach sweep rate-limits'),
+  ('stripe_events', 'What Stripe tells is applied', '{sweep_stripe}', '{}', 'payments', '30 minutes', '6 hours', 'coach sweep stripe'),
+  ('stripe_fetches', 'What Stripe must be asked for is asked', '{sweep_stripe}', '{}', 'payments', '30 minutes', '6 hours', 'coach sweep stripe'),
+  ('deposits', 'Deposits are opened and cancelled at Stripe', '{sweep_deposits}', '{}', 'payments', '10 minutes', '2 hours', 'coach sweep deposits'),
+  ('refunds', 'Refunds are carried to Stripe', '{sweep_refunds}', '{}', 'payments', '30 minutes', '1 day', 'coach sweep refunds'),
+  ('receipts', 'Payments and refunds are receipted', '{sweep_receipts}', '{issued}', null, '1 hour', '1 day', 'coach sweep receipts'),
+  ('billing', 'Subscriptions in doubt are asked about', '{sweep_billing}', '{}', null, '1 hour', '1 day', 'coach sweep billing'),
+  ('automations', 'Automations that are due fire', '{sweep_automations}', '{ok}', 'automations', '30 minutes', '6 hours', 'coach sweep automations'),
+  ('webhooks', 'Webhook actions are posted', '{sweep_webhooks}', '{}', 'automations', '30 minutes', '6 hours', 'coach sweep webhooks'),
+  ('risk', 'Clients are scored every day', '{sweep_risk}', '{scored}', null, '6 hours', '2 days', 'coach sweep risk');
