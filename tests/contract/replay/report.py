@@ -59,7 +59,7 @@ def lines(outcomes: Sequence[Outcome]) -> list[str]:
     outside = sum(len(call.sites) for call in read_calls() if not call.is_core)
     return [
         *text,
-        "waiting for " + ", ".join(f"{domain} {number}" for domain, number in waiting.most_common()),
+        "waiting for " + (", ".join(f"{domain} {number}" for domain, number in waiting.most_common()) or "nothing"),
         f"{outside} calls lie outside the core (accounting, nutrition, newsletters, insights, an example): not made",
     ]
 

@@ -64,6 +64,7 @@ CONTRACT: dict[str, Any] = {
     "org_payout_settings.payout_method": "bank_transfer",
     "org_payouts.status": "processing",
     "orgs.commission_rate": 0.05,
+    "platform_admins.permissions": ["*"],
     "promo_codes.discount_type": "percentage",
     "promo_codes.discount_value": 10,
     "referral_links.reward_type": "discount",

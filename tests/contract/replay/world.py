@@ -1,7 +1,8 @@
 """A small world for the replay: one organisation with a row in each table the apps use, and the people who call."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import sql
@@ -20,6 +21,9 @@ Row = dict[str, Any]
 
 #: The table that a view's rows lie in.
 BASES = {"sms_attempts": "outbox_attempts", "sms_events": "outbox_events", "sms_messages": "outbox_messages"}
+
+#: The table that a summary is made of.
+SUMMED = {"finance_monthly": "money_events", "org_earnings": "money_events"}
 
 #: A client has one of these, made by whichever call came first.
 ONE_EACH = {"message_threads", "push_tokens", "subscriptions"}
@@ -70,11 +74,11 @@ class World:
         """Whether an organisation has one row of it at most."""
         return self.catalogue.primary_keys.get(table) == ("org_id",)
 
-    def make(self, table: str) -> Row:
+    def make(self, table: str, **given: Any) -> Row:
         """Inserts a row of the organisation, as the owner."""
         n = next(self.numbers)
         columns = [column for column in self.catalogue.tables[table].values() if self._is_filled(column)]
-        values = [self._adapted(column, self.value(column, n, self.coach)) for column in columns]
+        values = [given.get(c.name, self._adapted(c, self.value(c, n, self.coach))) for c in columns]
         statement = sql.SQL("insert into public.{} ({}) values ({}) returning *").format(
             sql.Identifier(table),
             sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
@@ -122,6 +126,14 @@ class World:
                     self.stack.owner.execute(statement.text.encode())
         claims = {"role": "authenticated", "sub": person.id} if person else {"role": "anon"}
         return Caller(self.stack.state.database_url, claims["role"], claims)
+
+    @contextmanager
+    def support(self) -> Iterator[None]:
+        """The platform admin has taken support access to the organisation, as the console does before it shows it."""
+        arguments = {"p_org_id": self.row("orgs")["id"], "p_reason": "They asked for help"}
+        access = self.admin.rpc("start_support_access", arguments).run().ok()
+        yield
+        self.admin.rpc("end_support_access", {"p_access_id": access["id"]}).run().ok()
 
     def end_thread(self) -> None:
         """No conversation yet: the apps open one where they found none."""
@@ -174,6 +186,11 @@ class World:
         if table == "measurement_types":
             # The migrations have filled it, and the apps only read it.
             return self.stack.owner.execute("select * from public.measurement_types limit 1").fetchone()
+        if table in SUMMED:
+            # Summed for whoever reads it: the owner of the tables sees nothing there.
+            self.row(SUMMED[table])
+            summary = self.coach.from_(table).select("*").eq("org_id", self.row("orgs")["id"]).limit(1).run().ok()
+            return dict(summary[0])
         if table in conditions:
             where = sql.SQL("where {} = %s").format(sql.Identifier(conditions[table]))
         elif table in ONE_EACH or table not in self.catalogue.primary_keys:
