@@ -216,6 +216,43 @@ end;
 $$;
 comment on function private.act_resend_message is 'Sends a message again that did not arrive or may not have, as a new one: {message_id}.';
 
+-- What failed, once more: where doing it twice does nothing twice.
+create function private.act_retry_work(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform private.require_value(coalesce(p_args ->> 'kind' in ('message', 'stripe_event'), false), 'kind');
+  if p_args ->> 'kind' = 'message' then
+    return private.act_resend_message(jsonb_build_object('message_id', p_args -> 'id'));
+  end if;
+  v_acted.answer := service.replay_stripe_event(p_args ->> 'id');
+  select e.org_id into v_acted.org_id from private.stripe_events as e where e.id = p_args ->> 'id';
+  return v_acted;
+end;
+$$;
+comment on function private.act_retry_work is 'Does once more what failed: {kind: message | stripe_event, id}.';
+
+create function private.act_comp_org(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  perform private.require_known_org(v_acted.org_id);
+  v_acted.subject_id := private.grant_plan(
+    v_acted.org_id, 'comp', p_args ->> 'plan', (p_args ->> 'ends_at')::timestamptz, p_args ->> 'reason', auth.uid(), null);
+  v_acted.after := jsonb_build_object('plan', p_args ->> 'plan', 'ends_at', p_args ->> 'ends_at');
+  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'plan', p_args ->> 'plan', 'ends_at', p_args ->> 'ends_at');
+  return v_acted;
+end;
+$$;
+comment on function private.act_comp_org is 'Gives an organisation a plan for nothing, until an instant: {org_id, plan, ends_at}.';
+
 -- Support access.
 
 create function private.act_start_support(p_args jsonb)
