@@ -117,7 +117,7 @@ insert into public.client_risk (org_id, client_id, as_of_date, score, tier)
 select c.org_id, c.id, current_date, 50, 'red' from public.clients as c;
 """
 
-# A month of messages that left, a few hundred that are due, and the runs of a worker a minute.
+# A month of messages that left, 5,000 that are due, and the runs of a worker a minute.
 _SENT = """
 insert into public.outbox_messages (
   org_id, id, channel, kind, client_id, body, status, next_at, expires_at, claimed_at, sent_at, created_at)
@@ -135,7 +135,7 @@ select m.org_id, m.id, 1, gen_random_uuid(), 'twilio', 'sent', m.sent_at
 
 insert into public.outbox_messages (org_id, channel, kind, client_id, body, status, next_at, expires_at)
 select md5('org1')::uuid, 'sms', 'direct', md5('client1')::uuid, 'x', 'queued', now(), now() + interval '1 day'
-  from generate_series(1, 500);
+  from generate_series(1, 5000);
 
 insert into private.job_runs (job, started_at, finished_at, result)
 select j, now() - m * interval '1 minute', now() - m * interval '1 minute', '{"completed": 1}'
@@ -232,7 +232,7 @@ def add_businesses(server: PostgresServer, database: str, *, orgs: int, clients:
 
 
 def add_sent_messages(server: PostgresServer, database: str, *, orgs: int, clients: int, messages: int) -> None:
-    """A month of messages that left, 500 that are due, and the runs of four jobs."""
+    """A month of messages that left, 5,000 that are due, and the runs of four jobs."""
     with _unchecked(server, database) as connection:
         _run(connection, _ORGS + _SENT, orgs=orgs, clients=clients, messages=messages)
 

@@ -1,6 +1,6 @@
 -- Billing is the organisation's own: who reads it, who changes it, and who does not know it exists.
 begin;
-select plan(47);
+select plan(49);
 select service.set_plan('pro', 'Pro', 4900, p_features => '{marketing}', p_stripe_price_id => 'price_pro');
 select service.set_plan('old', 'Old', 100, p_is_active => false);
 select tests.remember('grant', private.grant_plan(:'kilo', 'comp', 'pro', now() + interval '1 day', null, null, null));
@@ -16,7 +16,9 @@ select tests.forbids($$ update plan_grants set ends_at = 'infinity' $$, 'nobody 
 select tests.forbids($$ insert into plan_grants (org_id, source, plan, ends_at) values (tests.id('kilo'), 'comp', 'pro', 'infinity') $$, 'or gives one');
 select tests.forbids($$ update org_subscriptions set status = 'active' $$, 'or writes a subscription');
 select tests.forbids($$ update plans set price_cents = 0 $$, 'or sets a price');
-select tests.forbids($$ select service.grant_plan(tests.id('kilo'), 'comp', 'pro', 'infinity') $$, 'or comes through the operator''s door');
+select tests.forbids($$ select service.act('grant_plan', '{}') $$, 'or comes through the operator''s door');
+select is(admin_grant_plan(:'kilo', 'comp', 'pro', 'For me', now() + interval '1 year') ->> 'details', 'platform_permission_missing', 'or through the platform''s');
+select is((select count(*) from plan_grants), 1::bigint, 'which gives nothing');
 select tests.sign_in('desk@kilo.example');
 select is((select count(*) from plan_grants) + (select count(*) from org_subscriptions), 0::bigint, 'the desk sees neither');
 select is(entitlements(:'kilo') #>> '{features,marketing,is_allowed}', 'true', 'but what can be used');
@@ -33,8 +35,8 @@ select tests.as_service();
 select tests.forbids($$ select entitlements(tests.id('kilo')) $$, 'the service has its own door');
 select is(service.entitlements(:'kilo') ->> 'plan', 'pro', 'which opens');
 select tests.refuses($$ select service.entitlements(gen_random_uuid()) $$, 404, 'org_not_found', 'for organisations that exist');
-select tests.refuses($$ select service.grant_plan(gen_random_uuid(), 'comp', 'pro', now() + interval '1 day') $$, 404, 'org_not_found', 'no grant for nobody');
-select tests.refuses($$ select service.revoke_grant(tests.id('lima'), tests.id('grant')) $$, 404, 'grant_not_found', 'another organisation''s grant does not exist');
+select is(service.act('grant_plan', jsonb_build_object('org_id', gen_random_uuid(), 'source', 'comp', 'plan', 'pro', 'reason', 'x', 'ends_at', now() + interval '1 day')) ->> 'details', 'org_not_found', 'no grant for nobody');
+select is(service.act('revoke_grant', jsonb_build_object('org_id', tests.id('lima'), 'grant_id', tests.id('grant'), 'reason', 'x')) ->> 'details', 'grant_not_found', 'another organisation''s grant does not exist');
 select tests.refuses($$ select service.link_billing_customer(tests.id('lima'), 'cus_kilo') $$, 409, 'value_taken', 'nor may its customer be taken');
 select is(service.link_billing_customer(:'kilo', 'cus_other'), 'cus_kilo', 'the first customer of an organisation stays');
 select tests.as_owner();

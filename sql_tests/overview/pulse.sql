@@ -1,6 +1,6 @@
 -- pulse: silent on a healthy database that has work; each planted fault shows in its kind, and in no other.
 begin;
-select plan(51);
+select plan(54);
 select tests.open_studio();
 
 -- A busy, healthy hour: every job ran a minute ago and did something; texts left, one failed, some wait for their time.
@@ -47,6 +47,13 @@ select is((k ->> 'done', k ->> 'runs')::text, '(10,5)', 'what a job did in the l
 select is((select string_agg(k.kind, ', ') from private.work_kinds as k
             where not exists (select from pg_proc as p where p.pronamespace = 'private'::regnamespace and p.proname = 'pulse_' || k.kind)), null, 'every kind can be read');
 
+create function pg_temp.add_delivery(p_attempts integer, p_next_at timestamptz) returns void language sql as $$
+  with endpoint as (insert into public.webhook_endpoints (org_id, name, url, secret_encrypted) values (tests.id('kilo'), 'x', 'https://x.example', 'x') returning *),
+  firing as (insert into public.automation_firings (org_id, automation_id, due_at, next_at, status, fired_at) values (tests.id('kilo'), tests.id('automation'), now(), now(), 'ok', now()) returning *),
+  run as (insert into public.automation_runs (org_id, firing_id, automation_id, client_id, status) select f.org_id, f.id, f.automation_id, tests.id('kilo_client'), 'ok' from firing as f returning *)
+  insert into public.webhook_deliveries (org_id, endpoint_id, run_id, action_index, payload, next_at, expires_at, attempts)
+  select r.org_id, e.id, r.id, 0, '{}', p_next_at, now() + interval '1 day', p_attempts from run as r, endpoint as e $$;
+
 create table faults (kind text, expected text, planted text);
 insert into faults values
   ('bookings', 'degraded overdue', $$ select tests.make_booking('f', null, now() - interval '2 hours') $$),
@@ -83,6 +90,8 @@ insert into faults values
   ('billing', 'failing overdue', $$ insert into public.org_subscriptions (org_id, stripe_subscription_id, stripe_price_id, status, started_at, current_period_ends_at, as_of, refetch_at) values (tests.id('kilo'), 'sub_1', 'price_1', 'active', now(), now() + interval '1 day', now(), now() - interval '2 days') $$),
   ('automations', 'degraded overdue', $$ update public.automations set next_run_at = now() - interval '1 hour' where id = tests.id('automation') $$),
   ('automations', 'failing errors', $$ insert into public.automation_firings (org_id, automation_id, due_at, next_at, status, reason, fired_at) select tests.id('kilo'), tests.id('automation'), now() - n * interval '1 minute', now(), 'failed', 'send_message', now() from generate_series(1, 4) as n $$),
+  ('webhooks', 'degraded overdue', $$ select pg_temp.add_delivery(1, now() - interval '1 hour') $$),
+  ('webhooks', 'degraded stuck', $$ select pg_temp.add_delivery(5, now() + interval '1 hour') $$),
   ('risk', 'failing overdue', $$ update private.job_runs set started_at = now() - interval '4 days' where job = 'sweep_risk'; update public.orgs set created_at = now() - interval '9 days' $$),
   ('clean_up', 'degraded overdue', $$ insert into private.rate_limits (bucket, key_hash, window_started_at) values ('x', 'x', now() - interval '5 days') $$);
 select is(pg_temp.kinds(pg_temp.with_fault(f.planted)), f.kind || ' ' || f.expected, format('%s: %s', f.kind, f.expected)) from faults as f;
@@ -99,10 +108,10 @@ select is(k #>> '{stuck,0,fix}', 'coach messages retry ' || (k #>> '{stuck,0,id}
 select ok(pg_temp.with_fault($$ update public.outbox_attempts set error_code = 'x' $$)::text !~ '@|61400000000|Client of|Hello', 'no personal data in it');
 
 -- For platform admins and the service.
-insert into public.platform_admins (user_id, email, permissions) values (:'nobody', 'nobody@nowhere.example', '{pulse.read}');
+insert into public.platform_admins (user_id, email, permissions) values (:'nobody', 'nobody@nowhere.example', '{pulse.read}'), (:'lima_owner', 'coach@lima.example', '{orgs.*}');
 select tests.sign_in('nobody@nowhere.example');
-select is(pulse() ->> 'verdict', 'healthy', 'a platform admin may look');
-select tests.sign_in(t.email), tests.refuses('select pulse()', 403, 'permission_missing', t.email || ' may not') from (values ('coach@kilo.example'), ('client@kilo.example')) as t (email);
+select is(pulse() ->> 'verdict', 'healthy', 'a platform admin with the permission may look');
+select tests.sign_in(t.email), tests.refuses('select pulse()', 403, 'platform_permission_missing', t.email || ' may not') from (values ('coach@kilo.example'), ('client@kilo.example'), ('coach@lima.example')) as t (email);
 select tests.sign_out();
 select tests.forbids('select pulse()', 'nor a visitor');
 select tests.as_service();

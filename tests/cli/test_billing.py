@@ -69,8 +69,18 @@ def test_a_price_is_one_plans(coach: Coach) -> None:
 def test_a_comp_and_a_trial_come_and_go_with_their_reasons(coach: Coach, org_id: UUID) -> None:
     coach("plan", "set", "free", "--name", "Free", "--price", 0, "--default")
     coach("plan", "set", "pro", "--name", "Pro", "--price", 100, "--feature", "marketing", "--rank", 10)
-    request = uuid4()
-    comp = ("billing", "comp", org_id, "pro", "--until", "2030-01-01T00:00+00:00", "--request-id", request, "--json")
+    request, why = uuid4(), ("--reason", "Asked")
+    comp: tuple[object, ...] = (
+        "billing",
+        "comp",
+        org_id,
+        "pro",
+        "--until",
+        "2030-01-01T00:00+00:00",
+        "--reason",
+        "Founder",
+    )
+    comp += ("--request-id", request, "--json")
     given = coach(*comp).data["grant_id"]
     assert coach(*comp).data["grant_id"] == given
     trial = coach("billing", "grant-trial", org_id, "pro", "--reason", "Asked", "--json").data["grant_id"]
@@ -79,14 +89,15 @@ def test_a_comp_and_a_trial_come_and_go_with_their_reasons(coach: Coach, org_id:
         assert words in shown
     before = coach("billing", "show", org_id, "--at", "2020-01-01T00:00+00:00", "--json").data
     assert (before["plan"], before["features"]["marketing"]["is_allowed"]) == ("free", False)
-    assert coach("billing", "revoke", org_id, given, "--json").data == {"revoked": True}
-    assert coach("billing", "revoke", org_id, given, "--json").data == {"revoked": False}
-    why = coach("billing", "show", org_id, "--json").data["features"]["marketing"]["why"]
-    assert [reason["id"] for reason in why] == [trial]
-    coach("billing", "revoke", org_id, uuid4()).refused("no such grant")
-    coach("billing", "comp", org_id, "gold", "--until", "2030-01-01T00:00+00:00").refused("no such plan")
-    coach("billing", "comp", org_id, "pro", "--until", "2020-01-01T00:00+00:00").refused("Check ends_at")
-    coach("billing", "comp", org_id, "pro").misused("--until")
+    assert coach("billing", "revoke", org_id, given, *why, "--json").data["is_revoked"] is True
+    assert coach("billing", "revoke", org_id, given, *why, "--json").data["is_revoked"] is False
+    reasons = coach("billing", "show", org_id, "--json").data["features"]["marketing"]["why"]
+    assert [reason["id"] for reason in reasons] == [trial]
+    coach("billing", "revoke", org_id, uuid4(), *why).refused("no such grant")
+    coach("billing", "comp", org_id, "gold", "--until", "2030-01-01T00:00+00:00", *why).refused("no such plan")
+    coach("billing", "comp", org_id, "pro", "--until", "2020-01-01T00:00+00:00", *why).refused("Check ends_at")
+    coach("billing", "comp", org_id, "pro", *why).misused("--until")
+    coach("billing", "comp", org_id, "pro", "--until", "2030-01-01T00:00+00:00").misused("--reason")
     coach("billing", "show", "nobody").refused("no such organisation")
 
 

@@ -289,3 +289,19 @@ def test_a_batch_sent_twice_is_answered_the_same(db: Database, world: World) -> 
     for broken in ("{}", "[]", '[{"cells": {}}]', '[{"line": 1}, {"line": 1}]', many):
         with refuses(422, "value_not_allowed"):
             service.rows(send, (import_id, broken))
+
+
+def test_imports_are_listed_and_forgotten_after_a_month(coach: Coach, world: World, file: Path) -> None:
+    run(coach, file, "--dry-run", rows=["A,a@example.com,,,,,,,,,", "B,,,,,,,,,,"])
+    run(coach, file)
+    listed = coach("client", "imports", "--org", "kilo", "--json").data
+    assert [(row["is_dry_run"], row["created"], row["refused"]) for row in listed] == [(False, 1, 1), (True, 1, 1)]
+    assert coach("client", "imports", "--org", "lima", "--json").data == []
+    world.db.owner.rows("update private.client_imports set created_at = now() - interval '31 days' where is_dry_run")
+    (swept,) = coach("sweep", "import-leftovers", "--dry-run", "--json").data
+    assert swept["deleted"] == 1
+    (swept,) = coach("sweep", "import-leftovers", "--json").data
+    assert swept["deleted"] == 1
+    assert len(coach("client", "imports", "--org", "kilo", "--json").data) == 1
+    assert world.db.owner.value("select count(*) from private.client_import_rows") == 2
+    assert len(clients(world)) == 2, "the clients stay"

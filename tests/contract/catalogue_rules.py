@@ -30,6 +30,7 @@ DIRECTORY_TABLES = (
     "public.plans",
     "private.plan_prices",
     "private.work_kinds",
+    "private.doctor_checks",
 )
 
 # Directories that name the organisation they lead to: found by what is unique across organisations, so not sharded.

@@ -144,4 +144,4 @@ def test_a_pulse_of_the_seed_is_healthy_and_sees_what_waits(db: Database) -> Non
         row = owner.execute(pulse.OURS.encode()).fetchone()
     assert row is not None
     (sms,) = [kind for kind in row[0]["kinds"] if kind["kind"] == "sms"]
-    assert (row[0]["verdict"], sms["backlog"], sms["done"] > 0) == ("healthy", 500, True)
+    assert (row[0]["verdict"], sms["backlog"], sms["done"] > 0) == ("healthy", 5000, True)

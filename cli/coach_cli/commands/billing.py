@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from coach_cli import output
-from coach_cli.parameters import Json, OrgName, RequestId, instant, noun, rpc_in_org
+from coach_cli.parameters import Json, OrgName, Reason, RequestId, act, instant, noun, rpc_in_org
 from coach_cli.words import moment
 
 app = noun("Show what an organisation may use and why; give it a trial or a comp, or take one back.")
@@ -30,7 +30,6 @@ Until = Annotated[
     datetime | None,
     typer.Option(metavar="INSTANT", parser=instant, help="When it ends, as 2027-01-31T23:59+10:00."),
 ]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; it is kept.")]
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="See coach plan list.")]
 
 
@@ -94,8 +93,8 @@ def show(
 def grant_trial(
     org: OrgName,
     plan: PlanName,
+    reason: Reason,
     until: Until = None,
-    reason: Reason = None,
     request_id: RequestId = None,
     json: Json = False,
 ) -> None:
@@ -112,7 +111,7 @@ def comp(
     until: Annotated[
         datetime, typer.Option(metavar="INSTANT", parser=instant, help="When it ends, as 2027-01-31T23:59+10:00.")
     ],
-    reason: Reason = None,
+    reason: Reason,
     request_id: RequestId = None,
     json: Json = False,
 ) -> None:
@@ -120,32 +119,22 @@ def comp(
     _grant(org, "comp", plan, until, reason, request_id, json)
 
 
-@app.command("revoke", epilog="Example: coach billing revoke kilo 7d2e…")
+@app.command("revoke", epilog="Example: coach billing revoke kilo 7d2e… --reason 'Has subscribed'")
 def revoke(
     org: OrgName,
     grant: Annotated[UUID, typer.Argument(metavar="GRANT_ID", help="See coach billing show.")],
+    reason: Reason,
     json: Json = False,
 ) -> None:
     """End a trial or comp now; nothing else that the organisation has is touched."""
-    done = asyncio.run(rpc_in_org("service.revoke_grant", org, p_grant_id=grant))
-    output.print_record({"revoked": done}, json=json)
+    output.print_record(asyncio.run(act("revoke_grant", org, grant_id=grant, reason=reason)), json=json)
 
 
 def _grant(
-    org: str, source: str, plan: str, until: datetime | None, reason: str | None, request_id: UUID | None, json: bool
+    org: str, source: str, plan: str, until: datetime | None, reason: str, request_id: UUID | None, json: bool
 ) -> None:
-    grant_id = asyncio.run(
-        rpc_in_org(
-            "service.grant_plan",
-            org,
-            p_source=source,
-            p_plan=plan,
-            p_ends_at=until,
-            p_reason=reason,
-            p_request_id=request_id,
-        )
-    )
-    output.print_record({"grant_id": grant_id}, json=json)
+    given = {"source": source, "plan": plan, "ends_at": until, "reason": reason, "request_id": request_id}
+    output.print_record(asyncio.run(act("grant_plan", org, **given)), json=json)
 
 
 def _until(thing: Mapping[str, Any]) -> str:

@@ -114,6 +114,13 @@ def import_clients(
         raise typer.Exit(output.REFUSED)
 
 
+@app.command("imports", epilog="Example: coach client imports --org kilo")
+def list_imports(org: Org, limit: Limit = 100, json: Json = False) -> None:
+    """List the imports of the last thirty days, and what their rows came to."""
+    rows = asyncio.run(rpc_in_org("service.list_client_imports", org, p_limit=limit))
+    output.print_rows(rows, ("import_id", "created_at", "is_dry_run", *OUTCOMES), json=json, title="Imports")
+
+
 async def _import(
     file: Path, org: str, dry_run: bool, dates: DateOrder
 ) -> tuple[list[dict[str, Any]], tuple[str, ...], CoachError | None]:

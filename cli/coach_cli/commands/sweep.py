@@ -160,6 +160,12 @@ def sweep_audit(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fals
     _sweep(["audit"], watch, limit, dry_run, json)
 
 
+@app.command("billing", epilog="Example: coach sweep billing --watch 60")
+def sweep_billing(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """Ask the provider about subscriptions that its events left in doubt."""
+    _sweep(["billing"], watch, limit, dry_run, json)
+
+
 @app.command("stripe", epilog="Example: coach sweep stripe --watch 60")
 def sweep_stripe(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Make up for events of Stripe's that never came or failed, and fetch what they named.
@@ -167,6 +173,14 @@ def sweep_stripe(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fal
     Without STRIPE_SECRET_KEY only what is kept is applied again.
     """
     _sweep(["stripe"], watch, limit, dry_run, json)
+
+
+@app.command("import-leftovers", epilog="Example: coach sweep import-leftovers")
+def sweep_import_leftovers(
+    watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Delete what is kept of imports of clients after thirty days."""
+    _sweep(["import_leftovers"], watch, limit, dry_run, json)
 
 
 @app.command("rate-limits", epilog="Example: coach sweep rate-limits")

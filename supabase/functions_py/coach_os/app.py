@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from coach_os.automation_routes import automations
+from coach_os.billing_routes import ROUTERS as BILLING_ROUTERS
 from coach_os.checkout_routes import ROUTERS as CHECKOUT_ROUTERS
 from coach_os.database import Database, open_database
 from coach_os.database.person import person_api
@@ -114,7 +115,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     # Before the general route of sweeps: these two answer as the existing schedulers expect.
     app.include_router(automations)
     _add_routes(app)
-    for router in (*ROUTERS, *MESSAGING_ROUTERS, *METRICS_ROUTERS, *CHECKOUT_ROUTERS, *PAYMENT_ROUTERS):
+    # One a line: several add to it.
+    for router in (
+        *ROUTERS,
+        *BILLING_ROUTERS,
+        *CHECKOUT_ROUTERS,
+        *MESSAGING_ROUTERS,
+        *METRICS_ROUTERS,
+        *PAYMENT_ROUTERS,
+    ):
         app.include_router(router)
     if front:
         for prefix in PREFIXES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from coach_os.forms import Id
 from coach_os.functions import portal_checkout, public_deposit, receipt, stripe_connect
@@ -48,7 +48,7 @@ async def pay_deposit(
     return await public_deposit.run(database, settings, caller, form)
 
 
-@pages.get("/api/receipts/{receipt_id}", summary="A receipt", responses=_HTML, response_class=HTMLResponse)
+@pages.get("/api/receipts/{receipt_id}", summary="A receipt", responses=_HTML, response_class=Response)
 async def show_receipt(
     database: Db, caller: Caller, receipt_id: Annotated[Id, Path(description="From the email.")]
 ) -> HTMLResponse:

@@ -14,6 +14,8 @@ create table private.client_imports (
 comment on table private.client_imports is 'One reading of one file; what became of each row is in client_import_rows.';
 comment on column private.client_imports.date_order is 'How the file writes 03/04/2026; years first (2026-04-03) are understood by all of them.';
 create index client_imports_id_idx on private.client_imports (id);
+create index client_imports_latest_idx on private.client_imports (org_id, created_at desc);
+create index client_imports_age_idx on private.client_imports (created_at);
 
 create table private.client_import_rows (
   org_id uuid not null,

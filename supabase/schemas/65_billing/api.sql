@@ -65,7 +65,8 @@ begin
               where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
     perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id,
+                            'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
@@ -77,7 +78,7 @@ begin atomic
   select private.member_plan_checkout(p_org_id, p_plan);
 end;
 comment on function public.plan_checkout is
-  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id, app_url}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
 revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
 grant execute on function public.plan_checkout(uuid, text) to authenticated;
 grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
@@ -94,7 +95,7 @@ begin
   if not found then
     perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id, 'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
@@ -106,7 +107,42 @@ begin atomic
   select private.member_billing_customer(p_org_id);
 end;
 comment on function public.billing_customer is
-  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+  'Who your organisation is at the provider: {org_id, stripe_customer_id, app_url}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
 revoke all on function public.billing_customer(uuid) from public, anon, service_role;
 grant execute on function public.billing_customer(uuid) to authenticated;
 grant execute on function private.member_billing_customer(uuid) to authenticated;
+
+create function public.admin_entitlements(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_entitlements', jsonb_build_object('org_id', p_org_id));
+end;
+comment on function public.admin_entitlements is
+  'What any organisation may use, until when, and why, as entitlements. Needs orgs.read. Fails: platform_permission_missing 403, org_not_found 404.';
+revoke all on function public.admin_entitlements(uuid) from public, anon, service_role;
+grant execute on function public.admin_entitlements(uuid) to authenticated;
+
+create function public.admin_grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_reason text, p_ends_at timestamptz default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('grant_plan', jsonb_build_object(
+    'org_id', p_org_id, 'source', p_source, 'plan', p_plan, 'reason', p_reason, 'ends_at', p_ends_at, 'request_id', p_request_id));
+end;
+comment on function public.admin_grant_plan is
+  'Gives an organisation a plan for a time without paying: source comp (with its end) or trial (without an end: as long as the plan''s trials are); {grant_id, plan, ends_at}. Whatever its subscription does, it stays. Needs billing.grant. Fails: platform_permission_missing 403, org_not_found 404, plan_not_found 404, reason_missing 422, value_not_allowed 422, request_reused 409.';
+revoke all on function public.admin_grant_plan(uuid, text, text, text, timestamptz, uuid) from public, anon, service_role;
+grant execute on function public.admin_grant_plan(uuid, text, text, text, timestamptz, uuid) to authenticated;
+
+create function public.admin_revoke_grant(p_org_id uuid, p_grant_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('revoke_grant', jsonb_build_object('org_id', p_org_id, 'grant_id', p_grant_id, 'reason', p_reason));
+end;
+comment on function public.admin_revoke_grant is
+  'Ends a trial or comp now: {grant_id, is_revoked}; nothing else that the organisation has is touched. Needs billing.grant. Fails: platform_permission_missing 403, org_not_found 404, grant_not_found 404, reason_missing 422.';
+revoke all on function public.admin_revoke_grant(uuid, uuid, text) from public, anon, service_role;
+grant execute on function public.admin_revoke_grant(uuid, uuid, text) to authenticated;

@@ -2,6 +2,8 @@
 
 insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
+  ('imports', 'Clients from a file', false),
+  ('deposits', 'Session types that ask for a deposit; those that do go on', false),
   ('clients', 'Active clients', true),
   ('automations', 'Automations that are on', true),
   ('staff', 'Active staff members; the first is always free', true);
@@ -14,3 +16,8 @@ select t.subject_type, c.column_name
     ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+insert into private.admin_actions (action, permission, needs_reason, subject_type) values
+  ('show_entitlements', 'orgs.read', false, 'orgs'),
+  ('grant_plan', 'billing.grant', true, 'plan_grants'),
+  ('revoke_grant', 'billing.grant', true, 'plan_grants');

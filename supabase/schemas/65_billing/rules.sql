@@ -148,6 +148,24 @@ create trigger automations__require_room after insert on public.automations
 create trigger automations__require_room_again after update of enabled on public.automations
   for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
 
+-- A type that asks for one goes on asking: what is refused is to begin, or to ask for another.
+create function private.tg_session_types__require_deposits()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_feature(new.org_id, 'deposits');
+  return null;
+end;
+$$;
+create trigger session_types__require_deposits after insert on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0)
+  execute function private.tg_session_types__require_deposits();
+create trigger session_types__require_deposits_again after update of deposit_cents, deposit_percent on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0
+                     and (new.deposit_cents, new.deposit_percent) is distinct from (old.deposit_cents, old.deposit_percent))
+  execute function private.tg_session_types__require_deposits();
+
 create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
 returns public.plans
 language sql stable security definer set search_path = ''

@@ -107,35 +107,6 @@ comment on function service.entitlements is
 revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
 grant execute on function service.entitlements(uuid, timestamptz) to service_role;
 
-create function service.grant_plan(
-  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
-returns uuid
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
-end;
-$$;
-comment on function service.grant_plan is
-  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
-revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
-grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
-
-create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.revoke_grant(p_org_id, p_grant_id, null);
-end;
-$$;
-comment on function service.revoke_grant is
-  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
-revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
-grant execute on function service.revoke_grant(uuid, uuid) to service_role;
-
 create function service.billing_customer(p_org_id uuid)
 returns text
 language sql stable security definer set search_path = ''
@@ -170,21 +141,12 @@ revoke all on function service.link_billing_customer(uuid, text) from public, an
 grant execute on function service.link_billing_customer(uuid, text) to service_role;
 
 -- Besides what events left open: a period that ended an hour ago, of which nobody has heard since.
-create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now())
 returns table (org_id uuid, id uuid, stripe_subscription_id text, revision bigint)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_limit between 1 and 1000, 'limit');
-  if p_dry_run then
-    return query
-    select s.org_id, s.id, s.stripe_subscription_id, s.revision from public.org_subscriptions as s
-     where s.refetch_at <= p_now
-        or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
-            and coalesce(s.fetched_at < p_now - interval '6 hours', true))
-     limit p_limit;
-    return;
-  end if;
   return query
   with left_open as (
     select s.org_id, s.id from public.org_subscriptions as s where s.refetch_at <= p_now
@@ -202,8 +164,21 @@ end;
 $$;
 comment on function service.claim_subscription_checks is
   'Subscriptions to ask the provider about, lent for two minutes: what events left open, and renewals nobody heard of. Fails: value_not_allowed 422.';
-revoke all on function service.claim_subscription_checks(integer, timestamptz, boolean) from public, anon, authenticated;
-grant execute on function service.claim_subscription_checks(integer, timestamptz, boolean) to service_role;
+revoke all on function service.claim_subscription_checks(integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_subscription_checks(integer, timestamptz) to service_role;
+
+create function service.subscriptions_state(p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('due', count(*)) from public.org_subscriptions as s
+   where s.refetch_at <= p_now
+      or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+          and coalesce(s.fetched_at < p_now - interval '6 hours', true));
+$$;
+comment on function service.subscriptions_state is 'How many subscriptions the provider is to be asked about: {due}.';
+revoke all on function service.subscriptions_state(timestamptz) from public, anon, authenticated;
+grant execute on function service.subscriptions_state(timestamptz) to service_role;
 
 create function service.record_subscription(p_org_id uuid, p_id uuid, p_subscription jsonb, p_as_of timestamptz, p_revision bigint)
 returns text

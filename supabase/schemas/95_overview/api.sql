@@ -31,7 +31,7 @@ begin atomic
   select private.admin_pulse();
 end;
 comment on function public.pulse is
-  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+  'How the work that runs by itself goes, for platform admins with pulse.read: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: platform_permission_missing 403.';
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;

@@ -19,6 +19,7 @@ from coach_os.sweeps.in_database import (
     AUTOMATIONS,
     BOOKINGS,
     HOLDS,
+    IMPORT_LEFTOVERS,
     MESSAGE_LEFTOVERS,
     RATE_LIMITS,
     RECEIPTS,
@@ -30,6 +31,7 @@ from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.refunds import carry_refunds
 from coach_os.sweeps.runner import ShouldStop, SweepResult, never, stop_on_signals
 from coach_os.sweeps.stripe import reconcile_stripe
+from coach_os.sweeps.subscriptions import check_subscriptions
 from coach_os.sweeps.unknown_messages import reconcile_unknown_messages
 from coach_os.sweeps.webhooks import post_due_webhooks
 
@@ -79,10 +81,12 @@ SWEEPS: Mapping[str, Sweep] = {
             "Delete callbacks that matched no message, and ids of messages that came in long ago.",
             MESSAGE_LEFTOVERS,
         ),
+        Sweep("import_leftovers", "Delete what is kept of imports of clients after thirty days.", IMPORT_LEFTOVERS),
         Sweep("webhooks", "Post what automations send to organisations' own servers.", post_due_webhooks),
         Sweep("automation_leftovers", "Delete what automations did more than 400 days ago.", AUTOMATION_LEFTOVERS),
         Sweep("support_access", "Put away support accesses that have run out.", SUPPORT_ACCESS),
         Sweep("audit", "Delete audit rows that are older than seven years.", AUDIT),
+        Sweep("billing", "Ask the provider about subscriptions that its events left in doubt.", check_subscriptions),
         Sweep(
             "stripe",
             "Make up for events of Stripe's that never came or failed, and fetch what they named.",

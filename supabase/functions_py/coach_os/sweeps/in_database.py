@@ -11,6 +11,7 @@ HOLDS = InBatches("holds", "service.sweep_expired_holds", batch_size=1000, progr
 REMINDERS = InBatches("reminders", "service.sweep_reminders", batch_size=1000)
 RECEIPTS = InBatches("receipts", "service.sweep_receipts", batch_size=500)
 MESSAGE_LEFTOVERS = InBatches("message_leftovers", "service.sweep_message_leftovers", batch_size=10_000)
+IMPORT_LEFTOVERS = InBatches("import_leftovers", "service.sweep_import_leftovers", batch_size=1000)
 SUPPORT_ACCESS = InBatches("support_access", "service.sweep_support_access", batch_size=1000)
 AUDIT = InBatches("audit", "service.sweep_audit", batch_size=10_000)
 RATE_LIMITS = InBatches("rate_limits", "service.sweep_rate_limits", batch_size=10_000)

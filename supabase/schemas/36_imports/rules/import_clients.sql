@@ -8,6 +8,7 @@ declare
   v_id uuid;
 begin
   perform private.require_unbraked('imports', p_org_id);
+  perform private.require_feature(p_org_id, 'imports');
   perform private.require_value(p_date_order in ('iso', 'dmy', 'mdy'), 'date_order');
   insert into private.client_imports (org_id, is_dry_run, date_order) values (p_org_id, p_is_dry_run, p_date_order) returning id into v_id;
   if not p_is_dry_run then
@@ -16,7 +17,7 @@ begin
   return v_id;
 end;
 $$;
-comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, value_not_allowed 422.';
+comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, feature_not_in_plan 402, value_not_allowed 422.';
 
 -- The plan is made and carried out under one lock. A line that was answered is answered the same again: a batch whose answer was lost
 -- is sent once more.

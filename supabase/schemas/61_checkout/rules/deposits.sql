@@ -40,9 +40,9 @@ create function private.application_fee(p_org_id uuid, p_amount_cents bigint)
 returns bigint
 language sql stable security definer set search_path = ''
 as $$
-  select round(p_amount_cents * o.commission_rate)::bigint from public.orgs as o where o.id = p_org_id;
+  select round(p_amount_cents * private.platform_fee_rate(p_org_id))::bigint;
 $$;
-comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by orgs.commission_rate.';
+comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by platform_fee_rate.';
 
 -- The caller has found that no package pays. p_hold_id: a time that is held for the client already (a waitlist offer).
 -- p_is_known: the client has shown who they are, so a deposit that is asked of them for that start is theirs to have again.

@@ -140,3 +140,63 @@ end;
 $$;
 comment on function private.revoke_grant is
   'Ends one grant now; false where it had ended. Nothing else the organisation has is touched. Fails: grant_not_found 404.';
+
+-- The platform's own doors, each by private.act.
+
+create function private.act_grant_plan(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_grant public.plan_grants;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := private.grant_plan(
+    v_acted.org_id, p_args ->> 'source', p_args ->> 'plan', (p_args ->> 'ends_at')::timestamptz, p_args ->> 'reason', auth.uid(),
+    (p_args ->> 'request_id')::uuid);
+  select g.* into v_grant from public.plan_grants as g where g.org_id = v_acted.org_id and g.id = v_acted.subject_id;
+  v_acted.after := jsonb_build_object('source', v_grant.source, 'plan', v_grant.plan, 'starts_at', v_grant.starts_at, 'ends_at', v_grant.ends_at);
+  v_acted.answer := jsonb_build_object('grant_id', v_grant.id, 'plan', v_grant.plan, 'ends_at', v_grant.ends_at);
+  return v_acted;
+end;
+$$;
+comment on function private.act_grant_plan is
+  'Gives an organisation a plan for a time: {org_id, source: trial | comp, plan, ends_at, request_id}; answers {grant_id, plan, ends_at}.';
+
+create function private.act_revoke_grant(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_is_ended boolean;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := (p_args ->> 'grant_id')::uuid;
+  v_is_ended := private.revoke_grant(v_acted.org_id, v_acted.subject_id, auth.uid());
+  v_acted.after := (select jsonb_build_object('revoked_at', g.revoked_at) from public.plan_grants as g
+                     where g.org_id = v_acted.org_id and g.id = v_acted.subject_id and v_is_ended);
+  v_acted.answer := jsonb_build_object('grant_id', v_acted.subject_id, 'is_revoked', v_is_ended);
+  return v_acted;
+end;
+$$;
+comment on function private.act_revoke_grant is 'Ends a trial or comp now: {org_id, grant_id}; answers {grant_id, is_revoked}.';
+
+create function private.act_show_entitlements(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := v_acted.org_id;
+  v_acted.answer := private.entitlements(v_acted.org_id);
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_entitlements is 'What an organisation may use, until when, and why: {org_id}.';

@@ -45,7 +45,7 @@ declare
   v_id text := p_subscription ->> 'id';
   v_item jsonb := p_subscription #> '{items,data,0}';
   v_status text := p_subscription ->> 'status';
-  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(v_item -> 'plan'), private.stripe_id(p_subscription -> 'plan'));
   v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
   v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
   v_mirror public.org_subscriptions;

@@ -50,7 +50,7 @@ as $$
     select m.next_at
       from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
              where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
-     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+     where m.channel = p_channel and m.org_id <> all ((select private.braked_orgs(p_channel))::uuid[])),
   tries as (
     select a.status, a.error_code
       from public.outbox_attempts as a
@@ -210,9 +210,9 @@ language plpgsql stable security definer set search_path = ''
 as $$
 begin
   if not private.may_operate('pulse.read') then
-    perform private.refuse_permission();
+    perform private.fail(403, 'platform_permission_missing', 'Your rights on the platform do not include this.', 'Ask who manages the platform''s admins.');
   end if;
   return private.pulse();
 end;
 $$;
-comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: permission_missing 403.';
+comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: platform_permission_missing 403.';

@@ -6,10 +6,10 @@ language sql stable security definer set search_path = ''
 as $$
   with due as (
     (select a.next_run_at as due_at from public.automations as a
-      where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations')) order by a.next_run_at limit 10000)
+      where a.next_run_at <= p_now and a.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by a.next_run_at limit 10000)
     union all
     (select f.next_at from public.automation_firings as f
-      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations')) order by f.next_at limit 10000)),
+      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by f.next_at limit 10000)),
   failed as (
     select f.reason from public.automation_firings as f where f.status = 'failed' and f.fired_at > p_now - interval '1 hour')
   select jsonb_build_object(
@@ -33,7 +33,10 @@ as $$
                 from (select * from public.webhook_deliveries as x
                        where x.status in ('pending', 'sending') and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.webhook_deliveries as x
-           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all (private.braked_orgs('automations'))
+            join public.webhook_endpoints as e on e.org_id = x.org_id and e.id = x.endpoint_id
+           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
+             -- A server that asked for time, or that its organisation switched off, is waited for.
+             and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
            order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_webhooks is 'Pulse: posts of webhook actions; stuck after five tries, failures are of the last day.';

@@ -44,7 +44,7 @@ as $$
     'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_answered'), 'fix', 'coach sweep deposits') order by s.created_at)
                 from (select * from public.deposits as x where x.next_at is not null and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.deposits as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_deposits is 'Pulse: deposits whose intent is to be created or cancelled; stuck after five tries.';
 
@@ -65,7 +65,7 @@ as $$
                        where not exists (select from public.refunds as n where n.org_id = x.org_id and n.payment_id = x.payment_id and n.created_at > x.created_at)
                        order by x.settled_at limit 10) as s))
     from (select x.next_at from public.refunds as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_refunds is 'Pulse: refunds on their way to Stripe; stuck are those that failed within a week and were not asked for again.';
 
