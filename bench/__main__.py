@@ -12,7 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import booking, dashboard, free_slots, outbox, pulse, row_security, service_call, sweep, use_session
+from bench import (
+    automations,
+    booking,
+    dashboard,
+    free_slots,
+    outbox,
+    pulse,
+    row_security,
+    service_call,
+    stripe_webhook,
+    sweep,
+    use_session,
+)
 from bench.harness import BROKEN, FULL, QUICK, Bench, Result, Size, durable_server
 from bench.pgbench import BenchmarkBroken
 from coach_os.stack.errors import StackError
@@ -21,9 +33,11 @@ ROWS = {
     "A": use_session,
     "B": booking,
     "C": outbox,
+    "D": stripe_webhook,
     "E": free_slots,
     "F": row_security,
     "G": sweep,
+    "GD": automations,
     "I": service_call,
     "J": dashboard,
     "K": pulse,

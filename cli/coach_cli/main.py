@@ -17,7 +17,9 @@ from coach_cli import commands, output
 from coach_cli.commands import stack
 from coach_os.errors import CoachError
 
-NOUNS = sorted(module.name for module in pkgutil.iter_modules(commands.__path__) if module.name != "stack")
+NOUNS = sorted(
+    module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__) if module.name != "stack"
+)
 DEBUG_VARIABLE = "COACH_DEBUG"
 
 
@@ -30,7 +32,7 @@ class NounGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in NOUNS:
             return super().get_command(ctx, cmd_name)
-        module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
+        module = importlib.import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command

@@ -1,6 +1,6 @@
 -- Risk: a score with its reasons, by the organisation's thresholds, once for each of its local days.
 begin;
-select plan(19);
+select plan(21);
 select tests.open_studio();
 update public.clients set created_at = now() - interval '3 days' where org_id = :'kilo';
 create function pg_temp.risk(p_client text) returns text language sql as $$
@@ -27,6 +27,10 @@ insert into public.bookings (org_id, client_id, start_time, end_time, status, st
 update public.bookings set status = 'no_show' where client_id = tests.id('ben');
 select private.score_risk(:'kilo', now());
 select is(pg_temp.risk('ben'), 'red 50 No session is booked; No sessions are left; Less than half as active as the week before; Missed 1 session in 30 days', 'each reason has its points, the weightiest first');
+insert into public.subscriptions (org_id, client_id, status) values (:'kilo', tests.id('kilo_client'), 'past_due');
+select private.score_risk(:'kilo', now());
+select is(pg_temp.risk('kilo_client'), 'amber 40 A payment is overdue', 'a subscription that is not paid');
+select ok((select private.meets(f.facts, '[{"field": "subscription_status", "operator": "=", "value": "past_due"}]') from private.client_facts(:'kilo', array[tests.id('kilo_client')], now()) as f), 'which conditions may ask about');
 select is((select count(*) from public.client_risk where client_id = tests.id('ann')), 1::bigint, 'one row for each client: the latest');
 update public.clients set status = 'archived' where id = tests.id('ann');
 select private.score_risk(:'kilo', now() + interval '1 day');

@@ -22,6 +22,8 @@ class Endpoints:
 
     def __init__(self) -> None:
         self.endpoints: list[dict[str, Any]] = [ENDPOINT | {"object": "webhook_endpoint"}]
+        self.charges: list[dict[str, Any]] = []
+        self.refunds: list[dict[str, Any]] = []
         self.status, self.behind = 200, timedelta(0)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.stripe = self  # type: ignore[attr-defined]
@@ -42,7 +44,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         stripe: Endpoints = self.server.stripe  # type: ignore[attr-defined]
-        page = {"object": "list", "data": stripe.endpoints, "has_more": False, "url": "/v1/webhook_endpoints"}
+        path = self.path.partition("?")[0]
+        data = {"/v1/charges": stripe.charges, "/v1/refunds": stripe.refunds}.get(path, stripe.endpoints)
+        page = {"object": "list", "data": data, "has_more": False, "url": path}
         problem = {"error": {"type": "invalid_request_error", "message": "No such key."}}
         body = json.dumps(page if stripe.status == 200 else problem).encode()
         self.send_response_only(stripe.status)
@@ -119,11 +123,40 @@ def test_the_providers_side_is_looked_at(doctor: Coach, stripe: Endpoints) -> No
     assert doctor("--quick").code == 0
 
 
+def test_the_ledger_is_held_against_the_provider(doctor: Coach, db: Database, stripe: Endpoints) -> None:
+    org_id = db.owner.value("select id from public.orgs where slug = 'kilo'")
+    db.owner.rows("insert into public.stripe_accounts (org_id, stripe_account_id) values (%s, 'acct_1')", (org_id,))
+    for name, amount in (("pi_same", 5000), ("pi_less", 5000)):
+        db.owner.rows(
+            "select private.book_money(%s, 'INCOME', %s, 'aud', 'stripe', %s, now(), p_stripe_payment_intent_id => %s)",
+            (org_id, amount, name, name),
+        )
+    charge = {"object": "charge", "status": "succeeded", "captured": True, "amount": 5000, "metadata": {}}
+    stripe.charges = [
+        charge | {"id": "ch_1", "payment_intent": "pi_same"},
+        charge | {"id": "ch_2", "payment_intent": "pi_less", "amount": 6000},
+        charge | {"id": "ch_3", "payment_intent": "pi_unheard", "metadata": {"org_id": str(org_id)}},
+        # The owner's own sales, and what never succeeded, are no matter of ours.
+        charge | {"id": "ch_4", "payment_intent": "pi_elsewhere"},
+        charge | {"id": "ch_5", "payment_intent": "pi_same", "status": "failed"},
+    ]
+    refund = {"object": "refund", "status": "succeeded", "amount": 700}
+    stripe.refunds = [
+        refund | {"id": "re_1", "payment_intent": "pi_same"},
+        refund | {"id": "re_2", "payment_intent": "pi_elsewhere"},
+    ]
+    (finding,) = json.loads(doctor("--json").out)["findings"]
+    assert (finding["check"], finding["count"]) == ("money_differs", 3)
+    assert sorted(example["subject"].split()[0] for example in finding["examples"]) == ["pi_less", "pi_unheard", "re_1"]
+    assert doctor("--quick").code == 0
+
+
 def test_what_cannot_be_looked_at_is_said(doctor: Coach, stripe: Endpoints) -> None:
     stripe.status = 401
     ran = doctor("--json")
     assert ran.code == 3
     assert json.loads(ran.out)["blind"] == [{"check": "stripe", "reason": "stripe_key_refused"}]
+    assert json.loads(ran.out)["findings"] == []
     shown = doctor()
     assert (shown.code, shown.out) == (3, "")
     assert "stripe_key_refused" in shown.err

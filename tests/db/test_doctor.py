@@ -174,6 +174,26 @@ FAULTS = (
         " update pg_index set indisvalid = false where indexrelid = 'public.clients_auth_user_idx'::regclass",
         "reindex index concurrently public.clients_auth_user_idx",
     ),
+    Fault(
+        "package_money_drift",
+        "set session_replication_role = replica;"
+        f" delete from public.money_events where org_id = {KILO} and type = 'INCOME'",
+        "coach package show ",
+    ),
+    Fault(
+        "stripe_account_unlisted",
+        f"insert into public.stripe_accounts (org_id, stripe_account_id) values ({KILO}, 'acct_1');"
+        " insert into private.stripe_cursors (account, seen_until, listed_at)"
+        " values ('acct_1', now() - interval '3 days', now() - interval '3 days')",
+        "coach sweep stripe",
+    ),
+    Fault(
+        "stripe_endpoint_unpinned",
+        "insert into private.stripe_events (id, type, created_at, payload, status, api_version)"
+        " select 'evt_' || v, 'payout.paid', now(), '{}', 'ignored', v"
+        " from unnest('{2024-06-20,2025-03-31.basil}'::text[]) as v",
+        "coach stripe events show",
+    ),
 )
 
 

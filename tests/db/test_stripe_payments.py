@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 from tests.db.paying import PAID, Till, sends
 from tests.harness import stripe_events as told
 from tests.harness.races import barrier_race, values
@@ -265,6 +266,19 @@ def test_refund_of_a_period_finds_its_package(till: Till, version: str) -> None:
         assert till.record("invoice", {**bill, "payments": payments}) == "applied"
     assert till.db.owner.value("select sessions_total from public.client_purchases where offer_id = %s", (offer,)) == 2
     assert till.money() == ["INCOME 5000 in_1", "REFUND -2500 re_1"]
+
+
+def test_price_is_shown_by_the_month(till: Till) -> None:
+    prices = [
+        ({"unit_amount": 1200, "recurring": {"interval": "year", "interval_count": 1}}, 3, 300),
+        ({"unit_amount": 600, "recurring": {"interval": "month", "interval_count": 3}}, None, 200),
+        ({"amount": 1200, "interval": "week", "interval_count": 2}, 1, 2600),
+        ({"unit_amount": None, "recurring": {"interval": "month"}}, 1, None),
+        ({"unit_amount": 10**11}, 1, 100_000_000),
+    ]
+    for price, quantity, wanted in prices:
+        found = till.db.owner.call("private.monthly_cents", p_price=Jsonb(price), p_quantity=Jsonb(quantity))
+        assert (found or None) == wanted, price
 
 
 def test_two_events_in_one_second_are_settled_by_asking(till: Till) -> None:

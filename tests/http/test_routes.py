@@ -25,6 +25,7 @@ SWEPT = {
     "service.finish_job_run": None,
     "service.sweep_overdue_bookings": [{"completed": 0, "charged": 0, "uncovered": 0, "skipped": 0}],
     "service.sweep_expired_holds": [{"expired": 0, "offered": 0}],
+    "service.sweep_waivers": [{"expired": 0, "cancelled": 0}],
     "service.sweep_stripe_events": [{"settled": 0}],
     "service.sweep_reminders": [{"queued": 0, "skipped": 0}],
 }
@@ -252,7 +253,7 @@ def test_the_api_is_documented() -> None:
     assert {path for path in document["paths"] if not path.startswith("/api/")} == {
         *("/healthz", "/readyz", "/metrics", "/functions/v1/cron-{sweep}"),
         *("/functions/v1/sms-inbound", "/functions/v1/twilio-webhook", "/functions/v1/sms-send"),
-        *("/functions/v1/push-dispatch", "/functions/v1/stripe-webhook"),
+        *("/functions/v1/push-dispatch", "/functions/v1/stripe-webhook", "/functions/v1/inquiry-capture"),
     }
     # The contract's paths: the existing pages call them by these names.
     assert set(document["paths"]) >= {
@@ -261,6 +262,7 @@ def test_the_api_is_documented() -> None:
         *("/api/public/available-dates", "/api/public/available-slots", "/api/calendar/{booking_id}"),
         *("/api/sms-inbound", "/api/sms/webhook", "/api/send-sms", "/api/portal/send-link"),
         *("/api/messages/unread-count", "/api/messages/send-push", "/api/marketing/send-sms"),
+        *("/api/send-waiver", "/api/send-onboarding", "/api/onboard/notify-coach"),
     }
     for operation in operations:
         assert operation["summary"]

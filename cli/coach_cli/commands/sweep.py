@@ -70,6 +70,12 @@ def sweep_holds(watch: Watch = None, limit: Limit = None, dry_run: DryRun = Fals
     _sweep(["holds"], watch, limit, dry_run, json)
 
 
+@app.command("waivers", epilog="Example: coach sweep waivers --dry-run")
+def sweep_waivers(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
+    """End waivers that nobody signed in time, and let go of the bookings that waited for them."""
+    _sweep(["waivers"], watch, limit, dry_run, json)
+
+
 @app.command("deposits", epilog="Example: coach sweep deposits --watch 30")
 def sweep_deposits(watch: Watch = None, limit: Limit = None, dry_run: DryRun = False, json: Json = False) -> None:
     """Make the payments of deposits that wait for one, and cancel those not paid in time."""

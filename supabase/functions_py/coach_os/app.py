@@ -16,7 +16,6 @@ from fastapi import Depends, FastAPI, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from coach_os.automation_routes import automations
 from coach_os.billing_routes import ROUTERS as BILLING_ROUTERS
@@ -26,10 +25,12 @@ from coach_os.database.person import person_api
 from coach_os.errors import CoachError, Unavailable
 from coach_os.front import PREFIXES, Front, upstream_of
 from coach_os.functions import cron
+from coach_os.journey_routes import OPEN_PATHS
+from coach_os.journey_routes import ROUTERS as JOURNEY_ROUTERS
 from coach_os.logs import configure_logging, get_logger
 from coach_os.messaging_routes import ROUTERS as MESSAGING_ROUTERS
 from coach_os.metrics_routes import ROUTERS as METRICS_ROUTERS
-from coach_os.middleware import BodyLimit, RequestContext, SecurityHeaders
+from coach_os.middleware import BodyLimit, Cors, RequestContext, SecurityHeaders
 from coach_os.payment_routes import ROUTERS as PAYMENT_ROUTERS
 from coach_os.problems import Problem, add_handlers
 from coach_os.routes import ROUTERS
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         *ROUTERS,
         *BILLING_ROUTERS,
         *CHECKOUT_ROUTERS,
+        *JOURNEY_ROUTERS,
         *MESSAGING_ROUTERS,
         *METRICS_ROUTERS,
         *PAYMENT_ROUTERS,
@@ -143,19 +145,11 @@ def service() -> FastAPI:
 
 def _middleware(settings: Settings, *, with_front: bool) -> list[Middleware]:
     origins = settings.cors_origins or (("*",) if with_front else ())
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["Content-Range", "Content-Location", "Location", "Preference-Applied", "X-Request-Id"],
-        max_age=3600,
-    )
     limit = MAX_FRONT_BODY_BYTES if with_front else MAX_BODY_BYTES
     return [
         Middleware(RequestContext),
         Middleware(SecurityHeaders),
-        *([cors] if origins else []),
+        Middleware(Cors, origins=origins, open_paths=OPEN_PATHS),
         Middleware(BodyLimit, limit=limit),
     ]
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -87,6 +88,27 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class Cors:
+    """Which websites may call: those of `origins`, and any for `open_paths`, where an organisation's own site posts."""
+
+    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], open_paths: tuple[str, ...]) -> None:
+        self.open_paths = open_paths
+        self.open = CORSMiddleware(app, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"], max_age=3600)
+        self.others: ASGIApp = app
+        if origins:
+            self.others = CORSMiddleware(
+                app,
+                allow_origins=origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=["Content-Range", "Content-Location", "Location", "Preference-Applied", "X-Request-Id"],
+                max_age=3600,
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self.open if scope.get("path") in self.open_paths else self.others)(scope, receive, send)
 
 
 class BodyLimit:

@@ -203,3 +203,34 @@ $$;
 comment on function service.list_provider_limits is 'The providers'' accounts that are left alone now, and until when.';
 revoke all on function service.list_provider_limits() from public, anon, authenticated;
 grant execute on function service.list_provider_limits() to service_role;
+
+create function service.install_cron_job(p_job text, p_function text, p_limit integer, p_schedule text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.install_cron_job(p_job, p_function, p_limit, p_schedule);
+$$;
+comment on function service.install_cron_job is
+  'Lets pg_cron run a sweep of the database (a function service.sweep_…) by a cron expression in UTC; again: by the new one. Fails: pg_cron_missing 409, value_not_allowed 422.';
+revoke all on function service.install_cron_job(text, text, integer, text) from public, anon, authenticated;
+grant execute on function service.install_cron_job(text, text, integer, text) to service_role;
+
+create function service.list_cron_jobs()
+returns table (job text, schedule text, is_active boolean, last_started_at timestamptz, last_error text)
+language sql stable security definer set search_path = ''
+as $$
+  select j.job, j.schedule, j.is_active, j.last_started_at, j.last_error from private.list_cron_jobs() as j;
+$$;
+comment on function service.list_cron_jobs is 'The sweeps that pg_cron runs, and how each ended last. Fails: pg_cron_missing 409.';
+revoke all on function service.list_cron_jobs() from public, anon, authenticated;
+grant execute on function service.list_cron_jobs() to service_role;
+
+create function service.remove_cron_jobs()
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select private.remove_cron_jobs();
+$$;
+comment on function service.remove_cron_jobs is 'Lets pg_cron run none of the sweeps any more; how many it had. Fails: pg_cron_missing 409.';
+revoke all on function service.remove_cron_jobs() from public, anon, authenticated;
+grant execute on function service.remove_cron_jobs() to service_role;

@@ -85,17 +85,18 @@ grant execute on function public.send_portal_link(uuid) to authenticated;
 grant execute on function private.member_send_portal_link(uuid) to authenticated;
 
 create function public.send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null)
+  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null,
+  p_lead_ids uuid[] default '{}')
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
+  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, p_lead_ids);
 end;
 comment on function public.send_marketing is
-  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
-revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
-grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
-grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
+  'Queues a text to all, to active, or to named clients (manual), and to named leads: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid, uuid[]) to authenticated;
+grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid, uuid[]) to authenticated;
 
 create function public.marketing_progress(p_send_id uuid)
 returns jsonb

@@ -31,9 +31,9 @@ comment on column private.phone_regions.mobile_digits is 'How long a mobile numb
 create table private.platform_settings (
   name text primary key,
   value text not null,
-  constraint platform_settings_name_known check (name in ('app_url'))
+  constraint platform_settings_name_known check (name in ('app_url', 'sign_up_mode'))
 );
-comment on table private.platform_settings is 'What holds for the whole platform: app_url, the address of the apps'' pages in links.';
+comment on table private.platform_settings is 'What holds for the whole platform: app_url, the address of the apps'' pages in links; sign_up_mode, open or invite_only.';
 
 create table public.sms_settings (
   org_id uuid primary key references public.orgs (id) on delete cascade,

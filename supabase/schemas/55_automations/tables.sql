@@ -87,7 +87,7 @@ create table public.automation_runs (
   constraint automation_runs_status_known check (status in ('ok', 'skipped', 'failed'))
 ) with (fillfactor = 80);
 comment on table public.automation_runs is 'What an automation did for one client: ok, skipped for a reason, or failed.';
-comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again has no new row.';
+comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again, before it works again, has no new row.';
 comment on column public.automation_runs.actions_fired is 'Array of {type, status: ok | failed | pending, reason, message_id | delivery_id}, in the order of the actions.';
 -- Caps and dedupe count what a client got of an automation lately; the app lists an organisation's latest.
 create index automation_runs_client_idx on public.automation_runs (org_id, automation_id, client_id, fired_at desc);
@@ -140,6 +140,7 @@ comment on table public.webhook_deliveries is 'Each post of a webhook action: tr
 comment on column public.webhook_deliveries.next_at is 'When it may be tried; while sending, until when it is the claim''s.';
 create index webhook_deliveries_due_idx on public.webhook_deliveries (next_at) where status in ('pending', 'sending');
 create index webhook_deliveries_endpoint_idx on public.webhook_deliveries (org_id, endpoint_id, created_at desc);
+create index webhook_deliveries_waiting_idx on public.webhook_deliveries (org_id, endpoint_id, next_at, id) where status in ('pending', 'sending');
 
 create table public.risk_settings (
   org_id uuid primary key references public.orgs (id) on delete cascade,

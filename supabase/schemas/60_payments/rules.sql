@@ -78,7 +78,8 @@ declare
   v_delta integer;
   v_status text;
 begin
-  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+  -- A sale by hand that does not count as paid is not valid as a whole; its sessions are there again once it does.
+  if v_package.amount_paid_cents = 0 or (v_package.source <> 'stripe' and v_package.payment_status <> 'succeeded') then
     return;
   end if;
   select coalesce(sum(e.amount_cents), 0) into v_there

@@ -114,7 +114,7 @@ as $$
   select a.account, greatest(coalesce(c.seen_until, p_now - interval '3 days') - interval '1 hour', p_now - interval '29 days')
     from (select '' as account union all select s.stripe_account_id from public.stripe_accounts as s) as a
     left join private.stripe_cursors as c on c.account = a.account
-   order by c.listed_at nulls first, a.account;
+   order by c.listed_at nulls first, a.account desc;
 $$;
 comment on function service.list_stripe_accounts is
   'The accounts whose events are reconciled (the empty one: the platform''s), the longest unseen first, and from when on to list them: an hour before what was seen last, three days at first, 29 days at most, since Stripe keeps 30.';

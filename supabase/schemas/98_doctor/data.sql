@@ -9,7 +9,7 @@ insert into private.doctor_checks (name, severity, meaning, fix, is_thorough) va
   ('timezone_unknown', 'error', 'The timezone of an organisation is none that this database knows.', 'coach org show {org}', false),
   ('subscription_price_unknown', 'error', 'An organisation pays at a price that is no plan''s, so it has nothing for it.', 'coach plan set PLAN --stripe-price {subject}', false),
   ('subscription_twice', 'error', 'An organisation pays for two subscriptions at once.', 'coach billing show {org}', false),
-  ('subscription_unanswered', 'error', 'The provider was to be asked about a subscription, and has not answered for an hour.', 'coach sweep billing', false),
+  ('subscription_unanswered', 'error', 'The provider was asked about a subscription and did not answer: what the organisation may use may be old.', 'coach sweep billing', false),
   ('renewal_unheard', 'warning', 'A subscription''s period ended a day ago and nobody has heard of its renewal: its webhooks may not arrive.', 'coach sweep billing', false),
   ('plan_feature_unknown', 'error', 'A plan has a feature or limit that nothing asks for.', 'coach plan features', false),
   ('org_without_plan', 'warning', 'There are plans, and an organisation has none: it can do nothing new.', 'coach plan set PLAN --default', false),

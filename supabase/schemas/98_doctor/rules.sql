@@ -102,7 +102,7 @@ returns setof private.found
 language sql stable security definer set search_path = ''
 as $$
   select s.org_id, s.stripe_subscription_id, s.fetch_error from public.org_subscriptions as s
-   where s.refetch_at < p_now - interval '1 hour' or (s.refetch_at is not null and s.fetch_error is not null);
+   where s.refetch_at is not null and s.fetch_error is not null;
 $$;
 comment on function private.check_subscription_unanswered is 'Doctor: subscriptions that the provider was to be asked about.';
 

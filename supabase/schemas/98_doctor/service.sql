@@ -53,3 +53,31 @@ $$;
 comment on function service.timezones is 'The timezones that organisations have, with their offsets from UTC by the database''s data: now, and in half a year.';
 revoke all on function service.timezones(integer) from public, anon, authenticated;
 grant execute on function service.timezones(integer) to service_role;
+
+-- What is no sale of ours at a connected account is its owner's own matter: nothing is booked of it, and nothing is missed.
+create function service.stripe_differences(p_account text, p_charges jsonb, p_refunds jsonb)
+returns table (kind text, stripe_id text, told_cents bigint, booked_cents bigint)
+language sql stable security definer set search_path = ''
+as $$
+  with org as (select a.org_id from public.stripe_accounts as a where a.stripe_account_id = p_account),
+  charges as (
+    select c ->> 'payment_intent' as intent_id, (c ->> 'amount')::bigint as told, coalesce((c ->> 'is_ours')::boolean, false) as is_ours,
+           (select sum(e.amount_cents) from public.money_events as e
+             where e.org_id = o.org_id and e.type = 'INCOME' and e.source = 'stripe' and e.stripe_payment_intent_id = c ->> 'payment_intent') as booked
+      from org as o cross join jsonb_array_elements(p_charges) as c),
+  refunds as (
+    select r ->> 'id' as refund_id, (r ->> 'amount')::bigint as told,
+           (select -sum(e.amount_cents) from public.money_events as e
+             where e.org_id = o.org_id and e.type = 'REFUND' and e.source = 'stripe' and e.reference_id = r ->> 'id') as booked
+      from org as o cross join jsonb_array_elements(p_refunds) as r
+     where exists (select from public.money_events as e
+                    where e.org_id = o.org_id and e.type = 'INCOME' and e.source = 'stripe' and e.stripe_payment_intent_id = r ->> 'payment_intent'))
+  select 'charge', c.intent_id, c.told, coalesce(c.booked, 0)::bigint from charges as c
+   where (c.is_ours or c.booked is not null) and c.told is distinct from coalesce(c.booked, 0)
+  union all
+  select 'refund', r.refund_id, r.told, coalesce(r.booked, 0)::bigint from refunds as r where r.told is distinct from coalesce(r.booked, 0);
+$$;
+comment on function service.stripe_differences is
+  'Where the ledger and what Stripe tells of a connected account differ: p_charges [{payment_intent, amount, is_ours}] that were paid, p_refunds [{id, payment_intent, amount}] that succeeded.';
+revoke all on function service.stripe_differences(text, jsonb, jsonb) from public, anon, authenticated;
+grant execute on function service.stripe_differences(text, jsonb, jsonb) to service_role;

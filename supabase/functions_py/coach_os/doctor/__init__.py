@@ -15,6 +15,7 @@ from coach_os.doctor.configuration import examine_settings
 from coach_os.doctor.database import examine_clock, examine_database, examine_grants, examine_timezones
 from coach_os.doctor.finding import Finding, FindingList
 from coach_os.doctor.stripe_endpoints import examine_stripe
+from coach_os.doctor.stripe_money import examine_money
 from coach_os.errors import CoachError
 from coach_os.settings import Settings
 
@@ -58,7 +59,11 @@ async def examine(settings: Settings, database: Database, *, is_quick: bool = Fa
         ("grants", lambda: examine_grants(database)),
         ("clock", lambda: examine_clock(database)),
         ("timezones", lambda: examine_timezones(database)),
-        *(() if is_quick or settings.stripe_secret_key is None else (("stripe", lambda: examine_stripe(settings)),)),
+        *(
+            ()
+            if is_quick or settings.stripe_secret_key is None
+            else (("stripe", lambda: examine_stripe(settings)), ("money", lambda: examine_money(settings, database)))
+        ),
     )
     for name, look in looks:
         try:

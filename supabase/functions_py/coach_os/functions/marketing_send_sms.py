@@ -19,9 +19,7 @@ class MarketingSms(Form):
     message: str = Field(min_length=1, max_length=1600)
     recipient_filter: Literal["all", "active", "manual"] = "active"
     client_ids: list[Id] = Field(default=[], max_length=MAX_CLIENTS, description="With `manual`.")
-    lead_ids: list[Id] = Field(
-        default=[], max_length=MAX_CLIENTS, description="Leads are not written to: an error each."
-    )
+    lead_ids: list[Id] = Field(default=[], max_length=MAX_CLIENTS, description="With any filter, besides the clients.")
     org_id: Id | None = Field(default=None, description="Left out: the organisation that the apps show.")
     request_id: Id | None = Field(default=None, description="The same id sends once.")
 
@@ -46,15 +44,14 @@ async def run(person: PersonApi, token: str, form: MarketingSms) -> MarketingQue
         p_recipient_filter=form.recipient_filter,
         p_client_ids=form.client_ids,
         p_request_id=form.request_id,
+        p_lead_ids=form.lead_ids,
     )
     skipped: dict[str, int] = dict(answer["skipped"])
-    if form.lead_ids:
-        skipped["lead"] = len(form.lead_ids)
     return MarketingQueued(
         send_id=answer["send_id"],
         sent=answer["queued"],
         failed=sum(skipped.values()),
-        total=answer["total"] + len(form.lead_ids),
+        total=answer["total"],
         errors=[f"{reason}: {count}" for reason, count in sorted(skipped.items()) if count],
     )
 

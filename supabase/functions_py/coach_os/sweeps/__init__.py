@@ -26,6 +26,7 @@ from coach_os.sweeps.in_database import (
     REMINDERS,
     RISK,
     SUPPORT_ACCESS,
+    WAIVERS,
 )
 from coach_os.sweeps.messages import send_due_messages
 from coach_os.sweeps.refunds import carry_refunds
@@ -60,6 +61,9 @@ SWEEPS: Mapping[str, Sweep] = {
     for sweep in (
         Sweep("bookings", "Complete bookings that are over and take the sessions they cost.", BOOKINGS),
         Sweep("holds", "Free held times whose hold ran out, and offer them to the waitlist.", HOLDS),
+        Sweep(
+            "waivers", "End waivers nobody signed in time, and let go of the bookings that waited for them.", WAIVERS
+        ),
         Sweep(
             "deposits",
             "Make the payments of deposits that wait for one, and cancel those not paid in time.",

@@ -8,6 +8,7 @@ from coach_os.sweeps.runner import InBatches
 BOOKINGS = InBatches("bookings", "service.sweep_overdue_bookings", batch_size=5000)
 #: Each hold is freed and offered on by itself; an offer is no reason to go on.
 HOLDS = InBatches("holds", "service.sweep_expired_holds", batch_size=1000, progress=("expired",))
+WAIVERS = InBatches("waivers", "service.sweep_waivers", batch_size=1000)
 REMINDERS = InBatches("reminders", "service.sweep_reminders", batch_size=1000)
 RECEIPTS = InBatches("receipts", "service.sweep_receipts", batch_size=500)
 MESSAGE_LEFTOVERS = InBatches("message_leftovers", "service.sweep_message_leftovers", batch_size=10_000)

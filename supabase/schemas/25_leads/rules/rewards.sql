@@ -66,7 +66,7 @@ begin
   case p_reward_type
     when 'credit' then
       insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, referral_reward_id, actor_id)
-      values (p_org_id, p_client_id, 'reward', p_reward_value, private.credit_currency(p_org_id), v_reward_id, auth.uid());
+      values (p_org_id, p_client_id, 'reward', p_reward_value, private.client_credit_currency(p_org_id, p_client_id), v_reward_id, auth.uid());
     when 'free_session' then
       update public.referral_rewards as w set purchase_id = private.give_sessions(p_org_id, p_client_id, p_reward_value)
        where w.org_id = p_org_id and w.id = v_reward_id;
@@ -153,7 +153,7 @@ begin
   end if;
   insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, note, request_id, actor_id)
   select p_org_id, p_client_id, 'spent', -p_amount_cents,
-         (select e.currency from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1),
+         private.client_credit_currency(p_org_id, p_client_id),
          private.clean_line(p_note), p_request_id, p_actor_id
   on conflict (org_id, request_id) where request_id is not null do nothing;
   if not found then
@@ -175,22 +175,21 @@ end;
 $$;
 comment on function private.member_spend_credit is 'spend_credit for a member with packages.sell.';
 
+create function private.client_credit_currency(p_org_id uuid, p_client_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select e.currency from public.credit_entries as e
+                    where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1), private.credit_currency(p_org_id));
+$$;
+comment on function private.client_credit_currency is 'The currency of a client''s credit: that of the first.';
+
 create function private.member_credit_balance(p_client_id uuid)
 returns jsonb
-language plpgsql stable security definer set search_path = ''
+language sql stable security definer set search_path = ''
 as $$
-declare
-  v_org_id uuid;
-begin
-  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
-  if not found then
-    v_org_id := private.require_client(p_client_id, 'clients.read');
-  end if;
-  return jsonb_build_object(
-    'balance_cents', private.credit_balance(v_org_id, p_client_id),
-    'currency', coalesce((select e.currency from public.credit_entries as e where e.org_id = v_org_id and e.client_id = p_client_id
-                           order by e.created_at limit 1), private.credit_currency(v_org_id)));
-end;
+  select jsonb_build_object('balance_cents', private.credit_balance(o.id, p_client_id), 'currency', private.client_credit_currency(o.id, p_client_id))
+    from (select private.readable_client_org(p_client_id) as id) as o;
 $$;
 comment on function private.member_credit_balance is 'A client''s credit, for members and for the client: {balance_cents, currency}.';
 
@@ -216,33 +215,65 @@ end;
 $$;
 comment on function private.client_referral_code is 'The code by which a client is known as the one who referred somebody.';
 
-create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+create function private.referral_link_document(p_org_id uuid, p_client_id uuid, p_referral_link_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_org_id uuid;
   v_link public.referral_links;
+  v_code text;
   v_path text;
 begin
-  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
-  if not found then
-    v_org_id := private.require_client(p_client_id, 'clients.read');
-  end if;
   select l.* into v_link
     from public.referral_links as l
-   where l.org_id = v_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
+   where l.org_id = p_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
    order by l.created_at desc limit 1;
   if not found then
     perform private.fail(404, 'referral_not_found', 'There is no open referral link.', 'Make one first.');
   end if;
-  v_path := '/refer/' || v_link.code || '?by=' || private.client_referral_code(v_org_id, p_client_id);
-  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name,
-                            'referral_code', private.client_referral_code(v_org_id, p_client_id), 'url', coalesce(private.app_link(v_path), v_path));
+  v_code := private.client_referral_code(p_org_id, p_client_id);
+  v_path := '/refer/' || v_link.code || '?by=' || v_code;
+  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name, 'referral_code', v_code,
+                            'url', coalesce(private.app_link(v_path), v_path));
 end;
 $$;
-comment on function private.person_referral_link is
-  'The link a client hands on, for members and for the client: {referral_link_id, code, name, referral_code, url}. Fails: client_not_found 404, referral_not_found 404.';
+comment on function private.referral_link_document is
+  'The link a client hands on: {referral_link_id, code, name, referral_code, url}. Fails: referral_not_found 404.';
+
+create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.referral_link_document(private.readable_client_org(p_client_id), p_client_id, p_referral_link_id);
+$$;
+comment on function private.person_referral_link is 'referral_link_document for members with clients.read, and for the client.';
+
+create function private.readable_client_org(p_client_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return coalesce(
+    (select c.org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids())),
+    private.require_client(p_client_id, 'clients.read'));
+end;
+$$;
+comment on function private.readable_client_org is 'The organisation of a client who is the signed-in person, or whom they may see. Fails: client_not_found 404, permission_missing 403.';
+
+create function private.client_org(p_client_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select c.org_id from public.clients as c where c.id = p_client_id);
+begin
+  if v_org_id is null then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'List the clients.');
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.client_org is 'The organisation of a client, for operators. Fails: client_not_found 404.';
 
 -- Letters and digits that nobody takes for others. Each byte of a random uuid's hash gives one: 256 is a multiple of 32.
 create function private.random_code(p_length integer)

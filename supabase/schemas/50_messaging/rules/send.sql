@@ -147,7 +147,8 @@ comment on function private.member_send_portal_link is
 
 -- One statement: the audience, who of it is left out and why, and the messages.
 create function private.send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now())
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now(),
+  p_lead_ids uuid[] default '{}')
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -170,22 +171,33 @@ begin
   end if;
   perform private.require_feature(p_org_id, 'marketing');
 
-  with audience as materialized (
-    select c.id, c.phone_e164,
-           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
-                when c.phone_e164 is null then 'no_phone'
-                when c.sms_opt_in is false then 'opted_out'
-                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
-                -- A family's one phone gets it once, by whoever of them takes it.
-                when row_number() over (partition by c.phone_e164, c.sms_opt_in is false order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+  with people as materialized (
+    select c.id, c.id as client_id, c.full_name, c.phone_e164, c.sms_opt_in is false as is_opted_out, c.created_at
       from public.clients as c
      where c.org_id = p_org_id
-       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
+       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end
+    union all
+    -- A lead who is a client too is asked as such whether they want it.
+    select i.id, null, i.name, i.phone_e164,
+           exists (select from public.clients as c where c.org_id = i.org_id and c.phone_e164 = i.phone_e164 and c.sms_opt_in is false), i.created_at
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = any (p_lead_ids)),
+  audience as materialized (
+    select c.*,
+           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
+                when c.phone_e164 is null then 'no_phone'
+                when c.is_opted_out then 'opted_out'
+                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
+                -- A family's one phone gets it once, by whoever of them takes it, clients before leads.
+                when row_number() over (partition by c.phone_e164, c.is_opted_out order by c.client_id is null, c.created_at, c.id) > 1 then 'same_phone' end as reason
+      from people as c),
   made as (
     insert into public.outbox_messages (
-      org_id, channel, kind, client_id, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at, idempotency_key,
-      created_by, created_at)
-    select p_org_id, 'sms', 'marketing', a.id, v_send.id,
+      org_id, channel, kind, client_id, to_address, variables, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at,
+      idempotency_key, created_by, created_at)
+    select p_org_id, 'sms', 'marketing', a.client_id, case when a.client_id is null then a.phone_e164 end,
+           case when a.client_id is null then jsonb_build_object('client_name', a.full_name, 'first_name', split_part(a.full_name, ' ', 1)) else '{}' end,
+           v_send.id,
            case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
            case when x.allowed_at <= p_now then 'queued' else 'pending' end, 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
       from audience as a
@@ -202,7 +214,7 @@ begin
 end;
 $$;
 comment on function private.send_marketing is
-  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
+  'Queues a text to many clients and leads: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
 
 create function private.marketing_answer(p_send public.marketing_sends)
 returns jsonb
@@ -213,13 +225,16 @@ $$;
 comment on function private.marketing_answer is 'What a text to many came to when it was queued.';
 
 create function private.member_send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid)
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_lead_ids uuid[])
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'marketing.send');
-  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid());
+  if cardinality(coalesce(p_lead_ids, '{}')) > 0 then
+    perform private.require_org(p_org_id, 'leads.read');
+  end if;
+  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid(), p_lead_ids => p_lead_ids);
 end;
 $$;
 comment on function private.member_send_marketing is 'send_marketing for a member with marketing.send.';

@@ -46,9 +46,9 @@ create function private.subscription_status(p_org_id uuid, p_client_id uuid)
 returns text
 language sql stable security definer set search_path = ''
 as $$
-  select null::text;
+  select s.status from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id and s.status <> 'none';
 $$;
-comment on function private.subscription_status is 'The status of a client''s subscription; null without one.';
+comment on function private.subscription_status is 'The status of a client''s subscription: active, past_due or canceled; null without one.';
 
 -- What is not known meets no comparison but `!=` and `not_in`.
 create function private.meets(p_facts jsonb, p_conditions jsonb)
@@ -87,28 +87,34 @@ returns table (client_id uuid, reason text)
 language sql stable security definer set search_path = ''
 as $$
   with chosen as (
-    select array_agg(c.id) as ids
+    select c.id
       from public.clients as c
      where c.org_id = p_automation.org_id and (p_client_id is null or c.id = p_client_id)
        and (c.status = 'active' or exists (select from jsonb_array_elements(p_automation.conditions) as x where x ->> 'field' = 'status'))),
+  -- Where nothing is asked nothing is looked up.
+  met as (
+    select h.id from chosen as h where p_automation.conditions = '[]'
+    union all
+    select f.client_id
+      from (select array_agg(h.id) as ids from chosen as h where p_automation.conditions <> '[]') as x
+     cross join lateral private.client_facts(p_automation.org_id, x.ids, p_now) as f
+     where x.ids is not null and private.meets(f.facts, p_automation.conditions)),
   day as (
     select lower(d.bounds) as starts, lower(private.org_day_bounds(p_automation.org_id, d.today - 6)) as week_starts
       from (select private.org_today(p_automation.org_id, p_now) as today,
                    private.org_day_bounds(p_automation.org_id, private.org_today(p_automation.org_id, p_now)) as bounds) as d)
-  select f.client_id,
+  select m.id,
          case when (p_automation.guardrails ->> 'dedupe_hours')::integer > 0 and n.last_at > p_now - make_interval(hours => (p_automation.guardrails ->> 'dedupe_hours')::integer)
               then 'dedupe'
               when n.today >= (p_automation.guardrails ->> 'max_per_client_per_day')::integer then 'daily_cap'
               when n.week >= (p_automation.guardrails ->> 'max_per_client_per_week')::integer then 'weekly_cap' end
-    from chosen as h
+    from met as m
    cross join day as d
-   cross join lateral private.client_facts(p_automation.org_id, h.ids, p_now) as f
    cross join lateral (
      select max(r.fired_at) as last_at, count(*) filter (where r.fired_at >= d.starts) as today, count(*) filter (where r.fired_at >= d.week_starts) as week
        from public.automation_runs as r
-      where r.org_id = p_automation.org_id and r.automation_id = p_automation.id and r.client_id = f.client_id and r.status <> 'skipped'
-        and r.fired_at >= least(d.week_starts, p_now - make_interval(hours => coalesce((p_automation.guardrails ->> 'dedupe_hours')::integer, 0)))) as n
-   where h.ids is not null and private.meets(f.facts, p_automation.conditions);
+      where r.org_id = p_automation.org_id and r.automation_id = p_automation.id and r.client_id = m.id and r.status <> 'skipped'
+        and r.fired_at >= least(d.week_starts, p_now - make_interval(hours => coalesce((p_automation.guardrails ->> 'dedupe_hours')::integer, 0)))) as n;
 $$;
 comment on function private.automation_audience is
   'The clients who meet an automation''s conditions, or the one an event is about if they do, each with the guardrail that holds them back: dedupe, daily_cap, weekly_cap, or null.';

@@ -54,7 +54,7 @@ begin
   end if;
 
   begin
-    -- Who is left out for the same reason as the last time has a row already, and is counted.
+    -- Who was left out for the same reason since it last worked has a row already, and is counted.
     with audience as materialized (
       select a.client_id, a.reason from private.automation_audience(p_automation, p_firing.client_id, p_now) as a),
     made as (
@@ -62,9 +62,13 @@ begin
       select p_firing.org_id, p_firing.id, p_automation.id, a.client_id, p_now, case when a.reason is null then 'ok' else 'skipped' end, a.reason
         from audience as a
        where a.reason is null
-          or a.reason is distinct from (select r.reason from public.automation_runs as r
-                                         where r.org_id = p_firing.org_id and r.automation_id = p_automation.id and r.client_id = a.client_id
-                                         order by r.fired_at desc limit 1))
+          or not exists (
+               select from public.automation_runs as r
+                where r.org_id = p_firing.org_id and r.automation_id = p_automation.id and r.client_id = a.client_id
+                  and r.status = 'skipped' and r.reason = a.reason
+                  and r.fired_at >= coalesce((select max(w.fired_at) from public.automation_runs as w
+                                               where w.org_id = r.org_id and w.automation_id = r.automation_id and w.client_id = r.client_id
+                                                 and w.status <> 'skipped'), '-infinity')))
     select coalesce((select jsonb_object_agg(x.reason, x.n)
                        from (select a.reason, count(*) as n from audience as a where a.reason is not null group by 1) as x), '{}'),
            case when count(*) = 0 then case when p_firing.client_id is null then 'no_audience' else 'conditions_not_met' end

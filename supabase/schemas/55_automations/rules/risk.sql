@@ -35,8 +35,8 @@ as $$
     left join lateral (values
       (case when s.silent_days >= 2 * s.inactive_days then 50 when s.silent_days >= s.inactive_days then 30 end,
        format('No activity for %s', private.count_text(s.silent_days, 'day'))),
-      (case when s.subscription in ('past_due', 'unpaid', 'incomplete') then 40 end, 'A payment is overdue'),
-      (case when s.subscription in ('canceled', 'cancelled') then 30 end, 'The subscription was cancelled'),
+      (case when s.subscription = 'past_due' then 40 end, 'A payment is overdue'),
+      (case when s.subscription = 'canceled' then 30 end, 'The subscription was cancelled'),
       (case when s.booked = 0 and s.days_as_client >= 7 then 15 end, 'No session is booked'),
       (case when s.remaining = 0 and s.has_bought then 15 end, 'No sessions are left'),
       (case when s.missed > 0 then least(20, 10 * s.missed) end, format('Missed %s in 30 days', private.count_text(s.missed, 'session'))),

@@ -124,6 +124,18 @@ create trigger booking_settings__replan after update of timezone on public.booki
 create trigger booking_settings__replan_first after insert on public.booking_settings
   for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg_booking_settings__replan();
 
+create function private.claim_automations(p_limit integer, p_now timestamptz)
+returns table (org_id uuid, id uuid, trigger jsonb, guardrails jsonb, next_run_at timestamptz)
+language sql volatile security definer set search_path = ''
+as $$
+  select a.org_id, a.id, a.trigger, a.guardrails, a.next_run_at
+    from public.automations as a
+   where a.next_run_at <= p_now and a.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
+   order by a.next_run_at
+   limit p_limit for no key update of a skip locked;
+$$;
+comment on function private.claim_automations is 'Locks what is due by the clock, oldest first, but what another worker has and what is braked.';
+
 -- What was due while nothing swept: `skip` leaves out what is half an hour late, `latest` (the default) fires the last of what is
 -- no older than grace_hours (24), `all` each of it. What is passed over is counted on the next firing.
 create function private.plan_automations(p_limit integer, p_now timestamptz, p_dry_run boolean)
@@ -134,11 +146,7 @@ declare
   v_planned integer;
 begin
   with due as materialized (
-    select a.org_id, a.id, a.trigger, a.guardrails, a.next_run_at
-      from public.automations as a
-     where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations'))
-     order by a.next_run_at
-     limit p_limit for no key update skip locked),
+    select c.* from private.claim_automations(p_limit, p_now) as c),
   timed as (
     select d.*, z.timezone, coalesce(d.trigger ->> 'missed', 'latest') as policy, t.times,
            p_now - case coalesce(d.trigger ->> 'missed', 'latest') when 'skip' then interval '30 minutes'

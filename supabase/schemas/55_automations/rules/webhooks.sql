@@ -1,7 +1,7 @@
 -- Webhooks: a post is lent to a worker for a lease and tried until it is taken or expires. A receiver may see one twice (a worker
 -- died between the answer and its record) and knows it by its id.
 
--- One that could not be reached rests: what waits for it is not tried one by one. Whoever may see neither is left alone.
+-- An endpoint that could not be reached rests, and is then asked by one post alone.
 create function private.claim_webhooks(p_worker text, p_limit integer, p_lease interval, p_now timestamptz)
 returns table (org_id uuid, id uuid, claim uuid, attempt_number integer, url text, secret_encrypted text, payload jsonb)
 language plpgsql volatile security definer set search_path = ''
@@ -18,6 +18,11 @@ begin
       join public.webhook_endpoints as e on e.org_id = d.org_id and e.id = d.endpoint_id
      where d.status in ('pending', 'sending') and d.next_at <= p_now and d.expires_at > p_now
        and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
+       -- One asks whether it is back; when it is, all go.
+       and (e.failures = 0 or d.id = (
+             select x.id from public.webhook_deliveries as x
+              where x.org_id = d.org_id and x.endpoint_id = d.endpoint_id and x.status in ('pending', 'sending') and x.next_at <= p_now
+              order by x.next_at, x.id limit 1))
        and d.org_id <> all (private.braked_orgs('automations')) and not private.is_braked('automations')
      order by d.next_at
      limit p_limit
@@ -46,6 +51,21 @@ begin
 end;
 $$;
 comment on function private.finish_webhook is 'Ends a post, and tells its automation''s run.';
+
+create function private.tg_webhook_endpoints__fail_waiting()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.finish_webhook(d.org_id, d.id, 'failed', 'endpoint_removed', now())
+     from public.webhook_deliveries as d
+    where d.org_id = old.org_id and d.endpoint_id = old.id and d.status in ('pending', 'sending');
+  return old;
+end;
+$$;
+comment on function private.tg_webhook_endpoints__fail_waiting is 'Fails what waits for an endpoint that is removed.';
+create trigger webhook_endpoints__fail_waiting before delete on public.webhook_endpoints
+  for each row execute function private.tg_webhook_endpoints__fail_waiting();
 
 -- Pauses double: of an endpoint that is away from half a minute to an hour, of a post that is refused from a minute to six hours,
 -- eight times at most. Tries that were under way together lengthen an endpoint's rest once.

@@ -6,30 +6,38 @@
 -- What may be kept of an event. Anything else, and any text that is no id, word or number, is gone before it is written.
 create function private.stripe_kept(p_value jsonb, p_is_metadata boolean default false)
 returns jsonb
-language sql immutable security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select case jsonb_typeof(p_value)
-    when 'object' then (
-      select coalesce(jsonb_object_agg(m.key, private.stripe_kept(m.value, m.key = 'metadata')), '{}')
-        from jsonb_each(p_value) as m (key, value)
-       where case
-         when p_is_metadata then m.key = any (
-           '{org_id,client_id,offer_id,promo_code_id,purchase_id,booking_id,hold_id,deposit_id,refund_id,request_id,plan,kind}'::text[])
-         when jsonb_typeof(m.value) in ('object', 'array') then m.key = any (
-           '{data,object,metadata,items,lines,price,plan,recurring,period,parent,subscription_details,subscription_item_details,refunds,charges,payments,
-             payment,balance_transaction,balance_transactions,fee_details,requirements,last_payment_error,payment_intent,customer,subscription,
-             invoice,charge,latest_charge,dispute,pricing,price_details}'::text[])
-         else m.key = any (
-           '{id,object,type,created,account,api_version,livemode,status,amount,amount_total,amount_paid,amount_due,amount_received,
-             amount_refunded,amount_remaining,total,currency,customer,payment_intent,latest_charge,charge,invoice,subscription,price,plan,
-             interval,interval_count,unit_amount,quantity,proration,start,end,current_period_start,current_period_end,cancel_at,
-             cancel_at_period_end,canceled_at,ended_at,trial_start,trial_end,start_date,billing_reason,attempt_count,next_payment_attempt,
-             paid,refunded,captured,disputed,dispute,balance_transaction,fee,net,source,application_fee,application_fee_amount,mode,
-             payment_status,charges_enabled,payouts_enabled,details_submitted,disabled_reason,arrival_date,failure_code,decline_code,code,
-             reason,is_charge_refundable,is_default,has_more,pause_collection,collection_method}'::text[]) end
-         and (jsonb_typeof(m.value) <> 'string' or m.value #>> '{}' ~ '^[A-Za-z0-9_.:/+-]{0,255}$'))
-    when 'array' then (select coalesce(jsonb_agg(private.stripe_kept(v.value)), '[]') from jsonb_array_elements(p_value) as v (value))
-    else p_value end;
+declare
+  c_ours constant text[] := '{org_id,client_id,offer_id,promo_code_id,purchase_id,booking_id,hold_id,deposit_id,refund_id,request_id,plan,kind}';
+  c_things constant text[] :=
+    '{data,object,metadata,items,lines,price,plan,recurring,period,parent,subscription_details,subscription_item_details,refunds,charges,payments,
+      payment,balance_transaction,balance_transactions,fee_details,requirements,last_payment_error,payment_intent,customer,subscription,invoice,
+      charge,latest_charge,dispute,pricing,price_details}';
+  c_values constant text[] :=
+    '{id,object,type,created,account,api_version,livemode,status,amount,amount_total,amount_paid,amount_due,amount_received,amount_refunded,
+      amount_remaining,total,currency,customer,payment_intent,latest_charge,charge,invoice,subscription,price,plan,interval,interval_count,
+      unit_amount,quantity,proration,start,end,current_period_start,current_period_end,cancel_at,cancel_at_period_end,canceled_at,ended_at,
+      trial_start,trial_end,start_date,billing_reason,attempt_count,next_payment_attempt,paid,refunded,captured,disputed,dispute,
+      balance_transaction,fee,net,source,application_fee,application_fee_amount,mode,payment_status,charges_enabled,payouts_enabled,
+      details_submitted,disabled_reason,arrival_date,failure_code,decline_code,code,reason,is_charge_refundable,is_default,has_more,
+      pause_collection,collection_method}';
+begin
+  if jsonb_typeof(p_value) = 'object' then
+    return (
+      select coalesce(jsonb_object_agg(m.key, case m.kind when 'thing' then private.stripe_kept(m.value, m.key = 'metadata') else m.value end), '{}')
+        from (select e.key, e.value, case when jsonb_typeof(e.value) in ('object', 'array') then 'thing' else 'value' end as kind
+                from jsonb_each(p_value) as e (key, value)) as m
+       where m.key = any (case when p_is_metadata then c_ours when m.kind = 'thing' then c_things else c_values end)
+         and (jsonb_typeof(m.value) <> 'string' or m.value #>> '{}' ~ '^[A-Za-z0-9_.:/+-]{0,255}$')
+         and not (p_is_metadata and m.kind = 'thing'));
+  elsif jsonb_typeof(p_value) = 'array' then
+    -- Of a list the things in it: what is no more than a text or a number says nothing without its name.
+    return (select coalesce(jsonb_agg(private.stripe_kept(v.value)), '[]') from jsonb_array_elements(p_value) as v (value)
+             where jsonb_typeof(v.value) in ('object', 'array'));
+  end if;
+  return p_value;
+end;
 $$;
 comment on function private.stripe_kept is 'What is kept of something that Stripe sent, by an allow-list: ids, amounts, states, times.';
 

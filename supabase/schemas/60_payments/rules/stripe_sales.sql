@@ -288,10 +288,12 @@ create function private.monthly_cents(p_price jsonb, p_quantity jsonb)
 returns integer
 language sql immutable security invoker set search_path = ''
 as $$
-  select round(least((p_price ->> 'unit_amount')::numeric, 100000000) * coalesce((p_quantity #>> '{}')::numeric, 1)
-               / coalesce((p_price #>> '{recurring,interval_count}')::numeric, (p_price ->> 'interval_count')::numeric, 1)
-               * case coalesce(p_price #>> '{recurring,interval}', p_price ->> 'interval')
-                   when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'year' then 1 / 12.0 else 1 end)::integer;
+  select least(round(m.cents), 100000000)::integer
+    from (select coalesce((p_price ->> 'unit_amount')::numeric, (p_price ->> 'amount')::numeric) * coalesce((p_quantity #>> '{}')::numeric, 1)
+                 / coalesce((p_price #>> '{recurring,interval_count}')::numeric, (p_price ->> 'interval_count')::numeric, 1)
+                 * case coalesce(p_price #>> '{recurring,interval}', p_price ->> 'interval')
+                     when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'year' then 1 / 12.0 else 1 end as cents) as m
+   where m.cents is not null;
 $$;
 comment on function private.monthly_cents is 'What a price comes to in a month; null where it has no amount of its own.';
 
