@@ -57,7 +57,13 @@ OPEN = {
     *("public_slots", "capture_inquiry", "refer", "referral_page", "deposit_state", "show_receipt"),
 }
 #: Nothing here has a row that it could be asked about; what it needs, the role `support` lacks.
-NEEDS = {"convert_inquiry": "leads.write", "issue_receipt": "packages.sell", "refund_payment": "payments.refund"}
+NEEDS = {
+    "automation_preview": "automations.read",
+    "run_automation": "automations.write",
+    "convert_inquiry": "leads.write",
+    "issue_receipt": "packages.sell",
+    "refund_payment": "payments.refund",
+}
 SAFE = READS | REPAIRS | OWN | OPEN
 
 #: What must refuse, whatever else comes: taken out of the catalogue, each would be a hole.
