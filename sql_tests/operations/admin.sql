@@ -14,6 +14,9 @@ insert into public.outbox_messages (org_id, channel, kind, client_id, status, ne
 values (tests.id('kilo'), 'sms', 'low_package', tests.id('kilo_client'), 'failed', now(), now() + interval '1 day', '30003') returning id as second \gset
 select tests.remember('second', :'second');
 insert into public.plans (plan, name, price_cents) values ('solo', 'Solo', 0);
+insert into public.plan_grants (org_id, source, plan, starts_at, ends_at) values (tests.id('kilo'), 'comp', 'solo', now(), now() + interval '9 days')
+  returning id as given \gset
+select tests.remember('grant', :'given');
 
 -- Every function of the console, with a call that is allowed. Those that give rights on the platform are apart.
 create temp table calls (name text, nth serial, permission text, call text);
@@ -29,7 +32,9 @@ insert into calls (name, permission, call) values
   ('admin_reset_client_onboarding', 'clients.onboard', $$ admin_reset_client_onboarding(tests.id('kilo_client'), 'stuck') $$),
   ('admin_resend', 'messages.resend', $$ admin_resend(tests.id('message'), 'it was down') $$),
   ('admin_retry', 'work.retry', $$ admin_retry('message', tests.id('second')::text, 'it was down') $$),
-  ('admin_comp', 'orgs.comp', $$ admin_comp(tests.id('kilo'), 'solo', now() + interval '30 days', 'a good turn') $$),
+  ('admin_entitlements', 'orgs.read', $$ admin_entitlements(tests.id('kilo')) $$),
+  ('admin_grant_plan', 'billing.grant', $$ admin_grant_plan(tests.id('lima'), 'comp', 'solo', 'a good turn', now() + interval '30 days') $$),
+  ('admin_revoke_grant', 'billing.grant', $$ admin_revoke_grant(tests.id('kilo'), tests.id('grant'), 'over') $$),
   ('admin_pull_brake', 'system.brakes', $$ admin_pull_brake('sms', 'complaints', tests.id('kilo')) $$),
   ('admin_brakes', 'system.brakes', $$ admin_brakes() $$),
   ('admin_release_brake', 'system.brakes', $$ admin_release_brake('sms', 'settled', tests.id('kilo')) $$),
@@ -111,7 +116,7 @@ select is(pg_temp.made($$ admin_client(gen_random_uuid()) $$), 'client_not_found
 select is(pg_temp.made($$ admin_resend(tests.id('message'), 'again') $$), 'message_retried 1', 'what has been sent again already');
 select is(pg_temp.made($$ admin_retry('stripe_event', 'evt_none', 'why') $$), 'stripe_event_not_found 1', 'an event that is not there');
 select is(pg_temp.made($$ admin_retry('everything', 'x', 'why') $$), 'value_not_allowed 1', 'a kind of work that is not there');
-select is(pg_temp.made($$ admin_comp(tests.id('kilo'), 'none', now() + interval '1 day', 'why') $$), 'plan_not_found 1', 'a plan that is not there');
+select is(pg_temp.made($$ admin_grant_plan(tests.id('kilo'), 'comp', 'none', 'why', now() + interval '1 day') $$), 'plan_not_found 1', 'a plan that is not there');
 select is(pg_temp.made($$ admin_set('nobody@nowhere.example', '{everything}', 'why') $$), 'platform_permission_unknown 1', 'a right that does not exist');
 select is(pg_temp.made($$ admin_set('unknown@nowhere.example', '{orgs.read}', 'why') $$), 'user_not_found 1', 'somebody who has not signed up');
 select is(pg_temp.made($$ admin_remove('coach@kilo.example', 'why') $$), 'platform_admin_not_found 1', 'somebody who does not run the platform');

@@ -6044,24 +6044,6 @@ end;
 $$;
 comment on function private.act_retry_work is 'Does once more what failed: {kind: message | stripe_event, id}.';
 
-create function private.act_comp_org(p_args jsonb)
-returns private.acted
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_acted private.acted;
-begin
-  v_acted.org_id := (p_args ->> 'org_id')::uuid;
-  perform private.require_known_org(v_acted.org_id);
-  v_acted.subject_id := private.grant_plan(
-    v_acted.org_id, 'comp', p_args ->> 'plan', (p_args ->> 'ends_at')::timestamptz, p_args ->> 'reason', auth.uid(), null);
-  v_acted.after := jsonb_build_object('plan', p_args ->> 'plan', 'ends_at', p_args ->> 'ends_at');
-  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'plan', p_args ->> 'plan', 'ends_at', p_args ->> 'ends_at');
-  return v_acted;
-end;
-$$;
-comment on function private.act_comp_org is 'Gives an organisation a plan for nothing, until an instant: {org_id, plan, ends_at}.';
-
 -- Support access.
 
 create function private.act_start_support(p_args jsonb)
@@ -6256,7 +6238,7 @@ create function private.platform_permissions()
 returns text[]
 language sql immutable security invoker set search_path = ''
 as $$
-  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,billing.grant,system.brakes,system.admins}'::text[];
 $$;
 comment on function private.platform_permissions is 'What a platform admin may be given.';
 
@@ -21200,17 +21182,6 @@ comment on function public.admin_retry is
 revoke all on function public.admin_retry(text, text, text) from public, anon, service_role;
 grant execute on function public.admin_retry(text, text, text) to authenticated;
 
-create function public.admin_comp(p_org_id uuid, p_plan text, p_ends_at timestamptz, p_reason text)
-returns jsonb
-language sql volatile security invoker set search_path = ''
-begin atomic
-  select private.admin_act('comp_org', jsonb_build_object('org_id', p_org_id, 'plan', p_plan, 'ends_at', p_ends_at, 'reason', p_reason));
-end;
-comment on function public.admin_comp is
-  'Gives an organisation a plan for nothing, until an instant: {id, org_id, plan, ends_at}. Needs orgs.comp. Fails: platform_permission_missing 403, org_not_found 404, plan_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function public.admin_comp(uuid, text, timestamptz, text) from public, anon, service_role;
-grant execute on function public.admin_comp(uuid, text, timestamptz, text) to authenticated;
-
 create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
@@ -25832,7 +25803,6 @@ insert into private.admin_actions (action, permission, needs_reason, subject_typ
   ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
   ('resend_message', 'messages.resend', true, 'outbox_messages'),
   ('retry_work', 'work.retry', true, 'work'),
-  ('comp_org', 'orgs.comp', true, 'plan_grants'),
   ('start_support', 'support.start', true, 'support_access'),
   ('end_support', 'support.start', false, 'support_access'),
   ('list_support', 'support.start', false, 'support_access'),

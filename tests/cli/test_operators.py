@@ -66,7 +66,6 @@ def test_what_is_anybodys_is_found_shown_and_put_right(coach: Coach, db: Databas
     assert coach("admin", "reset-client-onboarding", world.kilo.client_id, *WHY, "--json").code == 0
     coach("admin", "resend", uuid.uuid4(), *WHY).refused("no such message")
     coach("admin", "retry", "stripe_event", "evt_none", *WHY).refused("no such event")
-    coach("admin", "comp", "kilo", "none", "--until", "2099-01-31T23:59+10:00", *WHY).refused("plan")
 
 
 def test_the_logs_are_read_and_deleted_only_by_age(coach: Coach, db: Database, world: World) -> None:

@@ -1,14 +1,13 @@
 """coach admin: who runs the platform; and find, show and put right what is any organisation's."""
 
 import asyncio
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from coach_cli import output
-from coach_cli.parameters import Email, Json, OrgName, Reason, act, instant, noun
+from coach_cli.parameters import Email, Json, OrgName, Reason, act, noun
 from coach_cli.words import with_moments
 
 app = noun("Say who runs the platform; find, show and put right what is any organisation's. All of it is audited.")
@@ -110,20 +109,6 @@ def reset_onboarding(org: OrgName, reason: Reason, json: Json = False) -> None:
 def reset_client_onboarding(client: ClientId, reason: Reason, json: Json = False) -> None:
     """Let a client be onboarded again; the link they have is closed."""
     output.print_record(asyncio.run(act("reset_client_onboarding", None, client_id=client, reason=reason)), json=json)
-
-
-@app.command("comp", epilog='Example: coach admin comp kilo solo --until 2027-01-31T23:59+10:00 --reason "A good turn"')
-def comp(
-    org: OrgName,
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help="See coach plan list.")],
-    until: Annotated[datetime, typer.Option("--until", metavar="INSTANT", parser=instant, help="Until when.")],
-    reason: Reason,
-    json: Json = False,
-) -> None:
-    """Give an organisation a plan for nothing, for a time."""
-    output.print_record(
-        asyncio.run(act("comp_org", org, plan=plan, ends_at=until.isoformat(), reason=reason)), json=json
-    )
 
 
 @app.command("retry", epilog='Example: coach admin retry stripe_event evt_1Nx --reason "The cause is mended"')

@@ -160,17 +160,6 @@ comment on function public.admin_retry is
 revoke all on function public.admin_retry(text, text, text) from public, anon, service_role;
 grant execute on function public.admin_retry(text, text, text) to authenticated;
 
-create function public.admin_comp(p_org_id uuid, p_plan text, p_ends_at timestamptz, p_reason text)
-returns jsonb
-language sql volatile security invoker set search_path = ''
-begin atomic
-  select private.admin_act('comp_org', jsonb_build_object('org_id', p_org_id, 'plan', p_plan, 'ends_at', p_ends_at, 'reason', p_reason));
-end;
-comment on function public.admin_comp is
-  'Gives an organisation a plan for nothing, until an instant: {id, org_id, plan, ends_at}. Needs orgs.comp. Fails: platform_permission_missing 403, org_not_found 404, plan_not_found 404, value_not_allowed 422, reason_missing 422.';
-revoke all on function public.admin_comp(uuid, text, timestamptz, text) from public, anon, service_role;
-grant execute on function public.admin_comp(uuid, text, timestamptz, text) to authenticated;
-
 create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''

@@ -29,7 +29,6 @@ insert into private.admin_actions (action, permission, needs_reason, subject_typ
   ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
   ('resend_message', 'messages.resend', true, 'outbox_messages'),
   ('retry_work', 'work.retry', true, 'work'),
-  ('comp_org', 'orgs.comp', true, 'plan_grants'),
   ('start_support', 'support.start', true, 'support_access'),
   ('end_support', 'support.start', false, 'support_access'),
   ('list_support', 'support.start', false, 'support_access'),

@@ -235,24 +235,6 @@ end;
 $$;
 comment on function private.act_retry_work is 'Does once more what failed: {kind: message | stripe_event, id}.';
 
-create function private.act_comp_org(p_args jsonb)
-returns private.acted
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_acted private.acted;
-begin
-  v_acted.org_id := (p_args ->> 'org_id')::uuid;
-  perform private.require_known_org(v_acted.org_id);
-  v_acted.subject_id := private.grant_plan(
-    v_acted.org_id, 'comp', p_args ->> 'plan', (p_args ->> 'ends_at')::timestamptz, p_args ->> 'reason', auth.uid(), null);
-  v_acted.after := jsonb_build_object('plan', p_args ->> 'plan', 'ends_at', p_args ->> 'ends_at');
-  v_acted.answer := jsonb_build_object('id', v_acted.subject_id, 'org_id', v_acted.org_id, 'plan', p_args ->> 'plan', 'ends_at', p_args ->> 'ends_at');
-  return v_acted;
-end;
-$$;
-comment on function private.act_comp_org is 'Gives an organisation a plan for nothing, until an instant: {org_id, plan, ends_at}.';
-
 -- Support access.
 
 create function private.act_start_support(p_args jsonb)
@@ -447,7 +429,7 @@ create function private.platform_permissions()
 returns text[]
 language sql immutable security invoker set search_path = ''
 as $$
-  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,billing.grant,system.brakes,system.admins}'::text[];
 $$;
 comment on function private.platform_permissions is 'What a platform admin may be given.';
 
