@@ -10,6 +10,13 @@ values (tests.id('root'), 'root@platform.example', '{*,system.brakes,system.admi
 insert into public.outbox_messages (org_id, channel, kind, client_id, status, next_at, expires_at, error_code)
 values (tests.id('kilo'), 'sms', 'low_package', tests.id('kilo_client'), 'failed', now(), now() + interval '1 day', '30008') returning id as message \gset
 select tests.remember('message', :'message');
+insert into public.outbox_messages (org_id, channel, kind, client_id, status, next_at, expires_at, error_code)
+values (tests.id('kilo'), 'sms', 'low_package', tests.id('kilo_client'), 'failed', now(), now() + interval '1 day', '30003') returning id as second \gset
+select tests.remember('second', :'second');
+insert into public.plans (plan, name, price_cents) values ('solo', 'Solo', 0);
+insert into public.plan_grants (org_id, source, plan, starts_at, ends_at) values (tests.id('kilo'), 'comp', 'solo', now(), now() + interval '9 days')
+  returning id as given \gset
+select tests.remember('grant', :'given');
 
 -- Every function of the console, with a call that is allowed. Those that give rights on the platform are apart.
 create temp table calls (name text, nth serial, permission text, call text);
@@ -24,6 +31,10 @@ insert into calls (name, permission, call) values
   ('admin_reset_onboarding', 'orgs.onboard', $$ admin_reset_onboarding(tests.id('kilo'), 'stuck') $$),
   ('admin_reset_client_onboarding', 'clients.onboard', $$ admin_reset_client_onboarding(tests.id('kilo_client'), 'stuck') $$),
   ('admin_resend', 'messages.resend', $$ admin_resend(tests.id('message'), 'it was down') $$),
+  ('admin_retry', 'work.retry', $$ admin_retry('message', tests.id('second')::text, 'it was down') $$),
+  ('admin_entitlements', 'orgs.read', $$ admin_entitlements(tests.id('kilo')) $$),
+  ('admin_grant_plan', 'billing.grant', $$ admin_grant_plan(tests.id('lima'), 'comp', 'solo', 'a good turn', now() + interval '30 days') $$),
+  ('admin_revoke_grant', 'billing.grant', $$ admin_revoke_grant(tests.id('kilo'), tests.id('grant'), 'over') $$),
   ('admin_pull_brake', 'system.brakes', $$ admin_pull_brake('sms', 'complaints', tests.id('kilo')) $$),
   ('admin_brakes', 'system.brakes', $$ admin_brakes() $$),
   ('admin_release_brake', 'system.brakes', $$ admin_release_brake('sms', 'settled', tests.id('kilo')) $$),
@@ -38,7 +49,7 @@ select set_eq($$ select name from calls $$,
                   where p.pronamespace = 'public'::regnamespace and pg_get_function_sqlbody(p.oid) like '%admin_act(%' $$,
               'this list names every function of the console');
 select set_eq($$ select 'act_' || a.action from private.admin_actions as a $$,
-              $$ select p.proname::text from pg_proc as p where p.pronamespace = 'private'::regnamespace and p.proname like 'act\_%' $$,
+              $$ select p.proname::text from pg_proc as p where p.pronamespace = 'private'::regnamespace and p.prorettype = 'private.acted'::regtype and p.proname like 'act\_%' $$,
               'each action has its rule, and each rule its action');
 select is_empty($$ select a.permission from private.admin_actions as a where a.permission <> all (private.platform_permissions()) $$,
                 'each can be given');
@@ -103,6 +114,9 @@ select is(pg_temp.made($$ admin_block_org(tests.id('kilo'), ' ') $$), 'reason_mi
 select is(pg_temp.made($$ admin_block_org(gen_random_uuid(), 'why') $$), 'org_not_found 1', 'for an organisation that is not there');
 select is(pg_temp.made($$ admin_client(gen_random_uuid()) $$), 'client_not_found 1', 'or a client');
 select is(pg_temp.made($$ admin_resend(tests.id('message'), 'again') $$), 'message_retried 1', 'what has been sent again already');
+select is(pg_temp.made($$ admin_retry('stripe_event', 'evt_none', 'why') $$), 'stripe_event_not_found 1', 'an event that is not there');
+select is(pg_temp.made($$ admin_retry('everything', 'x', 'why') $$), 'value_not_allowed 1', 'a kind of work that is not there');
+select is(pg_temp.made($$ admin_grant_plan(tests.id('kilo'), 'comp', 'none', 'why', now() + interval '1 day') $$), 'plan_not_found 1', 'a plan that is not there');
 select is(pg_temp.made($$ admin_set('nobody@nowhere.example', '{everything}', 'why') $$), 'platform_permission_unknown 1', 'a right that does not exist');
 select is(pg_temp.made($$ admin_set('unknown@nowhere.example', '{orgs.read}', 'why') $$), 'user_not_found 1', 'somebody who has not signed up');
 select is(pg_temp.made($$ admin_remove('coach@kilo.example', 'why') $$), 'platform_admin_not_found 1', 'somebody who does not run the platform');
@@ -119,7 +133,7 @@ select set_eq($$ select f ->> 'kind' from jsonb_array_elements(admin_search('kil
 select is(admin_search(:'kilo_booking') #>> '{0,kind}', 'booking', 'an id finds what it is');
 select is(admin_search(:'message') #>> '{0,kind}', 'message', 'of whatever kind');
 select is(admin_org(:'kilo') #>> '{org,slug}', 'kilo', 'an organisation''s whole state');
-select is(admin_org(:'kilo') #>> '{message_errors,0,error_code}', '30008', 'with what goes wrong');
+select ok(admin_org(:'kilo') -> 'message_errors' @> '[{"error_code": "30008"}]', 'with what goes wrong');
 select ok(admin_org(:'kilo') ?& '{members,clients,bookings,messages,money,alerts,jobs,brakes,support_access,audit}'::text[], 'and all the rest');
 select is(jsonb_array_length(admin_client(:'kilo_client') -> 'packages'), 1, 'a client''s: packages');
 select is(jsonb_array_length(admin_client(:'kilo_client') -> 'bookings'), 1, 'bookings');

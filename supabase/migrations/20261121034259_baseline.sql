@@ -6025,6 +6025,25 @@ end;
 $$;
 comment on function private.act_resend_message is 'Sends a message again that did not arrive or may not have, as a new one: {message_id}.';
 
+-- What failed, once more: where doing it twice does nothing twice.
+create function private.act_retry_work(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform private.require_value(coalesce(p_args ->> 'kind' in ('message', 'stripe_event'), false), 'kind');
+  if p_args ->> 'kind' = 'message' then
+    return private.act_resend_message(jsonb_build_object('message_id', p_args -> 'id'));
+  end if;
+  v_acted.answer := service.replay_stripe_event(p_args ->> 'id');
+  select e.org_id into v_acted.org_id from private.stripe_events as e where e.id = p_args ->> 'id';
+  return v_acted;
+end;
+$$;
+comment on function private.act_retry_work is 'Does once more what failed: {kind: message | stripe_event, id}.';
+
 -- Support access.
 
 create function private.act_start_support(p_args jsonb)
@@ -6219,7 +6238,7 @@ create function private.platform_permissions()
 returns text[]
 language sql immutable security invoker set search_path = ''
 as $$
-  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,billing.grant,system.brakes,system.admins}'::text[];
 $$;
 comment on function private.platform_permissions is 'What a platform admin may be given.';
 
@@ -18160,6 +18179,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'settings.write');
+  perform private.refuse_support_access(p_org_id);
   return private.set_refund_policy(p_org_id, p_tiers);
 end;
 $$;
@@ -21150,6 +21170,17 @@ comment on function public.admin_resend is
   'Sends a message again that did not arrive or may not have; {id, org_id, message_id: the new one}. Needs messages.resend. Fails: platform_permission_missing 403, message_not_found 404, message_not_retryable 409, message_retried 409, reason_missing 422.';
 revoke all on function public.admin_resend(uuid, text) from public, anon, service_role;
 grant execute on function public.admin_resend(uuid, text) to authenticated;
+
+create function public.admin_retry(p_kind text, p_id text, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('retry_work', jsonb_build_object('kind', p_kind, 'id', p_id, 'reason', p_reason));
+end;
+comment on function public.admin_retry is
+  'Does once more what failed (kind message or stripe_event), where doing it twice does nothing twice. Needs work.retry. Fails: platform_permission_missing 403, message_not_found 404, stripe_event_not_found 404, message_not_retryable 409, message_retried 409, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_retry(text, text, text) from public, anon, service_role;
+grant execute on function public.admin_retry(text, text, text) to authenticated;
 
 create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
 returns jsonb
@@ -25771,6 +25802,7 @@ insert into private.admin_actions (action, permission, needs_reason, subject_typ
   ('reset_org_onboarding', 'orgs.onboard', true, 'orgs'),
   ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
   ('resend_message', 'messages.resend', true, 'outbox_messages'),
+  ('retry_work', 'work.retry', true, 'work'),
   ('start_support', 'support.start', true, 'support_access'),
   ('end_support', 'support.start', false, 'support_access'),
   ('list_support', 'support.start', false, 'support_access'),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.harness.database import Database
+from tests.harness.log_scan import SCAN
 
 from coach_cli.main import main
 
@@ -29,6 +30,9 @@ class Ran:
     code: int
     out: str
     err: str
+
+    def __post_init__(self) -> None:
+        SCAN.hear("coach", self.err)
 
     @property
     def data(self) -> Any:

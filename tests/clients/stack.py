@@ -19,6 +19,7 @@ from coach_os.stack.state import State
 from coach_os.stack.supervisor import down, up
 from tests.clients.supabase_js import Client, Driver, missing_packages
 from tests.harness import lacking
+from tests.harness.log_scan import SCAN
 
 PASSWORD = "correct horse battery staple"
 
@@ -111,8 +112,10 @@ def stack() -> Iterator[Stack]:
         driver = Driver(node)
         running = Stack(state, driver)
         yield running
+        SCAN.learn(state.url(SUPERUSER, state.admin_password))
         running.close()
         driver.close()
     finally:
         down(settings)
+        SCAN.read(home)
         shutil.rmtree(home, ignore_errors=True)

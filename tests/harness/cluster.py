@@ -12,6 +12,7 @@ from coach_os.stack.platform import apply_platform
 from coach_os.stack.postgres import SUPERUSER, PostgresServer
 from coach_os.stack.versions import find_binaries
 from tests.harness.database import Database
+from tests.harness.log_scan import SCAN
 
 # Room for races of 32 connections beside a sweep, a calendar and the clone of the next test.
 SETTINGS = {"max_connections": "200", "autovacuum": "off", "shared_buffers": "64MB", "max_wal_size": "256MB"}
@@ -28,9 +29,11 @@ class Cluster:
 
     def start(self) -> None:
         self.server.start()
+        SCAN.watch(self.server.log_file)
 
     def stop(self) -> None:
         self.server.stop("immediate")
+        SCAN.read(self.server.log_file)
 
     def admin_url(self, database: str = "postgres") -> str:
         """As the superuser: for what no role of the product may do."""
@@ -59,8 +62,9 @@ class Cluster:
         return Database(self.server, name)
 
     def drop(self, database: Database) -> None:
-        """Ends whatever still uses the database, then removes it."""
+        """Ends whatever still uses the database, then removes it; the log scan learns whom it knew."""
         database.close()
+        SCAN.learn(database.admin_url)
         with psycopg.connect(self.admin_url(), autocommit=True) as connection:
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database.name)))
 

@@ -11,6 +11,7 @@ import pytest
 from coach_os.stack.versions import DEFAULT_VERSION, VERSIONS
 from tests.harness.cluster import Cluster
 from tests.harness.database import Database
+from tests.harness.log_scan import SCAN
 from tests.harness.world import World, make_world
 
 # A developer's shell may name a real database, or an account that sends: no test may ever reach one.
@@ -35,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     config.option.pgtap_uri = None
     config.stash[CLUSTERS] = {}
+    if not config.pluginmanager.has_plugin("log_scan"):
+        config.pluginmanager.register(SCAN, "log_scan")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

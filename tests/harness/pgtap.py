@@ -11,6 +11,7 @@ import psycopg
 from coach_os.stack.postgres import wheel_binaries
 from coach_os.stack.versions import install_pgtap
 from tests.harness.cluster import Cluster
+from tests.harness.log_scan import SCAN
 
 HELPERS = Path(__file__).parents[2] / "sql_tests" / "helpers.sql"
 _BEGINS = re.compile(r"\A(?:\s|--[^\n]*\n)*begin\s*;", re.IGNORECASE)
@@ -43,6 +44,7 @@ def sql_test_database(cluster: Cluster) -> SqlTestDatabase:
     name = cluster.template("template_sql_tests", build, parent=cluster.migrated_template())
     with psycopg.connect(cluster.server.url(name)) as connection:
         names: dict[str, str] = dict(connection.execute("select name, id::text from tests.names").fetchall())
+    SCAN.learn(cluster.admin_url(name))
     return SqlTestDatabase(cluster.server.url(name), names)
 
 

@@ -111,6 +111,17 @@ def reset_client_onboarding(client: ClientId, reason: Reason, json: Json = False
     output.print_record(asyncio.run(act("reset_client_onboarding", None, client_id=client, reason=reason)), json=json)
 
 
+@app.command("retry", epilog='Example: coach admin retry stripe_event evt_1Nx --reason "The cause is mended"')
+def retry(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="message or stripe_event.")],
+    work: Annotated[str, typer.Argument(metavar="ID", help="Its id.")],
+    reason: Reason,
+    json: Json = False,
+) -> None:
+    """Do once more what failed; what was done already is not done again."""
+    output.print_record(asyncio.run(act("retry_work", None, kind=kind, id=work, reason=reason)), json=json)
+
+
 @app.command("resend", epilog='Example: coach admin resend MESSAGE_ID --reason "The provider was down"')
 def resend(message: MessageId, reason: Reason, json: Json = False) -> None:
     """Send a message again that did not arrive, or may not have."""

@@ -46,7 +46,9 @@ def list_audit(
     json: Json = False,
 ) -> None:
     """List the audit logs, newest first; without --org all organisations' and the platform's."""
-    rows = asyncio.run(act("list_audit", org, action=action, actor_id=actor, before=before, limit=limit))
+    rows = asyncio.run(
+        act("list_audit", org, action=action, actor_id=actor, before=before and before.isoformat(), limit=limit)
+    )
     if json:
         output.print_rows(rows, COLUMNS, json=True)
         return

@@ -149,6 +149,17 @@ comment on function public.admin_resend is
 revoke all on function public.admin_resend(uuid, text) from public, anon, service_role;
 grant execute on function public.admin_resend(uuid, text) to authenticated;
 
+create function public.admin_retry(p_kind text, p_id text, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('retry_work', jsonb_build_object('kind', p_kind, 'id', p_id, 'reason', p_reason));
+end;
+comment on function public.admin_retry is
+  'Does once more what failed (kind message or stripe_event), where doing it twice does nothing twice. Needs work.retry. Fails: platform_permission_missing 403, message_not_found 404, stripe_event_not_found 404, message_not_retryable 409, message_retried 409, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_retry(text, text, text) from public, anon, service_role;
+grant execute on function public.admin_retry(text, text, text) to authenticated;
+
 create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''

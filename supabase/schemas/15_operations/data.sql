@@ -28,6 +28,7 @@ insert into private.admin_actions (action, permission, needs_reason, subject_typ
   ('reset_org_onboarding', 'orgs.onboard', true, 'orgs'),
   ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
   ('resend_message', 'messages.resend', true, 'outbox_messages'),
+  ('retry_work', 'work.retry', true, 'work'),
   ('start_support', 'support.start', true, 'support_access'),
   ('end_support', 'support.start', false, 'support_access'),
   ('list_support', 'support.start', false, 'support_access'),

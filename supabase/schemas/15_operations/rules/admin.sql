@@ -216,6 +216,25 @@ end;
 $$;
 comment on function private.act_resend_message is 'Sends a message again that did not arrive or may not have, as a new one: {message_id}.';
 
+-- What failed, once more: where doing it twice does nothing twice.
+create function private.act_retry_work(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform private.require_value(coalesce(p_args ->> 'kind' in ('message', 'stripe_event'), false), 'kind');
+  if p_args ->> 'kind' = 'message' then
+    return private.act_resend_message(jsonb_build_object('message_id', p_args -> 'id'));
+  end if;
+  v_acted.answer := service.replay_stripe_event(p_args ->> 'id');
+  select e.org_id into v_acted.org_id from private.stripe_events as e where e.id = p_args ->> 'id';
+  return v_acted;
+end;
+$$;
+comment on function private.act_retry_work is 'Does once more what failed: {kind: message | stripe_event, id}.';
+
 -- Support access.
 
 create function private.act_start_support(p_args jsonb)
@@ -410,7 +429,7 @@ create function private.platform_permissions()
 returns text[]
 language sql immutable security invoker set search_path = ''
 as $$
-  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,billing.grant,system.brakes,system.admins}'::text[];
 $$;
 comment on function private.platform_permissions is 'What a platform admin may be given.';
 

@@ -64,6 +64,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'settings.write');
+  perform private.refuse_support_access(p_org_id);
   return private.set_refund_policy(p_org_id, p_tiers);
 end;
 $$;
