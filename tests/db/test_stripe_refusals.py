@@ -39,6 +39,8 @@ def test_another_tenants_account_with_our_metadata_is_refused_and_kept(till: Til
         lima.tell("payment_intent.succeeded", {"id": "pi_3", "amount": 1, "currency": "aud", "metadata": half})
         == "refused stripe_metadata_foreign"
     )
+    other = told.checkout("pi_4", PAID, lima.meta(offer_id=till.org.offer_id))
+    assert lima.tell("checkout.session.completed", other) == "refused stripe_metadata_foreign"
     bill = told.invoice("in_1", "sub_1", 5000, reason="subscription_create", meta=till.meta())
     assert lima.tell("invoice.paid", bill) == "refused stripe_metadata_foreign"
     assert (
@@ -53,7 +55,7 @@ def test_another_tenants_account_with_our_metadata_is_refused_and_kept(till: Til
         till.db.owner.value(
             "select count(*) from private.stripe_events where org_id = %s and status = 'refused'", (lima.org.id,)
         )
-        == 5
+        == 6
     )
     # Kilo's payment is not Lima's to refund or to dispute either.
     till.pay("pi_1")

@@ -40,6 +40,8 @@ REPAIRS = {
     *("book", "book_series", "hold_slot", "confirm_hold", "cancel_booking", "complete_booking", "reschedule_booking"),
     *("undo_completion", "end_series", "move_series", "join_waitlist", "leave_waitlist"),
     *("use_session", "release_session", "correct_package", "extend_package", "freeze_package", "unfreeze_package"),
+    # Closes a door, and opens none.
+    "revoke_client_invite",
 }
 #: About the caller, or the platform's console, whoever they are let in by.
 OWN = {"whoami", "banner", "pulse", "switch_org", "end_support_access"}
@@ -55,9 +57,13 @@ OPEN = {
     ),
     *("portal_overview", "portal_reschedule", "portal_slots", "public_book", "public_dates", "public_page"),
     *("public_slots", "capture_inquiry", "refer", "referral_page", "deposit_state", "show_receipt"),
+    *("client_invite", "onboarding_form", "submit_onboarding", "waiver_form", "sign_waiver"),
+    # For whoever holds the invitation: it makes the caller themselves a member, or a client.
+    *("accept_invite", "redeem_client_invite"),
 }
 #: Nothing here has a row that it could be asked about; what it needs, the role `support` lacks.
 NEEDS = {
+    "revoke_invite": "members.write",
     "automation_preview": "automations.read",
     "run_automation": "automations.write",
     "convert_inquiry": "leads.write",
