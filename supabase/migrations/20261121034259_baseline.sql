@@ -250,13 +250,16 @@ create table public.alerts (
   client_id uuid,
   purchase_id uuid,
   booking_id uuid,
+  note text,
   created_at timestamptz not null default now(),
   resolved_at timestamptz,
   primary key (org_id, id),
-  constraint alerts_kind_form check (kind ~ '^[a-z_]+$')
+  constraint alerts_kind_form check (kind ~ '^[a-z_]+$'),
+  constraint alerts_note_length check (char_length(note) <= 2000)
 );
 comment on table public.alerts is 'What a coach must be told and can act on; the app shows the open ones.';
 comment on column public.alerts.kind is 'A slug: booking_uncovered (a session was held that no package could pay for).';
+comment on column public.alerts.note is 'What an automation of the organisation''s own says.';
 comment on column public.alerts.booking_id is 'What it is about; without a key, since an alert is a note and not a part of the booking.';
 create unique index alerts_booking_once on public.alerts (org_id, kind, booking_id) where booking_id is not null and resolved_at is null;
 create index alerts_open_idx on public.alerts (org_id, created_at desc) where resolved_at is null;
@@ -1022,6 +1025,8 @@ create table private.client_imports (
 comment on table private.client_imports is 'One reading of one file; what became of each row is in client_import_rows.';
 comment on column private.client_imports.date_order is 'How the file writes 03/04/2026; years first (2026-04-03) are understood by all of them.';
 create index client_imports_id_idx on private.client_imports (id);
+create index client_imports_latest_idx on private.client_imports (org_id, created_at desc);
+create index client_imports_age_idx on private.client_imports (created_at);
 
 create table private.client_import_rows (
   org_id uuid not null,
@@ -1653,9 +1658,9 @@ comment on column private.phone_regions.mobile_digits is 'How long a mobile numb
 create table private.platform_settings (
   name text primary key,
   value text not null,
-  constraint platform_settings_name_known check (name in ('app_url'))
+  constraint platform_settings_name_known check (name in ('app_url', 'sign_up_mode'))
 );
-comment on table private.platform_settings is 'What holds for the whole platform: app_url, the address of the apps'' pages in links.';
+comment on table private.platform_settings is 'What holds for the whole platform: app_url, the address of the apps'' pages in links; sign_up_mode, open or invite_only.';
 
 create table public.sms_settings (
   org_id uuid primary key references public.orgs (id) on delete cascade,
@@ -2082,7 +2087,7 @@ create table public.automation_firings (
   foreign key (org_id, automation_id) references public.automations (org_id, id) on delete cascade,
   foreign key (org_id, client_id) references public.clients (org_id, id) on delete cascade,
   constraint automation_firings_status_known check (status in ('pending', 'ok', 'failed', 'skipped')),
-  constraint automation_firings_event_is_whole check (num_nonnulls(event, event_key, client_id) in (0, 3))
+  constraint automation_firings_event_is_whole check ((event is null) = (event_key is null) and (client_id is null or event is not null))
 ) with (fillfactor = 80);
 comment on table public.automation_firings is 'Each time an automation was due, by its schedule or by an event, and what came of it; its recipients are in automation_runs.';
 comment on column public.automation_firings.next_at is 'When it may fire: due_at, or when quiet hours end.';
@@ -2115,7 +2120,7 @@ create table public.automation_runs (
   constraint automation_runs_status_known check (status in ('ok', 'skipped', 'failed'))
 ) with (fillfactor = 80);
 comment on table public.automation_runs is 'What an automation did for one client: ok, skipped for a reason, or failed.';
-comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again has no new row.';
+comment on column public.automation_runs.reason is 'skipped: the guardrail; failed: the first action that failed, and why. Who is skipped for the same reason again, before it works again, has no new row.';
 comment on column public.automation_runs.actions_fired is 'Array of {type, status: ok | failed | pending, reason, message_id | delivery_id}, in the order of the actions.';
 -- Caps and dedupe count what a client got of an automation lately; the app lists an organisation's latest.
 create index automation_runs_client_idx on public.automation_runs (org_id, automation_id, client_id, fired_at desc);
@@ -2129,6 +2134,8 @@ create table public.webhook_endpoints (
   url text not null,
   secret_encrypted text not null,
   is_active boolean not null default true,
+  failures integer not null default 0,
+  rests_until timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (org_id, id),
@@ -2136,6 +2143,7 @@ create table public.webhook_endpoints (
   constraint webhook_endpoints_url_form check (url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(url) <= 2000)
 );
 comment on table public.webhook_endpoints is 'Where an organisation''s webhook actions post to.';
+comment on column public.webhook_endpoints.rests_until is 'It could not be reached: nothing is posted to it before, so that what waits costs one try and not one each.';
 comment on column public.webhook_endpoints.secret_encrypted is 'What signs a post, encrypted by the service with COACH_ENCRYPTION_KEY; no app reads it.';
 
 create table public.webhook_deliveries (
@@ -2150,6 +2158,7 @@ create table public.webhook_deliveries (
   expires_at timestamptz not null,
   attempts integer not null default 0,
   claim uuid,
+  worker text,
   http_status integer,
   error_code text,
   delivered_at timestamptz,
@@ -2164,6 +2173,7 @@ comment on table public.webhook_deliveries is 'Each post of a webhook action: tr
 comment on column public.webhook_deliveries.next_at is 'When it may be tried; while sending, until when it is the claim''s.';
 create index webhook_deliveries_due_idx on public.webhook_deliveries (next_at) where status in ('pending', 'sending');
 create index webhook_deliveries_endpoint_idx on public.webhook_deliveries (org_id, endpoint_id, created_at desc);
+create index webhook_deliveries_waiting_idx on public.webhook_deliveries (org_id, endpoint_id, next_at, id) where status in ('pending', 'sending');
 
 create table public.risk_settings (
   org_id uuid primary key references public.orgs (id) on delete cascade,
@@ -2198,6 +2208,14 @@ comment on table public.client_risk is 'How likely a client is to leave, as of t
 create unique index client_risk_client_once on public.client_risk (org_id, client_id);
 create index client_risk_day_idx on public.client_risk (org_id, as_of_date);
 create index client_risk_tier_idx on public.client_risk (org_id, tier, score desc);
+
+create table private.risk_schedule (
+  org_id uuid primary key references public.orgs (id) on delete cascade,
+  scored_on date,
+  next_at timestamptz not null
+);
+comment on table private.risk_schedule is 'For which local day an organisation''s clients were scored last, and when the next begins.';
+create index risk_schedule_due_idx on private.risk_schedule (next_at);
 
 -- ── 60_payments/tables.sql ──
 
@@ -2897,6 +2915,30 @@ create index support_access_user_idx on public.support_access (user_id, expires_
 create index support_access_client_idx on public.support_access (org_id, client_id) where client_id is not null;
 create index support_access_ended_by_idx on public.support_access (ended_by) where ended_by is not null;
 create index support_access_due_idx on public.support_access (expires_at) where ended_at is null;
+
+-- ── 98_doctor/tables.sql ──
+
+-- The doctor's list of what to look at.
+-- Invariant: a check is a row here and a function private.check_<name>(now) that finds what is wrong; a domain adds its own.
+-- Not here: how the work that runs by itself is getting on (the pulse, which one check reads), and what only the service's side knows:
+-- its settings, the provider's endpoints, other clocks (coach_os.doctor).
+
+create type private.found as (org_id uuid, subject text, detail text);
+comment on type private.found is 'One thing that is wrong: whose it is (null: the platform''s), the id or name of it, and what else helps, never a person''s words.';
+
+create table private.doctor_checks (
+  name text primary key,
+  severity text not null,
+  meaning text not null,
+  fix text not null,
+  is_thorough boolean not null default false,
+  constraint doctor_checks_name_form check (name ~ '^[a-z_]{1,50}$'),
+  constraint doctor_checks_severity_known check (severity in ('error', 'warning'))
+);
+comment on table private.doctor_checks is 'What coach doctor looks at in the database, by private.check_<name>(now).';
+comment on column private.doctor_checks.severity is 'error: something is wrong, or money or sessions may be; warning: it will be, or somebody waits.';
+comment on column private.doctor_checks.fix is 'The command that mends it, or shows what to mend; {subject} and {org} are the first found''s.';
+comment on column private.doctor_checks.is_thorough is 'Reads whole tables: left out of a quick look.';
 
 -- ── 00_foundation/rules.sql ──
 
@@ -4796,7 +4838,8 @@ declare
   v_delta integer;
   v_status text;
 begin
-  if v_package.payment_status not in ('succeeded', 'refunded') or v_package.amount_paid_cents = 0 then
+  -- A sale by hand that does not count as paid is not valid as a whole; its sessions are there again once it does.
+  if v_package.amount_paid_cents = 0 or (v_package.source <> 'stripe' and v_package.payment_status <> 'succeeded') then
     return;
   end if;
   select coalesce(sum(e.amount_cents), 0) into v_there
@@ -5093,6 +5136,24 @@ create trigger automations__require_room after insert on public.automations
 create trigger automations__require_room_again after update of enabled on public.automations
   for each row when (new.enabled and not old.enabled) execute function private.tg__require_room_again('automations', '0');
 
+-- A type that asks for one goes on asking: what is refused is to begin, or to ask for another.
+create function private.tg_session_types__require_deposits()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_feature(new.org_id, 'deposits');
+  return null;
+end;
+$$;
+create trigger session_types__require_deposits after insert on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0)
+  execute function private.tg_session_types__require_deposits();
+create trigger session_types__require_deposits_again after update of deposit_cents, deposit_percent on public.session_types
+  for each row when (num_nonnulls(new.deposit_cents, new.deposit_percent) > 0
+                     and (new.deposit_cents, new.deposit_percent) is distinct from (old.deposit_cents, old.deposit_percent))
+  execute function private.tg_session_types__require_deposits();
+
 create function private.current_plan(p_org_id uuid, p_now timestamptz default now())
 returns public.plans
 language sql stable security definer set search_path = ''
@@ -5368,6 +5429,382 @@ end;
 $$;
 comment on function private.person_end_support_access is 'end_support_access for those whom it concerns; to end one that has ended changes nothing.';
 
+-- ── 98_doctor/rules.sql ──
+
+-- The doctor: looks, finds, and changes nothing. A check costs what is wrong and not what is there, but for the thorough ones.
+
+create function private.check_package_counter_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select p.org_id, p.id::text, format('used %s, ledger %s', p.sessions_used, coalesce(e.used, 0))
+    from public.client_purchases as p
+    left join (select x.org_id, x.purchase_id, sum(x.used_delta) as used, count(*) as entries
+                 from public.session_entries as x group by 1, 2) as e on e.org_id = p.org_id and e.purchase_id = p.id
+   where p.sessions_used <> coalesce(e.used, 0) or p.entry_count <> coalesce(e.entries, 0);
+$$;
+comment on function private.check_package_counter_drift is 'Doctor: packages whose counters are not their ledger''s.';
+
+create function private.check_booking_charge_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  with charges as (
+    select e.org_id, coalesce(e.booking_id, u.booking_id) as booking_id, sum(e.used_delta) as net
+      from public.session_entries as e
+      left join public.session_entries as u on u.org_id = e.org_id and u.id = e.released_entry_id
+     where coalesce(e.booking_id, u.booking_id) is not null
+     group by 1, 2)
+  select b.org_id, b.id::text, format('%s, ledger %s', coalesce(b.settlement, 'open'), coalesce(c.net, 0))
+    from public.bookings as b
+    left join charges as c on c.org_id = b.org_id and c.booking_id = b.id
+   where (b.settlement is not distinct from 'charged') <> (coalesce(c.net, 0) > 0) or c.net > 1;
+$$;
+comment on function private.check_booking_charge_drift is 'Doctor: bookings that are charged without an entry, or have one without being charged.';
+
+create function private.occupancy_counts()
+returns table (org_id uuid, id uuid, seats integer, counted bigint)
+language sql stable security definer set search_path = ''
+as $$
+  select o.org_id, o.id, o.seats,
+         (select count(*) from public.bookings as b where b.org_id = o.org_id and b.occupancy_id = o.id)
+         + (select count(*) from private.holds as h where h.org_id = o.org_id and h.occupancy_id = o.id)
+    from private.occupancies as o
+   where o.seats > 0;
+$$;
+comment on function private.occupancy_counts is 'Taken times: the seats they count, and how many bookings and holds take one.';
+
+create function private.check_occupancy_seats_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id::text, format('seats %s, taken %s', c.seats, c.counted) from private.occupancy_counts() as c
+   where c.counted > 0 and c.counted <> c.seats;
+$$;
+comment on function private.check_occupancy_seats_drift is 'Doctor: taken times that count other seats than are taken.';
+
+create function private.check_occupancy_orphaned(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select c.org_id, c.id::text, format('seats %s', c.seats) from private.occupancy_counts() as c where c.counted = 0;
+$$;
+comment on function private.check_occupancy_orphaned is 'Doctor: taken times that nobody takes.';
+
+create function private.check_org_without_owner(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select m.org_id, m.org_id::text, format('%s members', count(*)) from public.org_members as m group by m.org_id
+  having not bool_or(m.role = 'owner');
+$$;
+comment on function private.check_org_without_owner is 'Doctor: organisations with members and no owner.';
+
+create function private.check_timezone_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  with used as materialized (select distinct b.timezone from public.booking_settings as b),
+  unknown as materialized (select u.timezone from used as u where not exists (select from pg_catalog.pg_timezone_names as n where n.name = u.timezone))
+  select b.org_id, b.org_id::text, b.timezone from public.booking_settings as b join unknown as u on u.timezone = b.timezone;
+$$;
+comment on function private.check_timezone_unknown is 'Doctor: organisations in a timezone that this server''s data does not have.';
+
+-- Billing.
+
+create function private.check_subscription_price_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_price_id, s.status from public.org_subscriptions as s
+   where s.plan is null and s.status in ('trialing', 'active', 'past_due');
+$$;
+comment on function private.check_subscription_price_unknown is 'Doctor: live subscriptions at a price that is no plan''s.';
+
+create function private.check_subscription_twice(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.org_id::text, string_agg(s.stripe_subscription_id, ' ' order by s.started_at) from public.org_subscriptions as s
+   where s.status in ('trialing', 'active', 'past_due') group by s.org_id having count(*) > 1;
+$$;
+comment on function private.check_subscription_twice is 'Doctor: organisations with two live subscriptions.';
+
+create function private.check_subscription_unanswered(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_subscription_id, s.fetch_error from public.org_subscriptions as s
+   where s.refetch_at is not null and s.fetch_error is not null;
+$$;
+comment on function private.check_subscription_unanswered is 'Doctor: subscriptions that the provider was to be asked about.';
+
+create function private.check_renewal_unheard(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select s.org_id, s.stripe_subscription_id, s.status from public.org_subscriptions as s
+   where s.status in ('trialing', 'active') and s.current_period_ends_at < p_now - interval '1 day';
+$$;
+comment on function private.check_renewal_unheard is 'Doctor: live subscriptions whose period ended a day ago.';
+
+create function private.check_plan_feature_unknown(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.plan, n.name
+    from public.plans as p
+   cross join lateral (select unnest(p.features), false union all select jsonb_object_keys(p.limits), true) as n (name, is_limit)
+   where not exists (select from private.features as f where f.feature = n.name and f.is_limit = n.is_limit);
+$$;
+comment on function private.check_plan_feature_unknown is 'Doctor: plans with a feature or limit that does not exist.';
+
+create function private.check_org_without_plan(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select o.id, o.slug, null::text from public.orgs as o
+   where exists (select from public.plans) and not exists (select from public.plans as p where p.is_default)
+     and not exists (select from private.current_grants(o.id, p_now));
+$$;
+comment on function private.check_org_without_plan is 'Doctor: organisations without any plan, where there are plans.';
+
+create function private.check_automation_never_due(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select a.org_id, a.id::text, a.trigger ->> 'schedule' from public.automations as a
+   where a.enabled and a.trigger ->> 'type' = 'schedule' and a.next_run_at is null;
+$$;
+comment on function private.check_automation_never_due is 'Doctor: automations that are on and will never be due.';
+
+-- Work that runs by itself: as the pulse judges it, of every kind that it knows.
+
+create function private.work_in(p_verdict text, p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, k ->> 'kind',
+         coalesce(k #>> '{stuck,0,fix}', k ->> 'fix') || format(' (%s; %s waiting)',
+           array_to_string(array(select jsonb_array_elements_text(k -> 'reasons')), ', '), k ->> 'backlog')
+    from jsonb_array_elements(private.pulse(p_now) -> 'kinds') as k
+   where k ->> 'verdict' = p_verdict and k -> 'reasons' <> '["brake_on"]';
+$$;
+comment on function private.work_in is 'Kinds of work that the pulse judges so, each with its fix; a brake alone is no fault.';
+
+create function private.check_work_failing(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$ select * from private.work_in('failing', p_now); $$;
+comment on function private.check_work_failing is 'Doctor: work that the pulse calls failing.';
+
+create function private.check_work_degraded(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$ select * from private.work_in('degraded', p_now); $$;
+comment on function private.check_work_degraded is 'Doctor: work that the pulse calls degraded.';
+
+-- Five times its usual pause, and at least an hour: a sweep by cron once a day is not missed after an hour.
+create function private.check_sweep_stopped(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, j.job, 'last started ' || to_char(max(j.started_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+    from private.job_runs as j
+   where j.started_at > p_now - interval '14 days' and j.job like 'sweep\_%'
+   group by j.job
+  having count(*) >= 3
+     and max(j.started_at) < p_now - greatest(interval '1 hour', 5 * (max(j.started_at) - min(j.started_at)) / (count(*) - 1));
+$$;
+comment on function private.check_sweep_stopped is 'Doctor: sweeps that were started regularly and no longer are.';
+
+create function private.check_job_killed(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, j.job, j.id::text from private.job_runs as j
+   where j.finished_at is null and j.started_at between p_now - interval '14 days' and p_now - interval '1 hour'
+     and not exists (select from private.job_runs as l where l.job = j.job and l.started_at > j.started_at and l.finished_at is not null);
+$$;
+comment on function private.check_job_killed is 'Doctor: runs that never ended and were not made up for.';
+
+create function private.check_brake_left_on(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select b.org_id, b.kind, 'since ' || to_char(b.pulled_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC' from private.brakes as b
+   where b.pulled_at < p_now - interval '1 day';
+$$;
+comment on function private.check_brake_left_on is 'Doctor: brakes that have been on for more than a day.';
+
+create function private.check_app_url_unset(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, 'app_url', null::text where not exists (select from private.platform_settings as s where s.name = 'app_url');
+$$;
+comment on function private.check_app_url_unset is 'Doctor: nobody has said where links lead.';
+
+-- The database itself.
+
+create function private.check_extension_missing(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, n.name, null::text from unnest('{btree_gist}'::text[]) as n (name)
+   where not exists (select from pg_catalog.pg_extension as e where e.extname = n.name and e.extnamespace = to_regnamespace('extensions'));
+$$;
+comment on function private.check_extension_missing is 'Doctor: extensions that the schema needs.';
+
+create function private.check_row_security_off(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, c.oid::regclass::text, null::text from pg_catalog.pg_class as c
+   where c.relkind in ('r', 'p') and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace) and not c.relrowsecurity;
+$$;
+comment on function private.check_row_security_off is 'Doctor: tables without row level security.';
+
+create function private.check_table_open_to_visitors(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, c.oid::regclass::text, null::text from pg_catalog.pg_class as c
+   where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'public'::regnamespace
+     and (has_table_privilege('anon', c.oid, 'select, insert, update, delete, truncate')
+          or has_any_column_privilege('anon', c.oid, 'select, insert, update'));
+$$;
+comment on function private.check_table_open_to_visitors is 'Doctor: tables and views that anon may read or write.';
+
+create function private.check_private_open(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, 'schema ' || n.name, r.role
+    from unnest('{private}'::text[]) as n (name) cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where has_schema_privilege(r.role, n.name, 'usage, create')
+  union all
+  select null, 'schema service', r.role from unnest('{anon,authenticated}'::text[]) as r (role) where has_schema_privilege(r.role, 'service', 'usage, create')
+  union all
+  select null, c.oid::regclass::text, r.role
+    from pg_catalog.pg_class as c cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace = 'private'::regnamespace
+     and (has_table_privilege(r.role, c.oid, 'select, insert, update, delete, truncate')
+          or has_any_column_privilege(r.role, c.oid, 'select, insert, update'));
+$$;
+comment on function private.check_private_open is 'Doctor: what API roles reach of private, and client roles of service.';
+
+create function private.check_definer_exposed(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.oid::regprocedure::text, null::text from pg_catalog.pg_proc as p
+   where p.pronamespace = 'public'::regnamespace and p.prosecdef
+     and (has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'));
+$$;
+comment on function private.check_definer_exposed is 'Doctor: definers in the exposed schema that clients may call.';
+
+create function private.check_function_open_to_all(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, p.oid::regprocedure::text, null::text
+    from pg_catalog.pg_proc as p
+   cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+   where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace, 'service'::regnamespace) and a.grantee = 0
+     -- An extension's are its own; where it lies is another check.
+     and not exists (select from pg_catalog.pg_depend as d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+$$;
+comment on function private.check_function_open_to_all is 'Doctor: functions that PUBLIC may execute.';
+
+create function private.check_trigger_disabled(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, t.tgname::text, c.oid::regclass::text from pg_catalog.pg_trigger as t join pg_catalog.pg_class as c on c.oid = t.tgrelid
+   where not t.tgisinternal and t.tgenabled <> 'O' and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_trigger_disabled is 'Doctor: triggers that are off.';
+
+create function private.check_constraint_not_valid(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, k.conname::text, k.conrelid::regclass::text from pg_catalog.pg_constraint as k
+   where not k.convalidated and k.connamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_constraint_not_valid is 'Doctor: constraints that were never validated.';
+
+create function private.check_index_invalid(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, i.indexrelid::regclass::text, i.indrelid::regclass::text
+    from pg_catalog.pg_index as i join pg_catalog.pg_class as c on c.oid = i.indrelid
+   where not i.indisvalid and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace);
+$$;
+comment on function private.check_index_invalid is 'Doctor: indexes that were not finished.';
+
+create function private.check_transaction_open_long(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, a.pid::text, a.state from pg_catalog.pg_stat_activity as a
+   where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
+     and a.xact_start < p_now - interval '15 minutes';
+$$;
+comment on function private.check_transaction_open_long is 'Doctor: transactions that have been open for a quarter of an hour.';
+
+-- Runs every check; one that cannot look says so and hides no other.
+create function private.examine(p_now timestamptz, p_is_quick boolean)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_check private.doctor_checks;
+  v_found private.found[];
+  v_findings jsonb := '[]';
+  v_blind jsonb := '[]';
+  v_checked integer := 0;
+begin
+  for v_check in
+    select c.* from private.doctor_checks as c where not (p_is_quick and c.is_thorough) order by c.severity, c.name
+  loop
+    begin
+      execute format('select array_agg(x::private.found) from (select f.* from private.%I($1) as f limit 1000) as x', 'check_' || v_check.name)
+         into v_found using p_now;
+      v_checked := v_checked + 1;
+      if v_found is not null then
+        v_findings := v_findings || jsonb_build_object(
+          'check', v_check.name, 'severity', v_check.severity, 'meaning', v_check.meaning,
+          'fix', replace(replace(replace(v_check.fix, '{subject}', coalesce(v_found[1].subject, '')), '{org}', coalesce(v_found[1].org_id::text, 'ORG')),
+                         '{detail}', coalesce(v_found[1].detail, '')),
+          'count', cardinality(v_found),
+          'examples', (select jsonb_agg(jsonb_build_object('org_id', f.org_id, 'subject', f.subject, 'detail', f.detail))
+                         from (select u.* from unnest(v_found) as u limit 5) as f));
+      end if;
+    exception when others then
+      v_blind := v_blind || jsonb_build_object('check', v_check.name, 'sqlstate', sqlstate);
+    end;
+  end loop;
+  return jsonb_build_object('checked', v_checked, 'findings', v_findings, 'blind', v_blind);
+end;
+$$;
+comment on function private.examine is
+  '{checked: n, findings: [{check, severity, meaning, fix, count (at most 1000), examples: [{org_id, subject, detail}] (at most 5)}], blind: [{check, sqlstate}]}.';
+
+create function private.function_grants()
+returns table (function text, role text)
+language sql stable security definer set search_path = ''
+as $$
+  select n.nspname || '.' || p.proname, r.role
+    from pg_catalog.pg_proc as p
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+   cross join unnest('{anon,authenticated,service_role}'::text[]) as r (role)
+   where n.nspname in ('public', 'private', 'service') and has_function_privilege(r.role, p.oid, 'execute');
+$$;
+comment on function private.function_grants is 'Which API role may call which function, by name.';
+
 -- ── 15_operations/rules/admin.sql ──
 
 -- What operators do, each through private.act: who may, why, and exactly one audit row, also of a refusal (which is therefore returned).
@@ -5588,6 +6025,25 @@ end;
 $$;
 comment on function private.act_resend_message is 'Sends a message again that did not arrive or may not have, as a new one: {message_id}.';
 
+-- What failed, once more: where doing it twice does nothing twice.
+create function private.act_retry_work(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform private.require_value(coalesce(p_args ->> 'kind' in ('message', 'stripe_event'), false), 'kind');
+  if p_args ->> 'kind' = 'message' then
+    return private.act_resend_message(jsonb_build_object('message_id', p_args -> 'id'));
+  end if;
+  v_acted.answer := service.replay_stripe_event(p_args ->> 'id');
+  select e.org_id into v_acted.org_id from private.stripe_events as e where e.id = p_args ->> 'id';
+  return v_acted;
+end;
+$$;
+comment on function private.act_retry_work is 'Does once more what failed: {kind: message | stripe_event, id}.';
+
 -- Support access.
 
 create function private.act_start_support(p_args jsonb)
@@ -5782,7 +6238,7 @@ create function private.platform_permissions()
 returns text[]
 language sql immutable security invoker set search_path = ''
 as $$
-  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.comp,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,system.brakes,system.admins}'::text[];
+  select '{*,orgs.*,clients.*,orgs.read,orgs.write,orgs.block,orgs.onboard,clients.read,clients.block,clients.onboard,messages.resend,work.retry,support.start,audit.read,pulse.read,billing.grant,system.brakes,system.admins}'::text[];
 $$;
 comment on function private.platform_permissions is 'What a platform admin may be given.';
 
@@ -6197,6 +6653,117 @@ as $$
 $$;
 comment on function private.banners is 'The brakes that concern the caller: everybody''s, and those of their organisations.';
 
+-- ── 15_operations/rules/pg_cron.sql ──
+
+-- pg_cron, where the database has it: sweeps that need nothing but the database run inside of it. Its schema may be absent, so
+-- nothing here names it before it is asked for.
+
+create function private.require_pg_cron()
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  if to_regclass('cron.job') is null or to_regprocedure('cron.schedule(text, text, text)') is null then
+    perform private.fail(409, 'pg_cron_missing', 'This database has no pg_cron.',
+                         'Run create extension pg_cron, or use another scheduler: see docs/schedules.md.');
+  end if;
+end;
+$$;
+comment on function private.require_pg_cron is 'Refuses where the extension pg_cron is not there: pg_cron_missing 409.';
+
+-- Only a sweep: a function of `service` that takes a limit and can be run dry.
+create function private.require_sweep(p_function text)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(
+    p_function ~ '^sweep_[a-z_]{1,50}$' and exists (
+      select from pg_catalog.pg_proc as p
+       where p.pronamespace = 'service'::regnamespace and p.proname = p_function and p.proargnames @> '{p_limit,p_dry_run}'), 'function');
+end;
+$$;
+comment on function private.require_sweep is 'Refuses what is no sweep that the database does alone: value_not_allowed 422.';
+
+-- As `coach sweep` does it once: a record of the run, and batches until nothing is done, within half a minute. All of it is one
+-- transaction, since a scheduled command is; what is left over, the next run does.
+create function private.run_sweep(p_job text, p_function text, p_limit integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_run_id uuid;
+  v_counts jsonb;
+  v_total jsonb := '{}';
+  v_slug text;
+  v_ends timestamptz := clock_timestamp() + interval '30 seconds';
+begin
+  perform private.require_sweep(p_function);
+  v_run_id := service.start_job_run('sweep_' || p_job);
+  begin
+    loop
+      execute format('select to_jsonb(s) from (select * from service.%I(p_limit => $1, p_dry_run => false)) as s', p_function) into v_counts using p_limit;
+      select jsonb_object_agg(c.key, c.value::bigint + coalesce((v_total ->> c.key)::bigint, 0)) into v_total from jsonb_each_text(v_counts) as c;
+      exit when not exists (select from jsonb_each_text(v_counts - 'skipped') as c where c.value::bigint > 0) or clock_timestamp() > v_ends;
+    end loop;
+  exception when others then
+    get stacked diagnostics v_slug = pg_exception_detail;
+    perform service.finish_job_run(v_run_id, v_total, case when sqlstate like 'PT%' then v_slug else 'internal_error' end);
+    return null;
+  end;
+  perform service.finish_job_run(v_run_id, v_total);
+  return v_total;
+end;
+$$;
+comment on function private.run_sweep is 'Runs a sweep as a scheduled command, and keeps a record of it; its counts, or null when it failed.';
+
+create function private.install_cron_job(p_job text, p_function text, p_limit integer, p_schedule text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_pg_cron(), private.require_sweep(p_function);
+  perform private.require_value(p_job ~ '^[a-z_]{1,50}$', 'job');
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  perform private.require_value(p_schedule ~ '^([0-9*/,-]+( [0-9*/,-]+){4}|[1-5]?[0-9] seconds)$', 'schedule');
+  -- The same name again replaces what was scheduled under it.
+  execute 'select cron.schedule($1, $2, $3)'
+    using 'coach_' || p_job, p_schedule, format('select private.run_sweep(%L, %L, %s)', p_job, p_function, p_limit);
+end;
+$$;
+comment on function private.install_cron_job is 'Schedules a sweep by pg_cron. Fails: pg_cron_missing 409, value_not_allowed 422.';
+
+create function private.list_cron_jobs()
+returns table (job text, schedule text, is_active boolean, last_started_at timestamptz, last_error text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_pg_cron();
+  return query execute $q$
+    select substr(j.jobname, 7), j.schedule, j.active, r.started_at, r.error
+      from cron.job as j
+      left join lateral (select x.started_at, x.error from private.job_runs as x
+                          where x.job = 'sweep_' || substr(j.jobname, 7) order by x.started_at desc limit 1) as r on true
+     where j.jobname like 'coach\_%'
+     order by j.jobname $q$;
+end;
+$$;
+comment on function private.list_cron_jobs is 'The sweeps that pg_cron runs, and how each ended last. Fails: pg_cron_missing 409.';
+
+create function private.remove_cron_jobs()
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_removed integer;
+begin
+  perform private.require_pg_cron();
+  execute $q$ select count(cron.unschedule(j.jobid))::integer from cron.job as j where j.jobname like 'coach\_%' $q$ into v_removed;
+  return v_removed;
+end;
+$$;
+comment on function private.remove_cron_jobs is 'Lets pg_cron run none of the sweeps any more; how many it had. Fails: pg_cron_missing 409.';
+
 -- ── 15_operations/rules/provider_limits.sql ──
 
 -- A provider's limit defers the queue of that provider and account until it resets; no worker waits with work in hand.
@@ -6222,6 +6789,403 @@ as $$
    where l.provider = p_provider and l.account = coalesce(p_account, '') and l.until_at > p_now;
 $$;
 comment on function private.deferred_until is 'Until when a provider''s account (null: the platform''s) is left alone; null: it is not.';
+
+-- ── 22_invites/rules/clients.sql ──
+
+-- A client's invite: a code that whoever holds it redeems once, and so signs in as the client. Guesses are counted, so what is not
+-- found is returned, not raised (private.refusal).
+
+create function private.create_client_invite(p_org_id uuid, p_client_id uuid, p_days integer, p_actor_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_client public.clients;
+  v_invite public.client_invites;
+begin
+  perform private.require_value(p_days between 1 and 90, 'days');
+  -- The client's row is the lock: two coaches who invite at once hand out one code.
+  select c.* into v_client from public.clients as c where c.org_id = p_org_id and c.id = p_client_id for no key update;
+  if not found then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'Reload the clients.');
+  elsif v_client.auth_user_id is not null then
+    perform private.fail(409, 'client_linked', 'This client signs in already.', 'There is nothing to invite them to.');
+  end if;
+  select i.* into v_invite
+    from public.client_invites as i
+   where i.org_id = p_org_id and i.client_id = p_client_id and i.redeemed_at is null and i.revoked_at is null and i.expires_at > now()
+   order by i.expires_at desc limit 1;
+  if not found then
+    loop
+      v_invite.invite_code := private.random_code(10);
+      exit when not exists (select from public.client_invites as i where i.invite_code = v_invite.invite_code);
+    end loop;
+    insert into public.client_invites (org_id, client_id, invite_code, expires_at, created_by)
+    values (p_org_id, p_client_id, v_invite.invite_code, now() + make_interval(days => p_days), p_actor_id)
+    returning * into v_invite;
+  end if;
+  return jsonb_build_object('invite_id', v_invite.id, 'invite_code', v_invite.invite_code, 'expires_at', v_invite.expires_at);
+end;
+$$;
+comment on function private.create_client_invite is
+  'The open invite of a client, or a new one for so many days (1 to 90): {invite_id, invite_code, expires_at}. Fails: client_not_found 404, client_linked 409, value_not_allowed 422.';
+
+create function private.member_create_client_invite(p_client_id uuid, p_days integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'clients.write');
+begin
+  perform private.refuse_support_access(v_org_id);
+  return private.create_client_invite(v_org_id, p_client_id, p_days, auth.uid());
+end;
+$$;
+comment on function private.member_create_client_invite is 'create_client_invite for a member with clients.write.';
+
+create function private.refuse_invite()
+returns void
+language sql volatile security invoker set search_path = ''
+as $$
+  select private.fail(404, 'invite_not_found', 'There is no such invitation.', 'Check the code, or ask for a new one.');
+$$;
+comment on function private.refuse_invite is 'Refuses an unknown invitation, or another tenant''s: invite_not_found 404.';
+
+create function private.revoke_client_invite(p_org_id uuid, p_invite_id uuid)
+returns boolean
+language sql volatile security definer set search_path = ''
+as $$
+  with gone as (
+    update public.client_invites as i set revoked_at = now()
+     where i.org_id = p_org_id and i.id = p_invite_id and i.redeemed_at is null and i.revoked_at is null
+    returning 1)
+  select exists (select from gone);
+$$;
+comment on function private.revoke_client_invite is 'Takes an invite back; false when it was used or taken back already.';
+
+create function private.member_revoke_client_invite(p_invite_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.client_invites as i where i.id = p_invite_id and i.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.refuse_invite();
+  end if;
+  perform private.require_org(v_org_id, 'clients.write');
+  return private.revoke_client_invite(v_org_id, p_invite_id);
+end;
+$$;
+comment on function private.member_revoke_client_invite is 'revoke_client_invite for a member with clients.write. Fails: invite_not_found 404, permission_missing 403.';
+
+-- Whose invite a code is, or the refusal to answer. People mistype: case and spaces do not matter.
+create function private.invite_by_code(p_code text, p_bucket text, out invite public.client_invites, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_who text := coalesce(auth.uid()::text, private.caller_address());
+begin
+  if not private.is_within_rate(p_bucket, v_who, 30, '10 minutes') then
+    refusal := private.rate_limited();
+    return;
+  end if;
+  select i.* into invite
+    from public.client_invites as i
+   where i.invite_code in (upper(regexp_replace(p_code, '[\s-]', '', 'g')), btrim(p_code)) and i.revoked_at is null
+   order by i.redeemed_at nulls first limit 1;
+  if invite.id is null then
+    refusal := private.refusal(404, 'invite_not_found', 'There is no such invitation.', 'Check the code, or ask for a new one.');
+  elsif invite.redeemed_at is null and invite.expires_at <= now() then
+    refusal := private.refusal(410, 'invite_expired', 'This invitation has ended.', 'Ask for a new one.');
+  elsif invite.redeemed_at is not null and invite.redeemed_by is distinct from auth.uid() then
+    refusal := private.refusal(410, 'invite_used', 'This invitation has been used.', 'Ask for a new one.');
+  end if;
+end;
+$$;
+comment on function private.invite_by_code is
+  'The invite of a code, or the refusal to answer: invite_not_found 404, invite_expired 410, invite_used 410, rate_limited 429.';
+
+create function private.client_invite(p_code text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.invite_by_code(p_code, 'invite_look');
+begin
+  return coalesce(v_found.refusal, (
+    select jsonb_build_object('first_name', split_part(c.full_name, ' ', 1), 'org_name', o.name, 'expires_at', (v_found.invite).expires_at)
+      from public.clients as c
+      join public.orgs as o on o.id = c.org_id
+     where c.org_id = (v_found.invite).org_id and c.id = (v_found.invite).client_id));
+end;
+$$;
+comment on function private.client_invite is 'What the app shows of an invite before its holder signs up.';
+
+-- Lock order: invite, then client.
+create function private.person_redeem_client_invite(p_code text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.invite_by_code(p_code, 'invite_redeem');
+  v_invite public.client_invites := v_found.invite;
+  v_client public.clients;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  -- Of two people with one code the second waits here, and reads again what the first has left.
+  select i.* into v_invite from public.client_invites as i where i.org_id = v_invite.org_id and i.id = v_invite.id for no key update;
+  if v_invite.revoked_at is not null then
+    return private.refusal(404, 'invite_not_found', 'There is no such invitation.', 'Check the code, or ask for a new one.');
+  elsif v_invite.redeemed_at is not null and v_invite.redeemed_by is distinct from auth.uid() then
+    return private.refusal(410, 'invite_used', 'This invitation has been used.', 'Ask for a new one.');
+  end if;
+  if v_invite.redeemed_at is null then
+    select c.* into v_client from public.clients as c where c.org_id = v_invite.org_id and c.id = v_invite.client_id for no key update;
+    if v_client.auth_user_id is not null and v_client.auth_user_id <> auth.uid() then
+      return private.refusal(409, 'client_linked', 'Somebody signs in as this client already.', 'Ask your coach.');
+    end if;
+    update public.clients as c set auth_user_id = auth.uid() where c.org_id = v_invite.org_id and c.id = v_invite.client_id;
+    update public.client_invites as i
+       set redeemed_at = now(), redeemed_by = auth.uid()
+     where i.org_id = v_invite.org_id and i.id = v_invite.id
+    returning i.* into v_invite;
+    insert into public.profiles (id, full_name) values (auth.uid(), v_client.full_name) on conflict (id) do nothing;
+  end if;
+  return private.outcome('redeemed', jsonb_build_object(
+    'invite_id', v_invite.id, 'client_id', v_invite.client_id, 'org_id', v_invite.org_id, 'redeemed_at', v_invite.redeemed_at));
+end;
+$$;
+comment on function private.person_redeem_client_invite is
+  'Makes the signed-in person the client of a code: {outcome: redeemed, invite_id, client_id, org_id, redeemed_at}; again answers the same.';
+
+-- ── 22_invites/rules/members.sql ──
+
+-- A member's invite: an email with a link, a role, and an end. Accepted once, by whoever has confirmed that very email.
+
+create function private.invite_member(p_org_id uuid, p_email text, p_role text, p_days integer, p_actor_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_email text := lower(private.clean_line(p_email));
+  v_token uuid := gen_random_uuid();
+  v_invite public.member_invites;
+begin
+  perform private.require_value(coalesce(char_length(v_email) <= 320 and v_email ~ '^[^@\s<>"]+@[^@\s<>"]+\.[^@\s<>"]+$', false), 'email');
+  perform private.require_value(exists (select from public.roles as r where r.role = p_role and r.role <> 'support'), 'role');
+  perform private.require_value(p_days between 1 and 30, 'days');
+  if exists (select from public.org_members as m join auth.users as u on u.id = m.user_id
+              where m.org_id = p_org_id and lower(u.email::text) = v_email) then
+    perform private.fail(409, 'already_member', 'This person belongs to the organisation already.', 'Change their role instead.');
+  end if;
+  -- One open invite for each email; sent anew it has a new link, and the old one opens nothing. A double click is one.
+  insert into public.member_invites as i (org_id, email, role, token_hash, expires_at, created_by)
+  values (p_org_id, v_email, p_role, sha256(convert_to(v_token::text, 'UTF8')), now() + make_interval(days => p_days), p_actor_id)
+  on conflict (org_id, email) where accepted_at is null and revoked_at is null do update
+     set role = excluded.role, token_hash = excluded.token_hash, expires_at = excluded.expires_at, created_by = excluded.created_by,
+         updated_at = clock_timestamp()
+   where i.role <> excluded.role or i.updated_at < now() - interval '1 minute'
+  returning i.* into v_invite;
+  if v_invite.id is null then
+    select i.* into v_invite
+      from public.member_invites as i
+     where i.org_id = p_org_id and i.email = v_email and i.accepted_at is null and i.revoked_at is null;
+    return jsonb_build_object('invite_id', v_invite.id, 'email', v_invite.email, 'role', v_invite.role, 'expires_at', v_invite.expires_at,
+                              'email_queued', false);
+  end if;
+  if private.app_link('') is not null then
+    perform private.queue_message(
+      p_org_id, 'email', 'member_invite', null, 'member_invite-' || v_invite.id || '-' || v_token, p_expires_at => v_invite.expires_at,
+      p_metadata => jsonb_build_object('link', private.app_link('/join/' || v_token)), p_to_address => v_email, p_created_by => p_actor_id);
+  end if;
+  return jsonb_build_object('invite_id', v_invite.id, 'email', v_invite.email, 'role', v_invite.role, 'expires_at', v_invite.expires_at,
+                            'email_queued', private.app_link('') is not null);
+end;
+$$;
+comment on function private.invite_member is
+  'Invites a person by email: {invite_id, email, role, expires_at, email_queued}. Fails: already_member 409, value_not_allowed 422.';
+
+create function private.member_invite_member(p_org_id uuid, p_email text, p_role text, p_days integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_org(p_org_id, 'members.write');
+  if p_role = 'owner' then
+    perform private.require_org(p_org_id, 'owners.write');
+  end if;
+  perform private.refuse_support_access(p_org_id);
+  if not private.is_within_rate('invite_member', p_org_id::text, 50, '1 hour') then
+    return private.rate_limited();
+  end if;
+  return private.invite_member(p_org_id, p_email, p_role, p_days, auth.uid());
+end;
+$$;
+comment on function private.member_invite_member is 'invite_member for a member with members.write; an owner is invited by owners.';
+
+create function private.revoke_invite(p_org_id uuid, p_invite_id uuid)
+returns boolean
+language sql volatile security definer set search_path = ''
+as $$
+  with gone as (
+    update public.member_invites as i set revoked_at = now(), updated_at = now()
+     where i.org_id = p_org_id and i.id = p_invite_id and i.accepted_at is null and i.revoked_at is null
+    returning 1),
+  unsent as (
+    update public.outbox_messages as m set status = 'cancelled', error_code = 'invite_revoked', updated_at = now()
+     where m.org_id = p_org_id and m.kind = 'member_invite' and starts_with(m.idempotency_key, 'member_invite-' || p_invite_id)
+       and m.status in ('pending', 'queued') and exists (select from gone))
+  select exists (select from gone);
+$$;
+comment on function private.revoke_invite is 'Takes a member''s invite back; false when it was accepted or taken back already.';
+
+create function private.member_revoke_invite(p_invite_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select i.org_id into v_org_id from public.member_invites as i where i.id = p_invite_id and i.org_id = any (private.orgs_with('org.read'));
+  if not found then
+    perform private.refuse_invite();
+  end if;
+  perform private.require_org(v_org_id, 'members.write');
+  return private.revoke_invite(v_org_id, p_invite_id);
+end;
+$$;
+comment on function private.member_revoke_invite is 'revoke_invite for a member with members.write. Fails: invite_not_found 404, permission_missing 403.';
+
+-- The link is no more than where to look: whoever accepts must have confirmed the email it was sent to.
+create function private.person_accept_invite(p_token text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_email text := (select lower(u.email::text) from auth.users as u where u.id = auth.uid() and u.email_confirmed_at is not null);
+  v_invite public.member_invites;
+  v_member public.org_members;
+begin
+  if not private.is_within_rate('invite_accept', auth.uid()::text, 30, '10 minutes') then
+    return private.rate_limited();
+  end if;
+  select i.* into v_invite
+    from public.member_invites as i where i.token_hash = sha256(convert_to(lower(btrim(p_token)), 'UTF8')) for no key update;
+  if not found or v_invite.revoked_at is not null then
+    return private.refusal(404, 'invite_not_found', 'There is no such invitation.', 'Ask for a new one.');
+  elsif v_invite.email is distinct from v_email then
+    return private.refusal(403, 'invite_other_email', 'This invitation is for another email.', 'Sign in with the email it was sent to, once you have confirmed it.');
+  elsif v_invite.accepted_at is not null and v_invite.accepted_by is distinct from auth.uid() then
+    return private.refusal(410, 'invite_used', 'This invitation has been used.', 'Ask for a new one.');
+  elsif v_invite.accepted_at is null and v_invite.expires_at <= now() then
+    return private.refusal(410, 'invite_expired', 'This invitation has ended.', 'Ask for a new one.');
+  end if;
+  if v_invite.accepted_at is null then
+    insert into public.org_members (org_id, user_id, role) values (v_invite.org_id, auth.uid(), v_invite.role)
+    on conflict (org_id, user_id) do nothing;
+    update public.member_invites as i
+       set accepted_at = now(), accepted_by = auth.uid(), updated_at = now()
+     where i.org_id = v_invite.org_id and i.id = v_invite.id;
+  end if;
+  select m.* into v_member from public.org_members as m where m.org_id = v_invite.org_id and m.user_id = auth.uid();
+  if not found then
+    -- Accepted once, and removed since: an old link is no way back.
+    return private.refusal(410, 'invite_used', 'This invitation has been used.', 'Ask for a new one.');
+  end if;
+  return private.outcome('joined', jsonb_build_object('org_id', v_invite.org_id, 'member_id', v_member.id, 'role', v_member.role));
+end;
+$$;
+comment on function private.person_accept_invite is
+  'Joins the organisation of an invitation: {outcome: joined, org_id, member_id, role}; again answers the same.';
+
+-- ── 22_invites/rules/sign_up.sql ──
+
+-- Who may have an account. Asked wherever one is born: by the trigger on auth.users, which nothing gets round, and before it by the auth
+-- hook, which answers in words and leaves its evidence. Each birth is audited by the trigger, each refusal by the hook: what the trigger
+-- refuses is rolled back with its evidence, so it says so in the server's log.
+
+create function private.sign_up_mode()
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select s.value from private.platform_settings as s where s.name = 'sign_up_mode'), 'open');
+$$;
+comment on function private.sign_up_mode is 'open: anybody signs up; invite_only: whom the allow-list or an open invitation names.';
+
+-- A client's code comes along in the sign-up's data: it is proven here, not believed.
+create function private.decide_sign_up(p_email text, p_invite_code text, out is_allowed boolean, out reason text)
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_email text := lower(btrim(p_email));
+begin
+  reason := case
+    when private.is_braked('sign_up') then 'brake_on'
+    when private.sign_up_mode() = 'open' then 'open'
+    when exists (select from private.allow_list as a where a.entry in (v_email, '@' || split_part(v_email, '@', -1))) then 'listed'
+    when exists (select from public.member_invites as i
+                  where i.email = v_email and i.accepted_at is null and i.revoked_at is null and i.expires_at > now()) then 'member_invite'
+    when exists (select from public.client_invites as i
+                   join public.clients as c on c.org_id = i.org_id and c.id = i.client_id
+                  where i.redeemed_at is null and i.revoked_at is null and i.expires_at > now()
+                    and (i.invite_code = upper(regexp_replace(p_invite_code, '[\s-]', '', 'g')) or lower(c.email) = v_email)) then 'client_invite'
+    else 'not_invited' end;
+  is_allowed := reason not in ('brake_on', 'not_invited');
+end;
+$$;
+comment on function private.decide_sign_up is
+  'Whether somebody may have an account, and why: {is_allowed, reason: open | listed | member_invite | client_invite, or brake_on | not_invited}.';
+
+create function private.tg_users__decide_sign_up()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_decision record := private.decide_sign_up(new.email::text, new.raw_user_meta_data ->> 'invite_code');
+begin
+  if not v_decision.is_allowed then
+    raise log 'sign_up_refused: %', v_decision.reason;
+    if v_decision.reason = 'brake_on' then
+      perform private.fail(423, 'brake_on', 'Signing up is stopped at the moment.', 'Try again later.');
+    end if;
+    perform private.fail(403, 'sign_up_not_invited', 'Signing up is by invitation.', 'Ask for an invitation to this email.');
+  end if;
+  perform private.record_audit(null, 'sign_up_allowed', 'users', new.id, p_reason => v_decision.reason);
+  return new;
+end;
+$$;
+comment on function private.tg_users__decide_sign_up is 'Lets an account be born, and audits it: sign_up_not_invited 403, brake_on 423.';
+create trigger users__decide_sign_up before insert on auth.users
+  for each row execute function private.tg_users__decide_sign_up();
+
+create function private.set_sign_up_mode(p_mode text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_mode in ('open', 'invite_only'), 'mode');
+  insert into private.platform_settings (name, value) values ('sign_up_mode', p_mode) on conflict (name) do update set value = excluded.value;
+  perform private.record_audit(null, 'set_sign_up_mode', 'platform_settings', null, p_reason => p_mode);
+end;
+$$;
+comment on function private.set_sign_up_mode is 'Says who may sign up: open, or invite_only.';
+
+create function private.allow_entry(p_entry text)
+returns text
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_entry text := lower(btrim(p_entry));
+begin
+  perform private.require_value(coalesce(char_length(v_entry) between 3 and 320 and v_entry ~ '^[^@[:space:]]*@[^@[:space:]]+$', false), 'entry');
+  return v_entry;
+end;
+$$;
+comment on function private.allow_entry is 'An email, or @domain, as the allow-list keeps it. Fails: value_not_allowed 422.';
 
 -- ── 25_leads/rules/capture.sql ──
 
@@ -6641,7 +7605,7 @@ begin
   case p_reward_type
     when 'credit' then
       insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, referral_reward_id, actor_id)
-      values (p_org_id, p_client_id, 'reward', p_reward_value, private.credit_currency(p_org_id), v_reward_id, auth.uid());
+      values (p_org_id, p_client_id, 'reward', p_reward_value, private.client_credit_currency(p_org_id, p_client_id), v_reward_id, auth.uid());
     when 'free_session' then
       update public.referral_rewards as w set purchase_id = private.give_sessions(p_org_id, p_client_id, p_reward_value)
        where w.org_id = p_org_id and w.id = v_reward_id;
@@ -6728,7 +7692,7 @@ begin
   end if;
   insert into public.credit_entries (org_id, client_id, kind, amount_cents, currency, note, request_id, actor_id)
   select p_org_id, p_client_id, 'spent', -p_amount_cents,
-         (select e.currency from public.credit_entries as e where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1),
+         private.client_credit_currency(p_org_id, p_client_id),
          private.clean_line(p_note), p_request_id, p_actor_id
   on conflict (org_id, request_id) where request_id is not null do nothing;
   if not found then
@@ -6750,22 +7714,21 @@ end;
 $$;
 comment on function private.member_spend_credit is 'spend_credit for a member with packages.sell.';
 
+create function private.client_credit_currency(p_org_id uuid, p_client_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select e.currency from public.credit_entries as e
+                    where e.org_id = p_org_id and e.client_id = p_client_id order by e.created_at limit 1), private.credit_currency(p_org_id));
+$$;
+comment on function private.client_credit_currency is 'The currency of a client''s credit: that of the first.';
+
 create function private.member_credit_balance(p_client_id uuid)
 returns jsonb
-language plpgsql stable security definer set search_path = ''
+language sql stable security definer set search_path = ''
 as $$
-declare
-  v_org_id uuid;
-begin
-  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
-  if not found then
-    v_org_id := private.require_client(p_client_id, 'clients.read');
-  end if;
-  return jsonb_build_object(
-    'balance_cents', private.credit_balance(v_org_id, p_client_id),
-    'currency', coalesce((select e.currency from public.credit_entries as e where e.org_id = v_org_id and e.client_id = p_client_id
-                           order by e.created_at limit 1), private.credit_currency(v_org_id)));
-end;
+  select jsonb_build_object('balance_cents', private.credit_balance(o.id, p_client_id), 'currency', private.client_credit_currency(o.id, p_client_id))
+    from (select private.readable_client_org(p_client_id) as id) as o;
 $$;
 comment on function private.member_credit_balance is 'A client''s credit, for members and for the client: {balance_cents, currency}.';
 
@@ -6791,33 +7754,65 @@ end;
 $$;
 comment on function private.client_referral_code is 'The code by which a client is known as the one who referred somebody.';
 
-create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+create function private.referral_link_document(p_org_id uuid, p_client_id uuid, p_referral_link_id uuid)
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
-  v_org_id uuid;
   v_link public.referral_links;
+  v_code text;
   v_path text;
 begin
-  select c.org_id into v_org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids());
-  if not found then
-    v_org_id := private.require_client(p_client_id, 'clients.read');
-  end if;
   select l.* into v_link
     from public.referral_links as l
-   where l.org_id = v_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
+   where l.org_id = p_org_id and l.is_active and coalesce(l.expires_at > now(), true) and (p_referral_link_id is null or l.id = p_referral_link_id)
    order by l.created_at desc limit 1;
   if not found then
     perform private.fail(404, 'referral_not_found', 'There is no open referral link.', 'Make one first.');
   end if;
-  v_path := '/refer/' || v_link.code || '?by=' || private.client_referral_code(v_org_id, p_client_id);
-  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name,
-                            'referral_code', private.client_referral_code(v_org_id, p_client_id), 'url', coalesce(private.app_link(v_path), v_path));
+  v_code := private.client_referral_code(p_org_id, p_client_id);
+  v_path := '/refer/' || v_link.code || '?by=' || v_code;
+  return jsonb_build_object('referral_link_id', v_link.id, 'code', v_link.code, 'name', v_link.name, 'referral_code', v_code,
+                            'url', coalesce(private.app_link(v_path), v_path));
 end;
 $$;
-comment on function private.person_referral_link is
-  'The link a client hands on, for members and for the client: {referral_link_id, code, name, referral_code, url}. Fails: client_not_found 404, referral_not_found 404.';
+comment on function private.referral_link_document is
+  'The link a client hands on: {referral_link_id, code, name, referral_code, url}. Fails: referral_not_found 404.';
+
+create function private.person_referral_link(p_client_id uuid, p_referral_link_id uuid)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.referral_link_document(private.readable_client_org(p_client_id), p_client_id, p_referral_link_id);
+$$;
+comment on function private.person_referral_link is 'referral_link_document for members with clients.read, and for the client.';
+
+create function private.readable_client_org(p_client_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return coalesce(
+    (select c.org_id from public.clients as c where c.id = p_client_id and c.id = any (private.my_client_ids())),
+    private.require_client(p_client_id, 'clients.read'));
+end;
+$$;
+comment on function private.readable_client_org is 'The organisation of a client who is the signed-in person, or whom they may see. Fails: client_not_found 404, permission_missing 403.';
+
+create function private.client_org(p_client_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select c.org_id from public.clients as c where c.id = p_client_id);
+begin
+  if v_org_id is null then
+    perform private.fail(404, 'client_not_found', 'There is no such client.', 'List the clients.');
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.client_org is 'The organisation of a client, for operators. Fails: client_not_found 404.';
 
 -- Letters and digits that nobody takes for others. Each byte of a random uuid's hash gives one: 256 is a multiple of 32.
 create function private.random_code(p_length integer)
@@ -7360,6 +8355,7 @@ declare
   v_id uuid;
 begin
   perform private.require_unbraked('imports', p_org_id);
+  perform private.require_feature(p_org_id, 'imports');
   perform private.require_value(p_date_order in ('iso', 'dmy', 'mdy'), 'date_order');
   insert into private.client_imports (org_id, is_dry_run, date_order) values (p_org_id, p_is_dry_run, p_date_order) returning id into v_id;
   if not p_is_dry_run then
@@ -7368,7 +8364,7 @@ begin
   return v_id;
 end;
 $$;
-comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, value_not_allowed 422.';
+comment on function private.open_client_import is 'Begins an import of clients and returns its id. Fails: brake_on 423, feature_not_in_plan 402, value_not_allowed 422.';
 
 -- The plan is made and carried out under one lock. A line that was answered is answered the same again: a batch whose answer was lost
 -- is sent once more.
@@ -10693,6 +11689,7 @@ declare
   v_candidates uuid[];
   v_packages uuid[];
 begin
+  perform set_config('coach.sweeps_bookings', 'on', true);
   -- Plain reads: what may be due, oldest first, each half by its own partial index; and with a booking the others of its
   -- package that are over, so that a package is locked and written once and not once a batch. A booking without a package,
   -- or one that is settled or due already, comes alone. num_nulls() says `is null` and keeps the planner from reading the
@@ -10797,13 +11794,27 @@ begin
     select d.org_id, 'booking_uncovered', d.client_id, d.purchase_id, d.id
       from ended as d
      where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered' and not p_dry_run
-    on conflict do nothing)
+    on conflict do nothing),
+  -- Looked up once for an organisation, not once for a booking: most have none that waits for this.
+  waiting as materialized (
+    select a.org_id, a.id
+      from (select distinct e.org_id from ended as e) as o
+      join public.automations as a
+        on a.org_id = o.org_id and a.enabled and a.trigger ->> 'event' = 'booking_completed' and a.enabled_at <= p_now),
+  noticed as (
+    insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+    select d.org_id, w.id, p_now, p_now, 'booking_completed', 'booking_completed-' || d.id, d.client_id
+      from waiting as w
+      join ended as d on d.org_id = w.org_id
+     where d.status = 'confirmed' and not p_dry_run
+    on conflict (org_id, automation_id, event_key) where event_key is not null do nothing)
   select count(*) filter (where d.status = 'confirmed'),
          count(*) filter (where d.verdict = 'charged' and d.settlement is distinct from 'charged'),
          count(*) filter (where d.verdict = 'uncovered' and d.settlement is distinct from 'uncovered'),
          cardinality(v_candidates) - count(*)
     into completed, charged, uncovered, skipped
     from ended as d;
+  perform set_config('coach.sweeps_bookings', '', true);
 end;
 $$;
 comment on function private.sweep_overdue_bookings is
@@ -10877,6 +11888,499 @@ as $$
   select tstzrange(private.local_to_instant(p_org_id, p_on, '00:00'), private.local_to_instant(p_org_id, p_on + 1, '00:00'));
 $$;
 comment on function private.org_day_bounds is 'A local day as instants; where midnight does not exist it begins with the first instant that does.';
+
+-- ── 45_waivers/rules/onboarding.sql ──
+
+-- Onboarding by a link: a client fills in what their coach must know, and signs the waiver with it. The link is used once.
+
+-- A link that is made anew is good for thirty days from then, whoever makes it.
+create function private.tg_clients__date_onboarding()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  new.onboarding_sent_at := now();
+  return new;
+end;
+$$;
+comment on function private.tg_clients__date_onboarding is 'Dates a new onboarding link.';
+create trigger clients__date_onboarding before update of onboarding_token on public.clients
+  for each row when (new.onboarding_token is not null and new.onboarding_token is distinct from old.onboarding_token)
+  execute function private.tg_clients__date_onboarding();
+
+create function private.onboarding_client(p_token text, out client public.clients, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    select c.* into client from public.clients as c where c.onboarding_token = p_token::uuid limit 1;
+  end if;
+  if client.id is null then
+    refusal := private.refuse_link('onboarding_miss');
+  elsif not private.is_within_rate('onboarding', client.id::text, 60, '10 minutes') then
+    refusal := private.rate_limited();
+  elsif private.onboarding_expires_at(client) <= now() then
+    refusal := private.refusal(410, 'link_expired', 'This link has ended.', 'Ask your coach for a new link.');
+  end if;
+end;
+$$;
+comment on function private.onboarding_client is
+  'The client whose form a link opens, or the refusal to answer: link_not_found 404, link_expired 410, rate_limited 429.';
+
+create function private.onboarding_expires_at(p_client public.clients)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(p_client.onboarding_sent_at, p_client.created_at) + interval '30 days';
+$$;
+comment on function private.onboarding_expires_at is 'Until when a client''s onboarding link works.';
+
+create function private.onboarding_form(p_token text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.onboarding_client(p_token);
+  v_client public.clients := v_found.client;
+  v_text public.waiver_texts;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  v_text := private.waiver_text_of(v_client.org_id);
+  return private.org_document(v_client.org_id) || jsonb_build_object(
+    'expires_at', private.onboarding_expires_at(v_client),
+    'waiver', case when v_text.id is not null then jsonb_build_object('version', v_text.version, 'text', v_text.body) end,
+    'client', (select jsonb_object_agg(a.name, to_jsonb(v_client) -> a.name) from private.onboarding_fields() as a));
+end;
+$$;
+comment on function private.onboarding_form is 'What the onboarding page shows.';
+
+-- The form: what may be answered, and how much of it.
+create function private.onboarding_fields()
+returns table (name text, kind text, most integer)
+language sql immutable security definer set search_path = ''
+as $$
+  values ('full_name', 'line', 200), ('email', 'line', 320), ('phone', 'line', 40), ('date_of_birth', 'date', null), ('gender', 'line', 40),
+         ('address_line1', 'line', 200), ('address_line2', 'line', 200), ('city', 'line', 200), ('state', 'line', 200), ('postcode', 'line', 40),
+         ('height_cm', 'number', 299), ('weight_kg', 'number', 999), ('target_weight_kg', 'number', 999),
+         ('goals', 'lines', 200), ('health_conditions', 'lines', 200), ('injuries', 'lines', 200), ('medications', 'lines', 200),
+         ('dietary_restrictions', 'lines', 200), ('emergency_contact_name', 'line', 200), ('emergency_contact_phone', 'line', 40),
+         ('experience_level', 'line', 40), ('preferred_training_days', 'lines', 200);
+$$;
+comment on function private.onboarding_fields is 'The columns of clients that the onboarding form fills: line (text), lines (array of at most 50), number or date, with the most of each.';
+
+-- Returns the answers clean and of the columns' types, or refuses the first that is not what it should be.
+create function private.clean_answers(p_answers jsonb, p_today date)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_clean jsonb := '{}';
+  v_field record;
+  v_value jsonb;
+  v_line text;
+begin
+  perform private.require_value(coalesce(jsonb_typeof(p_answers) = 'object' and pg_column_size(p_answers) < 100000, false), 'answers');
+  perform private.require_value(
+    not exists (select from jsonb_object_keys(p_answers) as k where k not in (select f.name from private.onboarding_fields() as f)), 'answers');
+  for v_field in
+    select f.name, f.kind, f.most, p_answers -> f.name as value from private.onboarding_fields() as f where p_answers ? f.name
+  loop
+    v_value := v_field.value;
+    if v_field.kind = 'lines' and jsonb_typeof(v_value) = 'array' then
+      perform private.require_value(
+        jsonb_array_length(v_value) <= 50 and not exists (
+          select from jsonb_array_elements(v_value) as e where jsonb_typeof(e) <> 'string' or char_length(e #>> '{}') > v_field.most), v_field.name);
+      v_value := (select coalesce(jsonb_agg(private.clean_line(e #>> '{}')), '[]')
+                    from jsonb_array_elements(v_value) as e where private.clean_line(e #>> '{}') is not null);
+    elsif jsonb_typeof(v_value) <> 'null' then
+      perform private.require_value(v_field.kind <> 'lines' and jsonb_typeof(v_value) in ('string', 'number'), v_field.name);
+      v_line := private.clean_line(v_value #>> '{}');
+      perform private.require_value(coalesce(case v_field.kind
+        when 'number' then v_line ~ '^[0-9]{1,3}([.][0-9]{1,3})?$' and v_line::numeric > 0 and v_line::numeric <= v_field.most
+        when 'date' then private.is_date(v_line) and v_line::date between '1900-01-01' and p_today
+        else char_length(v_line) <= v_field.most end, true), v_field.name);
+      v_value := to_jsonb(v_line);
+    end if;
+    v_clean := v_clean || jsonb_build_object(v_field.name, v_value);
+  end loop;
+  if v_clean ? 'full_name' then
+    perform private.require_value(jsonb_typeof(v_clean -> 'full_name') = 'string', 'full_name');
+  end if;
+  perform private.require_value(coalesce((v_clean ->> 'email') ~ '^[^@\s<>"]+@[^@\s<>"]+\.[^@\s<>"]+$', true), 'email');
+  perform private.require_value(coalesce((v_clean ->> 'gender') in ('male', 'female', 'other', 'prefer_not_to_say'), true), 'gender');
+  perform private.require_value(coalesce((v_clean ->> 'experience_level') in ('beginner', 'intermediate', 'advanced'), true), 'experience_level');
+  return v_clean;
+end;
+$$;
+comment on function private.clean_answers is 'The answers of an onboarding form, clean. Fails: value_not_allowed 422, naming the field.';
+
+create function private.submit_onboarding(p_token text, p_answers jsonb, p_signer_name text, p_waiver_version integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.onboarding_client(p_token);
+  v_client public.clients := v_found.client;
+  v_signer text := private.clean_line(p_signer_name);
+  v_text public.waiver_texts;
+  v_waiver_id uuid;
+  v_answers jsonb;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  v_answers := private.clean_answers(p_answers, private.org_today(v_client.org_id));
+  -- The row is the lock: of two tabs the second finds the link used.
+  select c.* into v_client
+    from public.clients as c
+   where c.org_id = v_client.org_id and c.id = v_client.id and c.onboarding_token = p_token::uuid
+     for no key update;
+  if not found then
+    return private.refuse_link('onboarding_miss');
+  end if;
+  if (private.waiver_text_of(v_client.org_id)).id is not null then
+    perform private.require_value(coalesce(char_length(v_signer) between 2 and 200, false), 'signer_name');
+    v_text := private.require_waiver_text(v_client.org_id, p_waiver_version);
+  end if;
+  v_client := jsonb_populate_record(v_client, v_answers);
+  update public.clients as c
+     set full_name = v_client.full_name, email = v_client.email, phone = v_client.phone, date_of_birth = v_client.date_of_birth,
+         gender = v_client.gender, address_line1 = v_client.address_line1, address_line2 = v_client.address_line2, city = v_client.city,
+         state = v_client.state, postcode = v_client.postcode, height_cm = v_client.height_cm, weight_kg = v_client.weight_kg,
+         target_weight_kg = v_client.target_weight_kg, goals = v_client.goals, health_conditions = v_client.health_conditions,
+         injuries = v_client.injuries, medications = v_client.medications, dietary_restrictions = v_client.dietary_restrictions,
+         emergency_contact_name = v_client.emergency_contact_name, emergency_contact_phone = v_client.emergency_contact_phone,
+         experience_level = v_client.experience_level, preferred_training_days = v_client.preferred_training_days,
+         onboarding_completed_at = now(), onboarding_token = null
+   where c.org_id = v_client.org_id and c.id = v_client.id;
+  if v_text.id is not null then
+    insert into public.client_waivers (
+      org_id, client_id, status, signed_at, signed_ip, expires_at, source, waiver_text_id, signer_name)
+    values (v_client.org_id, v_client.id, 'signed', now(), nullif(private.caller_address(), ''), null, 'onboarding', v_text.id, v_signer)
+    returning id into v_waiver_id;
+    perform private.settle_signature(v_client.org_id, v_client.id, v_waiver_id);
+  end if;
+  perform private.tell_onboarded(v_client.org_id, v_client.id);
+  return private.outcome('submitted', jsonb_build_object('client_id', v_client.id, 'org_id', v_client.org_id, 'waiver_signed', v_text.id is not null));
+end;
+$$;
+comment on function private.submit_onboarding is
+  'Takes in an onboarding form, once: {outcome: submitted, client_id, org_id, waiver_signed}; the link works no more. Fails: value_not_allowed 422, waiver_changed 409.';
+
+-- The coach's phone is told once for each form; the existing page asks for it after submitting.
+create function private.tell_onboarded(p_org_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_done_at timestamptz := (select c.onboarding_completed_at from public.clients as c where c.org_id = p_org_id and c.id = p_client_id);
+  v_phone text := (select private.e164(s.notify_phone, private.phone_region(p_org_id)) from public.booking_settings as s where s.org_id = p_org_id);
+  v_key text := 'onboarded-' || p_client_id || '-' || extract(epoch from v_done_at);
+begin
+  if v_done_at is null or v_done_at < now() - interval '1 hour' then
+    return jsonb_build_object('notified', false, 'reason', 'not_onboarded');
+  elsif v_phone is null then
+    return jsonb_build_object('notified', false, 'reason', 'no_phone');
+  end if;
+  perform private.queue_message(
+    p_org_id, 'sms', 'coach_notice', p_client_id, v_key, p_to_address => v_phone, p_metadata => jsonb_build_object('notice', 'onboarding form done'));
+  return jsonb_build_object('notified', exists (
+    select from public.outbox_messages as m where m.org_id = p_org_id and m.idempotency_key = v_key));
+end;
+$$;
+comment on function private.tell_onboarded is
+  'Texts the coach that a client has filled in the form, once: {notified, reason: not_onboarded | no_phone}.';
+
+create function private.member_send_onboarding(p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'clients.write');
+  v_token uuid;
+  v_path text;
+  v_url text;
+  v_answer jsonb;
+begin
+  perform private.refuse_support_access(v_org_id);
+  -- An open link stays open and lasts anew; one that has ended is replaced.
+  update public.clients as c
+     set onboarding_token = case when private.onboarding_expires_at(c) > now() then coalesce(c.onboarding_token, gen_random_uuid()) else gen_random_uuid() end,
+         onboarding_sent_at = now()
+   where c.org_id = v_org_id and c.id = p_client_id
+  returning c.onboarding_token into v_token;
+  v_path := '/onboard/' || v_token;
+  v_url := private.app_link(v_path);
+  v_answer := case when v_url is null then private.outcome('off') else private.send_to_client(
+    v_org_id, p_client_id, 'onboarding_link', null, null, jsonb_build_object('link', v_url), null, null, null,
+    'onboarding_link-' || v_token || '-' || floor(extract(epoch from now()) / 60), auth.uid()) end;
+  return jsonb_build_object('onboarding_url', coalesce(v_url, v_path), 'onboarding_token', v_token,
+                            'sms_sent', v_answer ->> 'outcome' = 'queued', 'outcome', v_answer ->> 'outcome');
+end;
+$$;
+comment on function private.member_send_onboarding is
+  'Texts a client the link of their onboarding form: {onboarding_url, onboarding_token, sms_sent, outcome}; twice within a minute is once.';
+
+-- ── 45_waivers/rules/sign.sql ──
+
+-- Signing by a link: anonymous and rate-limited, so refusals that count are returned, not raised (private.refusal). A link is used once.
+-- Lock order: client, waiver, then booking.
+
+create function private.waiver_by_token(p_token text, out waiver public.client_waivers, out refusal jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if p_token ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    select w.* into waiver from public.client_waivers as w where w.token = p_token::uuid limit 1;
+  end if;
+  if waiver.id is null then
+    refusal := private.refuse_link('waiver_miss');
+  elsif not private.is_within_rate('waiver', waiver.id::text, 60, '10 minutes') then
+    refusal := private.rate_limited();
+  elsif waiver.status = 'expired' or waiver.status = 'sent' and waiver.expires_at <= now() then
+    refusal := private.refusal(410, 'link_expired', 'This link has ended.', 'Ask your coach for a new link.');
+  end if;
+end;
+$$;
+comment on function private.waiver_by_token is
+  'The waiver a link opens, or the refusal to answer: link_not_found 404, link_expired 410, rate_limited 429.';
+
+-- One bucket for all links of a kind: whoever guesses is stopped after twenty.
+create function private.refuse_link(p_bucket text)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select case when private.is_within_rate(p_bucket, private.caller_address(), 20, '10 minutes')
+              then private.refusal(404, 'link_not_found', 'This link does not work any more.', 'Ask your coach for a new link.')
+              else private.rate_limited() end;
+$$;
+comment on function private.refuse_link is 'Counts a link that opens nothing and answers it: link_not_found 404, rate_limited 429.';
+
+create function private.org_document(p_org_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+           'org_id', o.id, 'org_name', o.name,
+           'branding', (select jsonb_build_object('display_name', b.display_name, 'primary_color', b.primary_color, 'logo_url', b.logo_url)
+                          from public.branding as b where b.org_id = o.id))
+    from public.orgs as o where o.id = p_org_id;
+$$;
+comment on function private.org_document is 'What a page of a link shows of its organisation: {org_id, org_name, branding}.';
+
+create function private.waiver_form(p_token text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.waiver_by_token(p_token);
+  v_waiver public.client_waivers := v_found.waiver;
+  v_text public.waiver_texts;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  if v_waiver.status = 'signed' then
+    select t.* into v_text from public.waiver_texts as t where t.org_id = v_waiver.org_id and t.id = v_waiver.waiver_text_id;
+  else
+    v_text := private.waiver_text_of(v_waiver.org_id);
+  end if;
+  return private.org_document(v_waiver.org_id) || jsonb_build_object(
+    'name', v_waiver.name, 'status', v_waiver.status, 'expires_at', v_waiver.expires_at, 'signed_at', v_waiver.signed_at,
+    'signer_name', v_waiver.signer_name, 'version', v_text.version, 'text', v_text.body,
+    'client', case when v_waiver.status = 'sent' then (
+      select jsonb_build_object('full_name', c.full_name, 'email', c.email, 'phone', c.phone, 'date_of_birth', c.date_of_birth,
+                                'address_line1', c.address_line1, 'address_line2', c.address_line2, 'city', c.city, 'state', c.state,
+                                'postcode', c.postcode)
+        from public.clients as c where c.org_id = v_waiver.org_id and c.id = v_waiver.client_id) end);
+end;
+$$;
+comment on function private.waiver_form is 'What the signing page shows.';
+
+-- What is read is what is signed: the page says which version it showed.
+create function private.require_waiver_text(p_org_id uuid, p_version integer)
+returns public.waiver_texts
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_text public.waiver_texts := private.waiver_text_of(p_org_id);
+begin
+  if v_text.id is null then
+    perform private.fail(409, 'waiver_text_missing', 'There is no waiver to sign.', 'Write its text in the settings first.');
+  elsif v_text.version is distinct from p_version then
+    perform private.fail(409, 'waiver_changed', 'The text has changed since this page was opened.', 'Read it again, then sign.');
+  end if;
+  return v_text;
+end;
+$$;
+comment on function private.require_waiver_text is 'The text that is signed now, if it is this version. Fails: waiver_text_missing 409, waiver_changed 409.';
+
+-- One signature is enough: what else waited for one is over, and every booking that did is confirmed.
+create function private.settle_signature(p_org_id uuid, p_client_id uuid, p_waiver_id uuid)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_bookings uuid[];
+  v_confirmed integer;
+begin
+  with over as (
+    update public.client_waivers as w
+       set status = 'expired'
+     where w.org_id = p_org_id and w.client_id = p_client_id and w.status = 'sent' and w.id <> p_waiver_id
+    returning w.booking_id)
+  select array_agg(x.booking_id) into v_bookings
+    from (select o.booking_id from over as o
+          union all
+          select w.booking_id from public.client_waivers as w where w.org_id = p_org_id and w.id = p_waiver_id) as x
+   where x.booking_id is not null;
+  update public.bookings as b
+     set status = 'confirmed'
+   where b.org_id = p_org_id and b.id = any (v_bookings) and b.status = 'pending' and b.start_time > now();
+  get diagnostics v_confirmed = row_count;
+  return v_confirmed;
+end;
+$$;
+comment on function private.settle_signature is 'Confirms the bookings that waited for a client''s signature and returns how many.';
+
+create function private.sign_waiver(p_token text, p_signer_name text, p_version integer)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_found record := private.waiver_by_token(p_token);
+  v_waiver public.client_waivers := v_found.waiver;
+  v_signer text := private.clean_line(p_signer_name);
+  v_text public.waiver_texts;
+  v_confirmed integer := 0;
+begin
+  if v_found.refusal is not null then
+    return v_found.refusal;
+  end if;
+  perform private.require_value(coalesce(char_length(v_signer) between 2 and 200, false), 'signer_name');
+  -- The client's row is the lock of all their waivers: two tabs, or two links, queue here.
+  perform from public.clients as c where c.org_id = v_waiver.org_id and c.id = v_waiver.client_id for no key update;
+  select w.* into v_waiver from public.client_waivers as w where w.org_id = v_waiver.org_id and w.id = v_waiver.id for no key update;
+  if v_waiver.status = 'signed' then
+    select t.* into v_text from public.waiver_texts as t where t.org_id = v_waiver.org_id and t.id = v_waiver.waiver_text_id;
+    if (v_waiver.signer_name, v_text.version) is distinct from (v_signer, p_version) then
+      perform private.fail(409, 'waiver_signed', 'This waiver is signed.', 'There is nothing more to do.');
+    end if;
+  elsif v_waiver.status = 'expired' then
+    return private.refusal(410, 'link_expired', 'This link has ended.', 'Ask your coach for a new link.');
+  else
+    v_text := private.require_waiver_text(v_waiver.org_id, p_version);
+    update public.client_waivers as w
+       set status = 'signed', signed_at = now(), signed_ip = nullif(private.caller_address(), ''), signer_name = v_signer,
+           waiver_text_id = v_text.id
+     where w.org_id = v_waiver.org_id and w.id = v_waiver.id
+    returning w.* into v_waiver;
+    v_confirmed := private.settle_signature(v_waiver.org_id, v_waiver.client_id, v_waiver.id);
+    perform private.log_communication(v_waiver.org_id, v_waiver.client_id, 'note', 'inbound', 'Waiver signed: ' || v_waiver.name, null);
+  end if;
+  return private.outcome('signed', jsonb_build_object('signed_at', v_waiver.signed_at, 'version', v_text.version, 'bookings_confirmed', v_confirmed));
+end;
+$$;
+comment on function private.sign_waiver is
+  'Signs by a link, once: {outcome: signed, signed_at, version, bookings_confirmed}; the same signer again is answered so too.';
+
+-- Twice within a minute is once. A link that is open stays so: whoever has it may sign by it.
+create function private.member_send_waiver(p_client_id uuid, p_name text)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.require_client(p_client_id, 'clients.write');
+  v_waiver public.client_waivers;
+  v_path text;
+  v_url text;
+  v_answer jsonb;
+begin
+  perform private.refuse_support_access(v_org_id);
+  perform private.require_value(char_length(private.clean_line(coalesce(p_name, 'Waiver'))) between 1 and 200, 'name');
+  if (private.waiver_text_of(v_org_id)).id is null then
+    perform private.fail(409, 'waiver_text_missing', 'There is no waiver to sign.', 'Write its text in the settings first.');
+  end if;
+  perform from public.clients as c where c.org_id = v_org_id and c.id = p_client_id for no key update;
+  select w.* into v_waiver
+    from public.client_waivers as w
+   where w.org_id = v_org_id and w.client_id = p_client_id and w.status = 'sent' and w.sent_at > now() - interval '1 minute' and w.expires_at > now()
+     and w.name = private.clean_line(coalesce(p_name, 'Waiver')) limit 1;
+  if not found then
+    insert into public.client_waivers (org_id, client_id, name) values (v_org_id, p_client_id, private.clean_line(coalesce(p_name, 'Waiver')))
+    returning * into v_waiver;
+  end if;
+  v_path := '/sign-waiver/' || v_waiver.token;
+  v_url := private.app_link(v_path);
+  v_answer := case when v_url is null then private.outcome('off') else private.send_to_client(
+    v_org_id, p_client_id, 'waiver_link', null, null, jsonb_build_object('link', v_url), null, null, null, 'waiver_link-' || v_waiver.id, auth.uid()) end;
+  return jsonb_build_object('waiver_id', v_waiver.id, 'token', v_waiver.token, 'signing_url', coalesce(v_url, v_path),
+                            'expires_at', v_waiver.expires_at, 'sms_sent', v_answer ->> 'outcome' = 'queued', 'outcome', v_answer ->> 'outcome');
+end;
+$$;
+comment on function private.member_send_waiver is
+  'Makes a waiver for a client and texts its link: {waiver_id, token, signing_url, expires_at, sms_sent, outcome}. Fails: client_not_found 404, waiver_text_missing 409.';
+
+-- The public page books for somebody who has only named themselves: the link goes to the email that they gave, which alone shows that
+-- it is theirs. Here, so that every rule that makes such a booking asks.
+create function private.tg_bookings__ask_waiver()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_waiver public.client_waivers;
+begin
+  if (private.waiver_text_of(new.org_id)).id is null then
+    return null;
+  end if;
+  insert into public.client_waivers (org_id, client_id, source, booking_id, expires_at)
+  values (new.org_id, new.client_id, 'public_page', new.id, least(new.start_time, now() + interval '48 hours'))
+  returning * into v_waiver;
+  if private.app_link('') is not null then
+    perform private.queue_message(
+      new.org_id, 'email', 'waiver_link', new.client_id, 'waiver_link-' || v_waiver.id, new.id, p_expires_at => v_waiver.expires_at,
+      p_metadata => jsonb_build_object('link', private.app_link('/sign-waiver/' || v_waiver.token)));
+  end if;
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__ask_waiver is 'Asks for the signature that a booking of the public page waits for.';
+create trigger bookings__ask_waiver after insert on public.bookings
+  for each row when (new.status = 'pending' and new.booking_source = 'client' and new.start_time > now()
+                     and current_user not in ('anon', 'authenticated', 'service_role'))
+  execute function private.tg_bookings__ask_waiver();
+
+-- A link that nobody used in time; the booking that waited for it lets its time go.
+create function private.sweep_waivers(p_limit integer, p_now timestamptz, p_dry_run boolean)
+returns table (expired integer, cancelled integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_waiver record;
+begin
+  expired := 0;
+  cancelled := 0;
+  for v_waiver in
+    select w.org_id, w.id, w.booking_id, b.status as booking_status
+      from public.client_waivers as w
+      left join public.bookings as b on b.org_id = w.org_id and b.id = w.booking_id
+     where w.status = 'sent' and w.expires_at <= p_now
+     order by w.expires_at limit p_limit for no key update of w skip locked
+  loop
+    expired := expired + 1;
+    cancelled := cancelled + (v_waiver.booking_status is not distinct from 'pending')::integer;
+    continue when p_dry_run;
+    update public.client_waivers as w set status = 'expired' where w.org_id = v_waiver.org_id and w.id = v_waiver.id;
+    if v_waiver.booking_status = 'pending' then
+      perform private.cancel_booking(v_waiver.org_id, v_waiver.booking_id, 'The waiver was not signed in time.', false, null, p_now);
+    end if;
+  end loop;
+  return next;
+end;
+$$;
+comment on function private.sweep_waivers is 'Ends links of waivers that ran out, and lets go of the bookings that waited for them.';
 
 -- ── 50_messaging/rules/claim.sql ──
 
@@ -12829,7 +14333,7 @@ begin
   -- What is only a frame for somebody's words is no template.
   if not exists (select from public.sms_templates as t where t.org_id = v_org_id and t.template_key = p_template_key and t.is_active)
      and not exists (select from private.message_kinds as k
-                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'marketing', 'coach_notice')) then
+                      where k.kind = p_template_key and k.kind not in ('direct', 'thread_message', 'automation', 'marketing', 'coach_notice')) then
     perform private.fail(404, 'template_not_found', 'There is no such template.', 'Choose one of the templates.');
   end if;
   perform private.require_value(jsonb_typeof(coalesce(p_variables, '{}')) = 'object', 'variables');
@@ -12881,7 +14385,8 @@ comment on function private.member_send_portal_link is
 
 -- One statement: the audience, who of it is left out and why, and the messages.
 create function private.send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now())
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_actor_id uuid, p_now timestamptz default now(),
+  p_lead_ids uuid[] default '{}')
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
@@ -12904,22 +14409,33 @@ begin
   end if;
   perform private.require_feature(p_org_id, 'marketing');
 
-  with audience as materialized (
-    select c.id, c.phone_e164,
-           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
-                when c.phone_e164 is null then 'no_phone'
-                when c.sms_opt_in is false then 'opted_out'
-                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
-                -- A family's one phone gets it once, by whoever of them takes it.
-                when row_number() over (partition by c.phone_e164, c.sms_opt_in is false order by c.created_at, c.id) > 1 then 'same_phone' end as reason
+  with people as materialized (
+    select c.id, c.id as client_id, c.full_name, c.phone_e164, c.sms_opt_in is false as is_opted_out, c.created_at
       from public.clients as c
      where c.org_id = p_org_id
-       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end),
+       and case p_recipient_filter when 'all' then true when 'active' then c.status = 'active' else c.id = any (p_client_ids) end
+    union all
+    -- A lead who is a client too is asked as such whether they want it.
+    select i.id, null, i.name, i.phone_e164,
+           exists (select from public.clients as c where c.org_id = i.org_id and c.phone_e164 = i.phone_e164 and c.sms_opt_in is false), i.created_at
+      from public.inquiries as i
+     where i.org_id = p_org_id and i.id = any (p_lead_ids)),
+  audience as materialized (
+    select c.*,
+           case when not (private.sms_settings_of(p_org_id)).enabled then 'off'
+                when c.phone_e164 is null then 'no_phone'
+                when c.is_opted_out then 'opted_out'
+                when exists (select from public.sms_suppression as s where s.org_id = p_org_id and s.phone = c.phone_e164) then 'suppressed'
+                -- A family's one phone gets it once, by whoever of them takes it, clients before leads.
+                when row_number() over (partition by c.phone_e164, c.is_opted_out order by c.client_id is null, c.created_at, c.id) > 1 then 'same_phone' end as reason
+      from people as c),
   made as (
     insert into public.outbox_messages (
-      org_id, channel, kind, client_id, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at, idempotency_key,
-      created_by, created_at)
-    select p_org_id, 'sms', 'marketing', a.id, v_send.id,
+      org_id, channel, kind, client_id, to_address, variables, marketing_send_id, body, metadata, status, priority, scheduled_for, next_at, expires_at,
+      idempotency_key, created_by, created_at)
+    select p_org_id, 'sms', 'marketing', a.client_id, case when a.client_id is null then a.phone_e164 end,
+           case when a.client_id is null then jsonb_build_object('client_name', a.full_name, 'first_name', split_part(a.full_name, ' ', 1)) else '{}' end,
+           v_send.id,
            case when private.placeholders(v_send.body) = '{}' then v_send.body end, jsonb_build_object('message', v_send.body),
            case when x.allowed_at <= p_now then 'queued' else 'pending' end, 1, p_now, x.allowed_at, p_now + interval '2 days', 'marketing-' || v_send.id || '-' || a.id, p_actor_id, p_now
       from audience as a
@@ -12936,7 +14452,7 @@ begin
 end;
 $$;
 comment on function private.send_marketing is
-  'Queues a text to many clients: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
+  'Queues a text to many clients and leads: {send_id, total, queued, skipped: {reason: n}}; the same request id sends once. Fails: value_not_allowed 422, placeholder_unknown 422, request_reused 409.';
 
 create function private.marketing_answer(p_send public.marketing_sends)
 returns jsonb
@@ -12947,13 +14463,16 @@ $$;
 comment on function private.marketing_answer is 'What a text to many came to when it was queued.';
 
 create function private.member_send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid)
+  p_org_id uuid, p_message text, p_recipient_filter text, p_client_ids uuid[], p_request_id uuid, p_lead_ids uuid[])
 returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'marketing.send');
-  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid());
+  if cardinality(coalesce(p_lead_ids, '{}')) > 0 then
+    perform private.require_org(p_org_id, 'leads.read');
+  end if;
+  return private.send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, auth.uid(), p_lead_ids => p_lead_ids);
 end;
 $$;
 comment on function private.member_send_marketing is 'send_marketing for a member with marketing.send.';
@@ -13250,6 +14769,629 @@ end;
 $$;
 comment on function private.read_thread is 'Marks a thread as read by its reader, member or client. Fails: thread_not_found 404.';
 
+-- ── 55_automations/rules/actions.sql ──
+
+-- Actions: what is done for each client of a firing, in one statement each; and what becomes later of what was only queued.
+
+-- What an action came to for each run; a run fails with its first failed action. An action that is left out for a client's wish
+-- (opted out) is no failure.
+create function private.do_action(p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  update public.automation_runs as r
+     set actions_fired = r.actions_fired || jsonb_strip_nulls(jsonb_build_object('type', p_action ->> 'type') || o.outcome),
+         status = case when o.outcome ->> 'status' = 'failed' then 'failed' else r.status end,
+         reason = case when o.outcome ->> 'status' = 'failed' and r.status <> 'failed'
+                       then (p_action ->> 'type') || ': ' || (o.outcome ->> 'reason') else r.reason end
+    from private.action_outcomes(p_firing, p_automation, p_nth, p_action, p_now) as o
+   where r.org_id = p_firing.org_id and r.id = o.run_id;
+$$;
+comment on function private.do_action is 'Does one action for every client of a firing, and keeps what it came to.';
+
+create function private.action_outcomes(
+  p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_action jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_params jsonb := case jsonb_typeof(p_action -> 'params') when 'object' then p_action -> 'params' else '{}' end;
+begin
+  case p_action ->> 'type'
+    when 'send_message' then
+      if coalesce(v_params ->> 'channel', 'thread') = 'thread' then
+        return query select * from private.act_write(p_firing, v_params, p_now);
+      else
+        return query select * from private.act_send(p_firing, p_nth, v_params, v_params ->> 'channel', p_now);
+      end if;
+    when 'send_push' then
+      return query select * from private.act_send(p_firing, p_nth, v_params, 'push', p_now);
+    when 'notify_trainer' then
+      return query select * from private.act_notify(p_firing, p_automation, p_nth, v_params, p_now);
+    when 'webhook' then
+      return query select * from private.act_post(p_firing, p_automation, p_nth, v_params, p_now);
+    else
+      return query select r.run_id, jsonb_build_object('status', 'failed', 'reason', 'action_unknown')
+                     from private.recipients(p_firing, null) as r;
+  end case;
+end;
+$$;
+comment on function private.action_outcomes is 'What an action came to for each run: {status: ok | pending | skipped | failed, reason, message_id | delivery_id}.';
+
+-- Rendered now: what it says is true of the moment that it is about.
+create function private.recipients(p_firing public.automation_firings, p_text text)
+returns table (run_id uuid, client_id uuid, text text, variables jsonb)
+language sql stable security definer set search_path = ''
+as $$
+  select r.id, r.client_id, case when p_text is not null then private.render(p_text, v.variables) end, v.variables
+    from public.automation_runs as r
+   cross join lateral (
+     select case when p_text is not null then private.message_variables(jsonb_populate_record(
+       null::public.outbox_messages, jsonb_build_object('org_id', r.org_id, 'client_id', r.client_id, 'metadata', '{}'::jsonb, 'variables', '{}'::jsonb))) end
+     as variables) as v
+   where r.org_id = p_firing.org_id and r.firing_id = p_firing.id and r.status <> 'skipped';
+$$;
+comment on function private.recipients is 'The clients of a firing, each with what a text says to them.';
+
+-- Into the conversation, as the coach's words; devices are told by the thread itself.
+create function private.act_write(p_firing public.automation_firings, p_params jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with said as materialized (
+    select r.run_id, r.client_id, r.text, private.thread_of(p_firing.org_id, r.client_id) as thread_id, gen_random_uuid() as message_id
+      from private.recipients(p_firing, coalesce(private.action_text(p_params), '')) as r),
+  written as (
+    insert into public.messages (org_id, id, thread_id, sender_type, body, created_at)
+    select p_firing.org_id, s.message_id, s.thread_id, 'trainer', left(s.text, 10000), p_now from said as s where s.text <> ''
+    returning id)
+  select s.run_id, case when w.id is not null then jsonb_build_object('status', 'ok', 'message_id', w.id)
+                        else jsonb_build_object('status', 'failed', 'reason', 'message_empty') end
+    from said as s
+    left join written as w on w.id = s.message_id;
+$$;
+comment on function private.act_write is 'Writes into each client''s thread.';
+
+-- Into the outbox: it is sent later, and may fail then (tg_outbox_messages__tell_run).
+create function private.act_send(p_firing public.automation_firings, p_nth integer, p_params jsonb, p_channel text, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with said as materialized (
+    select r.run_id, r.client_id, r.text, private.render(coalesce(p_params ->> 'title', p_params ->> 'subject', '{business_name}'), r.variables) as subject,
+           case when r.text = '' then 'message_empty'
+                when p_channel = 'sms' and not (private.sms_settings_of(c.org_id)).enabled then 'messaging_off'
+                when p_channel = 'sms' and c.phone_e164 is null then 'no_phone'
+                when p_channel = 'sms' and (c.sms_opt_in is false or private.is_suppressed(c.org_id, c.phone_e164)) then 'opted_out'
+                when p_channel = 'email' and coalesce(c.email, '') not like '%_@_%' then 'no_email'
+                when p_channel = 'email' and c.email_opt_in is false then 'opted_out'
+                when p_channel = 'push' and not exists (
+                  select from public.push_tokens as t where t.org_id = c.org_id and t.client_id = c.id) then 'no_device' end as reason
+      from private.recipients(p_firing, coalesce(private.action_text(p_params), '')) as r
+      join public.clients as c on c.org_id = p_firing.org_id and c.id = r.client_id),
+  queued as materialized (
+    select s.run_id, private.queue_message(
+             p_firing.org_id, p_channel, 'automation', s.client_id, format('automation-%s-%s', s.run_id, p_nth), p_scheduled_for => p_now,
+             p_body => s.text, p_subject => s.subject,
+             p_metadata => jsonb_build_object('automation_run_id', s.run_id, 'action', p_nth), p_now => p_now) as message_id
+      from said as s where s.reason is null)
+  select s.run_id,
+         case when s.reason = 'opted_out' then jsonb_build_object('status', 'skipped', 'reason', s.reason)
+              when s.reason is not null then jsonb_build_object('status', 'failed', 'reason', s.reason)
+              else jsonb_build_object('status', 'pending', 'message_id', q.message_id) end
+    from said as s
+    left join queued as q on q.run_id = s.run_id;
+$$;
+comment on function private.act_send is 'Queues a text, an email or a push to each client.';
+
+-- An alert, and where params.sms is true a text to booking_settings.notify_phone.
+create function private.act_notify(
+  p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_params jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with said as materialized (
+    select r.run_id, r.client_id, coalesce(nullif(r.text, ''), p_automation.name) as text,
+           private.e164(s.notify_phone, private.phone_region(p_firing.org_id)) as phone
+      from private.recipients(p_firing, coalesce(private.action_text(p_params), '')) as r
+      left join public.booking_settings as s on s.org_id = p_firing.org_id),
+  told as (
+    insert into public.alerts (org_id, kind, client_id, note, created_at)
+    select p_firing.org_id, 'automation_notice', s.client_id, s.text, p_now
+      from said as s
+     where not exists (select from public.alerts as a
+                        where a.org_id = p_firing.org_id and a.kind = 'automation_notice' and a.client_id = s.client_id and a.note = s.text
+                          and a.resolved_at is null)),
+  queued as materialized (
+    select s.run_id, private.queue_message(
+             p_firing.org_id, 'sms', 'coach_notice', s.client_id, format('automation-%s-%s', s.run_id, p_nth), p_scheduled_for => p_now,
+             p_to_address => s.phone, p_metadata => jsonb_build_object('notice', s.text, 'automation_run_id', s.run_id, 'action', p_nth), p_now => p_now) as message_id
+      from said as s where s.phone is not null and p_params -> 'sms' = 'true')
+  select s.run_id,
+         case when p_params -> 'sms' is distinct from 'true' then jsonb_build_object('status', 'ok')
+              when s.phone is null then jsonb_build_object('status', 'failed', 'reason', 'no_notify_phone')
+              else jsonb_build_object('status', 'pending', 'message_id', q.message_id) end
+    from said as s
+    left join queued as q on q.run_id = s.run_id;
+$$;
+comment on function private.act_notify is 'Tells the organisation about each client.';
+
+-- Ids and facts, no names: whoever receives it asks for what it may see.
+create function private.act_post(
+  p_firing public.automation_firings, p_automation public.automations, p_nth integer, p_params jsonb, p_now timestamptz)
+returns table (run_id uuid, outcome jsonb)
+language sql volatile security definer set search_path = ''
+as $$
+  with endpoint as (
+    select e.id from public.webhook_endpoints as e
+     where e.org_id = p_firing.org_id and e.id::text = p_params ->> 'endpoint_id' and e.is_active),
+  runs as materialized (
+    select r.run_id, r.client_id, gen_random_uuid() as delivery_id from private.recipients(p_firing, null) as r),
+  posted as (
+    insert into public.webhook_deliveries (org_id, id, endpoint_id, run_id, action_index, payload, next_at, expires_at, created_at)
+    select p_firing.org_id, r.delivery_id, e.id, r.run_id, p_nth,
+           jsonb_build_object('type', 'automation.fired', 'timestamp', p_now, 'data', jsonb_build_object(
+             'org_id', p_firing.org_id, 'automation_id', p_automation.id, 'automation', p_automation.name, 'run_id', r.run_id,
+             'client_id', r.client_id, 'event', p_firing.event, 'due_at', p_firing.due_at, 'facts', f.facts)),
+           p_now, p_now + interval '3 days', p_now
+      from runs as r
+     cross join endpoint as e
+      join private.client_facts(p_firing.org_id, (select array_agg(x.client_id) from runs as x), p_now) as f on f.client_id = r.client_id
+    returning id)
+  select r.run_id, case when p.id is not null then jsonb_build_object('status', 'pending', 'delivery_id', p.id)
+                        else jsonb_build_object('status', 'failed', 'reason', 'endpoint_off') end
+    from runs as r
+    left join posted as p on p.id = r.delivery_id;
+$$;
+comment on function private.act_post is 'Queues a post to the action''s endpoint for each client.';
+
+-- What became later of an action that was under way. A failed action makes its run and its firing failed, whatever they were; it
+-- stays so when an email stood in for its text.
+create function private.settle_action(p_org_id uuid, p_run_id uuid, p_nth integer, p_status text, p_reason text)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_before public.automation_runs;
+  v_after public.automation_runs;
+begin
+  select r.* into v_before from public.automation_runs as r where r.org_id = p_org_id and r.id = p_run_id for no key update;
+  if not found or coalesce(v_before.actions_fired -> (p_nth - 1) ->> 'status', 'failed') = 'failed' then
+    return;
+  end if;
+  update public.automation_runs as r
+     set actions_fired = jsonb_set(r.actions_fired, array[(p_nth - 1)::text], jsonb_strip_nulls(
+           r.actions_fired -> (p_nth - 1) || jsonb_build_object('status', p_status, 'reason', p_reason))),
+         status = case when p_status = 'failed' then 'failed' else r.status end,
+         reason = case when p_status = 'failed' and r.status <> 'failed'
+                       then (r.actions_fired -> (p_nth - 1) ->> 'type') || ': ' || p_reason else r.reason end
+   where r.org_id = p_org_id and r.id = p_run_id
+  returning r.* into v_after;
+  if v_before.status = 'ok' and v_after.status = 'failed' then
+    update public.automation_firings as f
+       set status = 'failed', reason = case when f.status = 'failed' then f.reason else v_after.reason end,
+           ok_count = f.ok_count - 1, failed_count = f.failed_count + 1
+     where f.org_id = p_org_id and f.id = v_after.firing_id;
+  end if;
+end;
+$$;
+comment on function private.settle_action is 'Keeps what became of an action that was queued: ok, or failed for a reason.';
+
+create function private.tg_outbox_messages__tell_run()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.settle_action(
+    new.org_id, (new.metadata ->> 'automation_run_id')::uuid, (new.metadata ->> 'action')::integer,
+    case when new.status in ('sent', 'delivered') then 'ok' else 'failed' end,
+    case when new.status not in ('sent', 'delivered') then coalesce(new.error_code, new.status) end);
+  return null;
+end;
+$$;
+comment on function private.tg_outbox_messages__tell_run is 'Tells an automation''s run what became of its message.';
+create trigger outbox_messages__tell_run after update of status on public.outbox_messages
+  for each row when (new.status <> old.status and new.metadata ? 'automation_run_id'
+                     and new.status in ('sent', 'delivered', 'undelivered', 'failed', 'expired', 'cancelled'))
+  execute function private.tg_outbox_messages__tell_run();
+
+-- ── 55_automations/rules/audience.sql ──
+
+-- Whom an automation is about: what is known of each client, which conditions they meet, and which guardrail holds them back.
+
+-- Set-based: one statement for an organisation, or for some of its clients.
+create function private.last_activities(p_org_id uuid, p_client_ids uuid[], p_now timestamptz)
+returns table (client_id uuid, at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select c.id, greatest(
+           c.created_at,
+           (select max(b.end_time) from public.bookings as b
+             where b.org_id = c.org_id and b.client_id = c.id and b.status = 'completed' and b.end_time <= p_now),
+           (select max(e.created_at) from public.activity_events as e
+             where e.org_id = c.org_id and e.client_id = c.id and e.created_at <= p_now),
+           (select max(m.created_at)
+              from public.message_threads as t join public.messages as m on m.org_id = t.org_id and m.thread_id = t.id
+             where t.org_id = c.org_id and t.client_id = c.id and m.sender_type = 'client' and m.created_at <= p_now))
+    from public.clients as c
+   where c.org_id = p_org_id and (p_client_ids is null or c.id = any (p_client_ids));
+$$;
+comment on function private.last_activities is
+  'When each client last did something: a session held, something reported, a message written; else when they became one.';
+
+create function private.client_facts(p_org_id uuid, p_client_ids uuid[], p_now timestamptz)
+returns table (client_id uuid, facts jsonb)
+language sql stable security definer set search_path = ''
+as $$
+  select c.id, jsonb_build_object(
+           'status', c.status, 'risk_tier', r.tier, 'risk_score', r.score,
+           'subscription_status', private.subscription_status(c.org_id, c.id),
+           'days_since_activity', d.today - (a.at at time zone d.timezone)::date,
+           'days_as_client', d.today - (c.created_at at time zone d.timezone)::date,
+           'sessions_remaining', coalesce((select sum(p.sessions_remaining) from public.client_purchases as p
+                                            where p.org_id = c.org_id and p.client_id = c.id and p.valid_during @> p_now), 0),
+           'sessions_booked', (select count(*) from public.bookings as b
+                                where b.org_id = c.org_id and b.client_id = c.id and b.status in ('pending', 'confirmed') and b.start_time > p_now))
+    from public.clients as c
+   cross join lateral (select z.timezone, (p_now at time zone z.timezone)::date as today
+                         from (select private.org_timezone(p_org_id) as timezone offset 0) as z) as d
+    join private.last_activities(p_org_id, p_client_ids, p_now) as a on a.client_id = c.id
+    left join public.client_risk as r on r.org_id = c.org_id and r.client_id = c.id
+   where c.org_id = p_org_id and (p_client_ids is null or c.id = any (p_client_ids));
+$$;
+comment on function private.client_facts is 'What conditions may ask about each client, as of an instant: an object of their fields.';
+
+create function private.subscription_status(p_org_id uuid, p_client_id uuid)
+returns text
+language sql stable security definer set search_path = ''
+as $$
+  select s.status from public.subscriptions as s where s.org_id = p_org_id and s.client_id = p_client_id and s.status <> 'none';
+$$;
+comment on function private.subscription_status is 'The status of a client''s subscription: active, past_due or canceled; null without one.';
+
+-- What is not known meets no comparison but `!=` and `not_in`.
+create function private.meets(p_facts jsonb, p_conditions jsonb)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(bool_and(coalesce(case o.operator
+           when '=' then case o.kind when 'number' then o.own = private.condition_number(c -> 'value') else p_facts ->> (c ->> 'field') = c ->> 'value' end
+           when '<>' then case o.kind when 'number' then o.own is distinct from private.condition_number(c -> 'value')
+                          else p_facts ->> (c ->> 'field') is distinct from c ->> 'value' end
+           when '<' then o.own < private.condition_number(c -> 'value')
+           when '<=' then o.own <= private.condition_number(c -> 'value')
+           when '>' then o.own > private.condition_number(c -> 'value')
+           when '>=' then o.own >= private.condition_number(c -> 'value')
+           when 'in' then private.is_among(p_facts -> (c ->> 'field'), c -> 'value')
+           when 'not_in' then not private.is_among(p_facts -> (c ->> 'field'), c -> 'value') end, false)), true)
+    from jsonb_array_elements(p_conditions) as c
+   cross join lateral (select private.condition_operator(c ->> 'operator') as operator, private.condition_kind(c ->> 'field') as kind,
+                              private.condition_number(p_facts -> (c ->> 'field')) as own) as o;
+$$;
+comment on function private.meets is 'True when what is known of a client meets every condition.';
+
+create function private.is_among(p_value jsonb, p_list jsonb)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select exists (select from jsonb_array_elements_text(case jsonb_typeof(p_list) when 'array' then p_list else '[]' end) as x
+                  where x = p_value #>> '{}');
+$$;
+comment on function private.is_among is 'True when a value is in a list.';
+
+-- Active clients, unless a condition asks for a status. Who meets the conditions is told, with the guardrail that holds them back.
+-- The caller holds the automation's row, so that what is counted here is not being added to.
+create function private.automation_audience(p_automation public.automations, p_client_id uuid, p_now timestamptz)
+returns table (client_id uuid, reason text)
+language sql stable security definer set search_path = ''
+as $$
+  with chosen as (
+    select c.id
+      from public.clients as c
+     where c.org_id = p_automation.org_id and (p_client_id is null or c.id = p_client_id)
+       and (c.status = 'active' or exists (select from jsonb_array_elements(p_automation.conditions) as x where x ->> 'field' = 'status'))),
+  -- Where nothing is asked nothing is looked up.
+  met as (
+    select h.id from chosen as h where p_automation.conditions = '[]'
+    union all
+    select f.client_id
+      from (select array_agg(h.id) as ids from chosen as h where p_automation.conditions <> '[]') as x
+     cross join lateral private.client_facts(p_automation.org_id, x.ids, p_now) as f
+     where x.ids is not null and private.meets(f.facts, p_automation.conditions)),
+  day as (
+    select lower(d.bounds) as starts, lower(private.org_day_bounds(p_automation.org_id, d.today - 6)) as week_starts
+      from (select private.org_today(p_automation.org_id, p_now) as today,
+                   private.org_day_bounds(p_automation.org_id, private.org_today(p_automation.org_id, p_now)) as bounds) as d)
+  select m.id,
+         case when (p_automation.guardrails ->> 'dedupe_hours')::integer > 0 and n.last_at > p_now - make_interval(hours => (p_automation.guardrails ->> 'dedupe_hours')::integer)
+              then 'dedupe'
+              when n.today >= (p_automation.guardrails ->> 'max_per_client_per_day')::integer then 'daily_cap'
+              when n.week >= (p_automation.guardrails ->> 'max_per_client_per_week')::integer then 'weekly_cap' end
+    from met as m
+   cross join day as d
+   cross join lateral (
+     select max(r.fired_at) as last_at, count(*) filter (where r.fired_at >= d.starts) as today, count(*) filter (where r.fired_at >= d.week_starts) as week
+       from public.automation_runs as r
+      where r.org_id = p_automation.org_id and r.automation_id = p_automation.id and r.client_id = m.id and r.status <> 'skipped'
+        and r.fired_at >= least(d.week_starts, p_now - make_interval(hours => coalesce((p_automation.guardrails ->> 'dedupe_hours')::integer, 0)))) as n;
+$$;
+comment on function private.automation_audience is
+  'The clients who meet an automation''s conditions, or the one an event is about if they do, each with the guardrail that holds them back: dedupe, daily_cap, weekly_cap, or null.';
+
+-- ── 55_automations/rules/check.sql ──
+
+-- What an automation may say: refused when it is saved, with a sentence that says what is wrong.
+
+create function private.condition_number(p_value jsonb)
+returns numeric
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when jsonb_typeof(p_value) in ('number', 'string') and p_value #>> '{}' ~ '^-?[0-9]{1,12}(\.[0-9]{1,6})?$'
+              then (p_value #>> '{}')::numeric end;
+$$;
+comment on function private.condition_number is 'A number, also where a form sent it as text; null when it is none.';
+
+create function private.is_whole(p_value jsonb, p_from integer, p_until integer)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select coalesce(p_value #>> '{}' ~ '^[0-9]{1,9}$' and private.condition_number(p_value) between p_from and p_until, false);
+$$;
+comment on function private.is_whole is 'True for a whole number within a range.';
+
+create function private.require_trigger(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_trigger_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_trigger is 'Refuses a trigger that cannot be meant: automation_trigger_invalid 422.';
+
+create function private.require_condition(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_condition_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_condition is 'Refuses a condition that cannot be meant: automation_condition_invalid 422.';
+
+create function private.require_action(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_action_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_action is 'Refuses an action that cannot be done: automation_action_invalid 422.';
+
+create function private.require_guardrail(p_is_ok boolean, p_sentence text, p_hint text)
+returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_is_ok is not true then
+    perform private.fail(422, 'automation_guardrail_invalid', p_sentence, p_hint);
+  end if;
+end;
+$$;
+comment on function private.require_guardrail is 'Refuses a guardrail that cannot be meant: automation_guardrail_invalid 422.';
+
+create function private.check_automation(p_org_id uuid, p_trigger jsonb, p_conditions jsonb, p_actions jsonb, p_guardrails jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.check_trigger(p_trigger),
+          private.check_conditions(p_conditions),
+          private.check_actions(p_org_id, p_actions),
+          private.check_guardrails(p_guardrails);
+end;
+$$;
+comment on function private.check_automation is
+  'Refuses an automation that could not do what it says: automation_trigger_invalid, automation_condition_invalid, automation_action_invalid, automation_guardrail_invalid, placeholder_unknown, placeholder_malformed, all 422.';
+
+-- A time, a date or a number that is not given has a default; one that is given must be one.
+create function private.check_trigger(p_trigger jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_type text := p_trigger ->> 'type';
+  v_schedule text := p_trigger ->> 'schedule';
+begin
+  perform private.require_trigger(jsonb_typeof(p_trigger) = 'object' and v_type in ('schedule', 'event'),
+    'A trigger is a schedule or an event.', 'Send {"type": "schedule", "schedule": "daily"} or {"type": "event", "event": "risk_red"}.');
+  if v_type = 'schedule' then
+    perform private.require_trigger(v_schedule in ('hourly', 'daily', 'weekly', 'fortnightly', 'monthly'),
+              'The schedule is none that is known.', 'Choose hourly, daily, weekly, fortnightly or monthly.'),
+            private.require_trigger(p_trigger ->> 'minute' is null or v_schedule = 'hourly' and private.is_whole(p_trigger -> 'minute', 0, 59),
+              'The minute is not one of an hour.', 'An hourly schedule takes a minute from 0 to 59; the others take a time.'),
+            private.require_trigger(p_trigger ->> 'day_of_week' is null or private.is_whole(p_trigger -> 'day_of_week', 0, 6),
+              'The day of the week is none.', 'Send a number from 0 (Sunday) to 6.'),
+            private.require_trigger(p_trigger ->> 'day_of_month' is null or private.is_whole(p_trigger -> 'day_of_month', 1, 31),
+              'The day of the month is none.', 'Send a number from 1 to 31; in a shorter month its last day is meant.'),
+            private.require_trigger(p_trigger ->> 'starts_on' is null or private.is_date(p_trigger ->> 'starts_on'),
+              'The first day is not a date.', 'Send it as 2026-11-23.'),
+            private.require_trigger(coalesce(p_trigger ->> 'missed', 'latest') in ('skip', 'latest', 'all'),
+              'What to do with missed times is none that is known.', 'Choose skip, latest or all.'),
+            private.require_trigger(p_trigger ->> 'grace_hours' is null or private.is_whole(p_trigger -> 'grace_hours', 1, 168),
+              'How late it may still fire is out of range.', 'Send grace_hours from 1 to 168.');
+  else
+    perform private.require_trigger(
+              p_trigger ->> 'event' in ('inactivity', 'risk_red', 'payment_failed', 'booking_completed', 'package_low', 'birthday'),
+              'The event is none that is known.', 'Choose inactivity, risk_red, payment_failed, booking_completed, package_low or birthday.'),
+            private.require_trigger(p_trigger ->> 'days' is null or p_trigger ->> 'event' = 'inactivity' and private.is_whole(p_trigger -> 'days', 1, 365),
+              'The days without activity are out of range.', 'The event inactivity takes days from 1 to 365.'),
+            private.require_trigger(p_trigger ->> 'sessions' is null or p_trigger ->> 'event' = 'package_low' and private.is_whole(p_trigger -> 'sessions', 0, 20),
+              'The sessions left are out of range.', 'The event package_low takes sessions from 0 to 20.');
+  end if;
+  perform private.require_trigger(p_trigger ->> 'time' is null or p_trigger ->> 'time' ~ '^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$',
+    'The time is none of a day.', 'Send it as 09:00.');
+end;
+$$;
+comment on function private.check_trigger is 'Refuses a trigger that cannot be meant.';
+
+create function private.is_date(p_text text)
+returns boolean
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  return p_text ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' and p_text::date is not null;
+exception when datetime_field_overflow or invalid_datetime_format then
+  return false;
+end;
+$$;
+comment on function private.is_date is 'True for a date such as 2026-11-23.';
+
+create function private.condition_operator(p_operator text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+    when p_operator in ('=', '==', 'eq', 'equals', 'is') then '='
+    when p_operator in ('!=', '<>', 'neq', 'ne', 'not_equals', 'is_not') then '<>'
+    when p_operator in ('<', 'lt', 'less_than') then '<'
+    when p_operator in ('<=', 'lte', 'at_most') then '<='
+    when p_operator in ('>', 'gt', 'greater_than') then '>'
+    when p_operator in ('>=', 'gte', 'at_least') then '>='
+    when p_operator = 'in' then 'in'
+    when p_operator = 'not_in' then 'not_in' end;
+$$;
+comment on function private.condition_operator is 'An operator as it is meant; null when it is none.';
+
+create function private.condition_kind(p_field text)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select case
+    when p_field in ('risk_score', 'days_since_activity', 'sessions_remaining', 'sessions_booked', 'days_as_client') then 'number'
+    when p_field in ('risk_tier', 'subscription_status', 'status') then 'text' end;
+$$;
+comment on function private.condition_kind is 'What the values of a field are: number or text; null when there is no such field.';
+
+create function private.check_conditions(p_conditions jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_condition record;
+  v_kind text;
+  v_operator text;
+begin
+  perform private.require_condition(jsonb_typeof(p_conditions) = 'array' and jsonb_array_length(p_conditions) <= 20,
+    'Conditions are a list of at most twenty.', 'Send [] for everybody.');
+  for v_condition in select c.value, c.nth from jsonb_array_elements(p_conditions) with ordinality as c (value, nth) loop
+    v_kind := private.condition_kind(v_condition.value ->> 'field');
+    v_operator := private.condition_operator(v_condition.value ->> 'operator');
+    perform private.require_condition(v_kind is not null, 'A condition asks about a field that does not exist.',
+              format('In condition %s use risk_tier, risk_score, subscription_status, days_since_activity, status, sessions_remaining, sessions_booked or days_as_client.', v_condition.nth)),
+            private.require_condition(v_operator is not null and (v_kind = 'number' or v_operator in ('=', '<>', 'in', 'not_in')),
+              'A condition compares in a way that its field does not allow.',
+              format('In condition %s use %s.', v_condition.nth, case v_kind when 'number' then '=, !=, <, <=, >, >=, in or not_in' else '=, !=, in or not_in' end)),
+            private.require_condition(
+              case when v_operator in ('in', 'not_in')
+                   then jsonb_typeof(v_condition.value -> 'value') = 'array'
+                        and not exists (select from jsonb_array_elements(v_condition.value -> 'value') as x
+                                         where case v_kind when 'number' then private.condition_number(x) is null else jsonb_typeof(x) <> 'string' end)
+                   when v_kind = 'number' then private.condition_number(v_condition.value -> 'value') is not null
+                   else jsonb_typeof(v_condition.value -> 'value') = 'string' end,
+              'A condition compares with a value of the wrong kind.',
+              format('In condition %s send %s%s.', v_condition.nth, case when v_operator in ('in', 'not_in') then 'a list of ' else '' end,
+                     case v_kind when 'number' then 'numbers' else 'words' end)),
+            private.require_condition(v_condition.value ->> 'field' <> 'risk_tier' or not exists (
+              select from jsonb_array_elements_text(case jsonb_typeof(v_condition.value -> 'value') when 'array' then v_condition.value -> 'value'
+                                                    else jsonb_build_array(v_condition.value -> 'value') end) as x where x not in ('green', 'amber', 'red')),
+              'A condition names a risk tier that does not exist.', format('In condition %s use green, amber or red.', v_condition.nth));
+  end loop;
+end;
+$$;
+comment on function private.check_conditions is 'Refuses conditions that cannot be meant.';
+
+-- The words of an action, wherever the app puts them.
+create function private.action_text(p_params jsonb)
+returns text
+language sql immutable security invoker set search_path = ''
+as $$
+  select nullif(btrim(coalesce(p_params ->> 'message', p_params ->> 'body', p_params ->> 'text')), '');
+$$;
+comment on function private.action_text is 'What an action says: params.message, body or text; null when it says nothing.';
+
+create function private.check_actions(p_org_id uuid, p_actions jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_action record;
+  v_params jsonb;
+  v_text text;
+begin
+  perform private.require_action(jsonb_typeof(p_actions) = 'array' and jsonb_array_length(p_actions) between 1 and 10,
+    'An automation has one to ten actions.', 'Send [{"type": "send_message", "params": {"message": "…"}}].');
+  for v_action in select a.value ->> 'type' as type, a.value -> 'params' as params, a.nth
+                    from jsonb_array_elements(p_actions) with ordinality as a (value, nth) loop
+    v_params := coalesce(nullif(v_action.params, 'null'), '{}');
+    perform private.require_action(v_action.type in ('send_message', 'send_push', 'notify_trainer', 'webhook'),
+              'An action is none that is known.', format('In action %s use send_message, send_push, notify_trainer or webhook.', v_action.nth)),
+            private.require_action(jsonb_typeof(v_params) = 'object', 'The parameters of an action are not an object.',
+              format('In action %s send params as {…}.', v_action.nth));
+    v_text := private.action_text(v_params);
+    if v_action.type in ('send_message', 'send_push') then
+      perform private.require_action(char_length(v_text) <= 1600, 'A message says nothing, or too much.',
+                format('In action %s send params.message of 1 to 1600 characters.', v_action.nth)),
+              private.require_action(v_action.type = 'send_push' or coalesce(v_params ->> 'channel', 'thread') in ('thread', 'sms', 'email'),
+                'A message goes by a channel that does not exist.', format('In action %s use the channel thread, sms or email.', v_action.nth));
+    elsif v_action.type = 'webhook' then
+      perform private.require_action(exists (select from public.webhook_endpoints as e
+                                              where e.org_id = p_org_id and e.id::text = v_params ->> 'endpoint_id'),
+                'A webhook posts to an endpoint that does not exist.',
+                format('In action %s send params.endpoint_id of one of the organisation''s endpoints.', v_action.nth));
+    end if;
+    perform private.require_action(coalesce(char_length(v_params ->> 'title'), 0) <= 200 and coalesce(char_length(v_params ->> 'subject'), 0) <= 200
+                and coalesce(char_length(v_text), 0) <= 1600, 'A title, a subject or a note is too long.',
+              format('In action %s send at most 200 characters, or 1600 of text.', v_action.nth)),
+            private.check_template(concat_ws(' ', v_params ->> 'title', v_params ->> 'subject', v_text), private.template_variables('thread_message'));
+  end loop;
+end;
+$$;
+comment on function private.check_actions is 'Refuses actions that cannot be done.';
+
+create function private.check_guardrails(p_guardrails jsonb)
+returns void
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_unknown text;
+begin
+  perform private.require_guardrail(jsonb_typeof(p_guardrails) = 'object', 'Guardrails are not an object.', 'Send {} for none.');
+  select k into v_unknown from jsonb_object_keys(p_guardrails) as k
+   where k not in ('max_per_client_per_day', 'max_per_client_per_week', 'quiet_hours_start', 'quiet_hours_end', 'dedupe_hours') limit 1;
+  perform private.require_guardrail(v_unknown is null, 'A guardrail is none that is known, and so would guard nothing.',
+            'Use max_per_client_per_day, max_per_client_per_week, quiet_hours_start, quiet_hours_end and dedupe_hours.'),
+          private.require_guardrail(p_guardrails ->> 'max_per_client_per_day' is null or private.is_whole(p_guardrails -> 'max_per_client_per_day', 1, 100),
+            'How often a client may be met on a day is out of range.', 'Send max_per_client_per_day from 1 to 100.'),
+          private.require_guardrail(p_guardrails ->> 'max_per_client_per_week' is null or private.is_whole(p_guardrails -> 'max_per_client_per_week', 1, 700),
+            'How often a client may be met in a week is out of range.', 'Send max_per_client_per_week from 1 to 700.'),
+          private.require_guardrail(p_guardrails ->> 'dedupe_hours' is null or private.is_whole(p_guardrails -> 'dedupe_hours', 0, 8760),
+            'The hours without a repeat are out of range.', 'Send dedupe_hours from 0 to 8760.'),
+          private.require_guardrail((p_guardrails ->> 'quiet_hours_start' is null) = (p_guardrails ->> 'quiet_hours_end' is null)
+              and (p_guardrails ->> 'quiet_hours_start' is null
+                   or num_nulls(private.guard_hour(p_guardrails -> 'quiet_hours_start'), private.guard_hour(p_guardrails -> 'quiet_hours_end')) = 0),
+            'Quiet hours need a whole hour to begin and one to end.', 'Send quiet_hours_start and quiet_hours_end, each 0 to 23 or as 21:00.');
+end;
+$$;
+comment on function private.check_guardrails is 'Refuses guardrails that would not guard as meant.';
+
 -- ── 55_automations/rules/events.sql ──
 
 -- Events: something happened to a client; each automation that waits for it gets a firing, once.
@@ -13271,25 +15413,386 @@ $$;
 comment on function private.notice_event is
   'Tells automations that something happened to a client: inactivity, risk_red, payment_failed, booking_completed, package_low, birthday. The same key again does nothing.';
 
--- ── 55_automations/rules/plan.sql ──
+create function private.find_events(p_org_id uuid, p_trigger jsonb, p_from date, p_now timestamptz)
+returns table (client_id uuid, key text)
+language sql stable security definer set search_path = ''
+as $$
+  -- Of yesterday too, where the look of yesterday was missed. Who was born on a 29 February has a birthday every year.
+  select c.id, c.id || '-' || extract(year from d.day)
+    from generate_series(greatest(p_from, private.org_today(p_org_id, p_now) - 1), private.org_today(p_org_id, p_now), interval '1 day') as d (day)
+    join public.clients as c
+      on c.org_id = p_org_id and c.status = 'active'
+     and (to_char(c.date_of_birth, 'MMDD') = to_char(d.day, 'MMDD')
+          or to_char(c.date_of_birth, 'MMDD') = '0229' and to_char(d.day, 'MMDD') = '0228' and extract(day from d.day + interval '1 day') = 1)
+   where p_trigger ->> 'event' = 'birthday'
+  union all
+  -- Once for each time that somebody falls silent.
+  select a.client_id, a.client_id || '-' || floor(extract(epoch from a.at))
+    from private.last_activities(p_org_id, null, p_now) as a
+    join public.clients as c on c.org_id = p_org_id and c.id = a.client_id and c.status = 'active'
+   where p_trigger ->> 'event' = 'inactivity'
+     and private.org_today(p_org_id, p_now) - (a.at at time zone private.org_timezone(p_org_id))::date
+         >= coalesce((p_trigger ->> 'days')::integer, (private.risk_settings_of(p_org_id)).inactive_days);
+$$;
+comment on function private.find_events is 'Whose birthday it is, or who has been inactive for long enough, with the key that makes it one event.';
 
--- Planning: when an automation is due next.
+-- Direct writes of the app; complete_booking and the sweep tell of theirs themselves.
+create function private.tg_bookings__notice_completed()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.notice_event(new.org_id, 'booking_completed', new.client_id, new.id::text);
+  return null;
+end;
+$$;
+comment on function private.tg_bookings__notice_completed is 'Tells automations of a booking that is completed one by one.';
+-- The sweep completes thousands in one statement, and tells of them in it.
+create trigger bookings__notice_completed after update of status on public.bookings
+  for each row when (new.status = 'completed' and old.status <> 'completed' and current_setting('coach.sweeps_bookings', true) is distinct from 'on')
+  execute function private.tg_bookings__notice_completed();
+
+-- Each automation says how many sessions are few; a top-up makes it possible again.
+create function private.tg_client_purchases__notice_low()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  select a.org_id, a.id, now(), now(), 'package_low', format('package_low-%s-%s', new.id, new.sessions_total), new.client_id
+    from public.automations as a
+   where a.org_id = new.org_id and a.enabled and a.trigger ->> 'event' = 'package_low' and a.enabled_at <= now()
+     and new.sessions_remaining <= coalesce((a.trigger ->> 'sessions')::integer, 2)
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing;
+  return null;
+end;
+$$;
+comment on function private.tg_client_purchases__notice_low is 'Tells automations, once, that few sessions are left of a package.';
+create trigger client_purchases__notice_low after update of sessions_used on public.client_purchases
+  for each row when (new.sessions_used > old.sessions_used and new.sessions_remaining <= 20 and new.client_id is not null)
+  execute function private.tg_client_purchases__notice_low();
+
+-- ── 55_automations/rules/fire.sql ──
+
+-- Firing: what is due and allowed now happens, to each of the audience once.
+-- Lock order: the firing with its automation (skipped where another worker holds either), then what it makes. While the automation's
+-- row is held nobody else fires it, so caps and dedupe count exactly.
+
+create function private.fire_automations(p_limit integer, p_now timestamptz, out fired integer, out ok integer, out failed integer, out left_out integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_due record;
+  v_counts record;
+begin
+  fired := 0;
+  ok := 0;
+  failed := 0;
+  left_out := 0;
+  for v_due in
+    select f, a
+      from public.automation_firings as f
+      join public.automations as a on a.org_id = f.org_id and a.id = f.automation_id
+     where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations'))
+     order by f.next_at
+     limit p_limit
+       for no key update of f, a skip locked
+  loop
+    v_counts := private.fire(v_due.f, v_due.a, p_now);
+    fired := fired + 1;
+    ok := ok + v_counts.ok;
+    failed := failed + v_counts.failed;
+    left_out := left_out + v_counts.left_out;
+  end loop;
+end;
+$$;
+comment on function private.fire_automations is 'Fires at most so many of what is due; how many fired, and how many clients each way.';
+
+create function private.fire(
+  p_firing public.automation_firings, p_automation public.automations, p_now timestamptz, out ok integer, out failed integer, out left_out integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_until timestamptz := private.guard_until(p_automation.guardrails, private.org_timezone(p_automation.org_id), p_now);
+  v_skipped jsonb;
+  v_reason text;
+begin
+  ok := 0;
+  failed := 0;
+  left_out := 0;
+  if not p_automation.enabled and p_firing.event is distinct from 'manual' then
+    update public.automation_firings as f set status = 'skipped', reason = 'switched_off', fired_at = p_now
+     where f.org_id = p_firing.org_id and f.id = p_firing.id;
+    return;
+  elsif v_until is not null then
+    update public.automation_firings as f set next_at = v_until where f.org_id = p_firing.org_id and f.id = p_firing.id;
+    return;
+  end if;
+
+  begin
+    -- Who was left out for the same reason since it last worked has a row already, and is counted.
+    with audience as materialized (
+      select a.client_id, a.reason from private.automation_audience(p_automation, p_firing.client_id, p_now) as a),
+    made as (
+      insert into public.automation_runs (org_id, firing_id, automation_id, client_id, fired_at, status, reason)
+      select p_firing.org_id, p_firing.id, p_automation.id, a.client_id, p_now, case when a.reason is null then 'ok' else 'skipped' end, a.reason
+        from audience as a
+       where a.reason is null
+          or not exists (
+               select from public.automation_runs as r
+                where r.org_id = p_firing.org_id and r.automation_id = p_automation.id and r.client_id = a.client_id
+                  and r.status = 'skipped' and r.reason = a.reason
+                  and r.fired_at >= coalesce((select max(w.fired_at) from public.automation_runs as w
+                                               where w.org_id = r.org_id and w.automation_id = r.automation_id and w.client_id = r.client_id
+                                                 and w.status <> 'skipped'), '-infinity')))
+    select coalesce((select jsonb_object_agg(x.reason, x.n)
+                       from (select a.reason, count(*) as n from audience as a where a.reason is not null group by 1) as x), '{}'),
+           case when count(*) = 0 then case when p_firing.client_id is null then 'no_audience' else 'conditions_not_met' end
+                when count(*) filter (where a.reason is null) = 0 then min(a.reason) end
+      into v_skipped, v_reason
+      from audience as a;
+
+    perform private.do_action(p_firing, p_automation, x.nth::integer, x.action, p_now)
+       from jsonb_array_elements(p_automation.actions) with ordinality as x (action, nth);
+    select count(*) filter (where r.status = 'ok'), count(*) filter (where r.status = 'failed'),
+           coalesce((select sum(s.value::integer) from jsonb_each_text(v_skipped) as s), 0)
+      into ok, failed, left_out
+      from public.automation_runs as r
+     where r.org_id = p_firing.org_id and r.firing_id = p_firing.id;
+    if failed > 0 then
+      select r.reason into v_reason from public.automation_runs as r
+       where r.org_id = p_firing.org_id and r.firing_id = p_firing.id and r.status = 'failed' order by r.reason limit 1;
+    end if;
+    update public.automation_firings as f
+       set status = case when failed > 0 then 'failed' when ok > 0 then 'ok' else 'skipped' end, reason = v_reason,
+           ok_count = ok, failed_count = failed, skipped = v_skipped, fired_at = p_now
+     where f.org_id = p_firing.org_id and f.id = p_firing.id;
+  exception when others then
+    -- A defect of one holds up no other: nothing of it has happened, and it says so.
+    ok := 0;
+    left_out := 0;
+    failed := 1;
+    update public.automation_firings as f
+       set status = 'failed', reason = 'internal_error_' || lower(sqlstate), failed_count = 0, fired_at = p_now
+     where f.org_id = p_firing.org_id and f.id = p_firing.id;
+  end;
+end;
+$$;
+comment on function private.fire is 'Does what an automation says, once for this firing; how many clients it worked for, failed for and left out.';
+
+-- ── 55_automations/rules/risk.sql ──
+
+-- Risk: how likely a client is to leave, once for each local day, by what they did and did not do.
+
+create function private.risk_settings_of(p_org_id uuid)
+returns public.risk_settings
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce((select s from public.risk_settings as s where s.org_id = p_org_id),
+                  jsonb_populate_record(null::public.risk_settings, jsonb_build_object(
+                    'org_id', p_org_id, 'red_from', 50, 'amber_from', 25, 'inactive_days', 14)));
+$$;
+comment on function private.risk_settings_of is 'An organisation''s thresholds as they are in force: the defaults where no row exists.';
+
+-- Each reason has its points; the score is their sum, at most 100. A client who is new has been active.
+create function private.risk_scores(p_org_id uuid, p_now timestamptz)
+returns table (client_id uuid, score integer, reasons text[])
+language sql stable security definer set search_path = ''
+as $$
+  with seen as (
+    select f.client_id, (f.facts ->> 'days_since_activity')::integer as silent_days, f.facts ->> 'subscription_status' as subscription,
+           (f.facts ->> 'sessions_remaining')::integer as remaining, (f.facts ->> 'sessions_booked')::integer as booked,
+           (f.facts ->> 'days_as_client')::integer as days_as_client,
+           (private.risk_settings_of(p_org_id)).inactive_days,
+           (select count(*) from public.bookings as b
+             where b.org_id = p_org_id and b.client_id = f.client_id and b.status = 'no_show' and b.start_time between p_now - interval '30 days' and p_now)::integer as missed,
+           exists (select from public.client_purchases as p where p.org_id = p_org_id and p.client_id = f.client_id) as has_bought,
+           (select count(*) from public.activity_events as e
+             where e.org_id = p_org_id and e.client_id = f.client_id and e.created_at between p_now - interval '7 days' and p_now)::integer as this_week,
+           (select count(*) from public.activity_events as e
+             where e.org_id = p_org_id and e.client_id = f.client_id and e.created_at >= p_now - interval '14 days' and e.created_at < p_now - interval '7 days')::integer as last_week
+      from (select array_agg(c.id) as ids from public.clients as c where c.org_id = p_org_id and c.status = 'active') as h
+     cross join lateral private.client_facts(p_org_id, h.ids, p_now) as f
+     where h.ids is not null)
+  select s.client_id, least(100, coalesce(sum(r.points), 0))::integer, coalesce(array_agg(r.reason order by r.points desc, r.reason) filter (where r.reason is not null), '{}')
+    from seen as s
+    left join lateral (values
+      (case when s.silent_days >= 2 * s.inactive_days then 50 when s.silent_days >= s.inactive_days then 30 end,
+       format('No activity for %s', private.count_text(s.silent_days, 'day'))),
+      (case when s.subscription = 'past_due' then 40 end, 'A payment is overdue'),
+      (case when s.subscription = 'canceled' then 30 end, 'The subscription was cancelled'),
+      (case when s.booked = 0 and s.days_as_client >= 7 then 15 end, 'No session is booked'),
+      (case when s.remaining = 0 and s.has_bought then 15 end, 'No sessions are left'),
+      (case when s.missed > 0 then least(20, 10 * s.missed) end, format('Missed %s in 30 days', private.count_text(s.missed, 'session'))),
+      (case when s.last_week >= 3 and s.this_week * 2 < s.last_week then 10 end, 'Less than half as active as the week before')
+    ) as r (points, reason) on r.points is not null
+   group by s.client_id;
+$$;
+comment on function private.risk_scores is 'How likely each active client is to leave, 0 to 100, and why, the weightiest reason first.';
+
+-- Whoever turns red today is an event; who was red stays so without one. Who is not active any more is not scored.
+create function private.score_risk(p_org_id uuid, p_now timestamptz)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_today date := private.org_today(p_org_id, p_now);
+  v_settings public.risk_settings := private.risk_settings_of(p_org_id);
+  v_scored integer;
+begin
+  with before as materialized (
+    select r.client_id, r.tier from public.client_risk as r where r.org_id = p_org_id),
+  scored as (
+    insert into public.client_risk as r (org_id, client_id, as_of_date, score, tier, reasons)
+    select p_org_id, s.client_id, v_today, s.score,
+           case when s.score >= v_settings.red_from then 'red' when s.score >= v_settings.amber_from then 'amber' else 'green' end, s.reasons
+      from private.risk_scores(p_org_id, p_now) as s
+    on conflict (org_id, client_id) do update
+       set as_of_date = excluded.as_of_date, score = excluded.score, tier = excluded.tier, reasons = excluded.reasons
+    returning r.client_id, r.tier),
+  gone as (
+    delete from public.client_risk as r
+     where r.org_id = p_org_id and r.client_id not in (select c.id from public.clients as c where c.org_id = p_org_id and c.status = 'active')),
+  told as materialized (
+    select private.notice_event(p_org_id, 'risk_red', s.client_id, s.client_id || '-' || v_today, p_now)
+      from scored as s
+      left join before as b on b.client_id = s.client_id
+     where s.tier = 'red' and b.tier is distinct from 'red')
+  select (select count(*) from scored) + 0 * (select count(*) from told) into v_scored;
+  return v_scored;
+end;
+$$;
+comment on function private.score_risk is 'Scores an organisation''s active clients as of its local day; how many.';
+
+-- Each organisation once for each of its local days; the row is the lock, and is skipped while another worker scores it.
+create function private.sweep_risk(p_limit integer, p_now timestamptz, p_dry_run boolean, out orgs integer, out scored integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  orgs := 0;
+  scored := 0;
+  if not p_dry_run then
+    insert into private.risk_schedule (org_id, next_at)
+    select o.id, '-infinity' from public.orgs as o where not exists (select from private.risk_schedule as r where r.org_id = o.id)
+    on conflict do nothing;
+  end if;
+  for v_org_id in
+    select r.org_id from private.risk_schedule as r where r.next_at <= p_now order by r.next_at limit p_limit for update skip locked
+  loop
+    orgs := orgs + 1;
+    continue when p_dry_run;
+    scored := scored + private.score_risk(v_org_id, p_now);
+    update private.risk_schedule as r
+       set scored_on = private.org_today(v_org_id, p_now),
+           next_at = private.local_to_instant(private.org_timezone(v_org_id), (private.org_today(v_org_id, p_now) + 1)::timestamp)
+     where r.org_id = v_org_id;
+  end loop;
+end;
+$$;
+comment on function private.sweep_risk is 'Scores the clients of at most so many organisations whose local day has begun; how many of either.';
+
+-- ── 55_automations/rules/schedule.sql ──
+
+-- Schedules: when an automation is due, by its organisation's clock.
+-- A wall time that a day leaves out moves forward; one that comes twice counts at the first only; a date that a month lacks is its last.
+
+create function private.due_times(p_trigger jsonb, p_timezone text, p_from timestamptz, p_until timestamptz)
+returns setof timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  with asked as (
+    select coalesce(p_trigger ->> 'schedule', 'daily') as schedule, coalesce((p_trigger ->> 'time')::time, '09:00') as time,
+           coalesce((p_trigger ->> 'minute')::integer, 0) as minute, coalesce((p_trigger ->> 'day_of_week')::integer, 1) as day_of_week,
+           coalesce((p_trigger ->> 'day_of_month')::integer, 1) as day_of_month, (p_trigger ->> 'starts_on')::date as starts_on,
+           p_from at time zone p_timezone as first, p_until at time zone p_timezone as last),
+  walls as (
+    select h.hour + make_interval(mins => a.minute) as wall
+      from asked as a
+     cross join lateral generate_series(date_trunc('hour', a.first) - interval '2 hours', a.last + interval '2 hours', '1 hour') as h (hour)
+     where a.schedule = 'hourly'
+    union all
+    select d.day::date + a.time
+      from asked as a
+     cross join lateral generate_series(a.first::date - 1, a.last::date + 1, interval '1 day') as d (day)
+     where case a.schedule
+             when 'daily' then true
+             when 'weekly' then extract(dow from d.day) = a.day_of_week
+             when 'fortnightly' then extract(dow from d.day) = a.day_of_week
+                                     and (d.day::date - private.first_day(a.starts_on, a.day_of_week)) % 14 = 0
+             when 'monthly' then extract(day from d.day) = least(
+               a.day_of_month, extract(day from date_trunc('month', d.day) + interval '1 month - 1 day')) end)
+  select distinct i.at
+    from walls as w
+   cross join asked as a
+   cross join lateral (select private.local_to_instant(p_timezone, w.wall)) as i (at)
+   where i.at > p_from and i.at <= p_until and (a.starts_on is null or w.wall::date >= a.starts_on);
+$$;
+comment on function private.due_times is 'The due times of a schedule after one instant and up to another.';
+
+create function private.first_day(p_from date, p_day_of_week integer)
+returns date
+language sql immutable security invoker set search_path = ''
+as $$
+  select p_from + (p_day_of_week - extract(dow from p_from)::integer + 7) % 7;
+$$;
+comment on function private.first_day is 'The first such day of the week on or after a date; 0 is Sunday.';
+
+create function private.next_due(p_trigger jsonb, p_timezone text, p_after timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select min(d.at)
+    from (select greatest(p_after, private.local_to_instant(p_timezone, (p_trigger ->> 'starts_on')::date::timestamp) - interval '1 second') as after) as s
+   cross join lateral private.due_times(p_trigger, p_timezone, s.after, s.after + case p_trigger ->> 'schedule'
+     when 'hourly' then interval '1 day' when 'weekly' then interval '9 days' when 'fortnightly' then interval '16 days'
+     when 'monthly' then interval '63 days' else interval '4 days' end) as d (at);
+$$;
+comment on function private.next_due is 'The first due time of a schedule after an instant.';
+
+-- What is told of by a daily look, at the trigger's time: nothing happens in the database on a birthday.
+create function private.is_planned(p_trigger jsonb)
+returns boolean
+language sql immutable security invoker set search_path = ''
+as $$
+  select p_trigger ->> 'type' = 'schedule' or p_trigger ->> 'event' in ('inactivity', 'birthday');
+$$;
+comment on function private.is_planned is 'True for what is due by the clock: schedules, and the events that a daily look finds.';
 
 create function private.tg_automations__plan()
 returns trigger
 language plpgsql volatile security definer set search_path = ''
 as $$
+declare
+  v_timezone text := private.org_timezone(new.org_id);
 begin
+  -- What is missing is another trigger's refusal.
+  if num_nulls(new.org_id, new.trigger, new.conditions, new.actions, new.guardrails) > 0 then
+    return new;
+  end if;
+  if tg_op = 'INSERT' or (new.trigger, new.conditions, new.actions, new.guardrails)
+                         is distinct from (old.trigger, old.conditions, old.actions, old.guardrails) then
+    perform private.check_automation(new.org_id, new.trigger, new.conditions, new.actions, new.guardrails);
+  end if;
+  -- Which fortnight is meant is kept, and so does not depend on when anybody asks.
+  if new.trigger ->> 'schedule' = 'fortnightly' and new.trigger ->> 'starts_on' is null then
+    new.trigger := new.trigger || jsonb_build_object('starts_on', (now() at time zone v_timezone)::date);
+  end if;
   if not new.enabled then
     new.enabled_at := null;
+    new.next_run_at := null;
   elsif tg_op = 'INSERT' or not old.enabled then
     new.enabled_at := now();
+    new.next_run_at := case when private.is_planned(new.trigger) then private.next_due(new.trigger, v_timezone, now()) end;
+  elsif new.trigger is distinct from old.trigger then
+    new.next_run_at := case when private.is_planned(new.trigger) then private.next_due(new.trigger, v_timezone, now()) end;
   end if;
   return new;
 end;
 $$;
-comment on function private.tg_automations__plan is 'Says since when an automation is on.';
-create trigger automations__plan before insert or update of enabled, trigger on public.automations
+comment on function private.tg_automations__plan is 'Checks an automation that is saved, and says when it is due next and since when it is on.';
+create trigger automations__plan before insert or update of enabled, trigger, conditions, actions, guardrails on public.automations
   for each row execute function private.tg_automations__plan();
 create trigger automations__touch before update of name, enabled, trigger, conditions, actions, guardrails on public.automations
   for each row execute function private.tg__touch_updated_at();
@@ -13297,6 +15800,450 @@ create trigger webhook_endpoints__touch before update on public.webhook_endpoint
   for each row execute function private.tg__touch_updated_at();
 create trigger risk_settings__touch before update on public.risk_settings
   for each row execute function private.tg__touch_updated_at();
+
+-- Nine o'clock is nine o'clock by the new clock; what is due already stays due.
+create function private.tg_booking_settings__replan()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  update public.automations as a set next_run_at = private.next_due(a.trigger, new.timezone, now())
+   where a.org_id = new.org_id and a.next_run_at > now();
+  update private.risk_schedule as r
+     set next_at = private.local_to_instant(new.timezone, (r.scored_on + 1)::timestamp)
+   where r.org_id = new.org_id;
+  return null;
+end;
+$$;
+comment on function private.tg_booking_settings__replan is 'Lets a change of the timezone hold for what is planned.';
+create trigger booking_settings__replan after update of timezone on public.booking_settings
+  for each row when (old.timezone <> new.timezone) execute function private.tg_booking_settings__replan();
+create trigger booking_settings__replan_first after insert on public.booking_settings
+  for each row when (new.timezone <> 'Australia/Brisbane') execute function private.tg_booking_settings__replan();
+
+create function private.claim_automations(p_limit integer, p_now timestamptz)
+returns table (org_id uuid, id uuid, trigger jsonb, guardrails jsonb, next_run_at timestamptz)
+language sql volatile security definer set search_path = ''
+as $$
+  select a.org_id, a.id, a.trigger, a.guardrails, a.next_run_at
+    from public.automations as a
+   where a.next_run_at <= p_now and a.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
+   order by a.next_run_at
+   limit p_limit for no key update of a skip locked;
+$$;
+comment on function private.claim_automations is 'Locks what is due by the clock, oldest first, but what another worker has and what is braked.';
+
+-- What was due while nothing swept: `skip` leaves out what is half an hour late, `latest` (the default) fires the last of what is
+-- no older than grace_hours (24), `all` each of it. What is passed over is counted on the next firing.
+create function private.plan_automations(p_limit integer, p_now timestamptz, p_dry_run boolean)
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_planned integer;
+begin
+  with due as materialized (
+    select c.* from private.claim_automations(p_limit, p_now) as c),
+  timed as (
+    select d.*, z.timezone, coalesce(d.trigger ->> 'missed', 'latest') as policy, t.times,
+           p_now - case coalesce(d.trigger ->> 'missed', 'latest') when 'skip' then interval '30 minutes'
+                   else make_interval(hours => coalesce((d.trigger ->> 'grace_hours')::integer, 24)) end as not_before
+      from due as d
+     cross join lateral (select private.org_timezone(d.org_id)) as z (timezone)
+     cross join lateral (
+       select array_agg(x.at order by x.at) from (
+         select d.next_run_at
+         union
+         select private.due_times(d.trigger, z.timezone, greatest(d.next_run_at, p_now - interval '366 days'), p_now)) as x (at)) as t (times)),
+  chosen as materialized (
+    select t.*, case when t.policy = 'all' and t.times[cardinality(t.times)] >= t.not_before
+                     then (select min(x.at) from unnest(t.times) as x (at) where x.at >= t.not_before)
+                     else t.times[cardinality(t.times)] end as due_at
+      from timed as t),
+  fired as (
+    insert into public.automation_firings (org_id, automation_id, due_at, next_at, status, reason, missed, fired_at)
+    select c.org_id, c.id, c.due_at, coalesce(private.guard_until(c.guardrails, c.timezone, c.due_at), c.due_at),
+           case when c.due_at < c.not_before then 'skipped' else 'pending' end,
+           case when c.due_at < c.not_before then 'missed' end,
+           array_position(c.times, c.due_at) - 1, case when c.due_at < c.not_before then p_now end
+      from chosen as c
+     where c.trigger ->> 'type' = 'schedule' and not p_dry_run
+    on conflict (org_id, automation_id, due_at) where event_key is null do nothing),
+  found as (
+    insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+    select c.org_id, c.id, c.due_at, coalesce(private.guard_until(c.guardrails, c.timezone, c.due_at), c.due_at),
+           c.trigger ->> 'event', (c.trigger ->> 'event') || '-' || e.key, e.client_id
+      from chosen as c
+     cross join lateral private.find_events(c.org_id, c.trigger, (c.times[1] at time zone c.timezone)::date, p_now) as e
+     where c.trigger ->> 'type' = 'event' and not p_dry_run
+    on conflict (org_id, automation_id, event_key) where event_key is not null do nothing),
+  planned as (
+    update public.automations as a
+       set next_run_at = coalesce(
+             case when c.policy = 'all' and a.trigger ->> 'type' = 'schedule'
+                  then (select min(x.at) from unnest(c.times) as x (at) where x.at > c.due_at) end,
+             private.next_due(c.trigger, c.timezone, p_now))
+      from chosen as c
+     where a.org_id = c.org_id and a.id = c.id and not p_dry_run)
+  select count(*)::integer into v_planned from chosen;
+  return v_planned;
+end;
+$$;
+comment on function private.plan_automations is
+  'Turns what is due by the clock into firings, once for each due time, and says when each is due next; how many were due.';
+
+-- Quiet hours of an automation's own, in whole local hours.
+create function private.guard_until(p_guardrails jsonb, p_timezone text, p_at timestamptz)
+returns timestamptz
+language sql stable security definer set search_path = ''
+as $$
+  select private.quiet_until(p_timezone, private.guard_hour(p_guardrails -> 'quiet_hours_start'), private.guard_hour(p_guardrails -> 'quiet_hours_end'), p_at)
+   where p_guardrails ->> 'quiet_hours_start' is not null and p_guardrails ->> 'quiet_hours_end' is not null;
+$$;
+comment on function private.guard_until is 'When the quiet hours of an automation end that an instant lies in; null outside of them.';
+
+create function private.guard_hour(p_value jsonb)
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$
+  select case when p_value #>> '{}' ~ '^([01]?[0-9]|2[0-3])(:00(:00)?)?$' then split_part(p_value #>> '{}', ':', 1)::integer end;
+$$;
+comment on function private.guard_hour is 'A local hour, 0 to 23, as a number or as 21:00; null when it is none.';
+
+-- ── 55_automations/rules/show.sql ──
+
+-- Showing, previewing and firing by hand.
+
+create function private.refuse_automation()
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(404, 'automation_not_found', 'There is no such automation.', 'Reload the automations.');
+end;
+$$;
+comment on function private.refuse_automation is 'Refuses an automation that is not there: automation_not_found 404.';
+
+create function private.member_automation_org(p_automation_id uuid, p_permission text)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select a.org_id into v_org_id
+    from public.automations as a where a.id = p_automation_id and a.org_id = any (private.orgs_with('automations.read'));
+  if not found then
+    perform private.refuse_automation();
+  end if;
+  perform private.require_org(v_org_id, p_permission);
+  return v_org_id;
+end;
+$$;
+comment on function private.member_automation_org is 'The organisation of an automation that the person may use so. Fails: automation_not_found 404, permission_missing 403.';
+
+create function private.known_automation_org(p_id uuid)
+returns uuid
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid;
+begin
+  select a.org_id into v_org_id from public.automations as a where a.id = p_id;
+  if not found then
+    perform private.refuse_automation();
+  end if;
+  return v_org_id;
+end;
+$$;
+comment on function private.known_automation_org is 'The organisation of an automation. Fails: automation_not_found 404.';
+
+-- As the sweep would do it: the same audience, the same schedule, and nothing written.
+create function private.automation_preview(p_org_id uuid, p_automation_id uuid, p_now timestamptz)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_automation public.automations;
+  v_timezone text := private.org_timezone(p_org_id);
+  v_next timestamptz[] := '{}';
+  v_at timestamptz := p_now;
+begin
+  select a.* into v_automation from public.automations as a where a.org_id = p_org_id and a.id = p_automation_id;
+  while cardinality(v_next) < 5 and private.is_planned(v_automation.trigger) loop
+    v_at := private.next_due(v_automation.trigger, v_timezone, v_at);
+    v_next := v_next || v_at;
+  end loop;
+  return (
+    select jsonb_build_object(
+             'automation_id', v_automation.id, 'name', v_automation.name, 'enabled', v_automation.enabled, 'timezone', v_timezone,
+             'next', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'due_at', n.at, 'fires_at', coalesce(private.guard_until(v_automation.guardrails, v_timezone, n.at), n.at),
+                        'local', to_char(n.at at time zone v_timezone, 'YYYY-MM-DD"T"HH24:MI')) order by n.at), '[]') from unnest(v_next) as n (at)),
+             'audience', jsonb_build_object(
+               'total', count(*), 'would_fire', count(*) filter (where a.reason is null),
+               'skipped', (select coalesce(jsonb_object_agg(x.reason, x.n), '{}')
+                             from (select b.reason, count(*) as n from private.automation_audience(v_automation, null, p_now) as b
+                                    where b.reason is not null group by 1) as x),
+               'clients', coalesce(jsonb_agg(jsonb_build_object('client_id', a.client_id, 'full_name', a.full_name, 'reason', a.reason)
+                                             order by a.full_name, a.client_id) filter (where a.nth <= 100), '[]')),
+             'actions', (select jsonb_agg(jsonb_build_object(
+                           'type', x ->> 'type', 'channel', coalesce(x -> 'params' ->> 'channel', case x ->> 'type' when 'send_message' then 'thread' end),
+                           'text', private.render(private.action_text(x -> 'params'), private.message_variables(jsonb_populate_record(
+                             null::public.outbox_messages, jsonb_build_object('org_id', p_org_id, 'client_id', min(a.client_id::text),
+                                                                              'metadata', '{}'::jsonb, 'variables', '{}'::jsonb)))) ))
+                           from jsonb_array_elements(v_automation.actions) as x))
+      from (select b.client_id, b.reason, c.full_name, row_number() over (order by c.full_name, b.client_id) as nth
+              from private.automation_audience(v_automation, null, p_now) as b
+              join public.clients as c on c.org_id = p_org_id and c.id = b.client_id) as a);
+end;
+$$;
+comment on function private.automation_preview is
+  'What an automation would do: {next: [{due_at, fires_at, local}] (five), audience: {total, would_fire, skipped: {reason: n}, clients (100)}, actions: [{type, channel, text}]}; the text as one of the audience would read it.';
+
+create function private.member_automation_preview(p_automation_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return private.automation_preview(private.member_automation_org(p_automation_id, 'automations.read'), p_automation_id, now());
+end;
+$$;
+comment on function private.member_automation_preview is 'automation_preview for a member with automations.read. Fails: automation_not_found 404.';
+
+-- The same guardrails hold; also for one that is off, so that it can be tried. The same request fires once.
+create function private.run_automation(p_org_id uuid, p_automation_id uuid, p_client_id uuid, p_request_id uuid, p_now timestamptz)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_automation public.automations;
+  v_firing public.automation_firings;
+  v_key text := 'manual-' || coalesce(p_request_id, gen_random_uuid());
+begin
+  perform private.require_unbraked('automations', p_org_id);
+  select a.* into v_automation from public.automations as a where a.org_id = p_org_id and a.id = p_automation_id for no key update;
+  if p_client_id is not null and not exists (select from public.clients as c where c.org_id = p_org_id and c.id = p_client_id) then
+    perform private.refuse_client();
+  elsif p_client_id is null and v_automation.trigger ->> 'type' = 'event' then
+    perform private.fail(422, 'client_missing', 'An event happens to somebody.', 'Say to which client.');
+  end if;
+  insert into public.automation_firings (org_id, automation_id, due_at, next_at, event, event_key, client_id)
+  values (p_org_id, p_automation_id, p_now, p_now, 'manual', v_key, p_client_id)
+  on conflict (org_id, automation_id, event_key) where event_key is not null do nothing
+  returning * into v_firing;
+  if found then
+    perform private.fire(v_firing, v_automation, p_now);
+  end if;
+  return (select jsonb_build_object('firing_id', f.id, 'status', f.status, 'reason', f.reason, 'ok', f.ok_count, 'failed', f.failed_count,
+                                    'skipped', f.skipped, 'next_at', case when f.status = 'pending' then f.next_at end)
+            from public.automation_firings as f
+           where f.org_id = p_org_id and f.automation_id = p_automation_id and f.event_key = v_key);
+end;
+$$;
+comment on function private.run_automation is
+  'Fires an automation now, for its audience or one client: {firing_id, status, reason, ok, failed, skipped, next_at}; pending where its quiet hours make it wait. Fails: client_not_found 404, client_missing 422, brake_on 423.';
+
+create function private.member_run_automation(p_automation_id uuid, p_client_id uuid, p_request_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.run_automation(private.member_automation_org(p_automation_id, 'automations.write'), p_automation_id, p_client_id, p_request_id, now());
+end;
+$$;
+comment on function private.member_run_automation is 'run_automation for a member with automations.write. Fails: automation_not_found 404, permission_missing 403.';
+
+-- ── 55_automations/rules/webhooks.sql ──
+
+-- Webhooks: a post is lent to a worker for a lease and tried until it is taken or expires. A receiver may see one twice (a worker
+-- died between the answer and its record) and knows it by its id.
+
+-- An endpoint that could not be reached rests, and is then asked by one post alone.
+create function private.claim_webhooks(p_worker text, p_limit integer, p_lease interval, p_now timestamptz)
+returns table (org_id uuid, id uuid, claim uuid, attempt_number integer, url text, secret_encrypted text, payload jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.finish_webhook(x.org_id, x.id, 'failed', 'expired', p_now)
+     from (select d.org_id, d.id from public.webhook_deliveries as d
+            where d.status in ('pending', 'sending') and d.next_at <= p_now and d.expires_at <= p_now
+            order by d.next_at limit p_limit for update skip locked) as x;
+  return query
+  with ready as materialized (
+    select d.org_id, d.id, e.url, e.secret_encrypted
+      from public.webhook_deliveries as d
+      join public.webhook_endpoints as e on e.org_id = d.org_id and e.id = d.endpoint_id
+     where d.status in ('pending', 'sending') and d.next_at <= p_now and d.expires_at > p_now
+       and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
+       -- One asks whether it is back; when it is, all go.
+       and (e.failures = 0 or d.id = (
+             select x.id from public.webhook_deliveries as x
+              where x.org_id = d.org_id and x.endpoint_id = d.endpoint_id and x.status in ('pending', 'sending') and x.next_at <= p_now
+              order by x.next_at, x.id limit 1))
+       and d.org_id <> all (private.braked_orgs('automations')) and not private.is_braked('automations')
+     order by d.next_at
+     limit p_limit
+       for update of d skip locked)
+  update public.webhook_deliveries as d
+     set status = 'sending', claim = gen_random_uuid(), worker = p_worker, attempts = d.attempts + 1, next_at = p_now + p_lease
+    from ready as r
+   where d.org_id = r.org_id and d.id = r.id
+  returning d.org_id, d.id, d.claim, d.attempts, r.url, r.secret_encrypted, d.payload;
+end;
+$$;
+comment on function private.claim_webhooks is 'Lends at most so many posts that are due, each for as long as the lease.';
+
+create function private.finish_webhook(p_org_id uuid, p_id uuid, p_status text, p_error_code text, p_now timestamptz)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_delivery public.webhook_deliveries;
+begin
+  update public.webhook_deliveries as d
+     set status = p_status, claim = null, error_code = p_error_code, delivered_at = case when p_status = 'ok' then p_now end
+   where d.org_id = p_org_id and d.id = p_id
+  returning d.* into v_delivery;
+  perform private.settle_action(p_org_id, v_delivery.run_id, v_delivery.action_index, p_status, p_error_code);
+end;
+$$;
+comment on function private.finish_webhook is 'Ends a post, and tells its automation''s run.';
+
+create function private.tg_webhook_endpoints__fail_waiting()
+returns trigger
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.finish_webhook(d.org_id, d.id, 'failed', 'endpoint_removed', now())
+     from public.webhook_deliveries as d
+    where d.org_id = old.org_id and d.endpoint_id = old.id and d.status in ('pending', 'sending');
+  return old;
+end;
+$$;
+comment on function private.tg_webhook_endpoints__fail_waiting is 'Fails what waits for an endpoint that is removed.';
+create trigger webhook_endpoints__fail_waiting before delete on public.webhook_endpoints
+  for each row execute function private.tg_webhook_endpoints__fail_waiting();
+
+-- Pauses double: of an endpoint that is away from half a minute to an hour, of a post that is refused from a minute to six hours,
+-- eight times at most. Tries that were under way together lengthen an endpoint's rest once.
+create function private.record_webhooks(p_results jsonb, p_now timestamptz, out recorded integer, out stale integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_result record;
+  v_delivery public.webhook_deliveries;
+  v_rests_until timestamptz;
+begin
+  recorded := 0;
+  stale := 0;
+  -- In one order, so that two workers' reports cannot wait for each other.
+  for v_result in
+    select r.* from jsonb_to_recordset(p_results) as r (
+      org_id uuid, id uuid, claim uuid, outcome text, http_status integer, error_code text, is_away boolean, retry_after_secs integer)
+     order by r.org_id, r.id
+  loop
+    update public.webhook_deliveries as d set http_status = v_result.http_status, error_code = v_result.error_code
+     where d.org_id = v_result.org_id and d.id = v_result.id and d.claim = v_result.claim and d.status = 'sending'
+    returning d.* into v_delivery;
+    if not found then
+      stale := stale + 1;
+      continue;
+    end if;
+    recorded := recorded + 1;
+    if v_result.outcome = 'ok' then
+      perform private.finish_webhook(v_delivery.org_id, v_delivery.id, 'ok', null, p_now);
+      update public.webhook_endpoints as e set failures = 0, rests_until = null
+       where e.org_id = v_delivery.org_id and e.id = v_delivery.endpoint_id and e.failures > 0;
+    elsif v_result.outcome = 'failed' or not coalesce(v_result.is_away, false) and v_delivery.attempts >= 8 then
+      perform private.finish_webhook(v_delivery.org_id, v_delivery.id, 'failed', v_result.error_code, p_now);
+    else
+      if v_result.is_away then
+        update public.webhook_endpoints as e
+           set failures = e.failures + 1,
+               rests_until = p_now + greatest(least(interval '30 seconds' * power(2, least(e.failures, 7)), interval '1 hour'),
+                                              make_interval(secs => least(coalesce(v_result.retry_after_secs, 0), 21600)))
+         where e.org_id = v_delivery.org_id and e.id = v_delivery.endpoint_id and coalesce(e.rests_until, '-infinity') <= p_now;
+        select e.rests_until into v_rests_until from public.webhook_endpoints as e
+         where e.org_id = v_delivery.org_id and e.id = v_delivery.endpoint_id;
+      end if;
+      update public.webhook_deliveries as d
+         set status = 'pending', claim = null,
+             next_at = case when v_result.is_away then v_rests_until
+                            else p_now + least(interval '1 minute' * power(2, d.attempts - 1), interval '6 hours') end
+       where d.org_id = v_delivery.org_id and d.id = v_delivery.id;
+    end if;
+  end loop;
+end;
+$$;
+comment on function private.record_webhooks is 'Keeps what became of posts; a report whose claim has passed to another worker is stale.';
+
+create function private.add_webhook_endpoint(p_org_id uuid, p_name text, p_url text, p_secret_encrypted text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_value(char_length(btrim(p_name)) between 1 and 200, 'name');
+  perform private.require_value(p_url ~ '^https?://[^\s@/?#]+([/?][^\s#]*)?$' and char_length(p_url) <= 2000, 'url');
+  perform private.require_value(char_length(p_secret_encrypted) between 1 and 2000, 'secret');
+  insert into public.webhook_endpoints (org_id, name, url, secret_encrypted) values (p_org_id, btrim(p_name), p_url, p_secret_encrypted)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function private.add_webhook_endpoint is 'Adds where webhook actions post to. Fails: value_not_allowed 422.';
+
+create function private.refuse_endpoint()
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform private.fail(404, 'webhook_endpoint_not_found', 'There is no such endpoint.', 'List the endpoints.');
+end;
+$$;
+comment on function private.refuse_endpoint is 'Refuses an endpoint that is not there: webhook_endpoint_not_found 404.';
+
+-- ── 60_payments/rules/doctor.sql ──
+
+-- What the doctor looks at of payments; events and objects that are stuck are the pulse's (95_overview).
+
+create function private.check_stripe_account_unlisted(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select a.org_id, a.stripe_account_id, c.listed_at::text
+    from public.stripe_accounts as a
+    join private.stripe_cursors as c on c.account = a.stripe_account_id
+   where c.listed_at < p_now - interval '2 days';
+$$;
+comment on function private.check_stripe_account_unlisted is 'Doctor: accounts whose events have not been reconciled for two days.';
+
+create function private.check_stripe_endpoint_unpinned(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select null::uuid, max(e.api_version), string_agg(distinct e.api_version, ' ' order by e.api_version)
+    from private.stripe_events as e
+   where e.received_at > p_now - interval '1 day' and e.api_version is not null
+  having count(distinct e.api_version) > 1;
+$$;
+comment on function private.check_stripe_endpoint_unpinned is 'Doctor: events of more than one version of Stripe''s API within a day.';
+
+create function private.check_package_money_drift(p_now timestamptz)
+returns setof private.found
+language sql stable security definer set search_path = ''
+as $$
+  select p.org_id, p.id::text, format('%s paid, %s booked', p.amount_paid_cents, coalesce(sum(e.amount_cents), 0))
+    from public.client_purchases as p
+    left join public.money_events as e on e.org_id = p.org_id and e.purchase_id = p.id and e.type in ('INCOME', 'ADJUSTMENT')
+     and (e.type = 'INCOME' or e.source = 'manual')
+   where p.source in ('stripe', 'manual') and p.payment_status = 'succeeded'
+   group by p.org_id, p.id
+  having coalesce(sum(e.amount_cents), 0) < p.amount_paid_cents;
+$$;
+comment on function private.check_package_money_drift is 'Doctor: packages that count as paid and whose income is not in the ledger.';
 
 -- ── 60_payments/rules/stripe_events.sql ──
 
@@ -13308,30 +16255,38 @@ create trigger risk_settings__touch before update on public.risk_settings
 -- What may be kept of an event. Anything else, and any text that is no id, word or number, is gone before it is written.
 create function private.stripe_kept(p_value jsonb, p_is_metadata boolean default false)
 returns jsonb
-language sql immutable security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select case jsonb_typeof(p_value)
-    when 'object' then (
-      select coalesce(jsonb_object_agg(m.key, private.stripe_kept(m.value, m.key = 'metadata')), '{}')
-        from jsonb_each(p_value) as m (key, value)
-       where case
-         when p_is_metadata then m.key = any (
-           '{org_id,client_id,offer_id,promo_code_id,purchase_id,booking_id,hold_id,deposit_id,refund_id,request_id,plan,kind}'::text[])
-         when jsonb_typeof(m.value) in ('object', 'array') then m.key = any (
-           '{data,object,metadata,items,lines,price,plan,recurring,period,parent,subscription_details,subscription_item_details,refunds,charges,payments,
-             payment,balance_transaction,balance_transactions,fee_details,requirements,last_payment_error,payment_intent,customer,subscription,
-             invoice,charge,latest_charge,dispute,pricing,price_details}'::text[])
-         else m.key = any (
-           '{id,object,type,created,account,api_version,livemode,status,amount,amount_total,amount_paid,amount_due,amount_received,
-             amount_refunded,amount_remaining,total,currency,customer,payment_intent,latest_charge,charge,invoice,subscription,price,plan,
-             interval,interval_count,unit_amount,quantity,proration,start,end,current_period_start,current_period_end,cancel_at,
-             cancel_at_period_end,canceled_at,ended_at,trial_start,trial_end,start_date,billing_reason,attempt_count,next_payment_attempt,
-             paid,refunded,captured,disputed,dispute,balance_transaction,fee,net,source,application_fee,application_fee_amount,mode,
-             payment_status,charges_enabled,payouts_enabled,details_submitted,disabled_reason,arrival_date,failure_code,decline_code,code,
-             reason,is_charge_refundable,is_default,has_more,pause_collection,collection_method}'::text[]) end
-         and (jsonb_typeof(m.value) <> 'string' or m.value #>> '{}' ~ '^[A-Za-z0-9_.:/+-]{0,255}$'))
-    when 'array' then (select coalesce(jsonb_agg(private.stripe_kept(v.value)), '[]') from jsonb_array_elements(p_value) as v (value))
-    else p_value end;
+declare
+  c_ours constant text[] := '{org_id,client_id,offer_id,promo_code_id,purchase_id,booking_id,hold_id,deposit_id,refund_id,request_id,plan,kind}';
+  c_things constant text[] :=
+    '{data,object,metadata,items,lines,price,plan,recurring,period,parent,subscription_details,subscription_item_details,refunds,charges,payments,
+      payment,balance_transaction,balance_transactions,fee_details,requirements,last_payment_error,payment_intent,customer,subscription,invoice,
+      charge,latest_charge,dispute,pricing,price_details}';
+  c_values constant text[] :=
+    '{id,object,type,created,account,api_version,livemode,status,amount,amount_total,amount_paid,amount_due,amount_received,amount_refunded,
+      amount_remaining,total,currency,customer,payment_intent,latest_charge,charge,invoice,subscription,price,plan,interval,interval_count,
+      unit_amount,quantity,proration,start,end,current_period_start,current_period_end,cancel_at,cancel_at_period_end,canceled_at,ended_at,
+      trial_start,trial_end,start_date,billing_reason,attempt_count,next_payment_attempt,paid,refunded,captured,disputed,dispute,
+      balance_transaction,fee,net,source,application_fee,application_fee_amount,mode,payment_status,charges_enabled,payouts_enabled,
+      details_submitted,disabled_reason,arrival_date,failure_code,decline_code,code,reason,is_charge_refundable,is_default,has_more,
+      pause_collection,collection_method}';
+begin
+  if jsonb_typeof(p_value) = 'object' then
+    return (
+      select coalesce(jsonb_object_agg(m.key, case m.kind when 'thing' then private.stripe_kept(m.value, m.key = 'metadata') else m.value end), '{}')
+        from (select e.key, e.value, case when jsonb_typeof(e.value) in ('object', 'array') then 'thing' else 'value' end as kind
+                from jsonb_each(p_value) as e (key, value)) as m
+       where m.key = any (case when p_is_metadata then c_ours when m.kind = 'thing' then c_things else c_values end)
+         and (jsonb_typeof(m.value) <> 'string' or m.value #>> '{}' ~ '^[A-Za-z0-9_.:/+-]{0,255}$')
+         and not (p_is_metadata and m.kind = 'thing'));
+  elsif jsonb_typeof(p_value) = 'array' then
+    -- Of a list the things in it: what is no more than a text or a number says nothing without its name.
+    return (select coalesce(jsonb_agg(private.stripe_kept(v.value)), '[]') from jsonb_array_elements(p_value) as v (value)
+             where jsonb_typeof(v.value) in ('object', 'array'));
+  end if;
+  return p_value;
+end;
 $$;
 comment on function private.stripe_kept is 'What is kept of something that Stripe sent, by an allow-list: ids, amounts, states, times.';
 
@@ -14166,10 +17121,12 @@ create function private.monthly_cents(p_price jsonb, p_quantity jsonb)
 returns integer
 language sql immutable security invoker set search_path = ''
 as $$
-  select round(least((p_price ->> 'unit_amount')::numeric, 100000000) * coalesce((p_quantity #>> '{}')::numeric, 1)
-               / coalesce((p_price #>> '{recurring,interval_count}')::numeric, (p_price ->> 'interval_count')::numeric, 1)
-               * case coalesce(p_price #>> '{recurring,interval}', p_price ->> 'interval')
-                   when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'year' then 1 / 12.0 else 1 end)::integer;
+  select least(round(m.cents), 100000000)::integer
+    from (select coalesce((p_price ->> 'unit_amount')::numeric, (p_price ->> 'amount')::numeric) * coalesce((p_quantity #>> '{}')::numeric, 1)
+                 / coalesce((p_price #>> '{recurring,interval_count}')::numeric, (p_price ->> 'interval_count')::numeric, 1)
+                 * case coalesce(p_price #>> '{recurring,interval}', p_price ->> 'interval')
+                     when 'day' then 365 / 12.0 when 'week' then 52 / 12.0 when 'year' then 1 / 12.0 else 1 end as cents) as m
+   where m.cents is not null;
 $$;
 comment on function private.monthly_cents is 'What a price comes to in a month; null where it has no amount of its own.';
 
@@ -14458,9 +17415,9 @@ create function private.application_fee(p_org_id uuid, p_amount_cents bigint)
 returns bigint
 language sql stable security definer set search_path = ''
 as $$
-  select round(p_amount_cents * o.commission_rate)::bigint from public.orgs as o where o.id = p_org_id;
+  select round(p_amount_cents * private.platform_fee_rate(p_org_id))::bigint;
 $$;
-comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by orgs.commission_rate.';
+comment on function private.application_fee is 'The platform''s share of a sale, in its minor unit, by platform_fee_rate.';
 
 -- The caller has found that no package pays. p_hold_id: a time that is held for the client already (a waitlist offer).
 -- p_is_known: the client has shown who they are, so a deposit that is asked of them for that start is theirs to have again.
@@ -15246,6 +18203,7 @@ language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_org(p_org_id, 'settings.write');
+  perform private.refuse_support_access(p_org_id);
   return private.set_refund_policy(p_org_id, p_tiers);
 end;
 $$;
@@ -15657,6 +18615,66 @@ $$;
 comment on function private.revoke_grant is
   'Ends one grant now; false where it had ended. Nothing else the organisation has is touched. Fails: grant_not_found 404.';
 
+-- The platform's own doors, each by private.act.
+
+create function private.act_grant_plan(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_grant public.plan_grants;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := private.grant_plan(
+    v_acted.org_id, p_args ->> 'source', p_args ->> 'plan', (p_args ->> 'ends_at')::timestamptz, p_args ->> 'reason', auth.uid(),
+    (p_args ->> 'request_id')::uuid);
+  select g.* into v_grant from public.plan_grants as g where g.org_id = v_acted.org_id and g.id = v_acted.subject_id;
+  v_acted.after := jsonb_build_object('source', v_grant.source, 'plan', v_grant.plan, 'starts_at', v_grant.starts_at, 'ends_at', v_grant.ends_at);
+  v_acted.answer := jsonb_build_object('grant_id', v_grant.id, 'plan', v_grant.plan, 'ends_at', v_grant.ends_at);
+  return v_acted;
+end;
+$$;
+comment on function private.act_grant_plan is
+  'Gives an organisation a plan for a time: {org_id, source: trial | comp, plan, ends_at, request_id}; answers {grant_id, plan, ends_at}.';
+
+create function private.act_revoke_grant(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+  v_is_ended boolean;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := (p_args ->> 'grant_id')::uuid;
+  v_is_ended := private.revoke_grant(v_acted.org_id, v_acted.subject_id, auth.uid());
+  v_acted.after := (select jsonb_build_object('revoked_at', g.revoked_at) from public.plan_grants as g
+                     where g.org_id = v_acted.org_id and g.id = v_acted.subject_id and v_is_ended);
+  v_acted.answer := jsonb_build_object('grant_id', v_acted.subject_id, 'is_revoked', v_is_ended);
+  return v_acted;
+end;
+$$;
+comment on function private.act_revoke_grant is 'Ends a trial or comp now: {org_id, grant_id}; answers {grant_id, is_revoked}.';
+
+create function private.act_show_entitlements(p_args jsonb)
+returns private.acted
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_acted private.acted;
+begin
+  perform private.require_known_org((p_args ->> 'org_id')::uuid);
+  v_acted.org_id := (p_args ->> 'org_id')::uuid;
+  v_acted.subject_id := v_acted.org_id;
+  v_acted.answer := private.entitlements(v_acted.org_id);
+  return v_acted;
+end;
+$$;
+comment on function private.act_show_entitlements is 'What an organisation may use, until when, and why: {org_id}.';
+
 -- ── 65_billing/rules/subscriptions.sql ──
 
 -- The mirror of what organisations subscribed to. What the provider says of a moment replaces what it said of earlier ones; where two
@@ -15706,7 +18724,7 @@ declare
   v_id text := p_subscription ->> 'id';
   v_item jsonb := p_subscription #> '{items,data,0}';
   v_status text := p_subscription ->> 'status';
-  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(p_subscription -> 'plan'));
+  v_price text := coalesce(private.stripe_id(v_item -> 'price'), private.stripe_id(v_item -> 'plan'), private.stripe_id(p_subscription -> 'plan'));
   v_ends_at timestamptz := private.stripe_instant(coalesce(nullif(p_subscription -> 'current_period_end', 'null'), v_item -> 'current_period_end'));
   v_ended_at timestamptz := private.stripe_instant(p_subscription -> 'ended_at');
   v_mirror public.org_subscriptions;
@@ -16405,7 +19423,7 @@ as $$
     select m.next_at
       from (select x.channel, x.org_id, x.next_at from public.outbox_messages as x
              where x.status in ('pending', 'queued') and x.priority in (0, 1) and x.next_at <= p_now limit 30000) as m
-     where m.channel = p_channel and m.org_id <> all (private.braked_orgs(p_channel))),
+     where m.channel = p_channel and m.org_id <> all ((select private.braked_orgs(p_channel))::uuid[])),
   tries as (
     select a.status, a.error_code
       from public.outbox_attempts as a
@@ -16564,13 +19582,13 @@ returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
-  if not private.is_platform_admin() then
-    perform private.refuse_permission();
+  if not private.may_operate('pulse.read') then
+    perform private.fail(403, 'platform_permission_missing', 'Your rights on the platform do not include this.', 'Ask who manages the platform''s admins.');
   end if;
   return private.pulse();
 end;
 $$;
-comment on function private.admin_pulse is 'The pulse, for a platform admin. Fails: permission_missing 403.';
+comment on function private.admin_pulse is 'The pulse, for a platform admin with pulse.read. Fails: platform_permission_missing 403.';
 
 -- ── 95_overview/rules/pulse_automations.sql ──
 
@@ -16582,10 +19600,10 @@ language sql stable security definer set search_path = ''
 as $$
   with due as (
     (select a.next_run_at as due_at from public.automations as a
-      where a.next_run_at <= p_now and a.org_id <> all (private.braked_orgs('automations')) order by a.next_run_at limit 10000)
+      where a.next_run_at <= p_now and a.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by a.next_run_at limit 10000)
     union all
     (select f.next_at from public.automation_firings as f
-      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all (private.braked_orgs('automations')) order by f.next_at limit 10000)),
+      where f.status = 'pending' and f.next_at <= p_now and f.org_id <> all ((select private.braked_orgs('automations'))::uuid[]) order by f.next_at limit 10000)),
   failed as (
     select f.reason from public.automation_firings as f where f.status = 'failed' and f.fired_at > p_now - interval '1 hour')
   select jsonb_build_object(
@@ -16609,7 +19627,10 @@ as $$
                 from (select * from public.webhook_deliveries as x
                        where x.status in ('pending', 'sending') and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.webhook_deliveries as x
-           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all (private.braked_orgs('automations'))
+            join public.webhook_endpoints as e on e.org_id = x.org_id and e.id = x.endpoint_id
+           where x.status in ('pending', 'sending') and x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('automations'))::uuid[])
+             -- A server that asked for time, or that its organisation switched off, is waited for.
+             and e.is_active and coalesce(e.rests_until, '-infinity') <= p_now
            order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_webhooks is 'Pulse: posts of webhook actions; stuck after five tries, failures are of the last day.';
@@ -16673,7 +19694,7 @@ as $$
     'stuck', (select jsonb_agg(jsonb_build_object('id', s.id, 'since', s.created_at, 'reason', coalesce(s.error_code, 'not_answered'), 'fix', 'coach sweep deposits') order by s.created_at)
                 from (select * from public.deposits as x where x.next_at is not null and x.attempts >= 5 order by x.next_at limit 10) as s))
     from (select x.next_at from public.deposits as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_deposits is 'Pulse: deposits whose intent is to be created or cancelled; stuck after five tries.';
 
@@ -16694,7 +19715,7 @@ as $$
                        where not exists (select from public.refunds as n where n.org_id = x.org_id and n.payment_id = x.payment_id and n.created_at > x.created_at)
                        order by x.settled_at limit 10) as s))
     from (select x.next_at from public.refunds as x
-           where x.next_at <= p_now and x.org_id <> all (private.braked_orgs('payments')) order by x.next_at limit 10000) as d;
+           where x.next_at <= p_now and x.org_id <> all ((select private.braked_orgs('payments'))::uuid[]) order by x.next_at limit 10000) as d;
 $$;
 comment on function private.pulse_refunds is 'Pulse: refunds on their way to Stripe; stuck are those that failed within a week and were not asked for again.';
 
@@ -17773,7 +20794,7 @@ create policy webhook_deliveries_select_members on public.webhook_deliveries for
   using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
 
 -- webhook_endpoints: made by the service, which encrypts the secret; nobody reads that.
-grant select (org_id, id, name, url, is_active, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
+grant select (org_id, id, name, url, is_active, failures, rests_until, created_at, updated_at) on public.webhook_endpoints to authenticated, service_role;
 grant update (name, is_active), delete on public.webhook_endpoints to authenticated;
 create policy webhook_endpoints_select_members on public.webhook_endpoints for select to authenticated
   using (org_id = any ((select private.orgs_with('automations.read'))::uuid[]));
@@ -17782,7 +20803,7 @@ create policy webhook_endpoints_update_members on public.webhook_endpoints for u
 create policy webhook_endpoints_delete_members on public.webhook_endpoints for delete to authenticated
   using (org_id = any ((select private.orgs_with('automations.write'))::uuid[]));
 create trigger webhook_endpoints__audit after insert or update or delete on public.webhook_endpoints
-  for each row execute function private.tg__audit();
+  for each row execute function private.tg__audit('failures', 'rests_until');
 
 grant select on public.risk_settings to authenticated, service_role;
 grant insert (org_id, red_from, amber_from, inactive_days), update (org_id, red_from, amber_from, inactive_days)
@@ -17808,6 +20829,10 @@ create trigger zz_refuse_clearly before insert or update on public.webhook_endpo
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly();
 create trigger zz_refuse_clearly before insert or update on public.risk_settings
   for each row when (current_user in ('anon', 'authenticated', 'service_role')) execute function private.tg__refuse_clearly('upserted');
+
+alter table private.risk_schedule enable row level security;
+revoke all on private.risk_schedule from public, anon, authenticated, service_role;
+create policy risk_schedule_select_nobody on private.risk_schedule for select to service_role using (false);
 
 -- ── 60_payments/access.sql ──
 
@@ -18003,6 +21028,14 @@ create trigger aa_refuse_support_write before update on public.clients
   execute function private.tg__refuse_support_access(
     'email', 'phone', 'portal_token', 'onboarding_token', 'auth_user_id', 'sms_opt_in', 'email_opt_in');
 
+-- ── 98_doctor/access.sql ──
+
+-- Row level security without a policy for anybody: only definers of the owner reach it.
+
+alter table private.doctor_checks enable row level security;
+revoke all on private.doctor_checks from public, anon, authenticated, service_role;
+create policy doctor_checks_select_nobody on private.doctor_checks for select to service_role using (false);
+
 -- ── 10_tenancy/api.sql ──
 
 -- Tenancy for apps.
@@ -18184,6 +21217,17 @@ comment on function public.admin_resend is
 revoke all on function public.admin_resend(uuid, text) from public, anon, service_role;
 grant execute on function public.admin_resend(uuid, text) to authenticated;
 
+create function public.admin_retry(p_kind text, p_id text, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('retry_work', jsonb_build_object('kind', p_kind, 'id', p_id, 'reason', p_reason));
+end;
+comment on function public.admin_retry is
+  'Does once more what failed (kind message or stripe_event), where doing it twice does nothing twice. Needs work.retry. Fails: platform_permission_missing 403, message_not_found 404, stripe_event_not_found 404, message_not_retryable 409, message_retried 409, value_not_allowed 422, reason_missing 422.';
+revoke all on function public.admin_retry(text, text, text) from public, anon, service_role;
+grant execute on function public.admin_retry(text, text, text) to authenticated;
+
 create function public.admin_pull_brake(p_kind text, p_reason text, p_org_id uuid default null, p_banner text default null)
 returns jsonb
 language sql volatile security invoker set search_path = ''
@@ -18282,6 +21326,94 @@ comment on function public.admin_remove is
   'Takes the platform from somebody, and ends their support accesses. Needs system.admins. Fails: platform_permission_missing 403, user_not_found 404, platform_admin_not_found 404, last_admin 409, reason_missing 422.';
 revoke all on function public.admin_remove(text, text) from public, anon, service_role;
 grant execute on function public.admin_remove(text, text) to authenticated;
+
+-- ── 22_invites/api.sql ──
+
+-- Invites for apps: a client's code, a member's link.
+
+create function public.client_invite(p_code text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.client_invite(p_code);
+end;
+comment on function public.client_invite is
+  'What the app shows of an invite before its holder signs up: {first_name, org_name, expires_at}. Case, spaces and dashes of the code do not matter. Fails: invite_not_found 404, invite_expired 410, invite_used 410, rate_limited 429.';
+revoke all on function public.client_invite(text) from public, anon, authenticated, service_role;
+grant execute on function public.client_invite(text) to anon, authenticated, service_role;
+grant execute on function private.client_invite(text) to anon, authenticated, service_role;
+
+create function public.redeem_client_invite(p_code text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_redeem_client_invite(p_code);
+end;
+comment on function public.redeem_client_invite is
+  'Makes you the client of a code, once: {outcome: redeemed, invite_id, client_id, org_id, redeemed_at}; again answers you the same. Fails: invite_not_found 404, invite_expired 410, invite_used 410, client_linked 409, rate_limited 429.';
+revoke all on function public.redeem_client_invite(text) from public, anon, authenticated, service_role;
+grant execute on function public.redeem_client_invite(text) to authenticated;
+grant execute on function private.person_redeem_client_invite(text) to authenticated;
+
+create function public.create_client_invite(p_client_id uuid, p_days integer default 14)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_create_client_invite(p_client_id, p_days);
+end;
+comment on function public.create_client_invite is
+  'The open invite of a client into the app, or a new one for so many days (1 to 90): {invite_id, invite_code, expires_at}. Needs clients.write. Fails: client_not_found 404, client_linked 409, value_not_allowed 422, permission_missing 403, support_access_limited 403.';
+revoke all on function public.create_client_invite(uuid, integer) from public, anon, authenticated, service_role;
+grant execute on function public.create_client_invite(uuid, integer) to authenticated;
+grant execute on function private.member_create_client_invite(uuid, integer) to authenticated;
+
+create function public.revoke_client_invite(p_invite_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_revoke_client_invite(p_invite_id);
+end;
+comment on function public.revoke_client_invite is
+  'Takes a client''s invite back; false when it was used or taken back already. Needs clients.write. Fails: invite_not_found 404, permission_missing 403.';
+revoke all on function public.revoke_client_invite(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.revoke_client_invite(uuid) to authenticated;
+grant execute on function private.member_revoke_client_invite(uuid) to authenticated;
+
+create function public.invite_member(p_org_id uuid, p_email text, p_role text, p_days integer default 7)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_invite_member(p_org_id, p_email, p_role, p_days);
+end;
+comment on function public.invite_member is
+  'Invites a person by email to join with a role, for so many days (1 to 30): {invite_id, email, role, expires_at, email_queued}. An open invite of that email is sent anew with a new link. Needs members.write, and owners.write for an owner. Fails: org_not_found 404, already_member 409, value_not_allowed 422, permission_missing 403, rate_limited 429, support_access_limited 403.';
+revoke all on function public.invite_member(uuid, text, text, integer) from public, anon, authenticated, service_role;
+grant execute on function public.invite_member(uuid, text, text, integer) to authenticated;
+grant execute on function private.member_invite_member(uuid, text, text, integer) to authenticated;
+
+create function public.accept_invite(p_token text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.person_accept_invite(p_token);
+end;
+comment on function public.accept_invite is
+  'Joins the organisation that invited your email, once: {outcome: joined, org_id, member_id, role}; again answers the same. Your email must be confirmed. Fails: invite_not_found 404, invite_other_email 403, invite_expired 410, invite_used 410, rate_limited 429.';
+revoke all on function public.accept_invite(text) from public, anon, authenticated, service_role;
+grant execute on function public.accept_invite(text) to authenticated;
+grant execute on function private.person_accept_invite(text) to authenticated;
+
+create function public.revoke_invite(p_invite_id uuid)
+returns boolean
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_revoke_invite(p_invite_id);
+end;
+comment on function public.revoke_invite is
+  'Takes a member''s invite back, and its email where it has not left; false when it was accepted or taken back already. Needs members.write. Fails: invite_not_found 404, permission_missing 403.';
+revoke all on function public.revoke_invite(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.revoke_invite(uuid) to authenticated;
+grant execute on function private.member_revoke_invite(uuid) to authenticated;
 
 -- ── 25_leads/api.sql ──
 
@@ -18948,6 +22080,83 @@ revoke all on function public.revoke_calendar_feeds(uuid, uuid) from public, ano
 grant execute on function public.revoke_calendar_feeds(uuid, uuid) to authenticated;
 grant execute on function private.member_revoke_feeds(uuid, uuid) to authenticated;
 
+-- ── 45_waivers/api.sql ──
+
+-- Waivers and onboarding for apps: the pages of a link, and what members send.
+
+create function public.waiver_form(p_token text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.waiver_form(p_token);
+end;
+comment on function public.waiver_form is
+  'What the signing page of a link shows: {org_id, org_name, branding, name, status, expires_at, signed_at, signer_name, version, text, client}; client is there until it is signed. Fails: link_not_found 404, link_expired 410, rate_limited 429.';
+revoke all on function public.waiver_form(text) from public, anon, authenticated, service_role;
+grant execute on function public.waiver_form(text) to anon, authenticated, service_role;
+grant execute on function private.waiver_form(text) to anon, authenticated, service_role;
+
+create function public.sign_waiver(p_token text, p_signer_name text, p_version integer)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.sign_waiver(p_token, p_signer_name, p_version);
+end;
+comment on function public.sign_waiver is
+  'Signs by a link, once: {outcome: signed, signed_at, version, bookings_confirmed}. p_version is that of the text that waiver_form showed. The same signer again is answered the same. Confirms the bookings that waited for it. Fails: link_not_found 404, link_expired 410, waiver_signed 409, waiver_changed 409, waiver_text_missing 409, value_not_allowed 422, rate_limited 429.';
+revoke all on function public.sign_waiver(text, text, integer) from public, anon, authenticated, service_role;
+grant execute on function public.sign_waiver(text, text, integer) to anon, authenticated, service_role;
+grant execute on function private.sign_waiver(text, text, integer) to anon, authenticated, service_role;
+
+create function public.onboarding_form(p_token text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.onboarding_form(p_token);
+end;
+comment on function public.onboarding_form is
+  'What the onboarding page of a link shows: {org_id, org_name, branding, expires_at, waiver: {version, text} or null, client: its fields as they are}. Fails: link_not_found 404, link_expired 410, rate_limited 429.';
+revoke all on function public.onboarding_form(text) from public, anon, authenticated, service_role;
+grant execute on function public.onboarding_form(text) to anon, authenticated, service_role;
+grant execute on function private.onboarding_form(text) to anon, authenticated, service_role;
+
+create function public.submit_onboarding(
+  p_token text, p_answers jsonb, p_signer_name text default null, p_waiver_version integer default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.submit_onboarding(p_token, p_answers, p_signer_name, p_waiver_version);
+end;
+comment on function public.submit_onboarding is
+  'Takes in an onboarding form, once: {outcome: submitted, client_id, org_id, waiver_signed}; the link opens nothing afterwards. p_answers: any of the fields of onboarding_form, and no others; what is left out stays. Where there is a waiver, its version as shown and the signer''s name. Fails: link_not_found 404, link_expired 410, waiver_changed 409, value_not_allowed 422, rate_limited 429.';
+revoke all on function public.submit_onboarding(text, jsonb, text, integer) from public, anon, authenticated, service_role;
+grant execute on function public.submit_onboarding(text, jsonb, text, integer) to anon, authenticated, service_role;
+grant execute on function private.submit_onboarding(text, jsonb, text, integer) to anon, authenticated, service_role;
+
+create function public.send_waiver(p_client_id uuid, p_name text default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_waiver(p_client_id, p_name);
+end;
+comment on function public.send_waiver is
+  'Makes a waiver for a client and texts its link: {waiver_id, token, signing_url, expires_at, sms_sent, outcome}; twice within a minute is once. Needs clients.write. Fails: client_not_found 404, waiver_text_missing 409, value_not_allowed 422, permission_missing 403, support_access_limited 403.';
+revoke all on function public.send_waiver(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.send_waiver(uuid, text) to authenticated;
+grant execute on function private.member_send_waiver(uuid, text) to authenticated;
+
+create function public.send_onboarding(p_client_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_send_onboarding(p_client_id);
+end;
+comment on function public.send_onboarding is
+  'Texts a client the link of their onboarding form: {onboarding_url, onboarding_token, sms_sent, outcome}. A link that is open stays, for thirty days more. Needs clients.write. Fails: client_not_found 404, permission_missing 403, support_access_limited 403.';
+revoke all on function public.send_onboarding(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.send_onboarding(uuid) to authenticated;
+grant execute on function private.member_send_onboarding(uuid) to authenticated;
+
 -- ── 50_messaging/api.sql ──
 
 -- Messaging for apps: sending, conversations, history. The contract's sms_* are views of the one outbox.
@@ -19037,17 +22246,18 @@ grant execute on function public.send_portal_link(uuid) to authenticated;
 grant execute on function private.member_send_portal_link(uuid) to authenticated;
 
 create function public.send_marketing(
-  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null)
+  p_org_id uuid, p_message text, p_recipient_filter text default 'active', p_client_ids uuid[] default '{}', p_request_id uuid default null,
+  p_lead_ids uuid[] default '{}')
 returns jsonb
 language sql volatile security invoker set search_path = ''
 begin atomic
-  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id);
+  select private.member_send_marketing(p_org_id, p_message, p_recipient_filter, p_client_ids, p_request_id, p_lead_ids);
 end;
 comment on function public.send_marketing is
-  'Queues a text to all, to active, or to named clients: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
-revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid) from public, anon, authenticated, service_role;
-grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
-grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid) to authenticated;
+  'Queues a text to all, to active, or to named clients (manual), and to named leads: {send_id, total, queued, skipped: {reason: n}, created_at}; left out are off (messaging is), no_phone, opted_out, suppressed and same_phone. Placeholders are filled in for each. The same request id sends once. Needs marketing.send. Fails: org_not_found 404, request_reused 409, value_not_allowed 422, placeholder_unknown 422, placeholder_malformed 422, template_invites_cancel 422, permission_missing 403.';
+revoke all on function public.send_marketing(uuid, text, text, uuid[], uuid, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function public.send_marketing(uuid, text, text, uuid[], uuid, uuid[]) to authenticated;
+grant execute on function private.member_send_marketing(uuid, text, text, uuid[], uuid, uuid[]) to authenticated;
 
 create function public.marketing_progress(p_send_id uuid)
 returns jsonb
@@ -19189,6 +22399,32 @@ comment on function public.render_sms_template is
 revoke all on function public.render_sms_template(text, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.render_sms_template(text, jsonb) to service_role;
 grant execute on function private.render(text, jsonb) to service_role;
+
+-- ── 55_automations/api.sql ──
+
+-- Automations for apps. Saving, switching and deleting are direct writes of public.automations, checked there.
+
+create function public.automation_preview(p_automation_id uuid)
+returns jsonb
+language sql stable security invoker set search_path = ''
+begin atomic
+  select private.member_automation_preview(p_automation_id);
+end;
+comment on function public.automation_preview is
+  'What an automation would do, without doing it: {next: [{due_at, fires_at, local}] (the next five), audience: {total, would_fire, skipped: {reason: n}, clients: [{client_id, full_name, reason}] (100)}, actions: [{type, channel, text}]}. Fails: automation_not_found 404.';
+revoke all on function public.automation_preview(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.automation_preview(uuid), private.member_automation_preview(uuid) to authenticated;
+
+create function public.run_automation(p_automation_id uuid, p_client_id uuid default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.member_run_automation(p_automation_id, p_client_id, p_request_id);
+end;
+comment on function public.run_automation is
+  'Fires an automation now, for everybody it is about or one client, within its guardrails: {firing_id, status, reason, ok, failed, skipped, next_at}. The same request fires once. Fails: automation_not_found 404, client_not_found 404, client_missing 422, brake_on 423, permission_missing 403.';
+revoke all on function public.run_automation(uuid, uuid, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.run_automation(uuid, uuid, uuid), private.member_run_automation(uuid, uuid, uuid) to authenticated;
 
 -- ── 61_checkout/api.sql ──
 
@@ -19359,7 +22595,8 @@ begin
               where s.org_id = p_org_id and s.status in ('trialing', 'active', 'past_due', 'unpaid', 'paused')) then
     perform private.fail(409, 'subscribed_already', 'The organisation has a subscription.', 'Change it in the billing portal.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id);
+  return jsonb_build_object('org_id', p_org_id, 'plan', v_plan.plan, 'stripe_price_id', v_plan.stripe_price_id,
+                            'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_plan_checkout is 'Whether a member with billing.write may subscribe their organisation to a plan, and at what price.';
@@ -19371,7 +22608,7 @@ begin atomic
   select private.member_plan_checkout(p_org_id, p_plan);
 end;
 comment on function public.plan_checkout is
-  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
+  'Whether your organisation can subscribe to a plan: {org_id, plan, stripe_price_id, app_url}; POST /api/billing/checkout then opens the payment page. Needs billing.write. Fails: org_not_found 404, permission_missing 403, plan_not_found 404, plan_not_sold 409, subscribed_already 409.';
 revoke all on function public.plan_checkout(uuid, text) from public, anon, service_role;
 grant execute on function public.plan_checkout(uuid, text) to authenticated;
 grant execute on function private.member_plan_checkout(uuid, text) to authenticated;
@@ -19388,7 +22625,7 @@ begin
   if not found then
     perform private.fail(409, 'not_a_customer', 'The organisation has never subscribed.', 'Choose a plan first.');
   end if;
-  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id);
+  return jsonb_build_object('org_id', p_org_id, 'stripe_customer_id', v_customer_id, 'app_url', private.app_link(''));
 end;
 $$;
 comment on function private.member_billing_customer is 'Who the organisation is at the provider, for a member with billing.write.';
@@ -19400,10 +22637,45 @@ begin atomic
   select private.member_billing_customer(p_org_id);
 end;
 comment on function public.billing_customer is
-  'Who your organisation is at the provider: {org_id, stripe_customer_id}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
+  'Who your organisation is at the provider: {org_id, stripe_customer_id, app_url}; POST /api/billing/portal then opens the portal. Needs billing.write. Fails: org_not_found 404, permission_missing 403, not_a_customer 409.';
 revoke all on function public.billing_customer(uuid) from public, anon, service_role;
 grant execute on function public.billing_customer(uuid) to authenticated;
 grant execute on function private.member_billing_customer(uuid) to authenticated;
+
+create function public.admin_entitlements(p_org_id uuid)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('show_entitlements', jsonb_build_object('org_id', p_org_id));
+end;
+comment on function public.admin_entitlements is
+  'What any organisation may use, until when, and why, as entitlements. Needs orgs.read. Fails: platform_permission_missing 403, org_not_found 404.';
+revoke all on function public.admin_entitlements(uuid) from public, anon, service_role;
+grant execute on function public.admin_entitlements(uuid) to authenticated;
+
+create function public.admin_grant_plan(
+  p_org_id uuid, p_source text, p_plan text, p_reason text, p_ends_at timestamptz default null, p_request_id uuid default null)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('grant_plan', jsonb_build_object(
+    'org_id', p_org_id, 'source', p_source, 'plan', p_plan, 'reason', p_reason, 'ends_at', p_ends_at, 'request_id', p_request_id));
+end;
+comment on function public.admin_grant_plan is
+  'Gives an organisation a plan for a time without paying: source comp (with its end) or trial (without an end: as long as the plan''s trials are); {grant_id, plan, ends_at}. Whatever its subscription does, it stays. Needs billing.grant. Fails: platform_permission_missing 403, org_not_found 404, plan_not_found 404, reason_missing 422, value_not_allowed 422, request_reused 409.';
+revoke all on function public.admin_grant_plan(uuid, text, text, text, timestamptz, uuid) from public, anon, service_role;
+grant execute on function public.admin_grant_plan(uuid, text, text, text, timestamptz, uuid) to authenticated;
+
+create function public.admin_revoke_grant(p_org_id uuid, p_grant_id uuid, p_reason text)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+begin atomic
+  select private.admin_act('revoke_grant', jsonb_build_object('org_id', p_org_id, 'grant_id', p_grant_id, 'reason', p_reason));
+end;
+comment on function public.admin_revoke_grant is
+  'Ends a trial or comp now: {grant_id, is_revoked}; nothing else that the organisation has is touched. Needs billing.grant. Fails: platform_permission_missing 403, org_not_found 404, grant_not_found 404, reason_missing 422.';
+revoke all on function public.admin_revoke_grant(uuid, uuid, text) from public, anon, service_role;
+grant execute on function public.admin_revoke_grant(uuid, uuid, text) to authenticated;
 
 -- ── 95_overview/api.sql ──
 
@@ -19440,7 +22712,7 @@ begin atomic
   select private.admin_pulse();
 end;
 comment on function public.pulse is
-  'How the work that runs by itself goes, for platform admins: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: permission_missing 403.';
+  'How the work that runs by itself goes, for platform admins with pulse.read: {as_of, verdict: healthy | degraded | failing, kinds: […]} as service.pulse has it. Fails: platform_permission_missing 403.';
 revoke all on function public.pulse() from public, anon, service_role;
 grant execute on function public.pulse() to authenticated;
 grant execute on function private.admin_pulse() to authenticated;
@@ -19891,6 +23163,37 @@ comment on function service.list_provider_limits is 'The providers'' accounts th
 revoke all on function service.list_provider_limits() from public, anon, authenticated;
 grant execute on function service.list_provider_limits() to service_role;
 
+create function service.install_cron_job(p_job text, p_function text, p_limit integer, p_schedule text)
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  select private.install_cron_job(p_job, p_function, p_limit, p_schedule);
+$$;
+comment on function service.install_cron_job is
+  'Lets pg_cron run a sweep of the database (a function service.sweep_…) by a cron expression in UTC; again: by the new one. Fails: pg_cron_missing 409, value_not_allowed 422.';
+revoke all on function service.install_cron_job(text, text, integer, text) from public, anon, authenticated;
+grant execute on function service.install_cron_job(text, text, integer, text) to service_role;
+
+create function service.list_cron_jobs()
+returns table (job text, schedule text, is_active boolean, last_started_at timestamptz, last_error text)
+language sql stable security definer set search_path = ''
+as $$
+  select j.job, j.schedule, j.is_active, j.last_started_at, j.last_error from private.list_cron_jobs() as j;
+$$;
+comment on function service.list_cron_jobs is 'The sweeps that pg_cron runs, and how each ended last. Fails: pg_cron_missing 409.';
+revoke all on function service.list_cron_jobs() from public, anon, authenticated;
+grant execute on function service.list_cron_jobs() to service_role;
+
+create function service.remove_cron_jobs()
+returns integer
+language sql volatile security definer set search_path = ''
+as $$
+  select private.remove_cron_jobs();
+$$;
+comment on function service.remove_cron_jobs is 'Lets pg_cron run none of the sweeps any more; how many it had. Fails: pg_cron_missing 409.';
+revoke all on function service.remove_cron_jobs() from public, anon, authenticated;
+grant execute on function service.remove_cron_jobs() to service_role;
+
 -- ── 20_clients/service.sql ──
 
 -- Clients for operators.
@@ -19938,6 +23241,387 @@ comment on function service.create_client is
   'Adds a client and returns their id. Fails: org_not_found 404, value_not_allowed 422.';
 revoke all on function service.create_client(uuid, text, text, text) from public, anon, authenticated;
 grant execute on function service.create_client(uuid, text, text, text) to service_role;
+
+-- ── 22_invites/service.sql ──
+
+-- Invites for operators, and the auth hook.
+
+create function service.create_client_invite(p_client_id uuid, p_days integer default 14)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.create_client_invite(private.client_org(p_client_id), p_client_id, p_days, null);
+$$;
+comment on function service.create_client_invite is
+  'public.create_client_invite for operators. Fails: client_not_found 404, client_linked 409, value_not_allowed 422.';
+revoke all on function service.create_client_invite(uuid, integer) from public, anon, authenticated;
+grant execute on function service.create_client_invite(uuid, integer) to service_role;
+
+create function service.list_client_invites(p_org_id uuid, p_limit integer default 100)
+returns table (invite_id uuid, client_id uuid, client_name text, status text, expires_at timestamptz, redeemed_at timestamptz, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select i.id, i.client_id, c.full_name,
+         case when i.redeemed_at is not null then 'redeemed' when i.revoked_at is not null then 'revoked' when i.expires_at <= now() then 'expired'
+              else 'open' end, i.expires_at, i.redeemed_at, i.created_at
+    from public.client_invites as i
+    join public.clients as c on c.org_id = i.org_id and c.id = i.client_id
+   where i.org_id = p_org_id
+   order by i.created_at desc, i.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_client_invites is
+  'An organisation''s client invites, newest first; status is open, redeemed, revoked or expired. The codes are not shown. Fails: org_not_found 404.';
+revoke all on function service.list_client_invites(uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_client_invites(uuid, integer) to service_role;
+
+create function service.revoke_client_invite(p_invite_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select i.org_id from public.client_invites as i where i.id = p_invite_id);
+begin
+  if v_org_id is null then
+    perform private.refuse_invite();
+  end if;
+  return private.revoke_client_invite(v_org_id, p_invite_id);
+end;
+$$;
+comment on function service.revoke_client_invite is
+  'public.revoke_client_invite for operators. Fails: invite_not_found 404.';
+revoke all on function service.revoke_client_invite(uuid) from public, anon, authenticated;
+grant execute on function service.revoke_client_invite(uuid) to service_role;
+
+create function service.invite_member(p_org_id uuid, p_email text, p_role text, p_days integer default 7)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.invite_member(p_org_id, p_email, p_role, p_days, null);
+end;
+$$;
+comment on function service.invite_member is
+  'public.invite_member for operators. Fails: org_not_found 404, already_member 409, value_not_allowed 422.';
+revoke all on function service.invite_member(uuid, text, text, integer) from public, anon, authenticated;
+grant execute on function service.invite_member(uuid, text, text, integer) to service_role;
+
+create function service.list_invites(p_org_id uuid, p_limit integer default 100)
+returns table (invite_id uuid, email text, role text, status text, expires_at timestamptz, accepted_at timestamptz, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select i.id, i.email, i.role,
+         case when i.accepted_at is not null then 'accepted' when i.revoked_at is not null then 'revoked' when i.expires_at <= now() then 'expired'
+              else 'open' end, i.expires_at, i.accepted_at, i.created_at
+    from public.member_invites as i
+   where i.org_id = p_org_id
+   order by i.created_at desc, i.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_invites is
+  'An organisation''s invitations of members, newest first; status is open, accepted, revoked or expired. Fails: org_not_found 404.';
+revoke all on function service.list_invites(uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_invites(uuid, integer) to service_role;
+
+create function service.revoke_invite(p_invite_id uuid)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := (select i.org_id from public.member_invites as i where i.id = p_invite_id);
+begin
+  if v_org_id is null then
+    perform private.refuse_invite();
+  end if;
+  return private.revoke_invite(v_org_id, p_invite_id);
+end;
+$$;
+comment on function service.revoke_invite is
+  'public.revoke_invite for operators. Fails: invite_not_found 404.';
+revoke all on function service.revoke_invite(uuid) from public, anon, authenticated;
+grant execute on function service.revoke_invite(uuid) to service_role;
+
+create function service.set_sign_up_mode(p_mode text)
+returns text
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.set_sign_up_mode(p_mode);
+  return p_mode;
+end;
+$$;
+comment on function service.set_sign_up_mode is
+  'Says who may sign up: open (anybody), or invite_only (the allow-list and open invitations). Audited. Fails: value_not_allowed 422.';
+revoke all on function service.set_sign_up_mode(text) from public, anon, authenticated;
+grant execute on function service.set_sign_up_mode(text) to service_role;
+
+create function service.allow_sign_up(p_entry text, p_note text default null)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_entry text := private.allow_entry(p_entry);
+begin
+  perform private.require_value(coalesce(char_length(p_note), 0) <= 500, 'note');
+  insert into private.allow_list (entry, note) values (v_entry, p_note) on conflict (entry) do nothing;
+  if not found then
+    return false;
+  end if;
+  perform private.record_audit(null, 'allow_sign_up', 'allow_list', null);
+  return true;
+end;
+$$;
+comment on function service.allow_sign_up is
+  'Puts an email, or @domain for all of a domain, on the allow-list; false when it was there. Audited. Fails: value_not_allowed 422.';
+revoke all on function service.allow_sign_up(text, text) from public, anon, authenticated;
+grant execute on function service.allow_sign_up(text, text) to service_role;
+
+create function service.disallow_sign_up(p_entry text)
+returns boolean
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from private.allow_list as a where a.entry = private.allow_entry(p_entry);
+  if not found then
+    return false;
+  end if;
+  perform private.record_audit(null, 'disallow_sign_up', 'allow_list', null);
+  return true;
+end;
+$$;
+comment on function service.disallow_sign_up is
+  'Takes an entry off the allow-list; false when it was not there. Accounts that exist stay. Audited. Fails: value_not_allowed 422.';
+revoke all on function service.disallow_sign_up(text) from public, anon, authenticated;
+grant execute on function service.disallow_sign_up(text) to service_role;
+
+create function service.list_allowed_sign_ups(p_search text default null, p_limit integer default 100)
+returns table (entry text, note text, created_at timestamptz)
+language sql stable security definer set search_path = ''
+as $$
+  select a.entry, a.note, a.created_at
+    from private.allow_list as a
+   where p_search is null or position(lower(p_search) in a.entry) > 0
+   order by a.entry
+   limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.list_allowed_sign_ups is
+  'The allow-list by entry, at most p_limit (1 to 1000).';
+revoke all on function service.list_allowed_sign_ups(text, integer) from public, anon, authenticated;
+grant execute on function service.list_allowed_sign_ups(text, integer) to service_role;
+
+create function service.check_sign_up(p_email text)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('mode', private.sign_up_mode(), 'is_allowed', d.is_allowed, 'reason', d.reason)
+    from private.decide_sign_up(p_email, null) as d;
+$$;
+comment on function service.check_sign_up is
+  'Whether somebody with this email could sign up now, and why: {mode, is_allowed, reason}; a client who brings a code may besides.';
+revoke all on function service.check_sign_up(text) from public, anon, authenticated;
+grant execute on function service.check_sign_up(text) to service_role;
+
+-- Auth asks before it makes an account: {user: {email, user_metadata}}. An answer without error lets it; the trigger on auth.users asks again.
+create function service.before_user_created(p_event jsonb)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_decision record := private.decide_sign_up(p_event #>> '{user,email}', p_event #>> '{user,user_metadata,invite_code}');
+begin
+  if v_decision.is_allowed then
+    return '{}';
+  end if;
+  perform private.record_audit(null, 'sign_up_refused', 'users', null, p_reason => v_decision.reason);
+  return jsonb_build_object('error', case v_decision.reason
+    when 'brake_on' then jsonb_build_object('http_code', 423, 'message', 'Signing up is stopped at the moment. Try again later.')
+    else jsonb_build_object('http_code', 403, 'message', 'Signing up is by invitation. Ask for an invitation to this email.') end);
+end;
+$$;
+comment on function service.before_user_created is
+  'The auth hook before an account is made: {} lets it be, {error: {http_code, message}} refuses. Each refusal is audited; what is let through is by the trigger on auth.users.';
+revoke all on function service.before_user_created(jsonb) from public, anon, authenticated;
+grant execute on function service.before_user_created(jsonb) to service_role;
+grant usage on schema service to supabase_auth_admin;
+grant execute on function service.before_user_created(jsonb) to supabase_auth_admin;
+
+-- ── 25_leads/service.sql ──
+
+-- Leads for operators.
+
+create function service.list_inquiries(p_org_id uuid, p_status text default null, p_limit integer default 100)
+returns table (inquiry_id uuid, name text, email text, phone text, status text, source text, client_id uuid, created_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(coalesce(p_status in ('NEW', 'CONTACTED', 'BOOKED', 'WON', 'LOST'), true), 'status');
+  return query
+  select i.id, i.name, i.email, i.phone, i.status, i.source, i.converted_client_id, i.created_at
+    from public.inquiries as i
+   where i.org_id = p_org_id and (p_status is null or i.status = p_status)
+   order by i.created_at desc, i.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_inquiries is
+  'An organisation''s leads, newest first. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_inquiries(uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_inquiries(uuid, text, integer) to service_role;
+
+create function service.create_inquiry(p_org_id uuid, p_name text, p_email text default null, p_phone text default null, p_message text default null)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_name text := private.clean_line(p_name);
+  v_email text := lower(private.clean_line(p_email));
+  v_phone text := private.clean_line(p_phone);
+  v_message text := private.clean_text(p_message);
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_lead(v_name, v_email, v_phone, v_message, null);
+  return private.capture_lead(p_org_id, 'other', v_name, v_email, v_phone, v_message, null, null, null);
+end;
+$$;
+comment on function service.create_inquiry is
+  'Adds a lead, or notes the question on the person''s open one: {outcome: captured | known, inquiry_id}. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.create_inquiry(uuid, text, text, text, text) from public, anon, authenticated;
+grant execute on function service.create_inquiry(uuid, text, text, text, text) to service_role;
+
+create function service.show_inquiry(p_inquiry_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.inquiry_history(private.inquiry_org(p_inquiry_id), p_inquiry_id);
+$$;
+comment on function service.show_inquiry is
+  'A lead with what happened to it, oldest first: {inquiry, events}. Fails: inquiry_not_found 404.';
+revoke all on function service.show_inquiry(uuid) from public, anon, authenticated;
+grant execute on function service.show_inquiry(uuid) to service_role;
+
+create function service.convert_inquiry(p_inquiry_id uuid, p_client_id uuid default null)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.convert_inquiry(private.inquiry_org(p_inquiry_id), p_inquiry_id, p_client_id);
+$$;
+comment on function service.convert_inquiry is
+  'public.convert_inquiry for operators. Fails: inquiry_not_found 404, client_not_found 404, inquiry_converted 409.';
+revoke all on function service.convert_inquiry(uuid, uuid) from public, anon, authenticated;
+grant execute on function service.convert_inquiry(uuid, uuid) to service_role;
+
+create function service.inquiry_pipeline(p_org_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.inquiry_pipeline(p_org_id);
+end;
+$$;
+comment on function service.inquiry_pipeline is
+  'public.inquiry_pipeline for operators. Fails: org_not_found 404.';
+revoke all on function service.inquiry_pipeline(uuid) from public, anon, authenticated;
+grant execute on function service.inquiry_pipeline(uuid) to service_role;
+
+create function service.list_referral_links(p_org_id uuid)
+returns table (referral_link_id uuid, code text, name text, reward text, referrer_reward text, clicks integer, signups integer, conversions integer, is_active boolean)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select l.id, l.code, l.name, concat_ws(' ', l.reward_type, l.reward_value), concat_ws(' ', l.referrer_reward_type, l.referrer_reward_value),
+         l.clicks, l.signups, l.conversions, l.is_active
+    from public.referral_links as l where l.org_id = p_org_id order by l.created_at desc, l.id;
+end;
+$$;
+comment on function service.list_referral_links is
+  'An organisation''s referral links, newest first, with what they brought. Fails: org_not_found 404.';
+revoke all on function service.list_referral_links(uuid) from public, anon, authenticated;
+grant execute on function service.list_referral_links(uuid) to service_role;
+
+create function service.create_referral_link(
+  p_org_id uuid, p_code text, p_name text, p_reward_type text default 'none', p_reward_value integer default null,
+  p_referrer_reward_type text default 'none', p_referrer_reward_value integer default null)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(coalesce(p_code ~ '^[A-Za-z0-9_-]{3,60}$', false), 'code');
+  perform private.require_value(coalesce(char_length(btrim(p_name)) between 1 and 200, false), 'name');
+  perform private.require_value(p_reward_type in ('discount', 'free_session', 'credit', 'none'), 'reward_type');
+  perform private.require_value(p_referrer_reward_type in ('discount', 'free_session', 'credit', 'none'), 'referrer_reward_type');
+  perform private.require_value(coalesce(p_reward_value between 0 and case p_reward_type when 'credit' then 10000000 else 100 end, true), 'reward_value');
+  perform private.require_value(coalesce(p_referrer_reward_value between 0 and case p_referrer_reward_type when 'credit' then 10000000 else 100 end, true),
+                                'referrer_reward_value');
+  insert into public.referral_links (org_id, code, name, reward_type, reward_value, referrer_reward_type, referrer_reward_value)
+  values (p_org_id, p_code, btrim(p_name), p_reward_type, p_reward_value, p_referrer_reward_type, p_referrer_reward_value)
+  returning id into v_id;
+  return v_id;
+end;
+$$;
+comment on function service.create_referral_link is
+  'Makes a referral link and returns its id. Rewards: discount (percent), free_session (sessions), credit (minor unit), none. Fails: org_not_found 404, referral_code_taken 409, value_not_allowed 422.';
+revoke all on function service.create_referral_link(uuid, text, text, text, integer, text, integer) from public, anon, authenticated;
+grant execute on function service.create_referral_link(uuid, text, text, text, integer, text, integer) to service_role;
+
+create function service.list_referrals(p_org_id uuid, p_limit integer default 100)
+returns table (referral_id uuid, code text, status text, referred_name text, referrer_name text, referrer_rewarded boolean, referred_rewarded boolean, signed_up_at timestamptz, converted_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.id, l.code, r.status, r.referred_name, c.full_name, r.referrer_rewarded, r.referred_rewarded, r.signed_up_at, r.converted_at
+    from public.referrals as r
+    join public.referral_links as l on l.org_id = r.org_id and l.id = r.referral_link_id
+    left join public.clients as c on c.org_id = r.org_id and c.id = r.referrer_client_id
+   where r.org_id = p_org_id
+   order by r.created_at desc, r.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_referrals is
+  'An organisation''s referrals, newest first. Fails: org_not_found 404.';
+revoke all on function service.list_referrals(uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_referrals(uuid, integer) to service_role;
+
+create function service.client_referral_link(p_client_id uuid)
+returns jsonb
+language sql volatile security definer set search_path = ''
+as $$
+  select private.referral_link_document(private.client_org(p_client_id), p_client_id, null);
+$$;
+comment on function service.client_referral_link is
+  'public.client_referral_link for operators. Fails: client_not_found 404, referral_not_found 404.';
+revoke all on function service.client_referral_link(uuid) from public, anon, authenticated;
+grant execute on function service.client_referral_link(uuid) to service_role;
+
+create function service.credit_balance(p_client_id uuid)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('balance_cents', private.credit_balance(o.id, p_client_id), 'currency', private.client_credit_currency(o.id, p_client_id))
+    from (select private.client_org(p_client_id) as id) as o;
+$$;
+comment on function service.credit_balance is
+  'public.credit_balance for operators. Fails: client_not_found 404.';
+revoke all on function service.credit_balance(uuid) from public, anon, authenticated;
+grant execute on function service.credit_balance(uuid) to service_role;
 
 -- ── 30_sessions/service.sql ──
 
@@ -20160,6 +23844,52 @@ comment on function service.import_clients is
   'Imports a batch of 1 to 1,000 rows [{line, cells: {column: text}}] and says what became of each: created, updated, unchanged, or refused with a slug and the column. The same lines again are answered the same. Fails: import_not_found 404, brake_on 423, value_not_allowed 422.';
 revoke all on function service.import_clients(uuid, jsonb) from public, anon, authenticated;
 grant execute on function service.import_clients(uuid, jsonb) to service_role;
+
+create function service.list_client_imports(p_org_id uuid, p_limit integer default 100)
+returns table (
+  import_id uuid, created_at timestamptz, is_dry_run boolean, created integer, updated integer, unchanged integer, refused integer)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select i.id, i.created_at, i.is_dry_run, count(*) filter (where r.outcome = 'created')::integer,
+         count(*) filter (where r.outcome = 'updated')::integer, count(*) filter (where r.outcome = 'unchanged')::integer,
+         count(*) filter (where r.outcome = 'refused')::integer
+    from private.client_imports as i
+    left join private.client_import_rows as r on r.org_id = i.org_id and r.import_id = i.id
+   where i.org_id = p_org_id
+   group by i.org_id, i.id
+   order by i.created_at desc, i.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_client_imports is
+  'An organisation''s imports of clients of the last thirty days, newest first, with how many rows came to what. Fails: org_not_found 404.';
+revoke all on function service.list_client_imports(uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_client_imports(uuid, integer) to service_role;
+
+create function service.sweep_import_leftovers(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old as (
+    select i.org_id, i.id from private.client_imports as i where i.created_at < p_now - interval '30 days'
+     limit p_limit for update skip locked),
+  gone as (
+    delete from private.client_imports as i using old as o where (i.org_id, i.id) = (o.org_id, o.id) and not p_dry_run
+    returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_import_leftovers is
+  'Deletes what is kept of imports that are older than thirty days, at most p_limit (1 to 100000) imports a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_import_leftovers(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_import_leftovers(integer, timestamptz, boolean) to service_role;
 
 -- ── 40_scheduling/service.sql ──
 
@@ -20460,6 +24190,87 @@ comment on function service.cancel_booking is
 revoke all on function service.cancel_booking(uuid, text, boolean) from public, anon, authenticated;
 grant execute on function service.cancel_booking(uuid, text, boolean) to service_role;
 
+-- ── 45_waivers/service.sql ──
+
+-- Waivers and onboarding for operators, the service and sweeps.
+
+create function service.list_waivers(p_org_id uuid, p_client_id uuid default null, p_limit integer default 100)
+returns table (waiver_id uuid, client_id uuid, client_name text, name text, status text, source text, sent_at timestamptz, signed_at timestamptz, signer_name text, version integer, expires_at timestamptz)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select w.id, w.client_id, c.full_name, w.name, w.status, w.source, w.sent_at, w.signed_at, w.signer_name, t.version, w.expires_at
+    from public.client_waivers as w
+    join public.clients as c on c.org_id = w.org_id and c.id = w.client_id
+    left join public.waiver_texts as t on t.org_id = w.org_id and t.id = w.waiver_text_id
+   where w.org_id = p_org_id and (p_client_id is null or w.client_id = p_client_id)
+   order by w.created_at desc, w.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_waivers is
+  'An organisation''s waivers, newest first, with the version that was signed; tokens are not shown. Fails: org_not_found 404.';
+revoke all on function service.list_waivers(uuid, uuid, integer) from public, anon, authenticated;
+grant execute on function service.list_waivers(uuid, uuid, integer) to service_role;
+
+create function service.show_waiver(p_waiver_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_answer jsonb;
+begin
+  select jsonb_build_object('waiver_id', w.id, 'org_id', w.org_id, 'client_id', w.client_id, 'name', w.name, 'status', w.status, 'source', w.source,
+                            'signed_at', w.signed_at, 'signed_ip', w.signed_ip, 'signer_name', w.signer_name, 'recorded_by', w.recorded_by,
+                            'version', t.version, 'text', t.body)
+    into v_answer
+    from public.client_waivers as w
+    left join public.waiver_texts as t on t.org_id = w.org_id and t.id = w.waiver_text_id
+   where w.id = p_waiver_id;
+  if v_answer is null then
+    perform private.fail(404, 'waiver_not_found', 'There is no such waiver.', 'List the waivers.');
+  end if;
+  return v_answer;
+end;
+$$;
+comment on function service.show_waiver is
+  'A waiver as evidence: who signed which text, when and from where. Fails: waiver_not_found 404.';
+revoke all on function service.show_waiver(uuid) from public, anon, authenticated;
+grant execute on function service.show_waiver(uuid) to service_role;
+
+create function service.notify_onboarded(p_org_id uuid, p_client_id uuid)
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  if not private.is_within_rate('notify_onboarded', private.caller_address(), 20, '10 minutes') then
+    return private.rate_limited();
+  end if;
+  return private.tell_onboarded(p_org_id, p_client_id);
+end;
+$$;
+comment on function service.notify_onboarded is
+  'Texts the coach that a client has filled in the onboarding form, once: {notified, reason: not_onboarded | no_phone}. Anybody may ask: nothing is told but what has just happened. Fails: rate_limited 429.';
+revoke all on function service.notify_onboarded(uuid, uuid) from public, anon, authenticated;
+grant execute on function service.notify_onboarded(uuid, uuid) to service_role;
+
+create function service.sweep_waivers(
+  p_limit integer default 1000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (expired integer, cancelled integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select s.expired, s.cancelled from private.sweep_waivers(p_limit, coalesce(p_now, now()), coalesce(p_dry_run, false)) as s;
+end;
+$$;
+comment on function service.sweep_waivers is
+  'Ends the links of waivers that nobody signed in time, at most p_limit (1 to 100000) a call, and lets go of the bookings that waited for them; call again until nothing comes back. A dry run changes nothing. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_waivers(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_waivers(integer, timestamptz, boolean) to service_role;
+
 -- ── 50_messaging/service.sql ──
 
 -- Messaging for workers, webhooks and operators.
@@ -20755,6 +24566,312 @@ comment on function service.set_platform_setting is
 revoke all on function service.set_platform_setting(text, text) from public, anon, authenticated;
 grant execute on function service.set_platform_setting(text, text) to service_role;
 
+-- ── 55_automations/service.sql ──
+
+-- Automations for workers and operators.
+
+create function service.sweep_automations(p_limit integer default 500, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (planned integer, fired integer, ok integer, failed integer, left_out integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_fired record;
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  planned := 0;
+  fired := 0;
+  ok := 0;
+  failed := 0;
+  left_out := 0;
+  if not private.is_braked('automations') then
+    planned := private.plan_automations(p_limit, coalesce(p_now, now()), p_dry_run);
+    if p_dry_run then
+      select count(*)::integer into fired
+        from (select from public.automation_firings as f
+               where f.status = 'pending' and f.next_at <= coalesce(p_now, now()) and f.org_id <> all (private.braked_orgs('automations'))
+               limit p_limit) as d;
+    else
+      v_fired := private.fire_automations(p_limit, coalesce(p_now, now()));
+      fired := v_fired.fired;
+      ok := v_fired.ok;
+      failed := v_fired.failed;
+      left_out := v_fired.left_out;
+    end if;
+  end if;
+  return next;
+end;
+$$;
+comment on function service.sweep_automations is
+  'Fires the automations that are due, at most p_limit (1 to 100000) a call, each once for its due time or event: how many were due by the clock and how many fired, for how many clients it worked, failed, or was left out. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_automations(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_automations(integer, timestamptz, boolean) to service_role;
+
+create function service.sweep_risk(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (orgs integer, scored integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  return query select s.orgs, s.scored from private.sweep_risk(p_limit, coalesce(p_now, now()), p_dry_run) as s;
+end;
+$$;
+comment on function service.sweep_risk is
+  'Scores the clients of organisations whose local day has begun, at most p_limit (1 to 100000) organisations a call; how many organisations and clients. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_risk(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_risk(integer, timestamptz, boolean) to service_role;
+
+create function service.sweep_automation_leftovers(p_limit integer default 10000, p_now timestamptz default now(), p_dry_run boolean default false)
+returns table (deleted integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 100000, 'limit');
+  with old as (
+    select f.org_id, f.id from public.automation_firings as f
+     where f.fired_at < coalesce(p_now, now()) - interval '400 days' and f.status <> 'pending'
+     order by f.fired_at
+     limit p_limit for update skip locked),
+  gone as (
+    delete from public.automation_firings as f using old as o where f.org_id = o.org_id and f.id = o.id and not p_dry_run returning 1)
+  select case when p_dry_run then (select count(*) from old) else (select count(*) from gone) end::integer into deleted;
+  return next;
+end;
+$$;
+comment on function service.sweep_automation_leftovers is
+  'Deletes what fired more than 400 days ago, with its runs and posts, at most p_limit (1 to 100000) a call. Fails: value_not_allowed 422.';
+revoke all on function service.sweep_automation_leftovers(integer, timestamptz, boolean) from public, anon, authenticated;
+grant execute on function service.sweep_automation_leftovers(integer, timestamptz, boolean) to service_role;
+
+create function service.claim_webhooks(p_worker text, p_limit integer default 100, p_lease_secs integer default 60, p_now timestamptz default now())
+returns table (org_id uuid, id uuid, claim uuid, attempt_number integer, url text, secret_encrypted text, payload jsonb)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(p_limit between 1 and 1000, 'limit');
+  perform private.require_value(p_lease_secs between 5 and 3600, 'lease_secs');
+  return query select c.* from private.claim_webhooks(p_worker, p_limit, make_interval(secs => p_lease_secs), coalesce(p_now, now())) as c;
+end;
+$$;
+comment on function service.claim_webhooks is
+  'Claims posts of webhook actions that are due, at most p_limit (1 to 1000), each for p_lease_secs (5 to 3600): record_webhooks must name the claim. A lease that runs out lets another worker try. None: nothing may be posted now. Fails: value_not_allowed 422.';
+revoke all on function service.claim_webhooks(text, integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_webhooks(text, integer, integer, timestamptz) to service_role;
+
+create function service.record_webhooks(p_results jsonb, p_now timestamptz default now())
+returns table (recorded integer, stale integer)
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_value(jsonb_typeof(p_results) = 'array' and jsonb_array_length(p_results) <= 1000
+    and not exists (select from jsonb_array_elements(p_results) as r where r ->> 'outcome' is null or r ->> 'outcome' not in ('ok', 'retry', 'failed')), 'results');
+  return query select r.recorded, r.stale from private.record_webhooks(p_results, coalesce(p_now, now())) as r;
+end;
+$$;
+comment on function service.record_webhooks is
+  'Keeps what became of claimed posts, an array of {org_id, id, claim, outcome: ok | retry | failed, http_status, error_code, is_away, retry_after_secs}; stale: the claim was another''s by then. Fails: value_not_allowed 422.';
+revoke all on function service.record_webhooks(jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function service.record_webhooks(jsonb, timestamptz) to service_role;
+
+create function service.webhooks_state()
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object(
+    'due', (select count(*) from public.webhook_deliveries as d where d.status in ('pending', 'sending') and d.next_at <= now()),
+    'waiting', (select count(*) from public.webhook_deliveries as d where d.status in ('pending', 'sending')),
+    'resting', (select count(*) from public.webhook_endpoints as e where e.rests_until > now()));
+$$;
+comment on function service.webhooks_state is 'How many posts are due, and wait at all, and how many endpoints rest since they could not be reached: {due, waiting, resting}.';
+revoke all on function service.webhooks_state() from public, anon, authenticated;
+grant execute on function service.webhooks_state() to service_role;
+
+create function service.add_webhook_endpoint(p_org_id uuid, p_name text, p_url text, p_secret_encrypted text)
+returns uuid
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.add_webhook_endpoint(p_org_id, p_name, p_url, p_secret_encrypted);
+end;
+$$;
+comment on function service.add_webhook_endpoint is
+  'Adds where webhook actions of an organisation post to; the secret comes encrypted. Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.add_webhook_endpoint(uuid, text, text, text) from public, anon, authenticated;
+grant execute on function service.add_webhook_endpoint(uuid, text, text, text) to service_role;
+
+create function service.list_webhook_endpoints(p_org_id uuid)
+returns table (id uuid, name text, url text, is_active boolean, failures integer, rests_until timestamptz, waiting bigint)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select e.id, e.name, e.url, e.is_active, e.failures, e.rests_until,
+         (select count(*) from public.webhook_deliveries as d where d.org_id = e.org_id and d.endpoint_id = e.id and d.status in ('pending', 'sending'))
+    from public.webhook_endpoints as e
+   where e.org_id = p_org_id
+   order by e.name, e.id;
+end;
+$$;
+comment on function service.list_webhook_endpoints is 'Where an organisation''s webhook actions post to, and how many posts wait. Fails: org_not_found 404.';
+revoke all on function service.list_webhook_endpoints(uuid) from public, anon, authenticated;
+grant execute on function service.list_webhook_endpoints(uuid) to service_role;
+
+create function service.remove_webhook_endpoint(p_id uuid)
+returns void
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  delete from public.webhook_endpoints as e where e.id = p_id;
+  if not found then
+    perform private.refuse_endpoint();
+  end if;
+end;
+$$;
+comment on function service.remove_webhook_endpoint is
+  'Removes an endpoint with what waits for it; actions that name it fail from then on. Fails: webhook_endpoint_not_found 404.';
+revoke all on function service.remove_webhook_endpoint(uuid) from public, anon, authenticated;
+grant execute on function service.remove_webhook_endpoint(uuid) to service_role;
+
+create function service.list_automations(p_org_id uuid)
+returns table (id uuid, name text, enabled boolean, trigger jsonb, next_run_at timestamptz, last_fired_at timestamptz, last_status text, last_reason text)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select a.id, a.name, a.enabled, a.trigger, a.next_run_at, f.fired_at, f.status, f.reason
+    from public.automations as a
+    left join lateral (
+      select x.fired_at, x.status, x.reason from public.automation_firings as x
+       where x.org_id = a.org_id and x.automation_id = a.id and x.status <> 'pending'
+       order by x.due_at desc limit 1) as f on true
+   where a.org_id = p_org_id
+   order by a.name, a.id;
+end;
+$$;
+comment on function service.list_automations is 'An organisation''s automations, and how each ended when it last fired. Fails: org_not_found 404.';
+revoke all on function service.list_automations(uuid) from public, anon, authenticated;
+grant execute on function service.list_automations(uuid) to service_role;
+
+create function service.show_automation(p_id uuid)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.known_automation_org(p_id);
+begin
+  return (
+    select to_jsonb(a) || jsonb_build_object('firings', (
+             select coalesce(jsonb_agg(to_jsonb(f) - '{org_id,automation_id,created_at}'::text[] order by f.due_at desc), '[]')
+               from (select x.* from public.automation_firings as x
+                      where x.org_id = a.org_id and x.automation_id = a.id order by x.due_at desc limit 10) as f))
+      from public.automations as a where a.org_id = v_org_id and a.id = p_id);
+end;
+$$;
+comment on function service.show_automation is 'One automation as it is stored, with its ten latest firings. Fails: automation_not_found 404.';
+revoke all on function service.show_automation(uuid) from public, anon, authenticated;
+grant execute on function service.show_automation(uuid) to service_role;
+
+create function service.automation_preview(p_id uuid, p_now timestamptz default now())
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  return private.automation_preview(private.known_automation_org(p_id), p_id, coalesce(p_now, now()));
+end;
+$$;
+comment on function service.automation_preview is 'What an automation would do, without doing it: its next five due times, today''s audience, its words. Fails: automation_not_found 404.';
+revoke all on function service.automation_preview(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.automation_preview(uuid, timestamptz) to service_role;
+
+create function service.run_automation(p_id uuid, p_client_id uuid default null, p_request_id uuid default null, p_now timestamptz default now())
+returns jsonb
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  return private.run_automation(private.known_automation_org(p_id), p_id, p_client_id, p_request_id, coalesce(p_now, now()));
+end;
+$$;
+comment on function service.run_automation is
+  'Fires an automation now, within its guardrails, for its audience or one client: {firing_id, status, reason, ok, failed, skipped, next_at}. Fails: automation_not_found 404, client_not_found 404, client_missing 422, brake_on 423.';
+revoke all on function service.run_automation(uuid, uuid, uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.run_automation(uuid, uuid, uuid, timestamptz) to service_role;
+
+create function service.enable_automation(p_id uuid, p_enabled boolean)
+returns timestamptz
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  v_org_id uuid := private.known_automation_org(p_id);
+  v_next_run_at timestamptz;
+begin
+  perform private.require_value(p_enabled is not null, 'enabled');
+  update public.automations as a set enabled = p_enabled where a.org_id = v_org_id and a.id = p_id and a.enabled <> p_enabled;
+  select a.next_run_at into v_next_run_at from public.automations as a where a.org_id = v_org_id and a.id = p_id;
+  return v_next_run_at;
+end;
+$$;
+comment on function service.enable_automation is
+  'Switches an automation on or off; returns when it is due next, null where nothing is planned. Fails: automation_not_found 404, value_not_allowed 422.';
+revoke all on function service.enable_automation(uuid, boolean) from public, anon, authenticated;
+grant execute on function service.enable_automation(uuid, boolean) to service_role;
+
+create function service.list_automation_runs(p_org_id uuid, p_automation_id uuid default null, p_status text default null, p_limit integer default 50)
+returns table (id uuid, fired_at timestamptz, automation text, client_id uuid, client_name text, status text, reason text, actions_fired jsonb)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return query
+  select r.id, r.fired_at, a.name, r.client_id, c.full_name, r.status, r.reason, r.actions_fired
+    from public.automation_runs as r
+    join public.automations as a on a.org_id = r.org_id and a.id = r.automation_id
+    join public.clients as c on c.org_id = r.org_id and c.id = r.client_id
+   where r.org_id = p_org_id and (p_automation_id is null or r.automation_id = p_automation_id) and (p_status is null or r.status = p_status)
+   order by r.fired_at desc, r.id
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_automation_runs is
+  'What automations of an organisation did for whom, newest first, at most p_limit (1 to 1000). Fails: org_not_found 404.';
+revoke all on function service.list_automation_runs(uuid, uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_automation_runs(uuid, uuid, text, integer) to service_role;
+
+create function service.list_risk(p_org_id uuid, p_tier text default null, p_limit integer default 100)
+returns table (client_id uuid, client_name text, tier text, score integer, reasons text[], as_of_date date)
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  perform private.require_value(coalesce(p_tier in ('green', 'amber', 'red'), true), 'tier');
+  return query
+  select r.client_id, c.full_name, r.tier, r.score, r.reasons, r.as_of_date
+    from public.client_risk as r
+    join public.clients as c on c.org_id = r.org_id and c.id = r.client_id
+   where r.org_id = p_org_id and (p_tier is null or r.tier = p_tier)
+   order by r.score desc, c.full_name
+   limit least(greatest(p_limit, 1), 1000);
+end;
+$$;
+comment on function service.list_risk is
+  'The clients of an organisation by how likely they are to leave, and why, at most p_limit (1 to 1000). Fails: org_not_found 404, value_not_allowed 422.';
+revoke all on function service.list_risk(uuid, text, integer) from public, anon, authenticated;
+grant execute on function service.list_risk(uuid, text, integer) to service_role;
+
+create function service.score_risk(p_org_id uuid, p_now timestamptz default now())
+returns integer
+language plpgsql volatile security definer set search_path = ''
+as $$
+begin
+  perform private.require_known_org(p_org_id);
+  return private.score_risk(p_org_id, coalesce(p_now, now()));
+end;
+$$;
+comment on function service.score_risk is 'Scores an organisation''s active clients now, whenever they were scored last; how many. Fails: org_not_found 404.';
+revoke all on function service.score_risk(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function service.score_risk(uuid, timestamptz) to service_role;
+
 -- ── 60_payments/service.sql ──
 
 -- Payments for the webhook, sweeps and operators.
@@ -20873,7 +24990,7 @@ as $$
   select a.account, greatest(coalesce(c.seen_until, p_now - interval '3 days') - interval '1 hour', p_now - interval '29 days')
     from (select '' as account union all select s.stripe_account_id from public.stripe_accounts as s) as a
     left join private.stripe_cursors as c on c.account = a.account
-   order by c.listed_at nulls first, a.account;
+   order by c.listed_at nulls first, a.account desc;
 $$;
 comment on function service.list_stripe_accounts is
   'The accounts whose events are reconciled (the empty one: the platform''s), the longest unseen first, and from when on to list them: an hour before what was seen last, three days at first, 29 days at most, since Stripe keeps 30.';
@@ -21366,35 +25483,6 @@ comment on function service.entitlements is
 revoke all on function service.entitlements(uuid, timestamptz) from public, anon, authenticated;
 grant execute on function service.entitlements(uuid, timestamptz) to service_role;
 
-create function service.grant_plan(
-  p_org_id uuid, p_source text, p_plan text, p_ends_at timestamptz default null, p_reason text default null, p_request_id uuid default null)
-returns uuid
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.grant_plan(p_org_id, p_source, p_plan, p_ends_at, p_reason, null, p_request_id);
-end;
-$$;
-comment on function service.grant_plan is
-  'Gives an organisation a plan for a time: source comp (with its end) or trial. Returns the grant''s id. Fails: org_not_found 404, plan_not_found 404, value_not_allowed 422, request_reused 409.';
-revoke all on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) from public, anon, authenticated;
-grant execute on function service.grant_plan(uuid, text, text, timestamptz, text, uuid) to service_role;
-
-create function service.revoke_grant(p_org_id uuid, p_grant_id uuid)
-returns boolean
-language plpgsql volatile security definer set search_path = ''
-as $$
-begin
-  perform private.require_known_org(p_org_id);
-  return private.revoke_grant(p_org_id, p_grant_id, null);
-end;
-$$;
-comment on function service.revoke_grant is
-  'Ends a trial or comp now; false where it had ended. Fails: org_not_found 404, grant_not_found 404.';
-revoke all on function service.revoke_grant(uuid, uuid) from public, anon, authenticated;
-grant execute on function service.revoke_grant(uuid, uuid) to service_role;
-
 create function service.billing_customer(p_org_id uuid)
 returns text
 language sql stable security definer set search_path = ''
@@ -21429,21 +25517,12 @@ revoke all on function service.link_billing_customer(uuid, text) from public, an
 grant execute on function service.link_billing_customer(uuid, text) to service_role;
 
 -- Besides what events left open: a period that ended an hour ago, of which nobody has heard since.
-create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now(), p_dry_run boolean default false)
+create function service.claim_subscription_checks(p_limit integer default 100, p_now timestamptz default now())
 returns table (org_id uuid, id uuid, stripe_subscription_id text, revision bigint)
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
   perform private.require_value(p_limit between 1 and 1000, 'limit');
-  if p_dry_run then
-    return query
-    select s.org_id, s.id, s.stripe_subscription_id, s.revision from public.org_subscriptions as s
-     where s.refetch_at <= p_now
-        or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
-            and coalesce(s.fetched_at < p_now - interval '6 hours', true))
-     limit p_limit;
-    return;
-  end if;
   return query
   with left_open as (
     select s.org_id, s.id from public.org_subscriptions as s where s.refetch_at <= p_now
@@ -21461,8 +25540,21 @@ end;
 $$;
 comment on function service.claim_subscription_checks is
   'Subscriptions to ask the provider about, lent for two minutes: what events left open, and renewals nobody heard of. Fails: value_not_allowed 422.';
-revoke all on function service.claim_subscription_checks(integer, timestamptz, boolean) from public, anon, authenticated;
-grant execute on function service.claim_subscription_checks(integer, timestamptz, boolean) to service_role;
+revoke all on function service.claim_subscription_checks(integer, timestamptz) from public, anon, authenticated;
+grant execute on function service.claim_subscription_checks(integer, timestamptz) to service_role;
+
+create function service.subscriptions_state(p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select jsonb_build_object('due', count(*)) from public.org_subscriptions as s
+   where s.refetch_at <= p_now
+      or (s.status in ('trialing', 'active', 'past_due') and s.current_period_ends_at < p_now - interval '1 hour' and s.refetch_at is null
+          and coalesce(s.fetched_at < p_now - interval '6 hours', true));
+$$;
+comment on function service.subscriptions_state is 'How many subscriptions the provider is to be asked about: {due}.';
+revoke all on function service.subscriptions_state(timestamptz) from public, anon, authenticated;
+grant execute on function service.subscriptions_state(timestamptz) to service_role;
 
 create function service.record_subscription(p_org_id uuid, p_id uuid, p_subscription jsonb, p_as_of timestamptz, p_revision bigint)
 returns text
@@ -21584,6 +25676,92 @@ comment on function service.org_earnings is 'What went through Stripe for an org
 revoke all on function service.org_earnings(uuid) from public, anon, authenticated;
 grant execute on function service.org_earnings(uuid) to service_role;
 
+-- ── 98_doctor/service.sql ──
+
+-- The doctor for operators.
+
+create function service.examine(p_is_quick boolean default false, p_now timestamptz default now())
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select private.examine(p_now, p_is_quick);
+$$;
+comment on function service.examine is
+  'Looks at everything that private.doctor_checks lists, or quickly at what costs little: {checked, findings: [{check, severity, meaning, fix, count, examples: [{org_id, subject, detail}]}], blind: [{check, sqlstate}]}. Changes nothing.';
+revoke all on function service.examine(boolean, timestamptz) from public, anon, authenticated;
+grant execute on function service.examine(boolean, timestamptz) to service_role;
+
+-- What the migrations say is given by whoever has them; both directions are drift.
+create function service.grant_drift(p_expected jsonb)
+returns table (function text, role text, is_extra boolean)
+language sql stable security definer set search_path = ''
+as $$
+  with expected as (
+    select f.key as function, jsonb_array_elements_text(f.value) as role from jsonb_each(p_expected) as f)
+  select coalesce(a.function, e.function), coalesce(a.role, e.role), e.function is null
+    from (select distinct g.function, g.role from private.function_grants() as g) as a
+    full join expected as e on e.function = a.function and e.role = a.role
+   where a.function is null or e.function is null
+   order by 1, 2;
+$$;
+comment on function service.grant_drift is
+  'Where the right to call functions differs from what the migrations gave: p_expected {function: [role]}; is_extra: may be called and should not.';
+revoke all on function service.grant_drift(jsonb) from public, anon, authenticated;
+grant execute on function service.grant_drift(jsonb) to service_role;
+
+create function service.clock()
+returns timestamptz
+language sql volatile security definer set search_path = ''
+as $$
+  select clock_timestamp();
+$$;
+comment on function service.clock is 'What time it is in the database.';
+revoke all on function service.clock() from public, anon, authenticated;
+grant execute on function service.clock() to service_role;
+
+create function service.timezones(p_limit integer default 200)
+returns table (timezone text, utc_offset_secs integer, utc_offset_secs_in_half_a_year integer)
+language sql stable security definer set search_path = ''
+as $$
+  select b.timezone,
+         extract(epoch from (now() at time zone b.timezone) - (now() at time zone 'UTC'))::integer,
+         extract(epoch from ((now() + interval '182 days') at time zone b.timezone) - ((now() + interval '182 days') at time zone 'UTC'))::integer
+    from (select distinct s.timezone from public.booking_settings as s
+           where exists (select from pg_catalog.pg_timezone_names as n where n.name = s.timezone)) as b
+   order by 1 limit least(greatest(p_limit, 1), 1000);
+$$;
+comment on function service.timezones is 'The timezones that organisations have, with their offsets from UTC by the database''s data: now, and in half a year.';
+revoke all on function service.timezones(integer) from public, anon, authenticated;
+grant execute on function service.timezones(integer) to service_role;
+
+-- What is no sale of ours at a connected account is its owner's own matter: nothing is booked of it, and nothing is missed.
+create function service.stripe_differences(p_account text, p_charges jsonb, p_refunds jsonb)
+returns table (kind text, stripe_id text, told_cents bigint, booked_cents bigint)
+language sql stable security definer set search_path = ''
+as $$
+  with org as (select a.org_id from public.stripe_accounts as a where a.stripe_account_id = p_account),
+  charges as (
+    select c ->> 'payment_intent' as intent_id, (c ->> 'amount')::bigint as told, coalesce((c ->> 'is_ours')::boolean, false) as is_ours,
+           (select sum(e.amount_cents) from public.money_events as e
+             where e.org_id = o.org_id and e.type = 'INCOME' and e.source = 'stripe' and e.stripe_payment_intent_id = c ->> 'payment_intent') as booked
+      from org as o cross join jsonb_array_elements(p_charges) as c),
+  refunds as (
+    select r ->> 'id' as refund_id, (r ->> 'amount')::bigint as told,
+           (select -sum(e.amount_cents) from public.money_events as e
+             where e.org_id = o.org_id and e.type = 'REFUND' and e.source = 'stripe' and e.reference_id = r ->> 'id') as booked
+      from org as o cross join jsonb_array_elements(p_refunds) as r
+     where exists (select from public.money_events as e
+                    where e.org_id = o.org_id and e.type = 'INCOME' and e.source = 'stripe' and e.stripe_payment_intent_id = r ->> 'payment_intent'))
+  select 'charge', c.intent_id, c.told, coalesce(c.booked, 0)::bigint from charges as c
+   where (c.is_ours or c.booked is not null) and c.told is distinct from coalesce(c.booked, 0)
+  union all
+  select 'refund', r.refund_id, r.told, coalesce(r.booked, 0)::bigint from refunds as r where r.told is distinct from coalesce(r.booked, 0);
+$$;
+comment on function service.stripe_differences is
+  'Where the ledger and what Stripe tells of a connected account differ: p_charges [{payment_intent, amount, is_ours}] that were paid, p_refunds [{id, payment_intent, amount}] that succeeded.';
+revoke all on function service.stripe_differences(text, jsonb, jsonb) from public, anon, authenticated;
+grant execute on function service.stripe_differences(text, jsonb, jsonb) to service_role;
+
 -- ── 10_tenancy/data.sql ──
 
 -- The roles and what each may do. `staff` and `accountant_readonly` are the existing app's names.
@@ -21675,6 +25853,7 @@ insert into private.admin_actions (action, permission, needs_reason, subject_typ
   ('reset_org_onboarding', 'orgs.onboard', true, 'orgs'),
   ('reset_client_onboarding', 'clients.onboard', true, 'clients'),
   ('resend_message', 'messages.resend', true, 'outbox_messages'),
+  ('retry_work', 'work.retry', true, 'work'),
   ('start_support', 'support.start', true, 'support_access'),
   ('end_support', 'support.start', false, 'support_access'),
   ('list_support', 'support.start', false, 'support_access'),
@@ -21746,9 +25925,12 @@ select k.kind,
      'Hi {first_name}, please read and sign before your session: {link} {business_name}', false, false, 0),
     ('onboarding_link', '{link}', 'Welcome to {business_name}',
      'Hi {first_name}, welcome! Please tell us about you: {link} {business_name}', false, false, 0),
+    ('member_invite', '{link}', 'Join {business_name}',
+     'You are invited to work with {business_name}: {link}', false, false, 0),
     ('direct', '{session_datetime,session_type,location}', 'A message from {business_name}', '{message}', false, false, 0),
     ('thread_message', '{}', '{business_name}', '{message}', false, false, 0),
     ('coach_notice', '{session_datetime,notice}', '{notice}: {client_name}', '{client_name}: {notice}. {session_datetime}', false, true, 0),
+    ('automation', '{}', 'A message from {business_name}', '{message}', false, false, 1),
     ('support_access', '{}', 'Support has access to {business_name}', '{message}', false, false, 0),
     ('marketing', '{}', 'News from {business_name}', '{message}', false, false, 1)
   ) as k (kind, variables, subject, body, asks_confirmation, is_urgent_allowed, priority);
@@ -21818,6 +26000,15 @@ insert into private.phone_regions (region, calling_code, trunk_prefix, mobile_di
   ('YE', '967', '0', 9), ('YT', '262', '0', 9), ('ZA', '27', '0', 9), ('ZM', '260', '0', 9),
   ('ZW', '263', '0', 9);
 
+-- ── 60_payments/data.sql ──
+
+-- What the doctor looks at of payments.
+
+insert into private.doctor_checks (name, severity, meaning, fix, is_thorough) values
+  ('package_money_drift', 'error', 'A package counts as paid, and its income is not in the ledger.', 'coach package show {subject}', true),
+  ('stripe_account_unlisted', 'warning', 'The events of a connected account have not been reconciled for two days.', 'coach sweep stripe', false),
+  ('stripe_endpoint_unpinned', 'warning', 'Stripe sends events of more than one version of its API: an endpoint is not pinned to one.', 'coach stripe events show EVENT, and pin the endpoint''s version at Stripe', false);
+
 -- ── 61_checkout/data.sql ──
 
 -- What clients are told of their money, until an organisation saves its own words.
@@ -21839,6 +26030,8 @@ select k.kind,
 
 insert into private.features (feature, description, is_limit) values
   ('marketing', 'Texts to many clients', false),
+  ('imports', 'Clients from a file', false),
+  ('deposits', 'Session types that ask for a deposit; those that do go on', false),
   ('clients', 'Active clients', true),
   ('automations', 'Automations that are on', true),
   ('staff', 'Active staff members; the first is always free', true);
@@ -21851,6 +26044,11 @@ select t.subject_type, c.column_name
     ('org_subscriptions', '{plan,status,cancels_at,ended_at}')
   ) as t (subject_type, columns)
  cross join unnest(t.columns) as c (column_name);
+
+insert into private.admin_actions (action, permission, needs_reason, subject_type) values
+  ('show_entitlements', 'orgs.read', false, 'orgs'),
+  ('grant_plan', 'billing.grant', true, 'plan_grants'),
+  ('revoke_grant', 'billing.grant', true, 'plan_grants');
 
 -- ── 95_overview/data.sql ──
 
@@ -21875,3 +26073,38 @@ insert into private.work_kinds (kind, description, jobs, done_keys, brake, degra
   ('automations', 'Automations that are due fire', '{sweep_automations}', '{ok}', 'automations', '30 minutes', '6 hours', 'coach sweep automations'),
   ('webhooks', 'Webhook actions are posted', '{sweep_webhooks}', '{}', 'automations', '30 minutes', '6 hours', 'coach sweep webhooks'),
   ('risk', 'Clients are scored every day', '{sweep_risk}', '{scored}', null, '6 hours', '2 days', 'coach sweep risk');
+
+-- ── 98_doctor/data.sql ──
+
+-- What the doctor looks at. The order is the order of the report within a severity.
+
+insert into private.doctor_checks (name, severity, meaning, fix, is_thorough) values
+  ('package_counter_drift', 'error', 'A package''s used sessions are not its ledger''s sum.', 'coach package show {subject}', true),
+  ('booking_charge_drift', 'error', 'A booking says it is charged and the ledger does not, or the other way round.', 'coach booking undo {subject} && coach booking complete {subject}', true),
+  ('occupancy_seats_drift', 'error', 'A taken time counts other seats than its bookings and holds take.', 'coach booking list --org {org}', true),
+  ('occupancy_orphaned', 'error', 'A time is taken that no booking and no hold takes: nobody can book it.', 'coach booking list --org {org}', true),
+  ('org_without_owner', 'error', 'An organisation has members, and no owner among them.', 'coach member set EMAIL owner --org {org}', false),
+  ('timezone_unknown', 'error', 'The timezone of an organisation is none that this database knows.', 'coach org show {org}', false),
+  ('subscription_price_unknown', 'error', 'An organisation pays at a price that is no plan''s, so it has nothing for it.', 'coach plan set PLAN --stripe-price {subject}', false),
+  ('subscription_twice', 'error', 'An organisation pays for two subscriptions at once.', 'coach billing show {org}', false),
+  ('subscription_unanswered', 'error', 'The provider was asked about a subscription and did not answer: what the organisation may use may be old.', 'coach sweep billing', false),
+  ('renewal_unheard', 'warning', 'A subscription''s period ended a day ago and nobody has heard of its renewal: its webhooks may not arrive.', 'coach sweep billing', false),
+  ('plan_feature_unknown', 'error', 'A plan has a feature or limit that nothing asks for.', 'coach plan features', false),
+  ('org_without_plan', 'warning', 'There are plans, and an organisation has none: it can do nothing new.', 'coach plan set PLAN --default', false),
+  ('automation_never_due', 'error', 'An automation with a schedule is on and has no next time.', 'coach automation show {subject}', false),
+  ('work_failing', 'error', 'Work that runs by itself does not run, or fails.', '{detail}', false),
+  ('work_degraded', 'warning', 'Work that runs by itself is late, stuck, or its last run failed.', '{detail}', false),
+  ('sweep_stopped', 'error', 'A sweep that used to run has not been started for long.', 'coach sweep all', false),
+  ('job_killed', 'warning', 'A run ended without a word and no later one of its kind has finished.', 'coach sweep all', false),
+  ('brake_left_on', 'warning', 'A brake has been on for more than a day.', 'coach brake list', false),
+  ('app_url_unset', 'warning', 'Nobody has said where the apps'' pages are: messages that are nothing but a link are not sent.', 'coach messages link-to https://…', false),
+  ('extension_missing', 'error', 'An extension is missing or lies outside the schema extensions.', 'create extension {subject} with schema extensions;', false),
+  ('row_security_off', 'error', 'Row level security is off for a table: whoever may read it reads everybody''s.', 'alter table {subject} enable row level security;', false),
+  ('table_open_to_visitors', 'error', 'A visitor who is not signed in reaches a table.', 'revoke all on {subject} from anon;', false),
+  ('private_open', 'error', 'An API role reaches the schema private or a table in it.', 'revoke all on {subject} from anon, authenticated, service_role;', false),
+  ('definer_exposed', 'error', 'A function of public runs as its owner, for whoever calls it.', 'alter function {subject} security invoker;', false),
+  ('function_open_to_all', 'error', 'A function may be called by every role there is.', 'revoke execute on function {subject} from public;', false),
+  ('trigger_disabled', 'error', 'A trigger is off: the rule that it keeps is not kept.', 'alter table {detail} enable trigger {subject};', false),
+  ('constraint_not_valid', 'warning', 'A constraint was never checked against the rows that were there before it.', 'alter table {detail} validate constraint {subject};', false),
+  ('index_invalid', 'warning', 'An index is not used, and slows every write: it was not finished.', 'reindex index concurrently {subject};', false),
+  ('transaction_open_long', 'warning', 'A transaction has been open for more than a quarter of an hour: it keeps rows from being cleaned up, and may hold locks.', 'select pg_terminate_backend({subject});', false);
