@@ -184,7 +184,7 @@ select tests.forbids(format('insert into public.%I (org_id, %s) values (tests.id
     ('inquiries', 'name', '''x'''),
     ('referral_links', 'code, name', '''KILO'', ''x'''),
     ('client_waivers', 'client_id', 'tests.id(''kilo_client'')'),
-    ('automations', 'name, trigger, conditions, actions, guardrails', '''x'', ''{"type": "event", "event": "risk_red"}'', ''[]'', ''[]'', ''{}'''),
+    ('automations', 'name, trigger, conditions, actions, guardrails', '''x'', ''{"type": "event", "event": "risk_red"}'', ''[]'', ''[{"type": "notify_trainer", "params": {}}]'', ''{}'''),
     ('automation_firings', 'automation_id, due_at, next_at', 'gen_random_uuid(), now(), now()'),
     ('automation_runs', 'firing_id, automation_id, client_id, status', 'gen_random_uuid(), gen_random_uuid(), tests.id(''kilo_client''), ''ok'''),
     ('client_risk', 'client_id, as_of_date, score, tier', 'tests.id(''kilo_client''), current_date, 0, ''green'''),

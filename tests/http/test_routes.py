@@ -254,6 +254,7 @@ def test_the_api_is_documented() -> None:
         *("/healthz", "/readyz", "/metrics", "/functions/v1/cron-{sweep}"),
         *("/functions/v1/sms-inbound", "/functions/v1/twilio-webhook", "/functions/v1/sms-send"),
         *("/functions/v1/push-dispatch", "/functions/v1/stripe-webhook", "/functions/v1/inquiry-capture"),
+        *("/functions/v1/cron-automations", "/functions/v1/cron-risk-score"),
     }
     # The contract's paths: the existing pages call them by these names.
     assert set(document["paths"]) >= {
