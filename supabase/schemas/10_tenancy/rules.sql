@@ -2,16 +2,20 @@
 -- A null user never means trusted: without a signed-in user every helper here answers with an empty array or false.
 
 -- Every policy's helper. Written as `org_id = any ((select private.orgs_with('x.y'))::uuid[])` it runs once and drives the index.
+-- plpgsql: its plan is kept for the connection, where a function in sql is planned anew in each statement (before PostgreSQL 18).
 create function private.orgs_with(p_permission text)
 returns uuid[]
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(m.org_id), '{}')
-    from public.org_members as m
-    join public.role_permissions as p on p.role = m.role and p.permission = p_permission
-    -- Members of a blocked organisation read what is theirs, and change nothing.
-    join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
-   where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now());
+begin
+  return (
+    select coalesce(array_agg(m.org_id), '{}')
+      from public.org_members as m
+      join public.role_permissions as p on p.role = m.role and p.permission = p_permission
+      -- Members of a blocked organisation read what is theirs, and change nothing.
+      join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
+     where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now()));
+end;
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
