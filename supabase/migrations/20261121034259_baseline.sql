@@ -3120,16 +3120,20 @@ comment on function private.clean_text is 'A visitor''s text with its lines, wit
 -- A null user never means trusted: without a signed-in user every helper here answers with an empty array or false.
 
 -- Every policy's helper. Written as `org_id = any ((select private.orgs_with('x.y'))::uuid[])` it runs once and drives the index.
+-- plpgsql: its plan is kept for the connection, where a function in sql is planned anew in each statement (before PostgreSQL 18).
 create function private.orgs_with(p_permission text)
 returns uuid[]
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(m.org_id), '{}')
-    from public.org_members as m
-    join public.role_permissions as p on p.role = m.role and p.permission = p_permission
-    -- Members of a blocked organisation read what is theirs, and change nothing.
-    join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
-   where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now());
+begin
+  return (
+    select coalesce(array_agg(m.org_id), '{}')
+      from public.org_members as m
+      join public.role_permissions as p on p.role = m.role and p.permission = p_permission
+      -- Members of a blocked organisation read what is theirs, and change nothing.
+      join public.orgs as o on o.id = m.org_id and (o.blocked_at is null or p_permission like '%.read')
+     where m.user_id = (select auth.uid()) and (m.ends_at is null or m.ends_at > now()));
+end;
 $$;
 comment on function private.orgs_with is 'The organisations in which the signed-in person has a permission; empty, never null.';
 
@@ -3554,19 +3558,32 @@ as $$
 $$;
 comment on function private.my_clients is 'The client rows that the signed-in person acts for.';
 
+-- In policies, so in one plan that is kept for the connection: the same rows as private.my_clients.
 create function private.my_client_ids()
 returns uuid[]
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(c.id), '{}') from private.my_clients() as c;
+begin
+  return array(select c.id from public.clients as c
+                where c.auth_user_id = (select auth.uid()) and c.blocked_at is null
+                  and not exists (select from public.orgs as o where o.id = c.org_id and o.blocked_at is not null))
+      || array(select s.client_id from public.support_access as s
+                where s.user_id = (select auth.uid()) and s.client_id is not null and s.ended_at is null and s.expires_at > now());
+end;
 $$;
 comment on function private.my_client_ids is 'The client rows of the signed-in person; empty, never null.';
 
 create function private.my_client_org_ids()
 returns uuid[]
-language sql stable security definer set search_path = ''
+language plpgsql stable security definer set search_path = ''
 as $$
-  select coalesce(array_agg(distinct c.org_id), '{}') from private.my_clients() as c;
+begin
+  return array(select distinct c.org_id from public.clients as c
+                where c.auth_user_id = (select auth.uid()) and c.blocked_at is null
+                  and not exists (select from public.orgs as o where o.id = c.org_id and o.blocked_at is not null))
+      || array(select s.org_id from public.support_access as s
+                where s.user_id = (select auth.uid()) and s.client_id is not null and s.ended_at is null and s.expires_at > now());
+end;
 $$;
 comment on function private.my_client_org_ids is 'The organisations the signed-in person is a client of; empty, never null.';
 
