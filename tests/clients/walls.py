@@ -7,7 +7,7 @@ from tests.clients.supabase_js import Answer
 from tests.contract.replay.world import World
 
 #: The same for everybody who signs in: nothing of any organisation.
-SHARED = {"roles", "role_permissions"}
+SHARED = {"roles", "role_permissions", "plans", "measurement_types"}
 
 _DIGEST = """
 select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {}.{} as t where {} = %s

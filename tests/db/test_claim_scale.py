@@ -93,4 +93,5 @@ def test_a_claim_of_nothing_touches_next_to_nothing(studio: Studio) -> None:
         assert connection.execute(CLAIM, (NOW,)).fetchall() == []
         plan = connection.execute("explain (analyze, buffers, format json) " + CLAIM, (NOW,)).fetchone()
     assert plan is not None
-    assert plan["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"] < 100
+    # Brakes, blocked organisations and providers that asked for time are looked up too: each an empty index.
+    assert plan["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"] < 150

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from secrets import randbelow
 from typing import Any
+from uuid import uuid4
 
 from tests.contract.replay.catalogue import Catalogue, Column
 
@@ -44,8 +46,10 @@ CONTRACT: dict[str, Any] = {
     "clients.gender": "female",
     "clients.preferred_time_windows": [{"day": 1, "start": "09:00", "end": "12:00"}],
     "clients.status": "active",
+    "inquiries.converted_client_id": None,
     "inquiries.source": "website",
     "inquiries.status": "NEW",
+    "member_invites.role": "coach",
     "messages.sender_type": "trainer",
     "money_events.source": "stripe",
     "money_events.type": "INCOME",
@@ -64,25 +68,36 @@ CONTRACT: dict[str, Any] = {
     "org_payout_settings.payout_method": "bank_transfer",
     "org_payouts.status": "processing",
     "orgs.commission_rate": 0.05,
+    # Once there is a plan, an organisation may use what its plan opens: this one opens everything, for everybody.
+    "plans.features": ["deposits", "imports", "marketing"],
+    "plans.is_default": True,
+    "plans.limits": {},
     "platform_admins.permissions": ["*"],
     "promo_codes.discount_type": "percentage",
     "promo_codes.discount_value": 10,
     "referral_links.reward_type": "discount",
+    "refunds.source": "manual",
     "sms_schedules.type": "pre_session",
     "sms_suppression.reason": "opt_out",
-    "stripe_accounts.stripe_account_id": "acct_replayed",
     "subscriptions.status": "active",
+    "webhook_endpoints.url": "https://hooks.example.com/coach",
+    # Over: an open one would bind whoever it lets in.
+    "support_access.ended_at": NOW.isoformat(),
+    "support_access.expires_at": (NOW + timedelta(hours=2)).isoformat(),
 }
 
 _BY_NAME: dict[str, Callable[[int], Any]] = {
-    "code": lambda n: f"CODE{n}",
+    # Some are unique everywhere, and there is more than one world.
+    "code": lambda n: f"CODE{n}-{uuid4().hex[:8].upper()}",
     "currency": lambda n: "aud",
     "day_of_week": lambda n: n % 7,
+    "invite_code": lambda n: f"INVITE-{uuid4().hex[:8].upper()}",
     "email": lambda n: f"somebody{n}@example.com",
     # A period is paid out once.
     "period_end": lambda n: (date.today() - timedelta(days=n)).isoformat(),
     "period_start": lambda n: (date.today() - timedelta(days=n)).isoformat(),
-    "phone": lambda n: f"+61400{n:06}",
+    "phone": lambda n: f"+614{randbelow(10**8):08}",
+    "stripe_account_id": lambda n: f"acct_{uuid4().hex[:16]}",
     "slug": lambda n: f"slug-{n}",
     "timezone": lambda n: "Australia/Brisbane",
 }
@@ -90,6 +105,7 @@ _BY_NAME: dict[str, Callable[[int], Any]] = {
 _BY_TYPE: dict[str, Callable[[int], Any]] = {
     "bigint": lambda n: 60,
     "boolean": lambda n: True,
+    "bytea": lambda n: uuid4().bytes,
     "date": lambda n: date.today().isoformat(),
     "integer": lambda n: 60,
     "jsonb": lambda n: {},
@@ -100,7 +116,8 @@ _BY_TYPE: dict[str, Callable[[int], Any]] = {
     "time without time zone": lambda n: "09:00:00",
     # Distinct hours some days ahead, so that no two rows overlap.
     "timestamp with time zone": lambda n: (NOW + timedelta(days=3, hours=2 * n)).isoformat(),
-    "uuid": lambda n: f"00000000-0000-4000-8000-{n:012}",
+    # Tokens among them: there is more than one world, and each link opens one page.
+    "uuid": lambda n: str(uuid4()),
 }
 
 
