@@ -8,8 +8,8 @@ from coach_cli.words import ALERTS, with_moments
 
 app = noun("List what an organisation must act on.")
 
-COLUMNS = ("id", "kind", "client_id", "purchase_id", "booking_id", "created_at")
-HEADINGS = {"created_at": "since (UTC)", "kind": "what", "booking_id": "booking"}
+COLUMNS = ("id", "kind", "client_id", "purchase_id", "booking_id", "created_at", "note")
+HEADINGS = {"created_at": "since (UTC)", "kind": "what", "booking_id": "booking", "note": "note"}
 
 
 @app.command("list", epilog="Example: coach alert list --org kilo")
