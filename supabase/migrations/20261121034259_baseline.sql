@@ -23022,13 +23022,13 @@ revoke all on function service.list_job_runs(text, integer) from public, anon, a
 grant execute on function service.list_job_runs(text, integer) to service_role;
 
 create function service.list_alerts(p_org_id uuid, p_limit integer default 100)
-returns table (id uuid, kind text, client_id uuid, purchase_id uuid, booking_id uuid, created_at timestamptz)
+returns table (id uuid, kind text, client_id uuid, purchase_id uuid, booking_id uuid, created_at timestamptz, note text)
 language plpgsql stable security definer set search_path = ''
 as $$
 begin
   perform private.require_known_org(p_org_id);
   return query
-  select a.id, a.kind, a.client_id, a.purchase_id, a.booking_id, a.created_at
+  select a.id, a.kind, a.client_id, a.purchase_id, a.booking_id, a.created_at, a.note
     from public.alerts as a
    where a.org_id = p_org_id and a.resolved_at is null
    order by a.created_at desc
@@ -23036,7 +23036,7 @@ begin
 end;
 $$;
 comment on function service.list_alerts is
-  'An organisation''s open alerts, newest first. Fails: org_not_found 404.';
+  'An organisation''s open alerts, newest first; the note is what an automation says. Fails: org_not_found 404.';
 revoke all on function service.list_alerts(uuid, integer) from public, anon, authenticated;
 grant execute on function service.list_alerts(uuid, integer) to service_role;
 
