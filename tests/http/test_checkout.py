@@ -126,7 +126,7 @@ def test_without_a_key_the_service_says_so(takings: Takings) -> None:
         assert problem(answer) == (503, "stripe_unset")
 
 
-@pytest.mark.parametrize("given", ["", "x", "1", "null", "' or 1=1 --", str(uuid4())[:-1], "\x00"])
+@pytest.mark.parametrize("given", ["", "x", "1", "null", "' or 1=1 --", "7c12b94d-5434-4db1-8c1d-2329c8699db", "\x00"])
 def test_what_is_no_deposit_is_refused(forms: Pages, given: str) -> None:
     assert problem(forms.send("GET", "/api/public/deposit", params={"deposit_id": given})) == (400, "request_invalid")
     assert problem(forms.send("POST", "/api/public/deposit", json={"deposit_id": given})) == (400, "request_invalid")
