@@ -58,7 +58,7 @@ def test_the_sweep_settles_what_is_over_and_tells_of_what_no_package_covers(coac
     assert again.get("completed", 0) == 0
     (alert,) = coach("alert", "list", "--org", "kilo", "--json").data
     assert (alert["kind"], alert["booking_id"]) == ("booking_uncovered", str(uncovered))
-    assert list(alert) == ["id", "kind", "client_id", "purchase_id", "booking_id", "created_at"]
+    assert list(alert) == ["id", "kind", "client_id", "purchase_id", "booking_id", "created_at", "note"]
     assert "no package could pay for" in coach("alert", "list", "--org", "kilo").out
     assert coach("alert", "list", "--org", "lima", "--json").data == []
     coach("alert", "list", "--org", "no-such").refused("There is no such organisation.")

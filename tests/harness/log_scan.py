@@ -36,8 +36,8 @@ _FORMS = {
     ),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-#: What tests/db/rpc_functions.sql raises, to see that it goes no further than the server.
-_PLANTED = "(someone@example.com)"
+#: What tests/db/rpc_functions.sql and test_migrations.py raise, to see that it goes no further than the server.
+_PLANTED = ("(someone@example.com)", "a@secret.example")
 _EVENT = re.compile(r'^\s*\{.*"event"|\[(?:debug|info|warning|error|critical)\s*\]')
 
 
@@ -61,7 +61,7 @@ class LogScan:
         try:
             with psycopg.connect(url) as connection:
                 self.know(connection.execute(_WHO).fetchall())
-        except psycopg.errors.UndefinedTable:
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
             pass
 
     def know(self, people: Iterable[tuple[str, str | None]]) -> None:
@@ -97,7 +97,7 @@ class LogScan:
         }
         found = []
         for line, source in self._lines.items():
-            if _PLANTED in line:
+            if any(planted in line for planted in _PLANTED):
                 continue
             kinds = [kind for kind, form in [*_FORMS.items(), *words.items()] if form.search(line)]
             kinds += ["user id or token" for uuid in _UUID.findall(line) if uuid.lower() in ids]

@@ -11,6 +11,7 @@ from typing import Any, cast
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
 
 from coach_cli.demo.doors import Row
 from coach_cli.demo.people import Person
@@ -82,7 +83,7 @@ class DatabaseTab:
             sql.SQL("{} => {}").format(sql.Identifier(key), sql.Placeholder(key)) for key in params
         )
         query = sql.SQL("select to_jsonb(public.{}({}))").format(sql.Identifier(name), arguments)
-        return self._rows(query, params)[0]
+        return self._rows(query, {key: _as_sent(value) for key, value in params.items()})[0]
 
     def close(self) -> None:
         self._connection.close()
@@ -96,6 +97,12 @@ class DatabaseTab:
         except psycopg.Error as error:
             diag = error.diag
             raise error_for(error.sqlstate, diag.message_primary, diag.message_detail, diag.message_hint) from error
+
+
+def _as_sent(value: Any) -> Any:
+    """As JSON, what is no value of a column's own: an object, or a list of them."""
+    is_json = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
+    return Jsonb(value) if is_json else value
 
 
 def _with_row(parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:

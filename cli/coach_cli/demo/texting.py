@@ -49,8 +49,9 @@ async def text(database: Database, studio: Studio) -> list[Scene]:
 
 
 async def read_texts(database: Database, org_id: str) -> list[Row]:
-    """The latest messages with their words, the first of them first."""
-    latest = await database.rpc("service.list_messages", p_org_id=org_id, p_limit=SHOWN)
+    """The latest messages with their words, the first of them first; receipts have a place of their own."""
+    listed = await database.rpc("service.list_messages", p_org_id=org_id, p_limit=1000)
+    latest = [row for row in listed if row["kind"] != "receipt"][:SHOWN]
     shown = [await database.rpc("service.show_message", p_id=row["id"]) for row in reversed(latest)]
     names = {row["id"]: row["client_name"] for row in latest}
     return [
