@@ -263,7 +263,8 @@ def test_sweeps_of_many_machines_share_the_work(studio: Studio) -> None:
         return done
 
     done = values(barrier_race(8, work, prepare=lambda _: studio.db.connect("postgres")))
-    assert sum(done) == 40
+    # A sweep whose batch another one has just let go of finds nothing and ends; what it left is the next one's.
+    assert sum(done) + work(studio.db.owner) == 40
     assert studio.db.owner.value("select count(*) from private.occupancies") == 0
     assert_exact(studio.db)
 
